@@ -1,0 +1,4 @@
+"""Prefect flows."""
+
+if __name__ != "prefect_llm.flows":
+    raise ImportError("import prefect_llm.flows, not flows")

@@ -1,0 +1,138 @@
+"""What one provider's answers say about the provider: is this document at fault, or all of them?
+
+CONTRACT: a bad key, an unknown model, an exhausted account or a dead host stops the run; the same statuses
+after the first success, in one row alone, fail that row only. Pure in `now`, in seconds.
+"""
+
+from __future__ import annotations
+
+from prefect_llm.engine.wire.refusals import INSUFFICIENT_QUOTA, MODEL_NOT_FOUND
+from prefect_llm.errors import (
+    AccountExhausted,
+    AuthenticationFailed,
+    EndpointNotFound,
+    ModelNotFound,
+    ProviderDown,
+    Rejected,
+    RequestError,
+    RequestRefused,
+    Retryable,
+    RunError,
+    Throttled,
+    Unavailable,
+)
+from prefect_llm.records import Provider, Request
+
+REFUSALS_IN_A_ROW = 10
+"""403, 404 or redirects after the first success: so many in a row are no longer single documents' faults."""
+OUTAGE_DOCUMENTS = 10
+"""So many documents failing with no success between them are an outage; fewer may be their own fault."""
+
+
+class Health:
+    """One provider as its answers show it. `outage` holds while nothing succeeds."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._has_succeeded = False
+        self._refusals = 0
+        self._failing: set[str] = set()
+        self._unreachable = False
+        self._failing_since: float | None = None
+
+    @property
+    def outage(self) -> bool:
+        """Whether failures are the provider's and not the documents'."""
+        return self._unreachable or len(self._failing) >= OUTAGE_DOCUMENTS
+
+    def succeeded(self) -> None:
+        """An answer came: whatever went wrong before is over."""
+        self._has_succeeded = True
+        self.rest()
+
+    def rest(self) -> None:
+        """Forget failures in a row: nothing has been asked for a while."""
+        self._refusals = 0
+        self._failing.clear()
+        self._unreachable = False
+        self._failing_since = None
+
+    def failed(self, now: float, request: Request, error: RequestError) -> RunError | None:
+        """Take in one failed attempt; the error that stops the run, if this is one."""
+        if isinstance(error, Retryable):
+            return self._faulted(now, request, error)
+        if not isinstance(error, Rejected) or error.status is None:
+            return None  # an unusable answer says nothing of the provider
+        return self._refused(request, error, error.status)
+
+    def _faulted(self, now: float, request: Request, error: Retryable) -> RunError | None:
+        if error.code == INSUFFICIENT_QUOTA:
+            return self._exhausted(error)
+        if isinstance(error, Throttled):
+            return None
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if len(self._failing) < OUTAGE_DOCUMENTS:
+            self._failing.add(request.document_id)
+        self._unreachable = self._unreachable or (isinstance(error, Unavailable) and error.unreachable)
+        return self._down(now - self._failing_since, error) if self.outage else None
+
+    def _down(self, failing_s: float, error: RequestError) -> RunError | None:
+        patience = self._provider.patience
+        if self._unreachable and not self._has_succeeded and failing_s >= patience.first_connection_s:
+            return ProviderDown(
+                f"{self._provider.name} cannot be reached ({error.message}): check base_url and the network"
+            )
+        if failing_s < patience.outage_s:
+            return None
+        return ProviderDown(
+            f"nothing has succeeded at {self._provider.name} for {failing_s:.0f} s (last: {error.message}); "
+            "finished rows are kept, the same command goes on when it is back"
+        )
+
+    def _refused(self, request: Request, error: Rejected, status: int) -> RunError | None:
+        if status == 401:
+            return AuthenticationFailed(
+                f"{self._provider.name} refused the key ({error.message}): check the key and its owner"
+            )
+        if status == 402:
+            return self._exhausted(error)
+        if status in (403, 404) or 300 <= status < 400:
+            self._refusals += 1
+            stops = not self._has_succeeded or self._refusals >= REFUSALS_IN_A_ROW
+            return self._out_of_place(request, error, status) if stops else None
+        if not self._has_succeeded and _is_about_answer_format(request, error):
+            return RequestRefused(
+                f"{self._provider.name} does not take the answer's JSON schema as response_format "
+                f"({error.message}): leave the schema out, or ask a model and endpoint that support it"
+            )
+        return None
+
+    def _out_of_place(self, request: Request, error: Rejected, status: int) -> RunError:
+        name = self._provider.name
+        if status == 403:
+            return AuthenticationFailed(
+                f"{name} forbids this key to ask ({error.message}): check its permissions"
+            )
+        if status == 404 and (error.code in MODEL_NOT_FOUND or "model" in error.parameters):
+            model = request.parameters.model
+            return ModelNotFound(f"{name} does not know the model {model!r} ({error.message})")
+        return EndpointNotFound(
+            f"{self._provider.base_url} has no chat completions ({error.message}): check base_url, "
+            "which includes /v1 on most endpoints"
+        )
+
+    def _exhausted(self, error: RequestError) -> RunError:
+        return AccountExhausted(
+            f"the account at {self._provider.name} is exhausted ({error.message}): waiting does not help; "
+            "top it up or raise its limit, then run the same command"
+        )
+
+
+def _is_about_answer_format(request: Request, error: Rejected) -> bool:
+    """Whether the endpoint refuses `response_format`, which every request of the run carries.
+
+    Few endpoints name the parameter in a field of its own; CONTRACT counts a body that names it at all.
+    """
+    if request.parameters.answer_format is None or error.status not in (400, 422):
+        return False
+    return "response_format" in error.parameters or "response_format" in error.message

@@ -1,0 +1,172 @@
+"""The seam to the network: a body goes out, an answer comes back, or `Unavailable`.
+
+Two transports: pyreqwest, chosen by measurement (benchmarks/transports.py), and any `httpx.AsyncClient` that
+a user hands over for a proxy, client certificates or a transport of their own. Neither follows redirects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+import httpx
+import pyreqwest.exceptions as reqwest_errors
+from pyreqwest.client import ClientBuilder
+
+from prefect_llm.errors import BadResponse, ErrorKind, Unavailable
+from prefect_llm.records import Patience, Provider
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+class Headers(Protocol):
+    """What is asked of a header map: look-up that ignores case."""
+
+    def get(self, name: str, /) -> str | None:
+        """The first value of the header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, its body read to the end."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Transport(Protocol):
+    """Sends bodies to one URL. Lives on one event loop."""
+
+    async def post(self, body: bytes) -> Answer:
+        """One attempt under one deadline. Raises `Unavailable`, or `BadResponse` for an oversized answer."""
+
+    async def close(self) -> None:
+        """Close idle connections."""
+
+
+def open_transport(provider: Provider, path: str) -> Transport:
+    """The transport for `{base_url}{path}`: the user's own httpx client if there is one, else pyreqwest."""
+    url = provider.base_url.rstrip("/") + path
+    if provider.http_client is not None:
+        return HttpxTransport(provider.http_client(), url, request_headers(provider), provider.patience)
+    return ReqwestTransport(url, request_headers(provider), provider.patience)
+
+
+def request_headers(provider: Provider) -> dict[str, str]:
+    """The headers every request carries; no Authorization without a key."""
+    version = importlib.metadata.version("prefect-llm")
+    headers = {"content-type": "application/json", "user-agent": f"prefect-llm/{version}"}
+    if provider.api_key:
+        headers["authorization"] = f"Bearer {provider.api_key}"
+    return headers | {name.lower(): value for name, value in provider.headers.items()}
+
+
+class ReqwestTransport:
+    """HTTP/1.1 with keep-alive by pyreqwest: proxies from the environment, TLS, gzip, stale connections."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], patience: Patience) -> None:
+        self._url = url
+        self._patience = patience
+        self._client = (
+            ClientBuilder()
+            .default_headers(headers)
+            .follow_redirects(False)
+            .referer(False)
+            .timeout(timedelta(seconds=patience.timeout_s))
+            .connect_timeout(timedelta(seconds=min(patience.connect_timeout_s, patience.timeout_s)))
+            .build()
+        )
+
+    async def post(self, body: bytes) -> Answer:
+        """One attempt under one deadline."""
+        try:
+            async with self._client.post(self._url).body_bytes(body).build_streamed() as response:
+                content = await response.body_reader.read(MAX_ANSWER_BYTES + 1)
+        except reqwest_errors.ConnectTimeoutError as error:
+            raise _no_connection("no answer to the connection attempt") from error
+        except reqwest_errors.RequestTimeoutError as error:
+            raise _deadline_passed(self._patience) from error
+        except reqwest_errors.ConnectError as error:
+            raise _no_connection(_innermost(error)) from error
+        except reqwest_errors.RequestError as error:
+            raise _connection_lost(_innermost(error)) from error
+        return _sized(Answer(response.status, response.headers, bytes(content or b"")))
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._client.close()
+
+
+class HttpxTransport:
+    """A client of the user's own: whatever proxy, certificate or transport it was built with."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], patience: Patience
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._headers = headers
+        self._patience = patience
+        self._timeout = httpx.Timeout(patience.timeout_s, connect=patience.connect_timeout_s)
+
+    async def post(self, body: bytes) -> Answer:
+        """One attempt under one deadline."""
+        try:
+            async with asyncio.timeout(self._patience.timeout_s):
+                return await self._post(body)
+        except httpx.ConnectTimeout as error:
+            raise _no_connection("no answer to the connection attempt") from error
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise _deadline_passed(self._patience) from error
+        except httpx.ConnectError as error:
+            raise _no_connection(str(error)) from error
+        except (httpx.RequestError, httpx.StreamError) as error:
+            raise _connection_lost(str(error)) from error
+
+    async def _post(self, body: bytes) -> Answer:
+        request = self._client.build_request(
+            "POST", self._url, content=body, headers=dict(self._headers), timeout=self._timeout
+        )
+        response = await self._client.send(request, stream=True, follow_redirects=False)
+        try:
+            content = bytearray()
+            async for piece in response.aiter_bytes():
+                content += piece
+                if len(content) > MAX_ANSWER_BYTES:
+                    break
+        finally:
+            await response.aclose()
+        return _sized(Answer(response.status_code, response.headers, bytes(content)))
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.aclose()
+
+
+def _sized(answer: Answer) -> Answer:
+    if len(answer.body) > MAX_ANSWER_BYTES:
+        raise BadResponse(f"answer larger than {MAX_ANSWER_BYTES:,} bytes", status=answer.status)
+    return answer
+
+
+def _deadline_passed(patience: Patience) -> Unavailable:
+    return Unavailable(f"no complete answer within {patience.timeout_s:g} s", kind=ErrorKind.TIMEOUT)
+
+
+def _no_connection(why: str) -> Unavailable:
+    return Unavailable(f"no connection: {why}", kind=ErrorKind.CONNECTION, unreachable=True)
+
+
+def _connection_lost(why: str) -> Unavailable:
+    return Unavailable(f"connection lost: {why}", kind=ErrorKind.CONNECTION)
+
+
+def _innermost(error: reqwest_errors.RequestError) -> str:
+    """The last cause says what happened (`Connection refused`), the first only where."""
+    causes = error.details["causes"]
+    return causes[-1]["message"] if causes else error.message

@@ -1,0 +1,1 @@
+"""One module per API. Only this room knows a provider's spelling."""

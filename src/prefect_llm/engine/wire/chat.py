@@ -1,0 +1,144 @@
+"""OpenAI-compatible chat completions: `POST {base_url}/chat/completions`.
+
+https://platform.openai.com/docs/api-reference/chat. Only the fields used are decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import orjson
+
+from prefect_llm.engine.transport import Answer
+from prefect_llm.engine.wire.refusals import one_line, raise_refusal
+from prefect_llm.errors import BadResponse, ErrorKind, Rejected
+from prefect_llm.records import Completion, Parameters, Request, Usage
+
+PATH = "/chat/completions"
+
+
+class _Message(msgspec.Struct):
+    content: Any = None
+    refusal: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Chat(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    model: str | None = None
+    usage: Any = None
+
+
+_decode_chat = msgspec.json.Decoder(_Chat).decode
+
+
+def encode(request: Request, *, limit_name: str) -> bytes:
+    """The request's body. `limit_name` is what this endpoint calls the output limit."""
+    head = _encoded_parameters(request.parameters, limit_name)
+    return b'%b,"messages":%b}' % (head, orjson.dumps(request.messages))
+
+
+@lru_cache(maxsize=256)
+def _encoded_parameters(parameters: Parameters, limit_name: str) -> bytes:
+    """Everything but the messages, encoded once for all requests that share it, without the last brace."""
+    body: dict[str, Any] = {"model": parameters.model}
+    if parameters.max_output_tokens is not None:
+        body[limit_name] = parameters.max_output_tokens
+    if parameters.temperature is not None:
+        body["temperature"] = parameters.temperature
+    if (answer_format := parameters.answer_format) is not None:
+        schema = {"name": answer_format.name, "strict": True, "schema": answer_format.schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return orjson.dumps(body | dict(parameters.extra))[:-1]
+
+
+def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
+    """The completion in an answer.
+
+    Raises the `RequestError` that the status or the body stands for; a `BadResponse` or `Rejected` carries
+    the completion that came with it, for it was billed.
+    """
+    if not 200 <= answer.status < 300:
+        raise_refusal(answer)
+    chat = _chat(answer)
+    if not chat.choices:
+        raise BadResponse(f"answer without choices: {one_line(answer.body)}", status=answer.status)
+    choice = chat.choices[0]
+    completion = Completion(
+        content=_text(choice.message.content),
+        finish_reason=choice.finish_reason,
+        model=chat.model,
+        usage=_usage(chat.usage),
+        raw=answer.body if keep_raw else None,
+    )
+    return _checked(completion, choice.message.refusal, request)
+
+
+def _chat(answer: Answer) -> _Chat:
+    try:
+        return _decode_chat(answer.body)
+    except msgspec.ValidationError as error:
+        raise BadResponse(f"answer is not a chat completion: {error}", status=answer.status) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadResponse(f"answer is not JSON: {one_line(answer.body)}", status=answer.status) from error
+
+
+def _checked(completion: Completion, refusal: str | None, request: Request) -> Completion:
+    answer_format = request.parameters.answer_format
+    if completion.finish_reason == "content_filter":
+        raise Rejected(
+            "the endpoint's content filter stopped the answer",
+            kind=ErrorKind.CONTENT_FILTERED,
+            status=200,
+            completion=completion,
+        )
+    if refusal:
+        raise Rejected(
+            f"the model refused: {refusal}", kind=ErrorKind.REFUSED, status=200, completion=completion
+        )
+    if completion.content is None:
+        raise BadResponse("answer with null content", status=200, completion=completion)
+    if answer_format is None:
+        return completion
+    if completion.finish_reason == "length":
+        message = "the output limit cut the answer before its JSON ended"
+        raise BadResponse(message, kind=ErrorKind.TRUNCATED, status=200, completion=completion)
+    try:
+        output = answer_format.parse(completion.content)
+    except BadResponse as error:
+        error.status, error.completion = 200, completion
+        raise
+    return dataclasses.replace(completion, output=output)
+
+
+def _text(content: Any) -> str | None:
+    """Content as text; some endpoints answer in parts."""
+    if content is None or isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part, dict) and "text" in part)
+    raise BadResponse(f"message content is neither text nor parts but {type(content).__name__}", status=200)
+
+
+def _usage(usage: Any) -> Usage | None:
+    """Token counts, `None` where the endpoint gives none that can be read."""
+    if not isinstance(usage, dict):
+        return None
+    return Usage(
+        input_tokens=_count(usage, "prompt_tokens"),
+        cached_input_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        output_tokens=_count(usage, "completion_tokens"),
+        reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _count(counts: Any, name: str) -> int | None:
+    value = counts.get(name) if isinstance(counts, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,195 @@
+"""Every failure has a type. A `RequestError` becomes its document's row; a `RunError` stops the run.
+
+LLMBatchError
+|- RequestError             ends (or retries) one request
+|  |- BadDocument           nothing was sent: template, null field, not text
+|  |- Rejected              the endpoint said no to this request: never retried
+|  |- BadResponse           answered, but unusable: a small budget of its own
+|  `- Retryable
+|     |- Throttled          429, 498: shared cooldown for the whole provider
+|     `- Unavailable        408/409/425/5xx/529, timeout, connection lost
+`- RunError                 stops the run; the same command resumes it
+   |- AuthenticationFailed, ModelNotFound, EndpointNotFound, AccountExhausted, RequestRefused
+   |- ProviderDown, TooManyFailures, Interrupted
+   `- InvalidInput          refused before anything was asked
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from prefect_llm.records import Completion
+
+
+class ErrorKind(StrEnum):
+    """The words of the column `error_kind`."""
+
+    BAD_DOCUMENT = "bad_document"
+    REJECTED = "rejected"
+    CONTEXT_TOO_LONG = "context_too_long"
+    CONTENT_FILTERED = "content_filtered"
+    REFUSED = "refused"
+    BAD_RESPONSE = "bad_response"
+    SCHEMA_MISMATCH = "schema_mismatch"
+    TRUNCATED = "truncated"
+    THROTTLED = "throttled"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    SERVER_ERROR = "server_error"
+
+
+class LLMBatchError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class RequestError(LLMBatchError):
+    """One request failed.
+
+    `status` is the HTTP status if there was one, `code` the endpoint's own word for the fault. `completion` is
+    what was answered all the same (a partial text, its token usage): it is billed, and kept where the row has
+    a place for it.
+    """
+
+    default_kind: ClassVar[ErrorKind]
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        completion: Completion | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind or self.default_kind
+        self.status = status
+        self.code = code
+        self.completion = completion
+
+
+class BadDocument(RequestError):
+    """The document could not be made into a request; nothing was sent."""
+
+    default_kind = ErrorKind.BAD_DOCUMENT
+
+
+class Rejected(RequestError):
+    """The endpoint refuses this request, and would again. `parameters` are those it names as the cause."""
+
+    default_kind = ErrorKind.REJECTED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        completion: Completion | None = None,
+        parameters: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(message, kind=kind, status=status, code=code, completion=completion)
+        self.parameters = parameters
+
+
+class BadResponse(RequestError):
+    """A 200 that cannot be used: not JSON, cut, no choices, no content, against its schema."""
+
+    default_kind = ErrorKind.BAD_RESPONSE
+
+
+class Retryable(RequestError):
+    """May pass by itself. `retry_after_s` is what the endpoint asked for, in seconds."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, kind=kind, status=status, code=code)
+        self.retry_after_s = retry_after_s
+
+
+class Throttled(Retryable):
+    """429 or 498: the whole provider cools down."""
+
+    default_kind = ErrorKind.THROTTLED
+
+
+class Unavailable(Retryable):
+    """Timeout, lost connection or a server's fault.
+
+    `unreachable` says that no connection came about: then the document is never the cause.
+    """
+
+    default_kind = ErrorKind.SERVER_ERROR
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+        unreachable: bool = False,
+    ) -> None:
+        super().__init__(message, kind=kind, status=status, code=code, retry_after_s=retry_after_s)
+        self.unreachable = unreachable
+
+
+class RunError(LLMBatchError):
+    """Stops the run with one sentence: what, where, what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    @property
+    def kind(self) -> str:
+        """The word of `stopped.kind` and of the Prefect state's name."""
+        return type(self).__name__
+
+
+class AuthenticationFailed(RunError):
+    """401 at any time, 403 before the provider's first success."""
+
+
+class ModelNotFound(RunError):
+    """404 for the model before the first success."""
+
+
+class EndpointNotFound(RunError):
+    """404 for the path, or a redirect, before the first success."""
+
+
+class AccountExhausted(RunError):
+    """402 or `insufficient_quota`: waiting does not help."""
+
+
+class RequestRefused(RunError):
+    """Before the first success the endpoint refused a parameter that every request carries."""
+
+
+class ProviderDown(RunError):
+    """Unreachable from the start, or an outage longer than the patience."""
+
+
+class TooManyFailures(RunError):
+    """The share of failed documents passed `stop_error_share`."""
+
+
+class Interrupted(RunError):
+    """A signal or a cancellation stopped the run."""
+
+
+class InvalidInput(RunError):
+    """Refused before anything was asked: input, settings, or a directory that is not ours."""

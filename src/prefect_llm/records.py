@@ -1,0 +1,165 @@
+"""The values that travel between the rooms: frozen, stdlib only, no behaviour beyond their own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from prefect_llm.errors import ErrorKind
+
+if TYPE_CHECKING:
+    import httpx
+
+Message = Mapping[str, Any]
+"""One chat message as the API spells it: `role`, and `content` as text or parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one provider is asked at most. `None`: no such limit is known."""
+
+    concurrency: int = 32
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait and how often to ask: seconds and attempts.
+
+    `backoff_s` is the first wait after a failed attempt; it doubles, with jitter, up to `max_backoff_s`.
+    """
+
+    timeout_s: float = 120.0
+    connect_timeout_s: float = 10.0
+    max_attempts: int = 5
+    outage_s: float = 300.0
+    first_connection_s: float = 30.0
+    backoff_s: float = 0.5
+    max_backoff_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Money per 1,000,000 tokens. Cached input costs the input price where no other is known."""
+
+    input: Decimal
+    output: Decimal
+    currency: str = "USD"
+    cached_input: Decimal | None = None
+    source: str = "stated"
+    date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Endpoint, credentials, limits and prices. `base_url` includes `/v1`; secrets stay out of `repr`.
+
+    `http_client` makes the httpx client to send with, where a proxy or client certificates ask for one.
+    """
+
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    model: str | None = None
+    limits: Limits = Limits()
+    patience: Patience = Patience()
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    http_client: Callable[[], httpx.AsyncClient] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The host of the base URL, without port: the column `provider`."""
+        return urlsplit(self.base_url).hostname or self.base_url
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFormat:
+    """A JSON schema the answer must satisfy. `parse(text)` returns the value or raises `BadResponse`."""
+
+    schema: Mapping[str, Any]
+    parse: Callable[[str], Any] = field(compare=False, repr=False)
+    name: str = "answer"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parameters:
+    """What shapes an answer besides its messages. One instance serves many requests: identity is its key."""
+
+    model: str
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    answer_format: AnswerFormat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One rendered chat completion. `row` is the document's place in its chunk, `document_id` its id."""
+
+    row: int
+    document_id: str
+    messages: Sequence[Message]
+    parameters: Parameters
+    fingerprint: str
+    operation: Literal["chat"] = "chat"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the endpoint counted them: cached ones are inside input, reasoning ones inside output."""
+
+    input_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the endpoint answered. `output` is the parsed value when a schema was asked for."""
+
+    content: str | None
+    finish_reason: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    output: Any = None
+    raw: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a document has no answer; `message` is one line of at most 500 characters."""
+
+    kind: ErrorKind
+    message: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request ended as.
+
+    A failure may carry the completion that was thrown away with it (a refusal's text, a cut answer).
+    `latency_ms` is the last attempt's, `queued_ms` the time spent waiting for limits, cooldowns and backoff;
+    the two instants are microseconds since 1970 UTC. `discarded` holds the usage of billed attempts before
+    the last, `throttled` how many answers were 429.
+    """
+
+    completion: Completion | None = None
+    failure: Failure | None = None
+    attempts: int = 0
+    throttled: int = 0
+    latency_ms: float | None = None
+    queued_ms: float | None = None
+    started_at_us: int | None = None
+    finished_at_us: int | None = None
+    discarded: tuple[Usage, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the document has its answer."""
+        return self.failure is None
