@@ -2,5 +2,6 @@
 
 from prefect_llm.engine.engine import Engine, close_engines, engine_for
 from prefect_llm.engine.stop import Stop
+from prefect_llm.engine.verification import Verified, verify
 
-__all__ = ["Engine", "Stop", "close_engines", "engine_for"]
+__all__ = ["Engine", "Stop", "Verified", "close_engines", "engine_for", "verify"]

@@ -33,7 +33,7 @@ class Engine:
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
-        self._limit_name = output_limit_name(provider)
+        self._limit_name = chat.output_limit_name(provider)
         self._policy = RetryPolicy(provider.patience)
         self._health = Health(provider)
         self._scheduler = Scheduler(provider.limits, self._encode)
@@ -277,11 +277,6 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     import uvloop
 
     return uvloop.new_event_loop()
-
-
-def output_limit_name(provider: Provider) -> str:
-    """OpenAI's own models take `max_completion_tokens` only; everyone else knows `max_tokens`."""
-    return "max_completion_tokens" if provider.name == "api.openai.com" else "max_tokens"
 
 
 def _now_us() -> int:

@@ -15,7 +15,7 @@ import orjson
 from prefect_llm.engine.transport import Answer
 from prefect_llm.engine.wire.refusals import one_line, raise_refusal
 from prefect_llm.errors import BadResponse, ErrorKind, Rejected
-from prefect_llm.records import Completion, Parameters, Request, Usage
+from prefect_llm.records import Completion, Parameters, Provider, Request, Usage
 
 PATH = "/chat/completions"
 
@@ -57,6 +57,11 @@ def _encoded_parameters(parameters: Parameters, limit_name: str) -> bytes:
         schema = {"name": answer_format.name, "strict": True, "schema": answer_format.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return orjson.dumps(body | dict(parameters.extra))[:-1]
+
+
+def output_limit_name(provider: Provider) -> str:
+    """OpenAI's own models take `max_completion_tokens` only; everyone else knows `max_tokens`."""
+    return "max_completion_tokens" if provider.name == "api.openai.com" else "max_tokens"
 
 
 def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:

@@ -1,0 +1,161 @@
+"""Check endpoint, key and model with one answer of one token, and say in one sentence what is wrong.
+
+It asks through httpx, whose exceptions tell a refused connection, an unknown host and a bad certificate
+apart.
+"""
+
+from __future__ import annotations
+
+import difflib
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+
+from prefect_llm.engine.health import Health
+from prefect_llm.engine.transport import Answer, request_headers
+from prefect_llm.engine.wire import chat
+from prefect_llm.errors import (
+    AccountExhausted,
+    BadResponse,
+    EndpointNotFound,
+    InvalidInput,
+    ModelNotFound,
+    ProviderDown,
+    RequestError,
+    RequestRefused,
+    RunError,
+    Throttled,
+    Unavailable,
+)
+from prefect_llm.records import Parameters, Provider, Request, Usage
+
+TIMEOUT_S = 30.0
+NEAREST_NAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The endpoint answered. `model` is the one it says it is; `latency_ms` of that one request."""
+
+    provider: str
+    model: str
+    latency_ms: float
+    usage: Usage | None
+
+
+def verify(provider: Provider, model: str | None = None) -> Verified:
+    """Ask for one token of `model` (the provider's own by default). Billed as one tiny request.
+
+    Raises the `RunError` that says what is wrong and what to do.
+    """
+    model = model or provider.model
+    if not model:
+        raise InvalidInput("no model to verify: give one, or set the provider's default model")
+    _check_base_url(provider.base_url)
+    request = Request(
+        row=0,
+        document_id="verify",
+        messages=({"role": "user", "content": "Hi"},),
+        parameters=Parameters(model, max_output_tokens=1),
+        fingerprint="",
+    )
+    with httpx.Client(headers=request_headers(provider), timeout=TIMEOUT_S) as client:
+        started = time.perf_counter()
+        answer = _ask(client, provider, request)
+        latency_ms = (time.perf_counter() - started) * 1e3
+        try:
+            completion = chat.decode(answer, request, keep_raw=False)
+        except RequestError as error:
+            if error.completion is None:
+                raise _diagnosis(client, provider, request, error) from error
+            completion = error.completion  # an empty or filtered answer still proves endpoint, key and model
+    return Verified(provider.name, completion.model or model, latency_ms, completion.usage)
+
+
+def _check_base_url(base_url: str) -> None:
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInput(f"base_url {base_url!r} is no http(s) address: write one like https://host/v1")
+
+
+def _ask(client: httpx.Client, provider: Provider, request: Request) -> Answer:
+    url = provider.base_url.rstrip("/") + chat.PATH
+    body = chat.encode(request, limit_name=chat.output_limit_name(provider))
+    try:
+        response = client.post(url, content=body)
+    except httpx.ConnectError as error:
+        raise _no_connection(provider, error) from error
+    except httpx.TimeoutException as error:
+        raise ProviderDown(
+            f"{provider.name} did not answer within {TIMEOUT_S:g} s: check base_url"
+        ) from error
+    except httpx.RequestError as error:
+        raise ProviderDown(
+            f"{provider.name} broke the connection off ({error}): is base_url right?"
+        ) from error
+    return Answer(response.status_code, response.headers, response.content)
+
+
+def _no_connection(provider: Provider, error: httpx.ConnectError) -> ProviderDown:
+    parts = urlsplit(provider.base_url)
+    place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    cause = _root_cause(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        why = f"{place} shows a certificate that is not trusted ({cause.verify_message}): set SSL_CERT_FILE"
+    elif isinstance(cause, ssl.SSLError):
+        why = f"{place} does not speak TLS ({cause.reason}): is it http:// rather than https://?"
+    elif isinstance(cause, ConnectionRefusedError):
+        why = f"connection refused: nothing listens at {place}; is the server running, the port right?"
+    elif isinstance(cause, socket.gaierror):
+        why = f"the host {parts.hostname} is not known: check the spelling of base_url, and the network"
+    else:
+        why = f"no connection to {place} ({error}): check base_url and the network"
+    return ProviderDown(why)
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return error
+
+
+def _diagnosis(client: httpx.Client, provider: Provider, request: Request, error: RequestError) -> RunError:
+    """The sentence for an answer that is not one."""
+    verdict = Health(provider).failed(0.0, request, error)
+    if isinstance(verdict, (ModelNotFound, EndpointNotFound)):
+        return _not_found(client, provider, request.parameters.model, verdict)
+    if verdict is not None:
+        return verdict
+    if isinstance(error, Throttled):
+        return AccountExhausted(f"{provider.name} throttles even one request ({error.message}): try later")
+    if isinstance(error, (Unavailable, BadResponse)):
+        return ProviderDown(f"{provider.base_url} answers, but not usably: {error.message}")
+    return RequestRefused(f"{provider.name} refused the request: {error.message}")
+
+
+def _not_found(
+    client: httpx.Client, provider: Provider, model: str, verdict: ModelNotFound | EndpointNotFound
+) -> RunError:
+    base_url = provider.base_url.rstrip("/")
+    if (names := _listed_models(client, base_url)) is None:
+        if not base_url.endswith("/v1") and _listed_models(client, f"{base_url}/v1") is not None:
+            return EndpointNotFound(f"base_url {base_url} lacks /v1: write {base_url}/v1")
+        return verdict
+    near = difflib.get_close_matches(model, names, n=NEAREST_NAMES, cutoff=0.4) or names[:NEAREST_NAMES]
+    listed = f"; it lists {', '.join(near)}" if near else ""
+    return ModelNotFound(f"{provider.name} does not know the model {model!r}{listed}")
+
+
+def _listed_models(client: httpx.Client, base_url: str) -> list[str] | None:
+    """The models an endpoint lists, `None` if it has no such list."""
+    try:
+        response = client.get(f"{base_url}/models")
+        listed = orjson.loads(response.content)["data"] if response.status_code == 200 else None
+    except (httpx.RequestError, orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return [model["id"] for model in listed if "id" in model] if isinstance(listed, list) else None
