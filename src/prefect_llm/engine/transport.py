@@ -22,6 +22,9 @@ from prefect_llm.records import Patience, Provider
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
+CONNECT_PHASE = "client error (Connect)"
+"""hyper's name for the phase before a connection stands; pyreqwest 0.15 raises ConnectError for later ones too."""
+
 
 class Headers(Protocol):
     """What is asked of a header map: look-up that ignores case."""
@@ -91,10 +94,10 @@ class ReqwestTransport:
             raise _no_connection("no answer to the connection attempt") from error
         except reqwest_errors.RequestTimeoutError as error:
             raise _deadline_passed(self._patience) from error
-        except reqwest_errors.ConnectError as error:
-            raise _no_connection(_innermost(error)) from error
         except reqwest_errors.RequestError as error:
-            raise _connection_lost(_innermost(error)) from error
+            causes = _causes(error)
+            failure = _no_connection if CONNECT_PHASE in causes else _connection_lost
+            raise failure(causes[-1]) from error
         return _sized(Answer(response.status, response.headers, bytes(content or b"")))
 
     async def close(self) -> None:
@@ -166,7 +169,6 @@ def _connection_lost(why: str) -> Unavailable:
     return Unavailable(f"connection lost: {why}", kind=ErrorKind.CONNECTION)
 
 
-def _innermost(error: reqwest_errors.RequestError) -> str:
-    """The last cause says what happened (`Connection refused`), the first only where."""
-    causes = error.details["causes"]
-    return causes[-1]["message"] if causes else error.message
+def _causes(error: reqwest_errors.RequestError) -> list[str]:
+    """From the outermost to the innermost, which says what happened (`Connection refused`)."""
+    return [cause["message"] for cause in error.details["causes"] or ()] or [error.message]

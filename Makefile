@@ -1,0 +1,44 @@
+# `make` lists the targets. Each creates what it needs; nothing but Python 3.11+ and make must be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DO_NOT_TRACK := 1
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo ## run a real small model on the examples, documents in, Parquet out
+	$(BIN)/prefect-llm demo
+
+test: $(VENV)/.dev ## run the tests
+	$(BIN)/pytest
+
+check: $(VENV)/.dev ## lint, types, import rules, packaging and docs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/check.py
+
+bench: $(VENV)/.dev ## time the transports and the engine, and print tables
+	$(BIN)/python benchmarks/transports.py
+	$(BIN)/python benchmarks/flow.py
+
+clean: ## remove the environment, caches and demo runs
+	rm -rf $(VENV) .cache build dist runs src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("prefect-llm needs Python 3.11 or later: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	$(BIN)/python -m prefect_llm.local.weights
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+.PHONY: help demo test check bench clean

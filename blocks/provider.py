@@ -1,0 +1,172 @@
+"""The block that holds what a provider needs: endpoint, key, limits and prices. It opens no connection."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar
+
+from prefect.blocks.core import Block
+from prefect.types import SecretDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from prefect_llm.engine import Verified, verify
+from prefect_llm.records import Limits, Patience, Price, Provider
+
+_DEFAULT_LIMITS = Limits()
+_DEFAULT_PATIENCE = Patience()
+
+
+class ModelPrice(BaseModel):
+    """What one model costs, per 1,000,000 tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Decimal = Field(title="Input", ge=0, description="Price of 1,000,000 input tokens.")
+    output: Decimal = Field(title="Output", ge=0, description="Price of 1,000,000 output tokens.")
+    cached_input: Decimal | None = Field(
+        default=None,
+        title="Cached input",
+        ge=0,
+        description="Price of 1,000,000 cached input tokens; the input price if empty.",
+    )
+    currency: str = Field(
+        default="USD", title="Currency", pattern="^[A-Z]{3}$", description="Three letters, as in ISO 4217."
+    )
+    date: str | None = Field(
+        default=None,
+        title="Date",
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        description="The day this price was looked up, as 2026-01-31.",
+    )
+    source: str | None = Field(
+        default=None, title="Source", description="Where this price stands, for instance a web address."
+    )
+
+    def to_price(self) -> Price:
+        """The price with its provenance in one line, as the column `price_source` shows it."""
+        provenance = " ".join(part for part in ("block", self.source, self.date) if part)
+        return Price(
+            input=self.input,
+            output=self.output,
+            cached_input=self.cached_input,
+            currency=self.currency,
+            source=provenance,
+            date=self.date,
+        )
+
+
+class LLMProvider(Block):
+    """Endpoint, credentials, limits and prices of one LLM provider that speaks OpenAI's chat completions.
+
+    Example:
+        Load a saved provider and check that it answers:
+        ```python
+        from prefect_llm import LLMProvider
+
+        provider = LLMProvider.load("BLOCK_NAME")
+        provider.verify()
+        ```
+    """
+
+    _block_type_name: ClassVar[str] = "LLM Provider"
+    _block_type_slug: ClassVar[str] = "llm-provider"
+    _description: ClassVar[str] = "Endpoint, credentials, limits and prices of one LLM provider."
+
+    base_url: str = Field(
+        title="Base URL",
+        description="The endpoint up to and including /v1; requests go to {base URL}/chat/completions.",
+        examples=["https://api.openai.com/v1"],
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        title="API key",
+        description="Sent as a bearer token; empty where none is needed.",
+    )
+    model: str | None = Field(
+        default=None, title="Default model", description="The model to ask where a run names none."
+    )
+    headers: SecretDict | None = Field(
+        default=None, title="Extra headers", description="Further headers for every request, by name."
+    )
+    timeout: float = Field(
+        default=_DEFAULT_PATIENCE.timeout_s,
+        gt=0,
+        title="Timeout (s)",
+        description="Seconds that one attempt may take from sending to the answer's last byte.",
+    )
+    connect_timeout: float = Field(
+        default=_DEFAULT_PATIENCE.connect_timeout_s,
+        gt=0,
+        title="Connect timeout (s)",
+        description="Seconds that opening a connection may take.",
+    )
+    max_attempts: int = Field(
+        default=_DEFAULT_PATIENCE.max_attempts,
+        ge=1,
+        title="Attempts",
+        description="How often a request is sent at most when the endpoint fails.",
+    )
+    outage_patience: float = Field(
+        default=_DEFAULT_PATIENCE.outage_s,
+        ge=0,
+        title="Outage patience (s)",
+        description="Seconds without a single success after which a run stops, to be resumed later.",
+    )
+    concurrency: int = Field(
+        default=_DEFAULT_LIMITS.concurrency,
+        ge=1,
+        title="Concurrency",
+        description="How many requests are in flight at most, over all flows of one process.",
+    )
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, title="Requests per minute", description="The account's limit, if it has one."
+    )
+    tokens_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        title="Tokens per minute",
+        description="The account's limit of input and output tokens together, if it has one.",
+    )
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        title="Prices",
+        description="What each model costs, by its name; without an entry its rows have no cost.",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_web_address(cls, base_url: str) -> str:
+        if not base_url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://, for instance https://api.openai.com/v1")
+        return base_url.rstrip("/")
+
+    @field_validator("prices")
+    @classmethod
+    def _has_one_currency(cls, prices: dict[str, ModelPrice]) -> dict[str, ModelPrice]:
+        if len(currencies := {price.currency for price in prices.values()}) > 1:
+            raise ValueError(f"one provider bills in one currency, not in {' and '.join(sorted(currencies))}")
+        return prices
+
+    def get_provider(self) -> Provider:
+        """The core's provider, key included: for use in this process, never to be stored or logged."""
+        return Provider(
+            base_url=self.base_url,
+            api_key=self.api_key.get_secret_value() or None if self.api_key else None,
+            headers=self.headers.get_secret_value() if self.headers else {},
+            model=self.model,
+            limits=Limits(self.concurrency, self.requests_per_minute, self.tokens_per_minute),
+            patience=Patience(
+                timeout_s=self.timeout,
+                connect_timeout_s=self.connect_timeout,
+                max_attempts=self.max_attempts,
+                outage_s=self.outage_patience,
+            ),
+            prices={model: price.to_price() for model, price in self.prices.items()},
+        )
+
+    def verify(self, model: str | None = None) -> Verified:
+        """Check endpoint, key and model with one answer of one token.
+
+        Raises the `RunError` whose sentence says what is wrong and what to do.
+        """
+        return verify(self.get_provider(), model)
