@@ -17,7 +17,7 @@ from concurrent.futures import wait
 
 from prefect_llm.engine.health import Health
 from prefect_llm.engine.retry import RetryPolicy
-from prefect_llm.engine.scheduler import Job, Scheduler, Submission
+from prefect_llm.engine.scheduler import Job, Scheduler, Submission, unheard
 from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.transport import Transport, open_transport
 from prefect_llm.engine.wire import chat
@@ -54,14 +54,15 @@ class Engine:
         stop: Stop,
         *,
         keep_raw: bool = False,
+        sent: Callable[[int], None] = unheard,
     ) -> None:
         """Ask every request; return when each has been delivered. Blocks the calling thread.
 
-        `requests` is drawn and `deliver` called on the engine's thread, as places and answers come: neither
-        may block. Raises the `RunError` that stopped the run, or what either of the two raised; outcomes
+        `requests` is drawn, `sent` told the number of every attempt (from 1) and `deliver` called on the
+        engine's thread, as places and answers come: none of them may block. Raises the `RunError` that stopped the run, or what one of the three raised; outcomes
         delivered before that are good.
         """
-        submission = Submission(requests, deliver, stop, keep_raw)
+        submission = Submission(requests, deliver, stop, keep_raw, sent)
 
         def halt() -> None:
             self._loop.call_soon_threadsafe(self._halt, submission)
@@ -150,14 +151,15 @@ class Engine:
             self._transport = open_transport(self.provider, chat.PATH)
         job.attempts += 1
         job.started_at_us = job.started_at_us or _now_us()
-        sent = self._loop.time()
+        job.submission.sent(job.attempts)
+        began = self._loop.time()
         try:
             answer = await self._transport.post(job.body)
             completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
-            self._failed(job, error, self._loop.time() - sent)
+            self._failed(job, error, self._loop.time() - began)
         else:
-            latency_s = self._loop.time() - sent
+            latency_s = self._loop.time() - began
             self._answered(job, completion)
             self._deliver(job, completion, None, latency_s)
 

@@ -19,6 +19,10 @@ from prefect_llm.engine.stop import Stop
 from prefect_llm.records import Limits, Outcome, Request, Usage
 
 
+def unheard(attempt: int) -> None:
+    """For callers that do not count attempts."""
+
+
 @dataclass(eq=False, slots=True)
 class Submission:
     """One chunk's requests and where their outcomes go.
@@ -31,6 +35,7 @@ class Submission:
     deliver: Callable[[Request, Outcome], None]
     stop: Stop
     keep_raw: bool = False
+    sent: Callable[[int], None] = unheard
     done: Future[None] = field(default_factory=Future)
     unfinished: int = 0
     exhausted: bool = False

@@ -23,7 +23,7 @@ from prefect_llm.records import Patience, Provider
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 CONNECT_PHASE = "client error (Connect)"
-"""hyper's name for the phase before a connection stands; pyreqwest 0.15 raises ConnectError for later ones too."""
+"""How hyper calls the phase before a connection stands; pyreqwest raises ConnectError beyond it, too."""
 
 
 class Headers(Protocol):

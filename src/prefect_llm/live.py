@@ -1,0 +1,151 @@
+"""One run's figures and stop signal in this process, while it goes on.
+
+Chunks of one run may be worked on by many threads; all of them count here, and the first error stops them all.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from prefect_llm.engine import Stop
+from prefect_llm.errors import TooManyFailures
+from prefect_llm.records import Outcome, Usage
+
+OUTCOMES_BEFORE_A_SHARE_COUNTS = 100
+"""CONTRACT: the error share is judged after 100 outcomes."""
+REMEMBERED_RUNS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFigures:
+    """Where a run stands: rows of this process's invocation, and what they took so far."""
+
+    rows: int
+    ok: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal | None = Decimal(0)
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Rows that have ended, well or not."""
+        return self.ok + self.failed
+
+    @property
+    def rows_per_second(self) -> float:
+        """Since the first chunk began."""
+        return self.done / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far; `None` before the first row."""
+        return (self.rows - self.done) / self.rows_per_second if self.done else None
+
+    def plus(self, outcome: Outcome, cost: Decimal | None) -> LiveFigures:
+        """The figures with one more outcome."""
+        usage = (outcome.completion and outcome.completion.usage) or Usage()
+        billed = outcome.completion is not None
+        return replace(
+            self,
+            ok=self.ok + outcome.ok,
+            failed=self.failed + (not outcome.ok),
+            input_tokens=self.input_tokens + (usage.input_tokens or 0),
+            output_tokens=self.output_tokens + (usage.output_tokens or 0),
+            cost=_sum(self.cost, cost) if billed else self.cost,
+            throttled=self.throttled + outcome.throttled,
+        )
+
+
+class Live:
+    """One invocation of a run in this process."""
+
+    def __init__(self, rows: int, stop_error_share: float) -> None:
+        self.stop = Stop()
+        self._stop_error_share = stop_error_share
+        self._figures = LiveFigures(rows)
+        self._started = time.monotonic()
+        self._lock = threading.Lock()
+
+    @property
+    def figures(self) -> LiveFigures:
+        """The figures as they stand."""
+        return replace(self._figures, seconds=time.monotonic() - self._started)
+
+    def sent(self, attempt: int) -> None:
+        """Count one request; `attempt` is its document's, from 1."""
+        with self._lock:
+            figures = self._figures
+            self._figures = replace(
+                figures, requests=figures.requests + 1, retries=figures.retries + (attempt > 1)
+            )
+
+    def count(self, outcome: Outcome, cost: Decimal | None) -> None:
+        """Take in one outcome; stop the run when too large a share has failed."""
+        with self._lock:
+            self._figures = figures = self._figures.plus(outcome, cost)
+        if figures.done < OUTCOMES_BEFORE_A_SHARE_COUNTS or self.stop.error is not None:
+            return
+        if (share := figures.failed / figures.done) > self._stop_error_share and outcome.failure is not None:
+            self.stop.set(
+                TooManyFailures(
+                    f"{share:.0%} of {figures.done:,} documents failed, more than stop_error_share allows "
+                    f"({self._stop_error_share:.0%}); the last one: {outcome.failure.message}"
+                )
+            )
+
+
+class _Runs:
+    """The runs this process works on, by invocation; the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[str, Live] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, invocation: str, make: Callable[[], Live]) -> Live:
+        with self._lock:
+            if invocation not in self._runs:
+                self._runs[invocation] = make()
+                while len(self._runs) > REMEMBERED_RUNS:
+                    self._runs.popitem(last=False)
+            return self._runs[invocation]
+
+
+_runs = _Runs()
+
+
+def live_run(invocation: str, rows: int, stop_error_share: float) -> Live:
+    """The live side of an invocation, made when this process first meets it."""
+    return _runs.get(invocation, lambda: Live(rows, stop_error_share))
+
+
+@contextmanager
+def watched(live: Live, every_s: float, show: Callable[[LiveFigures], None]) -> Iterator[None]:
+    """While the block runs, `show` the figures at that interval, from a thread of its own."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(every_s):
+            show(live.figures)
+
+    thread = threading.Thread(target=watch, name="llm-figures", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _sum(total: Decimal | None, cost: Decimal | None) -> Decimal | None:
+    return None if total is None or cost is None else total + cost
