@@ -1,4 +1,8 @@
-"""Prefect flows."""
+"""Prefect flows: compositions of the tasks, with parameters that a person can fill in a form."""
+
+from prefect_llm.flows.batch import batch_inference
+
+__all__ = ["batch_inference"]
 
 if __name__ != "prefect_llm.flows":
     raise ImportError("import prefect_llm.flows, not flows")

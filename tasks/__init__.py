@@ -1,4 +1,10 @@
-"""Prefect tasks."""
+"""Prefect tasks: thin wrappers that log and delegate; each is useful on its own in a flow of yours."""
+
+from prefect_llm.tasks.finishing import finish_run
+from prefect_llm.tasks.inference import infer_chunk
+from prefect_llm.tasks.loading import load_documents
+
+__all__ = ["finish_run", "infer_chunk", "load_documents"]
 
 if __name__ != "prefect_llm.tasks":
     raise ImportError("import prefect_llm.tasks, not tasks")

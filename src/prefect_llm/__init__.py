@@ -1,1 +1,65 @@
-"""Batched LLM inference for Prefect: documents in, one Parquet row per document out."""
+"""Batched LLM inference for Prefect: documents in, one Parquet row per document out.
+
+Names are imported when first used (PEP 562): the core stays free of Prefect, whose import takes seconds.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prefect_llm.blocks import LLMProvider, ModelPrice, ProviderReference
+    from prefect_llm.errors import InvalidInput, LLMBatchError, RunError, TooManyFailedRows
+    from prefect_llm.flows import batch_inference
+    from prefect_llm.prompts import PromptSpec
+    from prefect_llm.report import Summary
+    from prefect_llm.run import Run
+    from prefect_llm.spec import RunSpec
+    from prefect_llm.tasks import finish_run, infer_chunk, load_documents
+
+__all__ = [
+    "InvalidInput",
+    "LLMBatchError",
+    "LLMProvider",
+    "ModelPrice",
+    "PromptSpec",
+    "ProviderReference",
+    "Run",
+    "RunError",
+    "RunSpec",
+    "Summary",
+    "TooManyFailedRows",
+    "batch_inference",
+    "finish_run",
+    "infer_chunk",
+    "load_documents",
+]
+
+_ROOMS = {
+    "InvalidInput": "errors",
+    "LLMBatchError": "errors",
+    "LLMProvider": "blocks",
+    "ModelPrice": "blocks",
+    "PromptSpec": "prompts",
+    "ProviderReference": "blocks",
+    "Run": "run",
+    "RunError": "errors",
+    "RunSpec": "spec",
+    "Summary": "report",
+    "TooManyFailedRows": "errors",
+    "batch_inference": "flows",
+    "finish_run": "tasks",
+    "infer_chunk": "tasks",
+    "load_documents": "tasks",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"prefect_llm.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,6 +8,7 @@ LLMBatchError
 |  `- Retryable
 |     |- Throttled          429, 498: shared cooldown for the whole provider
 |     `- Unavailable        408/409/425/5xx/529, timeout, connection lost
+|- TooManyFailedRows        the run is done, but a larger share of its rows failed than was allowed
 `- RunError                 stops the run; the same command resumes it
    |- AuthenticationFailed, ModelNotFound, EndpointNotFound, AccountExhausted, RequestRefused
    |- ProviderDown, TooManyFailures, Interrupted
@@ -144,6 +145,12 @@ class Unavailable(Retryable):
     ) -> None:
         super().__init__(message, kind=kind, status=status, code=code, retry_after_s=retry_after_s)
         self.unreachable = unreachable
+
+
+class TooManyFailedRows(LLMBatchError):
+    """The results are complete, and more of them failed than `max_error_share` allows."""
+
+    kind = "TooManyFailedRows"
 
 
 class RunError(LLMBatchError):

@@ -59,8 +59,9 @@ class Engine:
         """Ask every request; return when each has been delivered. Blocks the calling thread.
 
         `requests` is drawn, `sent` told the number of every attempt (from 1) and `deliver` called on the
-        engine's thread, as places and answers come: none of them may block. Raises the `RunError` that stopped the run, or what one of the three raised; outcomes
-        delivered before that are good.
+        engine's thread, as places and answers come: none of them may block. Raises
+        the `RunError` that stopped the run, or what one of the three raised; outcomes delivered before that
+        are good.
         """
         submission = Submission(requests, deliver, stop, keep_raw, sent)
 
@@ -152,14 +153,14 @@ class Engine:
         job.attempts += 1
         job.started_at_us = job.started_at_us or _now_us()
         job.submission.sent(job.attempts)
-        began = self._loop.time()
+        began = time.perf_counter()
         try:
             answer = await self._transport.post(job.body)
             completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
-            self._failed(job, error, self._loop.time() - began)
+            self._failed(job, error, time.perf_counter() - began)
         else:
-            latency_s = self._loop.time() - began
+            latency_s = time.perf_counter() - began
             self._answered(job, completion)
             self._deliver(job, completion, None, latency_s)
 
@@ -199,9 +200,7 @@ class Engine:
             self._throttled_in_a_row += 1
         self._scheduler.cool_down(now + self._policy.cooldown_s(error, self._throttled_in_a_row))
 
-    def _deliver(
-        self, job: Job, completion: Completion | None, failure: Failure | None, latency_s: float
-    ) -> None:
+    def _deliver(self, job: Job, completion: Completion | None, failure: Failure | None, latency_s: float) -> None:
         outcome = Outcome(
             completion=completion,
             failure=failure,

@@ -110,9 +110,7 @@ class Health:
     def _out_of_place(self, request: Request, error: Rejected, status: int) -> RunError:
         name = self._provider.name
         if status == 403:
-            return AuthenticationFailed(
-                f"{name} forbids this key to ask ({error.message}): check its permissions"
-            )
+            return AuthenticationFailed(f"{name} forbids this key to ask ({error.message}): check its permissions")
         if status == 404 and (error.code in MODEL_NOT_FOUND or "model" in error.parameters):
             model = request.parameters.model
             return ModelNotFound(f"{name} does not know the model {model!r} ({error.message})")

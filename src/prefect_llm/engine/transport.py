@@ -108,9 +108,7 @@ class ReqwestTransport:
 class HttpxTransport:
     """A client of the user's own: whatever proxy, certificate or transport it was built with."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], patience: Patience
-    ) -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], patience: Patience) -> None:
         self._client = client
         self._url = url
         self._headers = headers

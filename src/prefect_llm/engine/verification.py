@@ -91,13 +91,9 @@ def _ask(client: httpx.Client, provider: Provider, request: Request) -> Answer:
     except httpx.ConnectError as error:
         raise _no_connection(provider, error) from error
     except httpx.TimeoutException as error:
-        raise ProviderDown(
-            f"{provider.name} did not answer within {TIMEOUT_S:g} s: check base_url"
-        ) from error
+        raise ProviderDown(f"{provider.name} did not answer within {TIMEOUT_S:g} s: check base_url") from error
     except httpx.RequestError as error:
-        raise ProviderDown(
-            f"{provider.name} broke the connection off ({error}): is base_url right?"
-        ) from error
+        raise ProviderDown(f"{provider.name} broke the connection off ({error}): is base_url right?") from error
     return Answer(response.status_code, response.headers, response.content)
 
 

@@ -105,9 +105,7 @@ def _checked(completion: Completion, refusal: str | None, request: Request) -> C
             completion=completion,
         )
     if refusal:
-        raise Rejected(
-            f"the model refused: {refusal}", kind=ErrorKind.REFUSED, status=200, completion=completion
-        )
+        raise Rejected(f"the model refused: {refusal}", kind=ErrorKind.REFUSED, status=200, completion=completion)
     if completion.content is None:
         raise BadResponse("answer with null content", status=200, completion=completion)
     if answer_format is None:

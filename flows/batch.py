@@ -1,0 +1,190 @@
+"""The flow `batch_inference`: documents in, one Parquet row per document out, watched in the Prefect UI."""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from prefect import flow
+from prefect.context import FlowRunContext
+from prefect.exceptions import TerminationSignal
+from prefect.futures import PrefectFuture
+from prefect.states import Failed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from pydantic import JsonValue
+
+from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
+from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, TooManyFailedRows
+from prefect_llm.flows.progress import progress_shown
+from prefect_llm.report import Summary
+from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, chunks_at_once
+from prefect_llm.settings import (
+    ApiOptions,
+    BatchOptions,
+    DocumentOptions,
+    MonitoringSection,
+    RunSettings,
+    output_directory,
+)
+from prefect_llm.settings.resolving import run_spec
+from prefect_llm.store import ChunkFigures
+from prefect_llm.tasks import finish_run, infer_chunk, load_documents
+
+_RUNNER = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=MOST_CHUNKS_AT_ONCE))
+
+
+@flow(
+    name="batch-inference",
+    description="Documents in, one Parquet row per document out; every request limited, retried and priced.",
+    task_runner=_RUNNER,
+)
+def batch_inference(
+    input: str,
+    output: str,
+    provider: LLMProvider | str | None = None,
+    model: str | None = None,
+    prompt: str | None = None,
+    prompt_file: str | None = None,
+    system: str | None = None,
+    schema: dict[str, JsonValue] | str | None = None,
+    row_params: str | None = None,
+    documents: DocumentOptions | None = None,
+    api: ApiOptions | None = None,
+    batch: BatchOptions | None = None,
+    monitoring: MonitoringSection | None = None,
+    keep_raw: bool = False,
+) -> Summary:
+    """Ask a model about every document and write the answers as Parquet.
+
+    Args:
+        input: File, directory, glob or URL: Parquet, CSV, JSON Lines, text or Markdown files.
+        output: Directory or URL of the run; may hold `{scheduled:%Y-%m-%d}` and `{flow_run_id}`. The same
+            directory again goes on where an earlier run stopped.
+        provider: A saved LLM Provider block or its name; leave empty to give `api.base_url` instead.
+        model: The model to ask; the provider's default model if empty.
+        prompt: Jinja2 template with the document's fields, as `Summarise: {{ text }}`. Without prompt and
+            prompt_file the column `messages` is sent as it is.
+        prompt_file: A file that holds the template.
+        system: Template of the system message.
+        schema: JSON schema the answer must satisfy, or a file that holds it; fills the column `output`.
+        row_params: Column with parameters per document: a struct or JSON text.
+        documents: How the input is read.
+        api: How requests are shaped, retried and priced.
+        batch: How much is asked at once, and when to stop.
+        monitoring: How often figures are logged.
+        keep_raw: Keep every answer as it came, in the column `raw`.
+
+    Returns the summary. Raises the `LLMBatchError` that refused or stopped the run; the flow run's state is
+    then Failed, by the name of the reason.
+    """
+    sections: dict[str, dict[str, Any]] = {
+        "documents": _given(documents) | {"input": input},
+        "prompt": {
+            "prompt": prompt,
+            "prompt_file": prompt_file,
+            "system": system,
+            "schema": schema if isinstance(schema, str) else None,
+            "row_params": row_params,
+        },
+        "api": _given(api) | {"model": model},
+        "batch": _given(batch),
+        "output": {"output": output, "keep_raw": keep_raw},
+        "monitoring": _given(monitoring),
+    }
+    try:
+        settings = RunSettings.model_validate(sections)
+        return _infer_all(settings, provider, None if isinstance(schema, str) else schema)
+    except LLMBatchError as error:
+        return cast(Summary, Failed(name=_state_name(error), message=str(error), data=error))
+
+
+def _infer_all(
+    settings: RunSettings, given: LLMProvider | str | None, schema: dict[str, JsonValue] | None
+) -> Summary:
+    reference = _reference(given, settings)
+    provider = resolve_provider(reference)
+    if settings.output.output is None or settings.documents.input is None:
+        raise InvalidInput("no input or no output: both are needed")
+    output = output_directory(settings.output.output, scheduled=_scheduled(), flow_run_id=_flow_run_id())
+    run = load_documents(
+        settings.documents.input,
+        output,
+        run_spec(settings, default_model=provider.model, schema=schema),
+        stop_error_share=settings.batch.stop_error_share,
+    )
+    figures: list[ChunkFigures] = []
+    stopped = None
+    try:
+        with progress_shown(run, settings.monitoring.stats_interval_seconds):
+            for each in _inferred(run, reference, chunks_at_once(run, provider)):
+                figures.append(each)  # noqa: PERF402 - what came before an error counts
+    except RunError as error:
+        stopped = error
+    summary = finish_run(run, figures, stopped)
+    if stopped is not None:
+        raise stopped
+    check_failed_share(summary, settings.batch.max_error_share)
+    return summary
+
+
+def _reference(given: LLMProvider | str | None, settings: RunSettings) -> LLMProvider | ProviderReference:
+    """What chunk tasks are handed: a name wherever there is one, and the loaded block only if never saved."""
+    api = ApiOptions.model_validate(settings.api.model_dump(exclude_unset=True, exclude={"provider", "model"}))
+    if given is not None and api.base_url is not None:
+        raise InvalidInput("both provider and api.base_url are given: leave one out")
+    if isinstance(given, LLMProvider):
+        name = given._block_document_name
+        if name is None:
+            return given
+        given = name
+    return ProviderReference(block=given, api=api, batch=settings.batch)
+
+
+def _inferred(run: Run, provider: LLMProvider | ProviderReference, at_once: int) -> Iterator[ChunkFigures]:
+    """Each chunk's figures as it ends. A window of task runs, so that a stopped run starts no more of them."""
+    waiting = deque(run.pending)
+    ended: queue.SimpleQueue[PrefectFuture[ChunkFigures]] = queue.SimpleQueue()
+    under_way = 0
+    try:
+        while waiting or under_way:
+            while waiting and under_way < at_once:
+                infer_chunk.submit(run, waiting.popleft(), provider).add_done_callback(ended.put)
+                under_way += 1
+            yield ended.get().result()
+            under_way -= 1
+    except TerminationSignal:
+        run.live.stop.set(Interrupted("the flow run was cancelled"))
+        raise
+    except BaseException as error:
+        run.live.stop.set(error if isinstance(error, RunError) else Interrupted("another chunk failed"))
+        raise
+    finally:
+        for _ in range(under_way - 1):
+            ended.get()
+
+
+def _scheduled() -> datetime:
+    """The flow run's scheduled time: a nightly run that starts late still gets its own night's directory."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.expected_start_time is None:
+        return datetime.now(UTC)
+    return context.flow_run.expected_start_time
+
+
+def _flow_run_id() -> str | None:
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context is not None and context.flow_run is not None else None
+
+
+def _given(options: DocumentOptions | ApiOptions | BatchOptions | MonitoringSection | None) -> dict[str, Any]:
+    return options.model_dump(exclude_unset=True) if options is not None else {}
+
+
+def _state_name(error: LLMBatchError) -> str:
+    """CONTRACT, exits: the Prefect state is named after the reason."""
+    if isinstance(error, InvalidInput):
+        return "Refused"
+    return error.kind if isinstance(error, (RunError, TooManyFailedRows)) else "Failed"

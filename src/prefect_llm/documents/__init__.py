@@ -1,0 +1,18 @@
+"""Read any source as a stream of record batches and stage it as the run's snapshot."""
+
+from prefect_llm.documents.columns import Keep, KeptColumn, Staging
+from prefect_llm.documents.snapshot import Snapshot, StagedChunk, read_chunk
+from prefect_llm.documents.source import Source, open_source
+from prefect_llm.documents.staging import stage
+
+__all__ = [
+    "Keep",
+    "KeptColumn",
+    "Snapshot",
+    "Source",
+    "StagedChunk",
+    "Staging",
+    "open_source",
+    "read_chunk",
+    "stage",
+]

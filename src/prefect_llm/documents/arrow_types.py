@@ -1,0 +1,175 @@
+"""Arrow types on their way through a run: as staged, as a prompt sees them, as a result column holds them.
+
+Staged is the plainest type with the same values (no views, dictionaries, extensions): a chunk stands alone.
+What Parquet, DuckDB and Polars cannot all hold becomes JSON text; tried with DuckDB 2.0 and Polars 2.1.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+_PLAIN = {
+    pa.null(): pa.string(),
+    pa.large_string(): pa.string(),
+    pa.string_view(): pa.string(),
+    pa.large_binary(): pa.binary(),
+    pa.binary_view(): pa.binary(),
+    # Parquet has neither seconds nor dates in milliseconds.
+    pa.timestamp("s"): pa.timestamp("ms"),
+    pa.time32("s"): pa.time32("ms"),
+    pa.date64(): pa.date32(),
+}
+_MAX_DECIMAL_DIGITS = 38
+
+
+def staged_type(type: pa.DataType) -> pa.DataType:
+    """The type in which a column is staged and in which two files' columns must agree."""
+    if isinstance(type, pa.BaseExtensionType):
+        return pa.string() if type.extension_name == "arrow.uuid" else staged_type(type.storage_type)
+    if pt.is_dictionary(type) or pt.is_run_end_encoded(type):
+        return staged_type(type.value_type)
+    if pt.is_timestamp(type) and type.unit == "s":
+        return pa.timestamp("ms", type.tz)
+    if pt.is_fixed_size_list(type):
+        return pa.list_(staged_type(type.value_type), type.list_size)
+    if _is_list(type):
+        return pa.list_(staged_type(type.value_type))
+    if pt.is_struct(type):
+        return pa.struct([pa.field(field.name, staged_type(field.type)) for field in type])
+    if pt.is_map(type):
+        return pa.map_(staged_type(type.key_type), staged_type(type.item_type))
+    return _PLAIN.get(type, type)
+
+
+def result_type(type: pa.DataType) -> pa.DataType | None:
+    """The type of a kept column in the results; `None`: it becomes JSON text."""
+    staged = staged_type(type)
+    if not _can_be_held(staged):
+        return None
+    if pt.is_dictionary(type) and pt.is_string(staged):
+        return pa.dictionary(pa.int32(), pa.string())
+    return staged
+
+
+def holds_binary(type: pa.DataType) -> bool:
+    """Whether raw bytes are anywhere in the type: an image in a struct is one too."""
+    staged = staged_type(type)
+    if pt.is_binary(staged) or pt.is_fixed_size_binary(staged):
+        return True
+    return any(holds_binary(inner) for inner in _inner_types(staged))
+
+
+def has_repeated_field(type: pa.DataType) -> bool:
+    """Whether a struct anywhere in the type names two fields alike: no Python value can hold it."""
+    if pt.is_struct(type) and len({field.name for field in type}) < type.num_fields:
+        return True
+    return any(has_repeated_field(inner) for inner in _inner_types(type))
+
+
+def to_staged(column: pa.Array, type: pa.DataType) -> pa.Array:
+    """The column in its staged type; `pa.ArrowException` where a value does not fit."""
+    if isinstance(column, pa.ExtensionArray):
+        if column.type.extension_name == "arrow.uuid":
+            return pa.array([_uuid_text(value) for value in column.to_pylist()], type)
+        return to_staged(column.storage, type)
+    if pt.is_run_end_encoded(column.type):
+        return to_staged(pc.run_end_decode(column), type)
+    if pt.is_dictionary(column.type):
+        return to_staged(column.dictionary_decode(), type)
+    if pt.is_list_view(column.type) or pt.is_large_list_view(column.type):
+        return to_staged(_as_list(column), type)
+    return column if column.type.equals(type) else column.cast(type)
+
+
+def to_result(column: pa.ChunkedArray, type: pa.DataType, *, as_json: bool) -> pa.ChunkedArray:
+    """A staged column as the results hold it."""
+    if as_json:
+        return pa.chunked_array([[json_text(value) for value in python_values(column)]], type)
+    if pt.is_dictionary(type):
+        return column.dictionary_encode().cast(type)
+    return column
+
+
+def python_values(column: pa.ChunkedArray) -> list[Any]:
+    """The cells as Python values; what Python cannot hold (a date after the year 9999) as `Unreadable`."""
+    prompt_type = _in_microseconds(column.type)
+    if not prompt_type.equals(column.type):
+        column = column.cast(prompt_type, safe=False)
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except (ValueError, OverflowError):
+        return [_python_value(cell) for cell in column]
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """Stands for a cell that has no Python value; `reason` says why."""
+
+    reason: str
+
+
+def json_text(value: Any) -> str | None:
+    """A cell as JSON, null staying null."""
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _can_be_held(type: pa.DataType) -> bool:
+    if pt.is_duration(type) or pt.is_interval(type) or pt.is_union(type) or pt.is_run_end_encoded(type):
+        return False
+    if pt.is_decimal(type) and type.precision > _MAX_DECIMAL_DIGITS:
+        return False
+    if pt.is_struct(type) and type.num_fields == 0:
+        return False
+    if pt.is_map(type) and pt.is_nested(type.key_type):
+        return False
+    return all(_can_be_held(inner) for inner in _inner_types(type))
+
+
+def _in_microseconds(type: pa.DataType) -> pa.DataType:
+    """Python's clock has microseconds: as_py refuses the rest without pandas."""
+    if pt.is_timestamp(type) and type.unit == "ns":
+        return pa.timestamp("us", type.tz)
+    if pt.is_time64(type) and type.unit == "ns":
+        return pa.time64("us")
+    if pt.is_duration(type) and type.unit == "ns":
+        return pa.duration("us")
+    if pt.is_fixed_size_list(type):
+        return pa.list_(_in_microseconds(type.value_type), type.list_size)
+    if _is_list(type):
+        return pa.list_(_in_microseconds(type.value_type))
+    if pt.is_struct(type):
+        return pa.struct([field.with_type(_in_microseconds(field.type)) for field in type])
+    if pt.is_map(type):
+        return pa.map_(_in_microseconds(type.key_type), _in_microseconds(type.item_type))
+    return type
+
+
+def _inner_types(type: pa.DataType) -> list[pa.DataType]:
+    return [type.field(index).type for index in range(type.num_fields)]
+
+
+def _is_list(type: pa.DataType) -> bool:
+    return bool(pt.is_list(type) or pt.is_large_list(type) or pt.is_list_view(type) or pt.is_large_list_view(type))
+
+
+def _python_value(cell: pa.Scalar) -> Any:
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError) as error:
+        return Unreadable(str(error))
+
+
+def _as_list(view: pa.ListViewArray) -> pa.ListArray:
+    """By hand: the cast of pyarrow 26 writes one offset too few."""
+    lengths = pc.cast(pc.fill_null(pc.list_value_length(view), 0), pa.int32())
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    return pa.ListArray.from_arrays(offsets, view.flatten(), mask=view.is_null())
+
+
+def _uuid_text(value: uuid.UUID | bytes | None) -> str | None:
+    return None if value is None else str(value if isinstance(value, uuid.UUID) else uuid.UUID(bytes=value))

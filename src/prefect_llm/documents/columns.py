@@ -1,0 +1,148 @@
+"""Which columns a run stages, which it keeps, and under what names the results hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+import pyarrow as pa
+
+from prefect_llm.documents.arrow_types import has_repeated_field, holds_binary, staged_type
+from prefect_llm.errors import InvalidInput
+
+Keep = Literal["default", "all", "none"] | tuple[str, ...]
+"""Which input columns the results carry: `default` is all but binary ones and `messages`."""
+
+_NAMES_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """What to stage of a source.
+
+    `needed` are the columns the prompt certainly uses, `wanted` those it may use (`None`: any); `reserved`
+    are the result columns. `limit` and `chunk_rows` count rows; without the latter a chunk has 1,000, or more
+    where the source is known to pass a million.
+    """
+
+    id_column: str | None = None
+    keep: Keep = "default"
+    needed: frozenset[str] = frozenset()
+    wanted: frozenset[str] | None = None
+    limit: int | None = None
+    chunk_rows: int | None = None
+    reserved: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeptColumn:
+    """An input column in the results, by `name` and `type`; JSON text where no type holds its values."""
+
+    column: str
+    name: str
+    type: pa.DataType
+    as_json: bool
+
+
+def merged_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
+    """One schema for all files; `InvalidInput` names the file and column that contradict an earlier one."""
+    fields: dict[str, tuple[pa.DataType, str]] = {}
+    for file, schema in schemas:
+        check_distinct(schema.names, file)
+        for field in schema:
+            known, first_file = fields.setdefault(field.name, (field.type, file))
+            if pa.types.is_null(known):
+                fields[field.name] = (field.type, file)
+            elif not pa.types.is_null(field.type) and staged_type(known) != staged_type(field.type):
+                raise InvalidInput(
+                    f'The column "{field.name}" is {field.type} in "{file}" but {known} in "{first_file}": '
+                    "give it one type in all files."
+                )
+    return pa.schema([(name, known) for name, (known, _) in fields.items()])
+
+
+def check_distinct(names: Sequence[str], file: str) -> None:
+    """Raises `InvalidInput` where a file names two columns alike."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidInput(f'"{file}" has two columns named "{name}": rename one.')
+        seen.add(name)
+
+
+def kept_columns(keep: Keep, schema: pa.Schema, source: str) -> list[str]:
+    """The columns to keep, in the source's order, or in the order in which they were named."""
+    if isinstance(keep, tuple):
+        for name in keep:
+            if name not in schema.names:
+                raise InvalidInput(f'keep names the column "{name}", {not_in(source, name, schema.names)}')
+        return list(dict.fromkeys(keep))
+    if keep == "none":
+        return []
+    if keep == "all":
+        return list(schema.names)
+    return [field.name for field in schema if field.name != "messages" and not holds_binary(field.type)]
+
+
+def prompt_columns(
+    needed: Collection[str], wanted: Collection[str] | None, schema: pa.Schema, source: str
+) -> list[str]:
+    """The columns templates see, in the source's order; `InvalidInput` for one that is absent or binary."""
+    check_needed(needed, schema.names, source)
+    if wanted is None:
+        return [field.name for field in schema if field.name in needed or not holds_binary(field.type)]
+    named = [field for field in schema if field.name in wanted or field.name in needed]
+    for field in named:
+        if holds_binary(field.type):
+            raise InvalidInput(
+                f'The prompt uses the column "{field.name}" of "{source}", which holds bytes ({field.type}): '
+                "convert it to text."
+            )
+    return [field.name for field in named]
+
+
+def check_needed(needed: Collection[str], names: Sequence[str], source: str) -> None:
+    """Raises `InvalidInput` for a column that the prompt needs and the source lacks."""
+    for name in sorted(needed):
+        # Without such a column, `id` is the document's id.
+        if name not in names and name != "id":
+            raise InvalidInput(f'The prompt uses the column "{name}", {not_in(source, name, names)}')
+
+
+def check_representable(columns: Iterable[str], schema: pa.Schema, source: str) -> None:
+    """Raises `InvalidInput` for a column whose values have no Python form."""
+    for name in columns:
+        if has_repeated_field(staged_type(schema.field(name).type)):
+            raise InvalidInput(
+                f'The column "{name}" of "{source}" has two fields of the same name in a struct: rename one.'
+            )
+
+
+def result_names(columns: Sequence[str], reserved: Collection[str], source: str) -> list[str]:
+    """The names in the results: `input_<name>` where a result column has the name, ignoring case."""
+    taken = {name.lower(): f'the result column "{name}"' for name in reserved}
+    lowered = {name.lower() for name in reserved}
+    names = []
+    for column in columns:
+        name = f"input_{column}" if column.lower() in lowered else column
+        if name.lower() in taken:
+            raise InvalidInput(
+                f'The column "{column}" of "{source}" would be written as "{name}", '
+                f"like {taken[name.lower()]}: rename it, or leave it out with keep."
+            )
+        taken[name.lower()] = f'the column "{column}"'
+        names.append(name)
+    return names
+
+
+def not_in(source: str, name: str, names: Sequence[str]) -> str:
+    """The rest of a sentence about a column that is not there, with the nearest names."""
+    lowered = {known.lower(): known for known in names}
+    near = [lowered[match] for match in get_close_matches(name.lower(), list(lowered), n=3)]
+    shown = near or list(names[:_NAMES_SHOWN])
+    listed = ", ".join(f'"{known}"' for known in shown)
+    if len(names) > len(shown) and not near:
+        listed += ", …"
+    return f'which is not in "{source}"; {"nearest" if near else "there"}: {listed or "no column"}.'

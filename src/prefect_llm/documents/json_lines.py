@@ -1,0 +1,94 @@
+"""JSON Lines files as a source: line by line, so that types may vary and columns may appear late.
+
+msgspec decodes rather than orjson, which turns integers beyond 64 bits into floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NoReturn
+
+import msgspec
+
+from prefect_llm.documents.batches import LineBatch, place
+from prefect_llm.documents.listing import Location, reading
+from prefect_llm.errors import InvalidInput
+
+_BLOCK_BYTES = 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+decode_line = msgspec.json.Decoder().decode
+"""One line's object, its integers exact."""
+
+
+class JsonLinesSource:
+    """One or more JSON Lines files."""
+
+    default_id = "id"
+
+    def __init__(self, location: Location) -> None:
+        self.name = location.name
+        self._location = location
+
+    def row_count(self) -> int | None:
+        """Not known without reading."""
+        return None
+
+    def fingerprint(self) -> str:
+        """A hash of paths, sizes and times."""
+        return self._location.fingerprint()
+
+    def batches(self) -> Iterator[LineBatch]:
+        """The lines of all files, about 1 MB at a time; `InvalidInput` for one that is no JSON object."""
+        for file in self._location.files():
+            first_row, first_line = 0, 1
+            with reading(file.name), self._location.open(file) as stream:
+                for block in _blocks_of_lines(stream):
+                    batch = _decoded(block, file.name, first_row, first_line)
+                    first_row += len(batch.lines)
+                    first_line += len(block)
+                    if batch.lines:
+                        yield batch
+
+
+def _blocks_of_lines(stream: BinaryIO) -> Iterator[list[bytes]]:
+    pieces: list[bytes] = []
+    start = _BOM
+    while block := stream.read(_BLOCK_BYTES):
+        block, start = block.removeprefix(start), b""
+        whole, newline, rest = block.rpartition(b"\n")
+        if newline:
+            yield b"".join([*pieces, whole]).split(b"\n")
+            pieces = []
+        pieces.append(rest)
+    if last := b"".join(pieces):
+        yield [last]
+
+
+def _decoded(block: list[bytes], file: str, first_row: int, first_line: int) -> LineBatch:
+    lines: list[bytes] = []
+    objects: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    for number, line in enumerate(block, first_line):
+        try:
+            value = decode_line(line)
+        except (ValueError, RecursionError) as error:
+            if not line.strip():
+                continue
+            _refuse(place(file, first_row + len(lines), number), error)
+        if type(value) is not dict:
+            kind = "null" if value is None else type(value).__name__
+            raise InvalidInput(
+                f"{place(file, first_row + len(lines), number)} is not a JSON object but {kind}: "
+                "write one object a line."
+            )
+        lines.append(line)
+        objects.append(value)
+        numbers.append(number)
+    return LineBatch(lines, objects, numbers, file, first_row)
+
+
+def _refuse(where: str, error: ValueError | RecursionError) -> NoReturn:
+    if isinstance(error, UnicodeDecodeError):
+        raise InvalidInput(f"{where} is not UTF-8 text: convert the file to UTF-8.") from error
+    raise InvalidInput(f"{where} is not valid JSON ({error}): write one object a line.") from error

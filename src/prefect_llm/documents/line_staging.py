@@ -1,0 +1,168 @@
+"""Stages JSON Lines as the lines they are; names and types of the columns are known once all were seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import msgspec
+import pyarrow as pa
+
+from prefect_llm.documents.arrow_types import json_text
+from prefect_llm.documents.batches import LineBatch, place, shortened
+from prefect_llm.documents.chunk_files import ChunkWriter
+from prefect_llm.documents.columns import (
+    Keep,
+    KeptColumn,
+    Staging,
+    check_needed,
+    kept_columns,
+    not_in,
+    result_names,
+)
+from prefect_llm.documents.identifiers import IdRegister, refuse_absent
+from prefect_llm.documents.json_lines import JsonLinesSource
+from prefect_llm.documents.shapes import Shape
+from prefect_llm.documents.snapshot import Staged
+from prefect_llm.errors import InvalidInput
+
+_MAX_COLUMNS = 10_000
+
+
+def stage_lines(source: JsonLinesSource, staging: Staging, writer: ChunkWriter) -> Staged:
+    """Write all rows, or the first `limit`; `InvalidInput` for bad lines, ids and columns."""
+    shapes: dict[str, Shape] = {}
+    register: IdRegister | None = None
+    id_column: str | None = None
+    used = _used(staging)
+    for batch in source.batches():
+        batch = _first(batch, staging, writer.rows)
+        _see(batch, shapes, staging, source.name)
+        if writer.rows == 0:
+            id_column = _id_column(staging, shapes, source.name)
+            register = None if id_column is None else IdRegister(id_column)
+        if id_column is None or register is None:
+            _check_no_late_id(batch, shapes)
+            ids = list(map(str, range(writer.rows, writer.rows + len(batch.lines))))
+        else:
+            ids = _ids(batch, id_column)
+            register.add(ids, batch.file, batch.first_row)
+        writer.add(pa.record_batch([pa.array(ids, pa.string()), _cells(batch, used)], names=["id", "line"]))
+        if writer.rows == staging.limit:
+            break
+    return _staged(shapes, staging, source.name, register)
+
+
+def _staged(shapes: dict[str, Shape], staging: Staging, source: str, register: IdRegister | None) -> Staged:
+    names = list(shapes)
+    if names:
+        check_needed(staging.needed, names, source)
+    types = {name: shape.arrow_type() for name, shape in shapes.items()}
+    schema = pa.schema([(name, pa.string() if held is None else held) for name, held in types.items()])
+    kept = kept_columns(staging.keep, schema, source)
+    result = result_names(kept, staging.reserved, source)
+    wanted = set(names) if staging.wanted is None else staging.wanted | staging.needed
+    return Staged(
+        form="lines",
+        kept=tuple(
+            KeptColumn(column, name, schema.field(column).type, as_json=types[column] is None)
+            for column, name in zip(kept, result, strict=True)
+        ),
+        prompt=tuple(name for name in names if name in wanted),
+        has_id="id" in shapes,
+        register=register,
+    )
+
+
+def _used(staging: Staging) -> frozenset[str] | None:
+    """The columns to stage, `None` for all: then a line is staged as it is."""
+    if staging.wanted is None or staging.keep in ("default", "all"):
+        return None
+    return staging.wanted | staging.needed | frozenset(staging.keep if staging.keep != "none" else ())
+
+
+def _first(batch: LineBatch, staging: Staging, rows: int) -> LineBatch:
+    if staging.limit is None or rows + len(batch.lines) <= staging.limit:
+        return batch
+    left = staging.limit - rows
+    return LineBatch(batch.lines[:left], batch.objects[:left], batch.numbers[:left], batch.file, batch.first_row)
+
+
+def _see(batch: LineBatch, shapes: dict[str, Shape], staging: Staging, source: str) -> None:
+    """Note new columns, and what kind of values those have whose type the results need."""
+    cells: dict[str, list[Any]] = {}
+    for row in batch.objects:
+        for name, cell in row.items():
+            if name in cells:
+                cells[name].append(cell)
+            else:
+                cells[name] = [cell]
+    for name, seen in cells.items():
+        if name not in shapes:
+            shapes[name] = Shape()
+        if _is_kept(name, staging.keep):
+            shapes[name].see(seen)
+    if len(shapes) > _MAX_COLUMNS:
+        raise InvalidInput(
+            f'"{source}" has more than {_MAX_COLUMNS:,} different names in its objects: put what varies into '
+            "one object or list of its own."
+        )
+
+
+def _is_kept(name: str, keep: Keep) -> bool:
+    if isinstance(keep, tuple):
+        return name in keep
+    return keep == "all" or (keep == "default" and name != "messages")
+
+
+def _id_column(staging: Staging, shapes: dict[str, Shape], source: str) -> str | None:
+    if staging.id_column is None:
+        return "id" if "id" in shapes else None
+    if staging.id_column not in shapes:
+        raise InvalidInput(
+            f'The id column is "{staging.id_column}", {not_in(source, staging.id_column, list(shapes))}'
+        )
+    return staging.id_column
+
+
+def _check_no_late_id(batch: LineBatch, shapes: dict[str, Shape]) -> None:
+    if "id" not in shapes:
+        return
+    row = next(row for row, cells in enumerate(batch.objects) if "id" in cells)
+    raise InvalidInput(
+        f'{_place(batch, row)} has an "id" but the rows before it have none: give every document one, '
+        "or name another column with id_column."
+    )
+
+
+def _ids(batch: LineBatch, column: str) -> list[str]:
+    ids = []
+    for row, cells in enumerate(batch.objects):
+        cell = cells.get(column)
+        if type(cell) is int:
+            cell = str(cell)
+        if type(cell) is not str or not cell:
+            _refuse_id(cell, _place(batch, row), column)
+        ids.append(cell)
+    return ids
+
+
+def _refuse_id(cell: Any, where: str, column: str) -> NoReturn:
+    if cell is None or cell == "":
+        refuse_absent(where, column, "null" if cell is None else "empty")
+    raise InvalidInput(
+        f'{where}: the id in column "{column}" is {shortened(json_text(cell) or "")}: ids are text or '
+        "integers; convert it, or name another column with id_column."
+    )
+
+
+def _cells(batch: LineBatch, used: frozenset[str] | None) -> pa.Array:
+    lines: Iterable[bytes] = batch.lines
+    if used is not None:
+        encode = msgspec.json.Encoder().encode
+        lines = (encode({name: row[name] for name in row if name in used}) for row in batch.objects)
+    return pa.array(lines, pa.binary())
+
+
+def _place(batch: LineBatch, row: int) -> str:
+    return place(batch.file, batch.first_row + row, batch.numbers[row])

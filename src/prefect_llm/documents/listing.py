@@ -1,0 +1,220 @@
+"""Which files a path, a folder, a glob or an fsspec URL stands for, in sorted path order.
+
+A local folder is walked afresh each time rather than listed: a million files need no million paths in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import os
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal, cast
+from urllib.parse import urlsplit
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import infer_compression
+
+from prefect_llm.errors import InvalidInput
+
+_MAGIC = re.compile(r"[*?\[]")
+_VERSION_KEYS = (
+    "ETag",
+    "etag",
+    "generation",
+    "md5Hash",
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "created",
+)
+# A local file name need not be UTF-8.
+_BYTES = ("utf-8", "surrogateescape")
+# Errors of object stores that are no OSError; only looked up where fsspec has loaded the store's library.
+_STORE_ERRORS = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("aiohttp", "ClientError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("gcsfs.retry", "HttpError"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file: `path` as its filesystem spells it, `relative` below the input, `name` for messages."""
+
+    path: str
+    relative: str
+    name: str
+    details: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where an input lies. `root` is the file, the folder, or the fixed part of the glob."""
+
+    name: str
+    filesystem: fsspec.AbstractFileSystem
+    kind: Literal["file", "folder", "glob"]
+    root: str
+    pattern: str = ""
+    wanted: Callable[[SourceFile], bool] = lambda file: True
+
+    def files(self) -> Iterator[SourceFile]:
+        """The wanted files in sorted path order, without hidden ones and names that start with `_`."""
+        return filter(self.wanted, self._all_files())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the files lie on this machine."""
+        return isinstance(self.filesystem, LocalFileSystem)
+
+    def open(self, file: SourceFile) -> BinaryIO:
+        """The file's bytes, unpacked where its name says that it is compressed."""
+        compression = infer_compression(file.name)
+        return cast(BinaryIO, self.filesystem.open(file.path, "rb", compression=compression))
+
+    def fingerprint(self) -> str:
+        """A hash of every file's path, size and time (or the store's own version): no file is read."""
+        digest = hashlib.sha256()
+        for file in self.files():
+            with reading(file.name):
+                details = file.details or self.filesystem.info(file.path)
+            digest.update(f"{file.relative}\0{details.get('size')}\0{_version(details)}\n".encode(*_BYTES))
+        return digest.hexdigest()
+
+    def _all_files(self) -> Iterator[SourceFile]:
+        if self.kind == "file":
+            base = self.root.rpartition("/")[2]
+            return iter([SourceFile(self.root, base, self.name)])
+        if self.kind == "glob":
+            return self._matching()
+        if self.is_local:
+            return self._walk("")
+        return self._found()
+
+    def _walk(self, below: str) -> Iterator[SourceFile]:
+        with reading(f"{self.name}/{below}".rstrip("/")), os.scandir(f"{self.root}/{below}") as entries:
+            # A folder sorts as "name/": then a walk in this order is the order of the full paths.
+            names = sorted(
+                entry.name + "/" * entry.is_dir(follow_symlinks=False)
+                for entry in entries
+                if not _hidden(entry.name) and (entry.is_file() or entry.is_dir(follow_symlinks=False))
+            )
+        for name in names:
+            if name.endswith("/"):
+                yield from self._walk(f"{below}{name}")
+            else:
+                yield self._file(f"{self.root}/{below}{name}", None)
+
+    def _found(self) -> Iterator[SourceFile]:
+        with reading(self.name):
+            found = self.filesystem.find(self.root, detail=True)
+        for path in sorted(found):
+            file = self._file(path, found[path])
+            if found[path].get("type") != "directory" and not _any_hidden(file.relative):
+                yield file
+
+    def _matching(self) -> Iterator[SourceFile]:
+        with reading(self.name):
+            matches = dict(self.filesystem.glob(self.pattern, detail=True))
+            for path, details in list(matches.items()):
+                if details.get("type") == "directory":
+                    del matches[path]
+                    matches.update(self.filesystem.find(path, detail=True))
+        # "_staging/*.csv" names the folder on purpose; "**" that comes across one does not.
+        asked_for = _any_hidden(self.pattern[len(self.root) :].lstrip("/"))
+        for path in sorted(matches):
+            file = self._file(path, matches[path])
+            if asked_for or not _any_hidden(file.relative):
+                yield file
+
+    def _file(self, path: str, details: Mapping[str, Any] | None) -> SourceFile:
+        relative = path[len(self.root) :].lstrip("/")
+        shown = self.name if self.kind == "folder" else _fixed(self.name)
+        return SourceFile(path, relative, f"{shown.rstrip('/')}/{relative}" if shown else relative, details)
+
+
+def locate(input: str) -> Location:
+    """Where `input` lies; `InvalidInput` where nothing is there or the store cannot be reached."""
+    name = _without_secrets(input)
+    try:
+        filesystem, path = fsspec.core.url_to_fs(input)
+    except (ImportError, ValueError) as error:
+        raise InvalidInput(
+            f'The input "{name}" cannot be opened ({error}): install the store\'s package or correct the URL.'
+        ) from error
+    # A process that lives for days would otherwise see its first listing of a store for ever.
+    filesystem.invalidate_cache()
+    kind = _kind(filesystem, path, name)
+    if kind == "directory":
+        return Location(name, filesystem, "folder", path.rstrip("/"))
+    if kind is not None:
+        return Location(name, filesystem, "file", path)
+    if _MAGIC.search(name):
+        return Location(name, filesystem, "glob", _fixed(path), pattern=path)
+    raise InvalidInput(f'Nothing was found at "{name}": check the path of the input.')
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turns the failures of reading `name` into `InvalidInput`."""
+    try:
+        yield
+    except _read_errors() as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InvalidInput(
+            f'"{name}" cannot be read ({said or type(error).__name__}): check that it is there, whole, '
+            "and readable with the credentials of this process."
+        ) from error
+
+
+def _kind(filesystem: fsspec.AbstractFileSystem, path: str, name: str) -> str | None:
+    """What `path` is to its store; `exists` would take a refused credential for an absent file."""
+    with reading(name):
+        try:
+            return cast(str, filesystem.info(path)["type"])
+        except FileNotFoundError:
+            return None
+
+
+def _read_errors() -> tuple[type[Exception], ...]:
+    loaded = [(sys.modules[module], name) for module, name in _STORE_ERRORS if module in sys.modules]
+    of_stores = [getattr(module, name) for module, name in loaded if hasattr(module, name)]
+    return (OSError, EOFError, zlib.error, lzma.LZMAError, *of_stores)
+
+
+def _version(details: Mapping[str, Any]) -> str:
+    return next((str(details[key]) for key in _VERSION_KEYS if details.get(key) is not None), "")
+
+
+def _fixed(pattern: str) -> str:
+    """The folder part of a glob that holds no wildcard."""
+    match = _MAGIC.search(pattern)
+    return pattern[: match.start()].rpartition("/")[0] if match else pattern
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
+
+
+def _any_hidden(relative: str) -> bool:
+    return any(_hidden(part) for part in relative.split("/"))
+
+
+def _without_secrets(input: str) -> str:
+    """The URL without user, password and query: it is written to messages and to the manifest."""
+    if "://" not in input:
+        return input
+    parts = urlsplit(input)
+    if parts.scheme in ("http", "https"):
+        parts = parts._replace(query="", fragment="")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,65 @@
+"""Copies a source into the run's folder as an immutable snapshot, after which no source is needed any more.
+
+Everything that can be wrong with an input is found here, before any request is paid.
+"""
+
+from __future__ import annotations
+
+from prefect_llm.documents.chunk_files import ChunkWriter, remove_chunks, staged_ids
+from prefect_llm.documents.column_staging import stage_columns
+from prefect_llm.documents.columns import Staging
+from prefect_llm.documents.json_lines import JsonLinesSource
+from prefect_llm.documents.line_staging import stage_lines
+from prefect_llm.documents.snapshot import Snapshot
+from prefect_llm.documents.source import Source
+from prefect_llm.errors import InvalidInput
+from prefect_llm.files import Folder
+
+_CHUNK_ROWS = 1_000
+_MAX_CHUNKS = 1_000
+
+
+def stage(source: Source, staging: Staging, folder: Folder) -> Snapshot:
+    """Write the snapshot's chunks to `_run/input/` of the folder, replacing any that are there.
+
+    Memory holds a few chunks, and 8 bytes a row. Raises `InvalidInput` for whatever is wrong with the input;
+    then no chunk is left behind.
+    """
+    chunk_rows = _chunk_rows(staging, source.row_count())
+    fingerprint = source.fingerprint()
+    remove_chunks(folder)
+    try:
+        with ChunkWriter(folder, chunk_rows) as writer:
+            staged = (
+                stage_lines(source, staging, writer)
+                if isinstance(source, JsonLinesSource)
+                else stage_columns(source, staging, writer)
+            )
+        if staged.register is not None:
+            staged.register.check_unique(lambda: staged_ids(folder, writer.chunks))
+        if writer.rows == 0:
+            raise InvalidInput(f'"{source.name}" has no rows: there is nothing to ask.')
+    except InvalidInput:
+        remove_chunks(folder)
+        raise
+    return Snapshot(
+        rows=writer.rows,
+        chunks=writer.chunks,
+        chunk_rows=chunk_rows,
+        source=source.name,
+        source_fingerprint=fingerprint,
+        form=staged.form,
+        kept=staged.kept,
+        prompt=staged.prompt,
+        has_id=staged.has_id,
+    )
+
+
+def _chunk_rows(staging: Staging, known_rows: int | None) -> int:
+    for name, value in (("limit", staging.limit), ("chunk_rows", staging.chunk_rows)):
+        if value is not None and value < 1:
+            raise InvalidInput(f"{name} is {value}: it counts rows, from 1.")
+    if staging.chunk_rows is not None:
+        return staging.chunk_rows
+    rows = min(row for row in (known_rows or 0, staging.limit) if row is not None)
+    return max(_CHUNK_ROWS, -(-rows // _MAX_CHUNKS))

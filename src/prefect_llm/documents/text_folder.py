@@ -1,0 +1,84 @@
+"""A folder of text and Markdown files as a source: one document a file, columns `path` and `text`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import cast
+
+import pyarrow as pa
+from fsspec.compression import compr
+from fsspec.utils import infer_compression
+
+from prefect_llm.documents.batches import SourceBatch
+from prefect_llm.documents.listing import Location, SourceFile, reading
+from prefect_llm.errors import InvalidInput
+
+_FILES_AT_ONCE = 64
+"""Fetched together: an object store answers each after tens of milliseconds."""
+
+
+class TextFolder:
+    """Text files in sorted path order; the relative path is the id."""
+
+    default_id = "path"
+
+    def __init__(self, location: Location) -> None:
+        self.name = location.name
+        self._location = location
+
+    @property
+    def schema(self) -> pa.Schema:
+        """`path` and `text`."""
+        return pa.schema([("path", pa.string()), ("text", pa.string())])
+
+    def row_count(self) -> int | None:
+        """Not known: the folder is walked as it is read."""
+        return None
+
+    def fingerprint(self) -> str:
+        """A hash of paths, sizes and times."""
+        return self._location.fingerprint()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
+        """A few files at a time."""
+        files = self._location.files()
+        first_row = 0
+        while part := list(islice(files, _FILES_AT_ONCE)):
+            cells = {"path": [_path(file) for file in part]}
+            if "text" in columns:
+                cells["text"] = self._texts(part)
+            batch = pa.RecordBatch.from_pydict({name: pa.array(cells[name], pa.string()) for name in cells})
+            yield SourceBatch(batch.select(list(columns)), len(part), self.name, first_row)
+            first_row += len(part)
+
+    def _texts(self, files: list[SourceFile]) -> list[str]:
+        paths = [file.path for file in files]
+        with reading(files[0].name):
+            # Not `cat`: that takes a name with brackets for a glob.
+            contents = self._location.filesystem.cat_ranges(paths, None, None, on_error="return")
+        return [_text(file, content) for file, content in zip(files, contents, strict=True)]
+
+
+def _text(file: SourceFile, content: bytes | Exception) -> str:
+    with reading(file.name):
+        if isinstance(content, Exception):
+            raise content
+        compression = infer_compression(file.name)
+        if compression is not None:
+            content = cast(bytes, compr[compression](io.BytesIO(content), mode="rb").read())
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f'"{file.name}" is not UTF-8 text (byte {error.start + 1}): convert the file to UTF-8.'
+        ) from error
+
+
+def _path(file: SourceFile) -> str:
+    try:
+        file.relative.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"The file name {file.relative!a} is not UTF-8: rename the file.") from error
+    return file.relative

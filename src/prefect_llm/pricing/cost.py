@@ -1,0 +1,67 @@
+"""What one request costs, in Decimal: a figure that is not known is `None`, never 0.
+
+The arithmetic has a decimal context of its own, so that a caller's precision or rounding changes no bill.
+"""
+
+from __future__ import annotations
+
+from decimal import (
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+    localcontext,
+)
+from typing import TypeGuard
+
+from prefect_llm.records import Price, Provider, Usage
+
+ANY_MODEL = "*"
+"""The entry of `Provider.prices` for every model without one of its own."""
+COST_STEP = Decimal("1E-12")
+"""The column `cost` is decimal128(38, 12)."""
+MOST_TOKENS = 2**63 - 1
+"""A count that no int64 column holds is an endpoint's fault, not a figure."""
+_PER_MILLION = -6
+_MONEY = Context(
+    prec=38,
+    rounding=ROUND_HALF_EVEN,
+    Emin=-999999,
+    Emax=999999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero, Overflow],
+)
+
+
+def price_for(provider: Provider, model: str) -> Price | None:
+    """The model's own price, else the one stated for every model, else none."""
+    price = provider.prices.get(model)
+    return provider.prices.get(ANY_MODEL) if price is None else price
+
+
+def cost(usage: Usage | None, price: Price | None) -> Decimal | None:
+    """Money for one billed answer, rounded half-even to 12 decimals once.
+
+    `None` where the price, the input tokens or the output tokens are not known. Cached tokens are part of the
+    input and reasoning tokens part of the output: neither is counted twice, and an endpoint that reports more
+    cached tokens than input tokens is billed for no more than the input.
+    """
+    if usage is None or price is None:
+        return None
+    if not _is_count(usage.input_tokens) or not _is_count(usage.output_tokens):
+        return None
+    cached = min(max(usage.cached_input_tokens or 0, 0), usage.input_tokens)
+    cached_price = price.input if price.cached_input is None else price.cached_input
+    with localcontext(_MONEY):
+        total = (
+            (usage.input_tokens - cached) * price.input + cached * cached_price + usage.output_tokens * price.output
+        )
+        return total.scaleb(_PER_MILLION).quantize(COST_STEP)
+
+
+def _is_count(tokens: int | None) -> TypeGuard[int]:
+    return tokens is not None and 0 <= tokens <= MOST_TOKENS

@@ -1,0 +1,97 @@
+"""The JSON schema an answer must satisfy: checked itself before the run, then applied to every answer.
+
+Nothing is guessed: an answer wrapped in a Markdown fence is not JSON and fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from jsonschema import Draft7Validator, Draft202012Validator, SchemaError, ValidationError
+from jsonschema.exceptions import best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+
+from prefect_llm.errors import BadResponse, ErrorKind, InvalidInput
+from prefect_llm.prompts.output_type import Shape, output_type, shape_of
+from prefect_llm.prompts.schema_references import unresolvable_reference
+from prefect_llm.prompts.wording import one_line
+from prefect_llm.records import AnswerFormat
+
+_MAX_QUOTED_CHARACTERS = 150
+"""jsonschema's messages begin with the whole offending value; beyond this the rule is shown instead."""
+
+
+def answer_format(schema: Mapping[str, Any]) -> AnswerFormat:
+    """The schema with its compiled check; Draft 2020-12 unless `$schema` says otherwise.
+
+    `parse` raises `BadResponse` of kind `schema_mismatch`, saying where and what. Raises `InvalidInput` on a
+    schema that is invalid, refers to another document, or does not describe an object.
+    """
+    if not isinstance(schema, Mapping):
+        raise InvalidInput(f"the answer schema must be a JSON object, not {type(schema).__name__}")
+    validator = _validator(schema)
+    return AnswerFormat(schema=schema, parse=_Parser(validator, shape_of(output_type(schema))))
+
+
+class _Parser:
+    """Reads answers against one schema."""
+
+    def __init__(self, validator: Validator, shape: Shape) -> None:
+        self._validator = validator
+        self._shape = shape
+
+    def __call__(self, text: str) -> Any:
+        """The answer's value, which is sure to fit into the column `output`."""
+        try:
+            value = orjson.loads(text)
+            if next(self._validator.iter_errors(value), None) is not None:
+                raise _mismatch(_where_and_what(best_match(self._validator.iter_errors(value))))
+            self._shape(value)
+        except orjson.JSONDecodeError as error:
+            raise _mismatch(f"it is not JSON ({error})") from error
+        except OverflowError as error:
+            raise _mismatch(str(error)) from error
+        except RecursionError as error:
+            raise _mismatch("it is nested too deeply") from error
+        return value
+
+
+def _validator(schema: Mapping[str, Any]) -> Validator:
+    validator_class = _dialect(schema)
+    try:
+        validator_class.check_schema(dict(schema))
+    except SchemaError as error:
+        raise InvalidInput(one_line(f"the answer schema is invalid: {_where_and_what(error)}")) from error
+    if complaint := unresolvable_reference(schema):
+        raise InvalidInput(f"the answer schema is refused: {complaint}")
+    return validator_class(schema)
+
+
+def _dialect(schema: Mapping[str, Any]) -> type[Validator]:
+    stated = schema.get("$schema")
+    if stated is None:
+        return Draft202012Validator
+    if isinstance(stated, str):
+        # jsonschema falls back on the default in silence: whoever gets two of them stated an unknown draft.
+        found, other = (
+            validator_for({"$schema": stated}, default=each) for each in (Draft202012Validator, Draft7Validator)
+        )
+        if found is other:
+            return found
+    raise InvalidInput(f"the answer schema's $schema {stated!r} is not a known draft; leave it out")
+
+
+def _mismatch(what: str) -> BadResponse:
+    return BadResponse(one_line(f"the answer fails its schema: {what}"), kind=ErrorKind.SCHEMA_MISMATCH)
+
+
+def _where_and_what(error: ValidationError | SchemaError) -> str:
+    """`$.items[0].price: 'x' is not of type 'number'`."""
+    message = error.message
+    if len(message) > _MAX_QUOTED_CHARACTERS:
+        rule = orjson.dumps({str(error.validator): error.validator_value}).decode()
+        message = f"{one_line(message, _MAX_QUOTED_CHARACTERS)} (the rule is {rule})"
+    return f"{error.json_path}: {message}"

@@ -1,0 +1,54 @@
+"""The identity of a request: two with the same fingerprint would get the same answer, and one is paid once.
+
+The format is fixed, for it decides what a resumed or later run recognises. It is the hexadecimal BLAKE2b
+digest of 16 bytes over HEAD, one newline, MESSAGES, both compact UTF-8 JSON as orjson writes it:
+
+- HEAD: one object with the members `extra`, `max_output_tokens`, `model`, `operation`, `schema`,
+  `temperature` in this order; those that are not set (and an empty `extra`) are left out. `extra` is sorted
+  by name. What lies inside its values and inside `schema` keeps its own order, which constrained decoding
+  follows: there another order can be another answer.
+- MESSAGES: the list of messages, every object's members sorted by name.
+
+Keys, hosts, limits, prices and the name of the answer format are not in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+
+import orjson
+
+from prefect_llm.errors import BadDocument
+from prefect_llm.prompts.wording import one_line
+from prefect_llm.records import Message, Parameters
+
+DIGEST_BYTES = 16
+
+
+def fingerprint(parameters: Parameters, messages: Sequence[Message], operation: str = "chat") -> str:
+    """32 hexadecimal digits. Raises `BadDocument` where the messages cannot be sent as JSON."""
+    try:
+        text = orjson.dumps(messages, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise BadDocument(one_line(f"the messages cannot be sent as JSON: {error}")) from error
+    digest = _head(parameters, operation).copy()
+    digest.update(text)
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _head(parameters: Parameters, operation: str) -> hashlib.blake2b:
+    """The state of the hash after HEAD, worked out once for all requests that share their parameters."""
+    answer_format = parameters.answer_format
+    members = {
+        "extra": dict(sorted(parameters.extra.items())) or None,
+        "max_output_tokens": parameters.max_output_tokens,
+        "model": parameters.model,
+        "operation": operation,
+        "schema": None if answer_format is None else answer_format.schema,
+        "temperature": None if parameters.temperature is None else float(parameters.temperature),
+    }
+    head = orjson.dumps({name: value for name, value in members.items() if value is not None})
+    return hashlib.blake2b(head + b"\n", digest_size=DIGEST_BYTES)

@@ -1,0 +1,161 @@
+"""What a summary says in words: the same sentences in the terminal, the report and Prefect's artifacts."""
+
+from __future__ import annotations
+
+from prefect_llm.report import figures_text as text
+from prefect_llm.report.failures import FailureExample
+from prefect_llm.report.summary import Summary
+from prefect_llm.report.totals import Times
+
+STATE_WORDS = {
+    "running": "Running",
+    "completed": "Completed",
+    "stopped": "Stopped early",
+    "failed": "Failed",
+    "interrupted": "Interrupted",
+}
+_RESUMABLE = frozenset({"running", "stopped", "failed", "interrupted"})
+
+
+def headline(summary: Summary) -> str:
+    """The one sentence to read if no other is: how many answers, how many not, for how much, how fast."""
+    totals = summary.totals
+    parts = [f"{text.count(totals.ok)} of {text.counted(totals.rows, 'document')} answered"]
+    if totals.failed:
+        parts.append(f"{text.count(totals.failed)} failed")
+    if totals.pending > 0:
+        parts.append(f"{text.count(totals.pending)} pending")
+    spent = totals.cost if totals.currency else None
+    price = f" for {text.money(spent, totals.currency)}" if spent is not None else ""
+    pace = f" in {text.duration(summary.seconds)}" if summary.asked > 0 else ""
+    comma = "," if len(parts) > 1 and (price or pace) else ""
+    return f"{STATE_WORDS[summary.state]}: {', '.join(parts)}{comma}{price}{pace}."
+
+
+def what_next(summary: Summary) -> str | None:
+    """Why the run ended early and how it goes on; `None` if there is nothing more to do."""
+    if summary.stopped is not None:
+        reason = f"{summary.stopped.kind}: {summary.stopped.message.rstrip('.')}."
+        return f"{reason} The same command continues the run."
+    if summary.state in _RESUMABLE and summary.totals.pending > 0:
+        return "The same command continues the run."
+    return None
+
+
+def main_cause(summary: Summary) -> str | None:
+    """The sentence that explains most of the failures: `37 of 41 failures: server_error 503: overloaded`."""
+    example = summary.totals.top_failure
+    if example is None:
+        return None
+    noun = "failure" if summary.totals.failed == 1 else "failures"
+    return f"{text.count(example.count)} of {text.count(summary.totals.failed)} {noun}: {example.cause}"
+
+
+def example_of(example: FailureExample, of_kind: int) -> str:
+    """A kind's commonest message, and how many of its rows have it if not all."""
+    times = "" if example.count >= of_kind else f" ({text.count(example.count)} times)"
+    return f"{example.cause.removeprefix(example.kind).removeprefix(':').strip()}{times}"
+
+
+def cost(summary: Summary) -> str:
+    """The money spent; where it is not known, why not and how to know it next time. Never 0 for unknown."""
+    totals = summary.totals
+    discarded = totals.work.discarded
+    if totals.cost == 0 and totals.currency is None:
+        return "nothing was billed"
+    if totals.cost is not None:
+        spent = text.money(totals.cost, totals.currency)
+        if not discarded.attempts or discarded.cost is None:
+            return spent
+        wasted = text.money(discarded.cost, totals.currency)
+        return f"{spent}, {wasted} of it for {text.counted(discarded.attempts, 'unusable answer')}"
+    if len(totals.currencies) > 1:
+        return f"in several currencies ({', '.join(totals.currencies)}): not added up"
+    return "; ".join([*_at_least(summary), *_unknown_costs(summary)])
+
+
+def _at_least(summary: Summary) -> list[str]:
+    known = summary.totals.known_cost
+    return [f"at least {text.money(known, summary.totals.currency)}"] if known else []
+
+
+def _unknown_costs(summary: Summary) -> list[str]:
+    totals = summary.totals
+    reasons = []
+    if totals.unpriced_rows:
+        reasons.append(
+            f"unknown price: {text.counted(totals.unpriced_rows, 'billed row')} without one; "
+            "give it with --price-input and --price-output"
+        )
+    if totals.unmetered_rows:
+        reasons.append(f"unknown usage: {text.counted(totals.unmetered_rows, 'answer')} came without token counts")
+    if totals.work.discarded.cost is None and not reasons:
+        unusable = text.counted(totals.work.discarded.attempts, "unusable answer")
+        reasons.append(f"unknown cost of {unusable}")
+    return reasons
+
+
+def tokens(summary: Summary) -> str:
+    """Tokens in and out, with what they include."""
+    totals = summary.totals
+    return (
+        f"{text.count(totals.input_tokens)} in ({text.count(totals.cached_input_tokens)} cached), "
+        f"{text.count(totals.output_tokens)} out ({text.count(totals.reasoning_tokens)} reasoning)"
+    )
+
+
+def times(measured: Times) -> list[str]:
+    """Mean, p50, p95 and p99 with their units."""
+    figures = (measured.mean_ms, measured.p50_ms, measured.p95_ms, measured.p99_ms)
+    return [text.duration(figure / 1000) for figure in figures]
+
+
+def work(summary: Summary) -> str:
+    """What this invocation sent."""
+    return (
+        f"{text.counted(summary.requests, 'request')} in {text.duration(summary.seconds)}, "
+        f"{text.count(summary.retries)} of them retries, {text.count(summary.throttled)} throttled"
+    )
+
+
+def throughput(summary: Summary) -> str | None:
+    """Documents and tokens per second of this invocation; `None` if it asked nothing."""
+    rows, token_rate = summary.rows_per_second, summary.tokens_per_second
+    if rows is None:
+        return None
+    of_tokens = "" if not token_rate else f", {text.rate(token_rate)} tokens/s"
+    return f"{text.rate(rows)} documents/s{of_tokens}"
+
+
+def figures(summary: Summary) -> list[tuple[str, str]]:
+    """Every figure as a name and its text: the terminal's lines and the rows of a table artifact."""
+    totals = summary.totals
+    done = totals.ok + totals.failed
+    lines: list[tuple[str, str | None]] = [
+        ("answered", f"{text.count(totals.ok)} ({text.share(totals.ok, done)})"),
+        ("failed", text.count(totals.failed) if totals.failed else None),
+        *((f"  {kind}", text.count(number)) for kind, number in totals.failed_by_kind.items()),
+        ("pending", text.count(totals.pending) if totals.pending > 0 else None),
+        ("reused", text.count(totals.reused) if totals.reused else None),
+        ("model", ", ".join(totals.models) or None),
+        ("tokens", tokens(summary)),
+        ("cost", cost(summary)),
+        ("latency", _times_line(totals.latency)),
+        ("waiting", _times_line(totals.queued)),
+        ("requests", work(summary)),
+        ("throughput", throughput(summary)),
+        ("results", results_url(summary)),
+    ]
+    return [(name, value) for name, value in lines if value is not None]
+
+
+def _times_line(measured: Times | None) -> str | None:
+    if measured is None:
+        return None
+    named = zip(("mean", "p50", "p95", "p99"), times(measured), strict=True)
+    return ", ".join(f"{name} {value}" for name, value in named)
+
+
+def results_url(summary: Summary) -> str:
+    """What a Parquet reader is given."""
+    return f"{summary.output.rstrip('/')}/results"

@@ -1,0 +1,195 @@
+"""One fold over the durable rows gives every figure of a run: nothing is counted while it runs.
+
+It reads the parts one by one and only the columns it needs; what it keeps is two numbers a row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_llm.report.failures import FAILURE_COLUMNS, FailureCounts, FailureExample
+from prefect_llm.report.figures_text import plain_decimal
+from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.figures import ChunkFigures, add_money, sum_figures
+from prefect_llm.store.parts import figures_in
+
+TOKEN_COLUMNS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
+_COLUMNS = (
+    "status",
+    "requested_model",
+    *TOKEN_COLUMNS,
+    "cost",
+    "currency",
+    "reused",
+    "attempts",
+    "latency_ms",
+    "queued_ms",
+    *FAILURE_COLUMNS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long the answered rows took, in milliseconds; percentiles are interpolated between neighbours."""
+
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Every figure of a run directory. `rows` are the snapshot's; those without a part yet are pending.
+
+    Token sums are those of the rows; `work` adds up the chunks' figures, `work.discarded` what was billed and
+    thrown away. `asked` rows had at least one request. `known_cost` is the money known to be spent, discarded
+    attempts included; `cost` is the same, or `None` where more was billed than is known: an `unpriced` row
+    has tokens and no price, an `unmetered` row was answered without its token usage.
+    """
+
+    rows: int
+    ok: int = 0
+    failed: int = 0
+    failed_by_kind: Mapping[str, int] = field(default_factory=dict)
+    failure_examples: tuple[FailureExample, ...] = ()
+    reused: int = 0
+    asked: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    known_cost: Decimal = Decimal(0)
+    currencies: tuple[str, ...] = ()
+    unpriced_rows: int = 0
+    unmetered_rows: int = 0
+    models: tuple[str, ...] = ()
+    latency: Times | None = None
+    queued: Times | None = None
+    work: ChunkFigures = field(default_factory=ChunkFigures)
+
+    @property
+    def pending(self) -> int:
+        """Documents without a result row."""
+        return self.rows - self.ok - self.failed
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What the run cost; `None` if any of it is unknown, or if it is in several currencies."""
+        unknown = self.unpriced_rows or self.unmetered_rows or self.work.discarded.cost is None
+        return None if unknown or len(self.currencies) > 1 else self.known_cost
+
+    @property
+    def currency(self) -> str | None:
+        """The one currency of the rows' prices."""
+        return self.currencies[0] if len(self.currencies) == 1 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures of the whole run directory in `--json`; the totals in the manifest."""
+        return {
+            "rows": self.rows,
+            "ok": self.ok,
+            "failed": self.failed,
+            "failed_by_kind": dict(self.failed_by_kind),
+            "reused": self.reused,
+            **{name: getattr(self, name) for name in TOKEN_COLUMNS},
+            "cost": None if self.cost is None else plain_decimal(self.cost),
+            "cost_uncertain": None,
+            "currency": self.currency,
+        }
+
+    @property
+    def top_failure(self) -> FailureExample | None:
+        """The kind, status and message that most failures share."""
+        return max(self.failure_examples, key=lambda example: example.count, default=None)
+
+
+def fold(directory: RunDirectory, rows: int) -> Totals:
+    """The totals of every complete chunk. `rows` is how many documents the snapshot has."""
+    sums = _Sums()
+    for table in directory.scan(_COLUMNS):
+        sums.add(table)
+        sums.work = sum_figures((sums.work, figures_in(table.schema, directory.results_url)))
+    return sums.totals(rows)
+
+
+class _Sums:
+    """The fold's running figures."""
+
+    def __init__(self) -> None:
+        self.work = ChunkFigures()
+        self._count: Counter[str] = Counter()
+        self._cost = Decimal(0)
+        self._currencies: set[str] = set()
+        self._models: set[str] = set()
+        self._failures = FailureCounts()
+        self._latencies: list[pa.ChunkedArray] = []
+        self._queued: list[pa.ChunkedArray] = []
+
+    def add(self, table: pa.Table) -> None:
+        ok = pc.equal(table["status"], "ok")
+        ok_rows = _sum(ok)
+        self._count["ok"] += ok_rows
+        self._count["failed"] += table.num_rows - ok_rows
+        self._count["reused"] += _sum(table["reused"])
+        self._count["asked"] += _sum(pc.greater(table["attempts"], 0))
+        for name in TOKEN_COLUMNS:
+            self._count[name] += _sum(table[name])
+        self._add_money(table, ok)
+        self._models.update(name for name in pc.unique(table["requested_model"]).to_pylist() if name)
+        self._failures.add(table.select(FAILURE_COLUMNS).filter(pc.invert(ok)))
+        self._latencies.append(table["latency_ms"].filter(ok))  # null where the row was reused
+        self._queued.append(table["queued_ms"].filter(ok))
+
+    def _add_money(self, table: pa.Table, ok: pa.ChunkedArray) -> None:
+        self._cost = _known_sum(self._cost, pc.sum(table["cost"]).as_py())
+        self._currencies.update(name for name in pc.unique(table["currency"]).to_pylist() if name)
+        metered = pc.and_(pc.is_valid(table["input_tokens"]), pc.is_valid(table["output_tokens"]))
+        unknown = pc.and_(pc.is_null(table["cost"]), pc.greater(table["attempts"], 0))
+        self._count["unpriced"] += _sum(pc.and_(unknown, metered))
+        self._count["unmetered"] += _sum(pc.and_(unknown, pc.and_(ok, pc.invert(metered))))
+
+    def totals(self, rows: int) -> Totals:
+        count = self._count
+        return Totals(
+            rows=rows,
+            ok=count["ok"],
+            failed=count["failed"],
+            failed_by_kind=self._failures.by_kind(),
+            failure_examples=self._failures.examples(),
+            reused=count["reused"],
+            asked=count["asked"],
+            **{name: count[name] for name in TOKEN_COLUMNS},
+            known_cost=_known_sum(self._cost, self.work.discarded.cost),
+            currencies=tuple(sorted(self._currencies)),
+            unpriced_rows=count["unpriced"],
+            unmetered_rows=count["unmetered"],
+            models=tuple(sorted(self._models)),
+            latency=_times(self._latencies),
+            queued=_times(self._queued),
+            work=self.work,
+        )
+
+
+def _known_sum(known: Decimal, more: Decimal | None) -> Decimal:
+    total = add_money(known, more)
+    return known if total is None else total
+
+
+def _sum(column: Any) -> int:
+    return int(pc.sum(column).as_py() or 0)
+
+
+def _times(columns: list[pa.ChunkedArray]) -> Times | None:
+    values = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.float64())
+    if values.null_count == len(values):
+        return None
+    p50, p95, p99 = pc.quantile(values, q=[0.5, 0.95, 0.99], interpolation="linear").to_pylist()
+    return Times(mean_ms=pc.mean(values).as_py(), p50_ms=p50, p95_ms=p95, p99_ms=p99)

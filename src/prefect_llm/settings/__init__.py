@@ -1,0 +1,40 @@
+"""The settings of a run: one model per section, merged from flags, environment and run.yaml, judged once."""
+
+from prefect_llm.settings.completeness import check
+from prefect_llm.settings.directory_name import output_directory
+from prefect_llm.settings.options import Option, options, sections
+from prefect_llm.settings.precedence import load
+from prefect_llm.settings.sections import (
+    ApiOptions,
+    ApiSection,
+    BatchOptions,
+    DocumentOptions,
+    DocumentsSection,
+    LoggingSection,
+    MonitoringSection,
+    OutputSection,
+    PromptSection,
+    RunSettings,
+)
+from prefect_llm.settings.texts import answer_schema, prompt_text
+
+__all__ = [
+    "ApiOptions",
+    "ApiSection",
+    "BatchOptions",
+    "DocumentOptions",
+    "DocumentsSection",
+    "LoggingSection",
+    "MonitoringSection",
+    "Option",
+    "OutputSection",
+    "PromptSection",
+    "RunSettings",
+    "answer_schema",
+    "check",
+    "load",
+    "options",
+    "output_directory",
+    "prompt_text",
+    "sections",
+]

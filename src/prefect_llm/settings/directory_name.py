@@ -1,0 +1,44 @@
+"""The run directory's name from its template. Only two placeholders, and nothing of an object is reachable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from string import Formatter
+
+from prefect_llm.errors import InvalidInput
+
+_ALLOWED = "{scheduled:%Y-%m-%d} and {flow_run_id}"
+
+
+def output_directory(template: str, scheduled: datetime, flow_run_id: str | None = None) -> str:
+    """The template with `{scheduled:FORMAT}` and `{flow_run_id}` filled in; `{{` and `}}` stand for braces.
+
+    Raises `InvalidInput` on any other placeholder, and on `{flow_run_id}` where there is no flow run.
+    """
+    try:
+        return "".join(_filled(template, scheduled, flow_run_id))
+    except ValueError as error:
+        raise InvalidInput(f"output {template!r}: {error}; it may hold {_ALLOWED}") from error
+
+
+def _filled(template: str, scheduled: datetime, flow_run_id: str | None) -> Iterator[str]:
+    for literal, name, form, conversion in Formatter().parse(template):
+        yield literal
+        if name is None:
+            continue
+        if name not in ("scheduled", "flow_run_id") or conversion:
+            raise ValueError(f"there is no placeholder {{{name}{'!' + conversion if conversion else ''}}}")
+        if name == "scheduled":
+            if not form or "%" not in form or "{" in form:
+                raise ValueError("{scheduled} needs the format of a date")
+            yield scheduled.strftime(form)
+        elif form:
+            raise ValueError("{flow_run_id} takes no format")
+        elif flow_run_id is None:
+            raise InvalidInput(
+                f"output {template!r}: {{flow_run_id}} has a value in a Prefect flow run only; use --prefect or "
+                "leave it out"
+            )
+        else:
+            yield flow_run_id

@@ -1,0 +1,98 @@
+"""From checked settings to what the core runs on: the spec of the run and its provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.pricing import ANY_MODEL
+from prefect_llm.prompts import PromptSpec
+from prefect_llm.records import Limits, Patience, Price, Provider
+from prefect_llm.settings.sections import ApiOptions, BatchOptions, RunSettings
+from prefect_llm.settings.texts import answer_schema, prompt_text
+from prefect_llm.spec import RunSpec
+
+DEFAULT_KEY_VARIABLE = "PREFECT_LLM_API_KEY"
+
+_Value = TypeVar("_Value", Limits, Patience)
+
+
+def run_spec(
+    settings: RunSettings, *, default_model: str | None = None, schema: Mapping[str, Any] | None = None
+) -> RunSpec:
+    """What is fixed for the run; `schema` stands for the file that the settings may name.
+
+    Raises `InvalidInput` for unreadable files or a model nobody named.
+    """
+    documents, prompt, api = settings.documents, settings.prompt, settings.api
+    model = api.model or default_model
+    if model is None:
+        raise InvalidInput("no model: the provider has no default model, so give one")
+    return RunSpec(
+        prompt=PromptSpec(
+            model=model,
+            template=prompt_text(settings),
+            system=prompt.system,
+            null_as=documents.null_as,
+            row_params=prompt.row_params,
+            schema=answer_schema(settings) if schema is None else schema,
+            max_output_tokens=api.max_output_tokens,
+            temperature=api.temperature,
+            params=api.param,
+        ),
+        id_column=documents.id_column,
+        keep=documents.keep or "default",
+        limit=documents.limit,
+        chunk_rows=settings.batch.chunk_rows,
+        keep_raw=settings.output.keep_raw,
+    )
+
+
+def endpoint_provider(api: ApiOptions, batch: BatchOptions, environ: Mapping[str, str]) -> Provider:
+    """The provider at `base_url`, with the key of the variable that was named for it."""
+    if api.base_url is None:
+        raise InvalidInput("no base_url: give the endpoint's address, or a provider block")
+    if api.api_key_env is not None and not environ.get(api.api_key_env):
+        raise InvalidInput(f"the variable {api.api_key_env}, named by api_key_env, is not set: export the key")
+    key = environ.get(api.api_key_env or DEFAULT_KEY_VARIABLE)
+    return overlaid(Provider(api.base_url, api_key=key or None), api, batch)
+
+
+def overlaid(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provider:
+    """The provider with what the run's settings say over it; what they leave open stays the provider's."""
+    return replace(
+        provider,
+        limits=_with(
+            provider.limits,
+            batch,
+            concurrency="concurrency",
+            requests_per_minute="requests_per_minute",
+            tokens_per_minute="tokens_per_minute",
+        ),
+        patience=_with(
+            provider.patience,
+            api,
+            timeout="timeout_s",
+            max_attempts="max_attempts",
+            outage_patience="outage_s",
+        ),
+        prices={ANY_MODEL: price} if (price := _stated_price(api)) is not None else provider.prices,
+    )
+
+
+def _with(value: _Value, options: ApiOptions | BatchOptions, **fields: str) -> _Value:
+    given = {field: getattr(options, key) for key, field in fields.items() if key in options.model_fields_set}
+    return replace(value, **given)
+
+
+def _stated_price(api: ApiOptions) -> Price | None:
+    if api.price_input is None or api.price_output is None:
+        return None
+    return Price(
+        input=api.price_input,
+        output=api.price_output,
+        cached_input=api.price_cached_input,
+        currency=api.currency,
+    )

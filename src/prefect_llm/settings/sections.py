@@ -1,0 +1,328 @@
+"""The sections of run.yaml, a model each: the one place where an option's name, type, bounds, default and help stand.
+
+The command line, the environment, run.yaml and Prefect's form are all made from these fields. Which ones were
+given is in `model_fields_set`: a block's own value is stronger than a default, but not than what was given.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+from prefect_llm.records import Limits, Patience, Price
+from prefect_llm.settings.wording import Wording
+
+MAX_CONCURRENCY = 4096
+MAX_TEMPERATURE = 2
+
+_LIMITS = Limits()
+_PATIENCE = Patience()
+_SECTION = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+
+def is_api_key(name: str) -> bool:
+    """Whether a value under this name would be a secret."""
+    return name.lower().replace("-", "").replace("_", "").endswith("apikey")
+
+
+def _names(value: Any) -> Any:
+    if not isinstance(value, str) or value in ("all", "none"):
+        return value
+    return [name.strip() for name in value.split(",")]
+
+
+def _without_secrets(param: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if any(is_api_key(name) for name in param):
+        raise ValueError(
+            "an API key is no parameter: name the variable that holds it with api_key_env, or save it in a block"
+        )
+    return param
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(min_length=1), Wording("TEXT", "some text")]
+Column = Annotated[str, Field(min_length=1), Wording("COLUMN", "the name of a column")]
+File = Annotated[str, Field(min_length=1), Wording("FILE", "the path of a file")]
+Template = Annotated[str, Field(min_length=1), Wording("TEMPLATE", "a template")]
+Count = Annotated[int, Field(ge=1), Wording("N")]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Wording("S")]
+Share = Annotated[float, Field(ge=0, le=1), Wording("X")]
+Amount = Annotated[Decimal, Field(ge=0), Wording("X", "an amount of 0 or more")]
+Keep = Annotated[
+    Literal["all", "none"] | Annotated[tuple[Column, ...], Field(min_length=1)],
+    BeforeValidator(_names),
+    Wording("COL,COL|all|none", "all, none or names of columns with commas between them"),
+]
+
+
+class DocumentOptions(BaseModel):
+    """How the input is read."""
+
+    model_config = ConfigDict(**_SECTION, title="Documents")
+
+    id_column: Column | None = Field(
+        default=None,
+        title="Id column",
+        description="The column with the documents' unique ids; without it the column id, else the row number.",
+    )
+    keep: Keep | None = Field(
+        default=None,
+        title="Keep",
+        description="The input columns that the results carry; without it all but binary ones and messages.",
+    )
+    null_as: Annotated[str, Wording("TEXT")] | None = Field(
+        default=None,
+        title="Null as",
+        description="What a template prints for a null field; without it such a document fails.",
+    )
+    limit: Count | None = Field(
+        default=None, title="Limit", description="Ask only so many documents, from the first on."
+    )
+
+
+class DocumentsSection(DocumentOptions):
+    """Which documents are read, and how."""
+
+    model_config = ConfigDict(title="Documents")
+
+    input: Annotated[str, Field(min_length=1), Wording("INPUT", "a path or URL")] | None = Field(
+        default=None,
+        title="Input",
+        description="A file, folder, glob or URL of Parquet, CSV, JSON Lines or text files.",
+    )
+
+
+class PromptSection(BaseModel):
+    """What is asked of each document."""
+
+    model_config = ConfigDict(**_SECTION, title="Prompt")
+
+    prompt: Template | None = Field(
+        default=None,
+        title="Prompt",
+        description=(
+            "The prompt, a Jinja2 template over the document's fields; where neither it nor a prompt file is "
+            "given, the column messages is sent as it is."
+        ),
+    )
+    prompt_file: File | None = Field(
+        default=None,
+        title="Prompt file",
+        description="A text file that holds the prompt, used as it is.",
+    )
+    system: Template | None = Field(
+        default=None, title="System", description="The system message, a template like the prompt."
+    )
+    schema_file: Annotated[str, Field(min_length=1), Wording("FILE.json", "the path of a file")] | None = Field(
+        default=None,
+        validation_alias="schema",
+        title="Schema",
+        description="A file with the JSON schema that every answer must satisfy.",
+    )
+    row_params: Column | None = Field(
+        default=None,
+        title="Row parameters",
+        description=(
+            "A struct or JSON column with a document's own model, max_output_tokens, temperature and other "
+            "parameters."
+        ),
+    )
+
+
+class ApiOptions(BaseModel):
+    """Where the answers come from, how they are asked for and what they cost."""
+
+    # A key that was typed into the wrong field must not come back in an error.
+    model_config = ConfigDict(**_SECTION, title="API", hide_input_in_errors=True)
+
+    base_url: (
+        Annotated[
+            str,
+            Field(pattern=r"^https?://\S+$"),
+            AfterValidator(lambda address: address.rstrip("/")),
+            Wording("URL", "an address that starts with http:// or https://", quoted=False),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        title="Base URL",
+        description="The endpoint up to and including /v1, where no provider block is used.",
+    )
+    api_key_env: (
+        Annotated[
+            str,
+            Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+            Wording("NAME", "the name of an environment variable, not the key itself", quoted=False),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        title="API key variable",
+        description=(
+            "The environment variable that holds the key for the base URL; without it PREFECT_LLM_API_KEY. "
+            "It does not go with a base URL that replaces the one it was given with."
+        ),
+    )
+    max_output_tokens: Count | None = Field(
+        default=None, title="Output limit", description="How many tokens an answer may have at most."
+    )
+    temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE), Wording("X")] | None = Field(
+        default=None,
+        title="Temperature",
+        description=f"The sampling temperature, from 0 to {MAX_TEMPERATURE}; without it the provider's own.",
+    )
+    param: Annotated[
+        dict[str, JsonValue],
+        AfterValidator(_without_secrets),
+        Wording("NAME=JSON", 'parameters by name, for instance {"top_p": 0.9}'),
+    ] = Field(
+        default_factory=dict,
+        title="Parameters",
+        description="Further parameters of every request, by name; may be given several times.",
+    )
+    timeout: Seconds = Field(
+        default=_PATIENCE.timeout_s, title="Timeout (s)", description="Seconds that one attempt may take."
+    )
+    max_attempts: Count = Field(
+        default=_PATIENCE.max_attempts,
+        title="Attempts",
+        description="How often a request is sent at most when the endpoint fails.",
+    )
+    outage_patience: Seconds = Field(
+        default=_PATIENCE.outage_s,
+        title="Outage patience (s)",
+        description="Seconds without a single success after which the run stops, to be resumed later.",
+    )
+    price_input: Amount | None = Field(
+        default=None, title="Input price", description="The price of 1,000,000 input tokens."
+    )
+    price_cached_input: Amount | None = Field(
+        default=None,
+        title="Cached input price",
+        description="The price of 1,000,000 cached input tokens; without it the input price.",
+    )
+    price_output: Amount | None = Field(
+        default=None, title="Output price", description="The price of 1,000,000 output tokens."
+    )
+    currency: Annotated[
+        str, Field(pattern="^[A-Z]{3}$"), Wording("CODE", "three capital letters, for instance USD")
+    ] = Field(default=Price.currency, title="Currency", description="The currency of the prices, as in ISO 4217.")
+
+
+class ApiSection(ApiOptions):
+    """Which provider and model are asked, and how."""
+
+    model_config = ConfigDict(title="API")
+
+    provider: Annotated[str, Field(min_length=1), Wording("BLOCK", "the name of a block")] | None = Field(
+        default=None,
+        title="Provider",
+        description="A saved block LLM Provider, by name: endpoint, key, limits and prices.",
+    )
+    model: Annotated[str, Field(min_length=1), Wording("M", "the name of a model")] | None = Field(
+        default=None, title="Model", description="The model to ask; without it the provider block's own."
+    )
+
+
+class BatchOptions(BaseModel):
+    """How fast documents are asked, and how many may fail."""
+
+    model_config = ConfigDict(**_SECTION, title="Batch")
+
+    concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY), Wording("N")] = Field(
+        default=_LIMITS.concurrency,
+        title="Concurrency",
+        description=f"How many requests are in flight at most, from 1 to {MAX_CONCURRENCY}.",
+    )
+    requests_per_minute: Count | None = Field(
+        default=None, title="Requests per minute", description="The account's limit, if it has one."
+    )
+    tokens_per_minute: Count | None = Field(
+        default=None,
+        title="Tokens per minute",
+        description="The account's limit of input and output tokens together, if it has one.",
+    )
+    chunk_rows: Count | None = Field(
+        default=None,
+        title="Rows per chunk",
+        description="Documents per chunk and Parquet part; without it 1,000, or more above a million rows.",
+    )
+    max_error_share: Share = Field(
+        default=0.05,
+        title="Accepted error share",
+        description="The share of failed documents, from 0 to 1, above which a finished run counts as failed.",
+    )
+    stop_error_share: Share = Field(
+        default=0.5,
+        title="Stopping error share",
+        description="The share of failed documents, from 0 to 1, above which the run stops early.",
+    )
+
+
+class OutputSection(BaseModel):
+    """Where the results go, and what is shown."""
+
+    model_config = ConfigDict(**_SECTION, title="Output")
+
+    output: Annotated[str, Field(min_length=1), Wording("DIR", "a directory")] | None = Field(
+        default=None,
+        title="Output",
+        description=(
+            "The run's directory, local or a URL; may hold {scheduled:%Y-%m-%d} and, in a flow run, {flow_run_id}."
+        ),
+    )
+    keep_raw: bool = Field(
+        default=False, title="Keep raw", description="Keep each answer as it came, in the column raw."
+    )
+    json_summary: bool = Field(
+        default=False,
+        validation_alias="json",
+        title="JSON",
+        description="End with the summary as one JSON object on standard output.",
+    )
+    quiet: bool = Field(default=False, title="Quiet", description="Show no progress and no summary.")
+
+
+class LoggingSection(BaseModel):
+    """What is logged."""
+
+    model_config = ConfigDict(**_SECTION, title="Logging")
+
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper), Wording("LEVEL")] = (
+        Field(
+            default="INFO",
+            title="Log level",
+            description="The least severe messages to log: DEBUG, INFO, WARNING or ERROR.",
+        )
+    )
+
+
+class MonitoringSection(BaseModel):
+    """What is told while a run goes on."""
+
+    model_config = ConfigDict(**_SECTION, title="Monitoring")
+
+    stats_interval_seconds: Seconds = Field(
+        default=60.0,
+        title="Figures every (s)",
+        description="Seconds between two lines of figures in the log.",
+    )
+
+
+class RunSettings(BaseModel):
+    """The whole run: every section, merged and valid each by itself; `check` says whether it is complete."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    documents: DocumentsSection = Field(default_factory=DocumentsSection)
+    prompt: PromptSection = Field(default_factory=PromptSection)
+    api: ApiSection = Field(default_factory=ApiSection)
+    batch: BatchOptions = Field(default_factory=BatchOptions)
+    output: OutputSection = Field(default_factory=OutputSection)
+    logging: LoggingSection = Field(default_factory=LoggingSection)
+    monitoring: MonitoringSection = Field(default_factory=MonitoringSection)

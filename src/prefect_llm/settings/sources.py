@@ -1,0 +1,106 @@
+"""What flags and the environment give, and where it came from: values are text, the sections judge them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.settings.options import Option, options
+from prefect_llm.settings.wording import shown, suggestion
+
+PARAM = "param"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One option's value from one source. `origin` begins every sentence about it."""
+
+    option: Option
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything one source gives, and a sentence for whatever in it could not be read."""
+
+    given: Sequence[Given] = ()
+    problems: Sequence[str] = ()
+
+
+def from_flags(flags: Mapping[str, Any]) -> Reading:
+    """What the command line gives, by the options' keys; `None` is not given."""
+    given, problems = [], []
+    for key, value in flags.items():
+        option = options().get(key)
+        if value is None:
+            continue
+        if option is None:
+            problems.append(f"there is no option {key!r}: {suggestion(key, list(options()), 'there are')}")
+            continue
+        try:
+            parsed = _parameters(value) if key == PARAM and not isinstance(value, Mapping) else value
+        except InvalidInput as error:
+            problems.append(error.message)
+            continue
+        given.append(Given(option, parsed, option.flag))
+    return Reading(given, problems)
+
+
+def from_environment(environ: Mapping[str, str]) -> Reading:
+    """What the variables give. An empty one counts as not set, other programs' names are none of ours."""
+    given, problems = [], []
+    for key, option in options().items():
+        text = environ.get(option.variable)
+        if not text:
+            continue
+        origin = f"environment {option.variable}"
+        value: Any = text
+        if key == PARAM:
+            value = _json_or_none(text)
+            if not isinstance(value, dict):
+                problems.append(f"{origin}: expected a JSON object of {option.expected}, got {shown(text)}")
+                continue
+        given.append(Given(option, value, origin))
+    return Reading(given, problems)
+
+
+def _parameters(pairs: Sequence[str]) -> dict[str, Any]:
+    """`NAME=JSON`, any number of times. Raises `InvalidInput` with a sentence per pair that is not."""
+    found: dict[str, Any] = {}
+    problems = []
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            problems.append(f"--param {pair}: expected NAME=JSON, for instance --param seed=7")
+        elif name in found:
+            problems.append(f"--param {name}: given twice")
+        else:
+            try:
+                found[name] = orjson.loads(text)
+            except orjson.JSONDecodeError as error:
+                problems.append(_not_json(name, text, error))
+    if problems:
+        raise InvalidInput("\n".join(problems))
+    return found
+
+
+def _not_json(name: str, text: str, error: orjson.JSONDecodeError) -> str:
+    """A bare word most probably wants quotes, which the shell must leave alone; brackets want correcting."""
+    if text.lstrip().startswith(("{", "[", '"')):
+        return f"--param {name}: not JSON ({error}), got {shown(text)}"
+    quoted = shlex.quote(f"{name}={orjson.dumps(text).decode()}")
+    return f"--param {name}={text}: not JSON; write --param {quoted}"
+
+
+def _json_or_none(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None

@@ -1,0 +1,59 @@
+"""What is fixed for a run: the same directory takes no other prompt, model, schema or way of reading the input.
+
+Keys, limits, patience, prices and error shares are not in it: they may change from one attempt to the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from prefect_llm.documents import Keep, Staging
+from prefect_llm.prompts import Prompt, PromptSpec
+from prefect_llm.store import RESULT_COLUMNS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """How documents are read and asked. `keep_raw` stores each answer as it came."""
+
+    prompt: PromptSpec
+    id_column: str | None = None
+    keep: Keep = "default"
+    limit: int | None = None
+    chunk_rows: int | None = None
+    keep_raw: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat mapping for the manifest, in the command line's own words."""
+        prompt = asdict(self.prompt)
+        return {
+            "prompt": prompt.pop("template"),
+            **prompt,
+            "id_column": self.id_column,
+            "keep": list(self.keep) if isinstance(self.keep, tuple) else self.keep,
+            "limit": self.limit,
+            "chunk_rows": self.chunk_rows,
+            "keep_raw": self.keep_raw,
+        }
+
+    @classmethod
+    def from_json(cls, spec: dict[str, Any]) -> RunSpec:
+        """Read what `to_json` wrote."""
+        rest = dict(spec)
+        own = {name: rest.pop(name) for name in ("id_column", "limit", "chunk_rows", "keep_raw")}
+        keep = rest.pop("keep")
+        prompt = PromptSpec(template=rest.pop("prompt"), **rest)
+        return cls(prompt=prompt, keep=tuple(keep) if isinstance(keep, list) else keep, **own)
+
+    def staging(self, prompt: Prompt) -> Staging:
+        """What of the input has to be staged for this prompt."""
+        return Staging(
+            id_column=self.id_column,
+            keep=self.keep,
+            needed=prompt.needed,
+            wanted=prompt.wanted,
+            limit=self.limit,
+            chunk_rows=self.chunk_rows,
+            reserved=RESULT_COLUMNS,
+        )

@@ -1,0 +1,26 @@
+"""What a run leaves on disk: the row schema, its parts, the run directory and its manifest."""
+
+from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figures_of, sum_figures
+from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
+from prefect_llm.store.rows import ResultRow, result_table
+from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
+from prefect_llm.store.spec import difference
+
+__all__ = [
+    "RESULT_COLUMNS",
+    "ChunkFigures",
+    "Discarded",
+    "Manifest",
+    "ResultRow",
+    "RunDirectory",
+    "State",
+    "Stopped",
+    "add_money",
+    "check_same_spec",
+    "difference",
+    "figures_of",
+    "result_schema",
+    "result_table",
+    "sum_figures",
+]

@@ -1,0 +1,153 @@
+"""A run's directory: its manifest first, then its parts, each file whole or absent.
+
+What is done is what has a part under its final name; nothing else is consulted to resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.files import Folder, LocalFolder, open_folder
+from prefect_llm.store.figures import ChunkFigures
+from prefect_llm.store.manifest import Manifest, read_manifest
+from prefect_llm.store.parts import (
+    FIGURES_KEY,
+    RESULTS,
+    SCHEMA_PART,
+    chunk_of,
+    encode_part,
+    part_name,
+    read_part,
+    read_part_figures,
+)
+
+MANIFEST = "_run/manifest.json"
+REPORT = "_run/report.md"
+_BEFORE_THE_MANIFEST = ("_run/tmp/", "_run/input/")
+"""What a run killed before its manifest was written may leave: temps, and a snapshot being staged."""
+
+
+class RunDirectory:
+    """One run's files in a local directory or on an fsspec store. Opening it writes nothing."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, url: str) -> RunDirectory:
+        """The run directory at a local path or an fsspec URL."""
+        return cls(open_folder(url))
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.folder.url
+
+    @property
+    def results_url(self) -> str:
+        """What a Parquet reader is given."""
+        return f"{self.folder.url}/{RESULTS.rstrip('/')}"
+
+    def manifest(self) -> Manifest | None:
+        """The manifest; `None` where there is no run yet."""
+        try:
+            content = self.folder.read(MANIFEST)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return read_manifest(content, f"{self.url}/{MANIFEST}")
+
+    def check_ours(self) -> Manifest | None:
+        """Refuse a directory that holds anything of someone else; return the manifest of a run to continue.
+
+        Without a manifest only an empty `results/` and what a run leaves before its manifest may be here;
+        with one, `results/` may hold nothing but the snapshot's parts.
+        """
+        if isinstance(self.folder, LocalFolder) and self.folder.path.is_file():
+            raise InvalidInput(f"--output {self.url} is a file: give a directory")
+        manifest = self.manifest()
+        if manifest is None:
+            self._check_empty()
+        else:
+            self._check_results(manifest)
+        return manifest
+
+    def create(self, manifest: Manifest) -> None:
+        """Write the first manifest; `InvalidInput` if there is one already."""
+        if self.manifest() is not None:
+            raise InvalidInput(f"{self.url} already holds a run: give a new --output")
+        self.write_manifest(manifest)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Replace the manifest."""
+        self.folder.write(MANIFEST, manifest.to_json())
+
+    def write_schema_part(self, schema: pa.Schema) -> None:
+        """Make `results/` appear, readable and empty; only after the manifest."""
+        if self.manifest() is None:
+            raise RuntimeError("the manifest precedes everything in results/")
+        empty = ChunkFigures().to_json()
+        self.folder.write(SCHEMA_PART, encode_part(schema.empty_table(), {FIGURES_KEY: empty}))
+
+    def complete_chunks(self) -> frozenset[int]:
+        """The chunks that have their part."""
+        return frozenset(self._chunks())
+
+    def commit_part(self, chunk: int, table: pa.Table, figures: ChunkFigures) -> None:
+        """Make a chunk durable, or replace it: the part has its whole content or is not there."""
+        self.folder.write(part_name(chunk), encode_part(table, {FIGURES_KEY: figures.to_json()}))
+
+    def figures(self) -> list[ChunkFigures]:
+        """The figures of every complete chunk, in order; only footers are read."""
+        return [read_part_figures(self.folder, part_name(chunk)) for chunk in self._chunks()]
+
+    def read_chunk(self, chunk: int, columns: Sequence[str]) -> pa.Table:
+        """Some columns of one complete chunk; `InvalidInput` naming the file if it cannot be read."""
+        return read_part(self.folder, part_name(chunk), columns)
+
+    def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Some columns of every complete chunk, one part at a time, in order.
+
+        Each table's schema metadata holds its chunk's figures (`parts.figures_in`).
+        """
+        for chunk in self._chunks():
+            yield self.read_chunk(chunk, columns)
+
+    def write_report(self, markdown: str) -> None:
+        """Replace `_run/report.md`."""
+        self.folder.write(REPORT, markdown.encode("utf-8", "backslashreplace"))
+
+    def _chunks(self) -> list[int]:
+        names = self.folder.names(RESULTS)
+        return sorted(chunk for name in names if (chunk := chunk_of(name)) is not None)
+
+    def _check_empty(self) -> None:
+        foreign = [name for name in self.folder.names() if not name.startswith(_BEFORE_THE_MANIFEST)]
+        if foreign:
+            raise InvalidInput(
+                f"{self.url} is not a run directory: it has no {MANIFEST} but holds {_listed(foreign)}; "
+                "give a new or empty --output"
+            )
+
+    def _check_results(self, manifest: Manifest) -> None:
+        foreign = [
+            name
+            for name in self.folder.names(RESULTS)
+            if name != SCHEMA_PART and not _is_part_of(manifest, chunk_of(name))
+        ]
+        if foreign:
+            raise InvalidInput(
+                f"{self.url} holds {_listed(foreign)}, which this run of {manifest.chunks:,} chunks did not "
+                "write: move it away, since every reader of results/ would read it too"
+            )
+
+
+def _is_part_of(manifest: Manifest, chunk: int | None) -> bool:
+    return chunk is not None and chunk < manifest.chunks
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3:,} more"

@@ -1,0 +1,127 @@
+"""What a chunk cost that its rows do not say: requests, retries, throttling, and billed answers thrown away.
+
+Each part carries its chunk's figures in its own metadata, so that they are durable exactly when the rows are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from typing import Any
+
+from prefect_llm.records import Outcome, Usage
+
+_EXACT = Context(prec=38)
+"""Sums must not depend on the decimal context of whoever calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """Billed attempts that did not end a row. `cost` is `None` where one of them has no known cost."""
+
+    attempts: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: Decimal | None = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFigures:
+    """One chunk's counters, or the sum of several. `requests` were sent, `retries` of them not the first.
+
+    `throttled` counts 429 answers; `seconds` is the time the chunk took.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    discarded: Discarded = field(default_factory=Discarded)
+    seconds: float = 0.0
+
+    def to_json(self) -> str:
+        """The text kept in a part's metadata; money is a decimal string."""
+        thrown = self.discarded
+        return json.dumps(
+            {
+                "requests": self.requests,
+                "retries": self.retries,
+                "throttled": self.throttled,
+                "discarded": {
+                    "attempts": thrown.attempts,
+                    "input_tokens": thrown.input_tokens,
+                    "cached_input_tokens": thrown.cached_input_tokens,
+                    "output_tokens": thrown.output_tokens,
+                    "reasoning_tokens": thrown.reasoning_tokens,
+                    "cost": None if thrown.cost is None else format(thrown.cost, "f"),
+                },
+                "seconds": self.seconds,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ChunkFigures:
+        """Read what `to_json` wrote; `ValueError`, `TypeError` or `KeyError` for anything else."""
+        read: dict[str, Any] = json.loads(text)
+        thrown: dict[str, Any] = dict(read.pop("discarded"))
+        cost = thrown.pop("cost")
+        discarded = Discarded(**thrown, cost=None if cost is None else Decimal(cost))
+        return cls(**read, discarded=discarded)
+
+
+def figures_of(outcomes: Iterable[Outcome], *, discarded_cost: Decimal | None, seconds: float) -> ChunkFigures:
+    """Count a chunk's outcomes. `discarded_cost` is what their discarded usage cost, `None` if unknown."""
+    requests = retries = throttled = 0
+    discarded: list[Usage] = []
+    for outcome in outcomes:
+        requests += outcome.attempts
+        retries += max(outcome.attempts - 1, 0)
+        throttled += outcome.throttled
+        discarded += outcome.discarded
+    return ChunkFigures(
+        requests=requests,
+        retries=retries,
+        throttled=throttled,
+        discarded=Discarded(
+            attempts=len(discarded),
+            input_tokens=sum(usage.input_tokens or 0 for usage in discarded),
+            cached_input_tokens=sum(usage.cached_input_tokens or 0 for usage in discarded),
+            output_tokens=sum(usage.output_tokens or 0 for usage in discarded),
+            reasoning_tokens=sum(usage.reasoning_tokens or 0 for usage in discarded),
+            cost=discarded_cost if discarded else Decimal(0),
+        ),
+        seconds=seconds,
+    )
+
+
+def sum_figures(figures: Iterable[ChunkFigures]) -> ChunkFigures:
+    """One sum of many chunks; its discarded cost is unknown as soon as one chunk's is."""
+    total = ChunkFigures()
+    for each in figures:
+        total = ChunkFigures(
+            requests=total.requests + each.requests,
+            retries=total.retries + each.retries,
+            throttled=total.throttled + each.throttled,
+            discarded=_sum_discarded(total.discarded, each.discarded),
+            seconds=total.seconds + each.seconds,
+        )
+    return total
+
+
+def add_money(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    """The exact sum; unknown if either is."""
+    return None if one is None or other is None else _EXACT.add(one, other)
+
+
+def _sum_discarded(one: Discarded, other: Discarded) -> Discarded:
+    return Discarded(
+        attempts=one.attempts + other.attempts,
+        input_tokens=one.input_tokens + other.input_tokens,
+        cached_input_tokens=one.cached_input_tokens + other.cached_input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
+        cost=add_money(one.cost, other.cost),
+    )

@@ -1,0 +1,140 @@
+"""What a run is and how it stands, as one JSON file: written before any result, replaced as a whole.
+
+It holds no secret: whoever fills `spec` leaves them out.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal, Self, get_args
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.store.spec import difference, spec_fingerprint
+
+FORMAT = 1
+State = Literal["running", "completed", "stopped", "failed", "interrupted"]
+_STATES = frozenset(get_args(State))
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why a run ended early: the word of the error's type, and its sentence."""
+
+    kind: str
+    message: str
+
+    def to_json(self) -> dict[str, str]:
+        """As `stopped` in the manifest and in `--json`."""
+        return {"kind": self.kind, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One run. `run_id` is a uuid4 in hex; `version` is the prefect-llm that made it; instants are UTC.
+
+    It is written once staging is done: `snapshot["chunks"]` says how many parts there will be. `totals` are
+    those of the last invocation that ended.
+    """
+
+    run_id: str
+    created_at: datetime
+    updated_at: datetime
+    version: str
+    spec: dict[str, Any]
+    spec_fingerprint: str
+    snapshot: dict[str, Any]
+    state: State = "running"
+    stopped: Stopped | None = None
+    totals: dict[str, Any] | None = None
+
+    @classmethod
+    def new(cls, run_id: str, spec: dict[str, Any], snapshot: dict[str, Any]) -> Self:
+        """The manifest of a run that begins now."""
+        now = datetime.now(UTC)
+        version = importlib.metadata.version("prefect-llm")
+        return cls(run_id, now, now, version, spec, spec_fingerprint(spec), snapshot)
+
+    def changed(self, **changes: Any) -> Self:
+        """A copy with some fields replaced, and `updated_at` of now unless that is among them."""
+        return replace(self, **{"updated_at": datetime.now(UTC), **changes})
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks the snapshot has."""
+        return int(self.snapshot["chunks"])
+
+    def to_json(self) -> bytes:
+        """The file's content, indented for people."""
+        content = {
+            "format": FORMAT,
+            "run_id": self.run_id,
+            "created_at": self.created_at.isoformat(),
+            "updated_at": self.updated_at.isoformat(),
+            "version": self.version,
+            "state": self.state,
+            "stopped": self.stopped.to_json() if self.stopped else None,
+            "totals": self.totals,
+            "snapshot": self.snapshot,
+            "spec": self.spec,
+            "spec_fingerprint": self.spec_fingerprint,
+        }
+        # A lone surrogate (a stray byte of a command line) becomes `\udc..`, which is JSON for itself.
+        return json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def check_same_spec(manifest: Manifest, spec: Mapping[str, Any], *, where: str = "this directory") -> None:
+    """Refuse, with `InvalidInput`, to continue a run under another spec. `where` names its directory."""
+    if manifest.spec_fingerprint == spec_fingerprint(spec):
+        return
+    differences = "; ".join(difference(manifest.spec, spec)) or "its manifest was edited"
+    raise InvalidInput(
+        f"{where} holds a run with other settings ({differences}): "
+        "give a new --output, or the old settings to continue that run"
+    )
+
+
+def read_manifest(content: bytes, where: str) -> Manifest:
+    """The manifest in a file's content; `InvalidInput` naming the file if this version cannot read it."""
+    try:
+        read = json.loads(content)
+    except ValueError as error:
+        raise _damaged(where, str(error)) from error
+    if not isinstance(read, dict) or "format" not in read:
+        raise _damaged(where, "it has no format")
+    if read["format"] != FORMAT:
+        raise InvalidInput(
+            f"{where} has format {read['format']!r} and this prefect-llm reads format {FORMAT}: "
+            f"use the version that wrote it ({read.get('version', 'unknown')}), or give a new --output"
+        )
+    try:
+        return _manifest(read)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(where, f"{type(error).__name__}: {error}") from error
+
+
+def _manifest(read: dict[str, Any]) -> Manifest:
+    if read["state"] not in _STATES:
+        raise ValueError(f"unknown state {read['state']!r}")
+    manifest = Manifest(
+        run_id=str(read["run_id"]),
+        created_at=datetime.fromisoformat(read["created_at"]),
+        updated_at=datetime.fromisoformat(read["updated_at"]),
+        version=str(read["version"]),
+        spec=dict(read["spec"]),
+        spec_fingerprint=str(read["spec_fingerprint"]),
+        snapshot=dict(read["snapshot"]),
+        state=read["state"],
+        stopped=None if read["stopped"] is None else Stopped(**read["stopped"]),
+        totals=read["totals"],
+    )
+    if manifest.chunks < 1:
+        raise ValueError(f"a snapshot of {manifest.chunks} chunks")
+    return manifest
+
+
+def _damaged(where: str, reason: str) -> InvalidInput:
+    return InvalidInput(f"{where} is not the manifest of a run ({reason}): give a new --output")

@@ -1,0 +1,112 @@
+"""One chunk's rows as one Parquet file, its figures in the file's own metadata.
+
+zstd(1): within a fifth of no compression in time and half its size. Reading stays on the calling thread:
+pyarrow 26's pools now and then abort a process that exits right after them (exit code -6).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.files import Folder, LocalFolder
+from prefect_llm.store.figures import ChunkFigures
+
+RESULTS = "results/"
+SCHEMA_PART = f"{RESULTS}part-schema.parquet"
+"""Zero rows: makes `results/` readable before the first chunk is done."""
+FIGURES_KEY = "prefect_llm.chunk"
+ROW_GROUP_ROWS = 65_536
+
+_PART_NAME = re.compile(rf"{RESULTS}part-([0-9]{{5,18}})\.parquet")
+
+
+def part_name(chunk: int) -> str:
+    """The name of a chunk's part in the run directory: `results/part-00007.parquet`."""
+    return f"{RESULTS}part-{chunk:05d}.parquet"
+
+
+def chunk_of(name: str) -> int | None:
+    """The chunk whose part has this name; `None` if it is no part's name."""
+    match = _PART_NAME.fullmatch(name)
+    chunk = int(match[1]) if match else None
+    return chunk if chunk is not None and part_name(chunk) == name else None
+
+
+def encode_part(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
+    """The table as a Parquet file that carries `metadata` in its footer."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata(dict(metadata)),
+        sink,
+        compression="zstd",
+        compression_level=1,
+        row_group_size=ROW_GROUP_ROWS,
+        write_statistics=True,
+    )
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def read_part(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a part, in the order asked for; the schema's metadata holds the chunk's figures.
+
+    Of a remote file only the footer and these columns travel. `InvalidInput` if it is not a whole part.
+    """
+    try:
+        with _open(folder, name) as file:
+            missing = [column for column in columns if column not in file.schema_arrow.names]
+            table = None if missing else file.read(columns=list(columns), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(folder, name, error) from error
+    if table is None:
+        raise InvalidInput(
+            f"{folder.url}/{name} has no column {', '.join(map(repr, missing))}: it is not a part of this "
+            "run; remove it, and the same command writes it again"
+        )
+    return table.select(list(columns))
+
+
+def read_part_figures(folder: Folder, name: str) -> ChunkFigures:
+    """The chunk's figures, from the part's footer alone."""
+    try:
+        with _open(folder, name) as file:
+            schema = file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(folder, name, error) from error
+    return figures_in(schema, f"{folder.url}/{name}")
+
+
+def figures_in(schema: pa.Schema, where: str) -> ChunkFigures:
+    """The figures in a part's schema metadata; `where` names the file in the refusal."""
+    try:
+        return ChunkFigures.from_json((schema.metadata or {})[FIGURES_KEY.encode()])
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise InvalidInput(
+            f"{where} does not carry the figures of its chunk: it is not a part of this run; "
+            "remove it, and the same command writes it again"
+        ) from error
+
+
+@contextmanager
+def _open(folder: Folder, name: str) -> Iterator[pq.ParquetFile]:
+    if isinstance(folder, LocalFolder):
+        with pq.ParquetFile(folder.path / name, pre_buffer=False) as file:
+            yield file
+        return
+    filesystem, root = fsspec.core.url_to_fs(folder.url)
+    with filesystem.open(f"{root.rstrip('/')}/{name}", "rb") as remote:
+        yield pq.ParquetFile(remote, pre_buffer=False)
+
+
+def _unreadable(folder: Folder, name: str, error: BaseException) -> InvalidInput:
+    reason = " ".join(str(error).split())
+    return InvalidInput(
+        f"{folder.url}/{name} cannot be read as a part of this run ({reason}): "
+        "remove it, and the same command writes it again"
+    )

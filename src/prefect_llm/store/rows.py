@@ -1,0 +1,118 @@
+"""Outcomes become rows: one tuple a row, turned into Arrow columns in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from prefect_llm.errors import ErrorKind
+from prefect_llm.records import Completion, Outcome, Price, Usage
+from prefect_llm.store.schema import OUTPUT, RAW, RESULT_COLUMNS
+
+MAX_MESSAGE_CHARACTERS = 500
+MOST_TOKENS = 2**63 - 1
+NOTHING_PAID = Decimal(0)
+
+_NO_COMPLETION = Completion(content=None)
+_NO_USAGE = Usage()
+_NO_TOKENS = Usage(input_tokens=0, cached_input_tokens=0, output_tokens=0, reasoning_tokens=0)
+_KIND_WORDS = {kind: kind.value for kind in ErrorKind}
+_COLUMNS = tuple(name for name in RESULT_COLUMNS if name not in (OUTPUT, RAW))
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """One document's outcome and what it was charged.
+
+    `reused` rows were paid for elsewhere: their tokens, cost and attempts are written as 0. `cost` and
+    `price` are `None` where they are not known.
+    """
+
+    id: str
+    fingerprint: str | None
+    requested_model: str | None
+    outcome: Outcome
+    cost: Decimal | None
+    price: Price | None
+    reused: bool = False
+
+
+def result_table(
+    rows: Sequence[ResultRow],
+    *,
+    schema: pa.Schema,
+    run_id: str,
+    provider: str,
+    lane: str,
+    kept: pa.Table,
+    output: pa.Array | None,
+) -> pa.Table:
+    """A chunk's rows under `schema`, which `result_schema` made.
+
+    `kept` and `output` hold one value per row, in the order of `rows`; `output` is `None` without a schema
+    for the answer. Figures are those of the attempt that ended the row.
+    """
+    tuples = [_values(row, run_id, provider, lane) for row in rows]
+    values = dict(zip(_COLUMNS, zip(*tuples, strict=True), strict=True)) if tuples else {}
+    columns: dict[str, Any] = {name: pa.array(values.get(name, ()), schema.field(name).type) for name in _COLUMNS}
+    if output is not None:
+        columns[OUTPUT] = output
+    if RAW in schema.names:
+        columns[RAW] = pa.array([_raw(row) for row in rows], schema.field(RAW).type)
+    columns.update(zip(kept.column_names, kept.columns, strict=True))
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _values(row: ResultRow, run_id: str, provider: str, lane: str) -> tuple[Any, ...]:
+    """One row's values in the order of `_COLUMNS`."""
+    outcome, price, reused = row.outcome, row.price, row.reused
+    completion, failure = outcome.completion or _NO_COMPLETION, outcome.failure
+    usage = _NO_TOKENS if reused else completion.usage or _NO_USAGE
+    return (
+        row.id,
+        row.fingerprint,
+        "ok" if failure is None else "failed",
+        run_id,
+        completion.content,
+        completion.finish_reason,
+        row.requested_model,
+        completion.model,
+        provider,
+        lane,
+        _count(usage.input_tokens),
+        _count(usage.cached_input_tokens),
+        _count(usage.output_tokens),
+        _count(usage.reasoning_tokens),
+        NOTHING_PAID if reused else row.cost,
+        price.currency if price else None,
+        price.source if price else None,
+        reused,
+        0 if reused else outcome.attempts,
+        None if reused else outcome.latency_ms,
+        None if reused else outcome.queued_ms,
+        outcome.started_at_us,
+        outcome.finished_at_us,
+        _KIND_WORDS[failure.kind] if failure else None,
+        failure.status if failure else None,
+        _one_line(failure.message) if failure else None,
+    )
+
+
+def _count(tokens: int | None) -> int | None:
+    """An endpoint may report any integer; what no int64 holds is not known."""
+    return tokens if tokens is None or 0 <= tokens <= MOST_TOKENS else None
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())[:MAX_MESSAGE_CHARACTERS]
+
+
+def _raw(row: ResultRow) -> str | None:
+    completion = row.outcome.completion
+    if completion is None or completion.raw is None:
+        return None
+    return completion.raw.decode("utf-8", "replace")

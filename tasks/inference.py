@@ -1,0 +1,50 @@
+"""Task: infer one chunk. The unit of Prefect's retries: hundreds to thousands of documents, never one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import Task, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
+from prefect_llm.errors import RunError
+from prefect_llm.run import Run
+from prefect_llm.run import infer_chunk as infer
+from prefect_llm.store import ChunkFigures
+from prefect_llm.tasks.run_log import core_log
+
+
+def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    """The engine retries requests and a `RunError` needs a person: Prefect retries only what is left."""
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, RunError)
+
+
+@task(
+    name="infer-chunk",
+    task_run_name="infer-chunk-{chunk}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=[5, 30],
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_may_pass,
+)
+def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
+    """Ask every document of one chunk of an opened run and write its part.
+
+    `provider` is a saved block's name, a reference, or the loaded block. Returns the chunk's counters. Raises
+    the `RunError` that stopped the run; then the chunk stays pending.
+    """
+    with core_log():
+        figures = infer(run, chunk, resolve_provider(provider))
+    get_run_logger().info(
+        "chunk %s done in %.1f s: %s requests, %s retries, %s throttled",
+        chunk,
+        figures.seconds,
+        f"{figures.requests:,}",
+        figures.retries,
+        figures.throttled,
+    )
+    return figures

@@ -1,0 +1,37 @@
+"""The core logs with the standard library; while a task runs, its lines also go to the run's own log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect import get_run_logger
+
+CORE = logging.getLogger("prefect_llm")
+
+
+class _ToRunLog(logging.Handler):
+    """Passes on what the task's own thread logs; other tasks run in other threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+        self._run_logger = get_run_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record to the run's log."""
+        if record.thread == self._thread:
+            self._run_logger.log(record.levelno, record.getMessage())
+
+
+@contextmanager
+def core_log() -> Iterator[None]:
+    """Show the core's log lines of this thread in the current task or flow run."""
+    handler = _ToRunLog()
+    CORE.addHandler(handler)
+    try:
+        yield
+    finally:
+        CORE.removeHandler(handler)

@@ -1,0 +1,129 @@
+"""The schema itself, and answers against it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from prefect_llm.errors import BadResponse, ErrorKind, InvalidInput
+from prefect_llm.prompts.answer_schema import answer_format
+
+ITEM = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "label": {"enum": ["good", "bad"]},
+        "count": {"type": "integer"},
+        "items": {"type": "array", "items": {"$ref": "#/$defs/Item"}},
+        "more": {},
+    },
+    "required": ["label"],
+    "additionalProperties": False,
+    "$defs": {"Item": ITEM},
+}
+
+
+def mismatch(text: str, schema: dict[str, Any] = SCHEMA) -> str:
+    with pytest.raises(BadResponse) as caught:
+        answer_format(schema).parse(text)
+    assert caught.value.kind is ErrorKind.SCHEMA_MISMATCH
+    assert len(caught.value.message) <= 500
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def refused(schema: Any) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        answer_format(schema)
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def test_an_answer_that_satisfies_the_schema_is_its_value() -> None:
+    text = ' {"label": "good", "count": 3, "items": [{"price": 1}]}\n'
+    assert answer_format(SCHEMA).parse(text) == {"label": "good", "count": 3, "items": [{"price": 1}]}
+
+
+def test_a_mismatch_says_where_and_what() -> None:
+    message = mismatch('{"label": "good", "items": [{"price": 1}, {"price": "x"}]}')
+    assert message == "the answer fails its schema: $.items[1].price: 'x' is not of type 'number'"
+
+
+@pytest.mark.parametrize(
+    "text", ['```json\n{"label": "good"}\n```', "", "good", '{"label": "good"', '{"label": "\\ud800"}', "NaN"]
+)
+def test_an_answer_that_is_not_json_is_a_mismatch(text: str) -> None:
+    assert "it is not JSON" in mismatch(text)
+
+
+def test_a_huge_answer_does_not_hide_the_rule_it_broke() -> None:
+    message = mismatch('{"label": "%s"}' % ("x" * 5000))
+    assert 'the rule is {"enum":["good","bad"]}' in message
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "1e30", "-1e19", "9223372036854775807.0"])
+def test_an_integer_beyond_64_bits_fails_its_own_row(number: str) -> None:
+    assert "does not fit into 64 bits" in mismatch(f'{{"label": "good", "count": {number}}}')
+
+
+@pytest.mark.parametrize("number", ["9223372036854775807", "-9223372036854775808", "3.0"])
+def test_an_integer_of_64_bits_passes(number: str) -> None:
+    assert answer_format(SCHEMA).parse(f'{{"label": "good", "count": {number}}}')["label"] == "good"
+
+
+def test_an_answer_nested_too_deeply_fails_its_own_row() -> None:
+    assert "nested too deeply" in mismatch('{"label": "good", "more": ' + "[" * 500 + "]" * 500 + "}")
+    tree = {"type": "object", "properties": {"a": {"$ref": "#"}}}
+    assert "nested too deeply" in mismatch('{"a":' * 1000 + "{}" + "}" * 1000, tree)
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (["object"], "must be a JSON object, not list"),
+        ({"type": "objekt"}, "$.type: 'objekt' is not valid"),
+        ({**SCHEMA, "properties": {"a": {"type": "string", "pattern": "("}}}, "is not a 'regex'"),
+        ({**SCHEMA, "$schema": "https://example.com/own"}, "not a known draft"),
+        ({**SCHEMA, "$schema": ["draft-07"]}, "not a known draft"),
+        ({**SCHEMA, "properties": {"a": {"$ref": "https://example.com/a.json"}}}, "leaves the schema"),
+        ({**SCHEMA, "properties": {"a": {"$ref": "a.json#/b"}}}, "leaves the schema"),
+        ({**SCHEMA, "properties": {"a": {"$ref": "#/$defs/Itm"}}}, "'#/$defs/Itm' leads nowhere"),
+        ({**SCHEMA, "properties": {"a": {"$ref": "#anchor"}}}, "'#anchor' leads nowhere"),
+        ({**SCHEMA, "$defs": {"Item": {**ITEM, "$id": "item.json"}}}, "embedded $id"),
+        ({"type": "string"}, '"type": "object"'),
+        ({"type": "object"}, '"type": "object"'),
+        ({"type": "array", "items": ITEM}, '"type": "object"'),
+        ({"properties": {"a": {}}}, '"type": "object"'),
+        ({"$ref": "#"}, '"type": "object"'),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_refused(schema: Any, said: str) -> None:
+    assert said in refused(schema)
+
+
+def test_the_dialect_that_the_schema_names_is_respected() -> None:
+    """In draft 4 an `exclusiveMinimum` is a boolean beside `minimum`; in 2020-12 it is a number."""
+    properties = {"a": {"type": "integer", "minimum": 3, "exclusiveMinimum": True}}
+    assert "exclusiveMinimum" in refused({"type": "object", "properties": properties})
+    draft_4 = {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "type": "object",
+        "properties": properties,
+    }
+    assert "$.a" in mismatch('{"a": 3}', draft_4)
+
+
+def test_a_property_may_be_called_ref_and_an_example_may_hold_one() -> None:
+    properties = {"$ref": {"type": "string"}, "a": {"const": {"$ref": "x"}}}
+    schema = {"type": "object", "properties": properties}
+    assert answer_format(schema).parse('{"$ref": "u"}') == {"$ref": "u"}
+
+
+def test_an_anchor_is_followed() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#item"}},
+        "$defs": {"Item": {"$anchor": "item", **ITEM}},
+    }
+    assert "$.a.price" in mismatch('{"a": {"price": "x"}}', schema)

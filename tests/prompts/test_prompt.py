@@ -1,0 +1,93 @@
+"""The composition: fields to a request."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import orjson
+import pytest
+
+from prefect_llm.errors import BadDocument, ErrorKind, InvalidInput
+from prefect_llm.prompts import Prompt, PromptSpec
+
+
+def test_a_template_makes_one_user_message() -> None:
+    request = Prompt(PromptSpec(model="m", template="Say {{ x }}")).request(7, "doc-7", {"x": "hi"})
+    assert request.messages == [{"role": "user", "content": "Say hi"}]
+    assert (request.row, request.document_id, request.operation) == (7, "doc-7", "chat")
+    assert request.parameters.model == "m"
+
+
+def test_a_system_template_comes_first_and_sees_the_same_fields() -> None:
+    prompt = Prompt(PromptSpec(model="m", template="{{ x }}", system="Speak {{ lang }}"))
+    messages = prompt.request(0, "1", {"x": "hi", "lang": "French"}).messages
+    assert messages == [{"role": "system", "content": "Speak French"}, {"role": "user", "content": "hi"}]
+
+
+def test_requests_share_the_runs_parameters() -> None:
+    prompt = Prompt(PromptSpec(model="m", template="{{ x }}", max_output_tokens=5, params={"seed": 1}))
+    first, second = prompt.request(0, "1", {"x": "a"}), prompt.request(1, "2", {"x": "b"})
+    assert first.parameters is second.parameters is prompt.parameters
+    assert (prompt.parameters.max_output_tokens, prompt.parameters.extra) == (5, {"seed": 1})
+
+
+def test_a_failed_document_is_a_bad_document_and_the_next_one_is_fine() -> None:
+    prompt = Prompt(PromptSpec(model="m", template="{{ x }}"))
+    with pytest.raises(BadDocument) as caught:
+        prompt.request(0, "1", {"x": None})
+    assert caught.value.kind is ErrorKind.BAD_DOCUMENT
+    assert prompt.request(1, "2", {"x": "a"}).messages[0]["content"] == "a"
+
+
+def test_a_system_template_beside_a_messages_column_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="'messages' is sent as it is"):
+        Prompt(PromptSpec(model="m", template=None, system="Be kind"))
+
+
+def test_the_spec_is_plain_json() -> None:
+    spec = PromptSpec(model="m", template="{{ x }}", params={"seed": 1}, schema={"type": "object"})
+    assert PromptSpec(**orjson.loads(orjson.dumps(dataclasses.asdict(spec)))) == spec
+
+
+def test_a_list_of_messages_is_sent_without_arrows_nulls() -> None:
+    messages = [
+        {"role": "system", "content": "Be kind", "name": None},
+        {"role": "user", "content": [{"type": "text", "text": "hi", "image_url": None}], "name": "ann"},
+    ]
+    assert asked(messages) == [
+        {"role": "system", "content": "Be kind"},
+        {"role": "user", "content": [{"type": "text", "text": "hi"}], "name": "ann"},
+    ]
+
+
+def test_messages_as_json_text_are_sent_untouched() -> None:
+    messages = [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "user", "content": "hi"}]
+    assert asked(orjson.dumps(messages).decode()) == messages
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "is null"),
+        ("", "is not JSON"),
+        ("hello", "is not JSON"),
+        ("[]", "at least one message"),
+        ([], "at least one message"),
+        ('{"role": "user"}', "at least one message"),
+        (7, "at least one message"),
+        (["hello"], "message 1 is not an object"),
+        ([{"role": "user", "content": "a"}, {"role": None, "content": "b"}], "message 2 is not an object"),
+        ([{"role": "user", "content": b"\xff"}], "cannot be sent as JSON"),
+        ([{"role": "user", "content": "\ud800"}], "cannot be sent as JSON"),
+    ],
+)
+def test_messages_that_are_none_fail_their_row(value: Any, said: str) -> None:
+    with pytest.raises(BadDocument) as caught:
+        asked(value)
+    assert said in caught.value.message
+
+
+def asked(messages: Any) -> Any:
+    prompt = Prompt(PromptSpec(model="m", template=None))
+    return prompt.request(0, "1", {"messages": messages}).messages
