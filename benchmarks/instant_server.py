@@ -16,9 +16,7 @@ import uvloop
 COMPLETION = {
     "id": "chatcmpl-1",
     "model": "instant",
-    "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": "y" * 700}, "finish_reason": "stop"}
-    ],
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "y" * 700}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 250, "completion_tokens": 175, "total_tokens": 425},
 }
 BODY = json.dumps(COMPLETION).encode()

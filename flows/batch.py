@@ -49,7 +49,7 @@ def batch_inference(
     prompt: str | None = None,
     prompt_file: str | None = None,
     system: str | None = None,
-    schema: dict[str, JsonValue] | str | None = None,
+    answer_schema: dict[str, JsonValue] | str | None = None,
     row_params: str | None = None,
     documents: DocumentOptions | None = None,
     api: ApiOptions | None = None,
@@ -69,7 +69,7 @@ def batch_inference(
             prompt_file the column `messages` is sent as it is.
         prompt_file: A file that holds the template.
         system: Template of the system message.
-        schema: JSON schema the answer must satisfy, or a file that holds it; fills the column `output`.
+        answer_schema: JSON schema the answer must satisfy, or a file that holds it; fills the column `output`.
         row_params: Column with parameters per document: a struct or JSON text.
         documents: How the input is read.
         api: How requests are shaped, retried and priced.
@@ -86,7 +86,7 @@ def batch_inference(
             "prompt": prompt,
             "prompt_file": prompt_file,
             "system": system,
-            "schema": schema if isinstance(schema, str) else None,
+            "schema": answer_schema if isinstance(answer_schema, str) else None,
             "row_params": row_params,
         },
         "api": _given(api) | {"model": model},
@@ -96,7 +96,7 @@ def batch_inference(
     }
     try:
         settings = RunSettings.model_validate(sections)
-        return _infer_all(settings, provider, None if isinstance(schema, str) else schema)
+        return _infer_all(settings, provider, None if isinstance(answer_schema, str) else answer_schema)
     except LLMBatchError as error:
         return cast(Summary, Failed(name=_state_name(error), message=str(error), data=error))
 

@@ -104,6 +104,9 @@ class Engine:
             self._health.rest()
         self._submissions.add(submission)
         submission.done.add_done_callback(lambda _: self._submissions.discard(submission))
+        if submission.stop.error is not None:
+            self._scheduler.drop(submission)
+            return
         self._scheduler.add(submission)
         self._pump()
 
@@ -216,8 +219,10 @@ class Engine:
         job.submission.ended()
 
     def _stop_all(self, error: RunError) -> None:
+        """Stop every run at this provider, at once: not one more request leaves."""
         for submission in list(self._submissions):
             submission.stop.set(error)
+            self._halt(submission)
 
     def _halt(self, submission: Submission) -> None:
         """Take no new work of it; what is in flight may still end, for `GRACE_S`."""

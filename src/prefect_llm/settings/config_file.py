@@ -173,7 +173,7 @@ def _json(node: Node) -> Any:
     if isinstance(node, SequenceNode):
         return [_json(each) for each in node.value]
     text = _text(node)
-    kind = node.tag.removeprefix(_STANDARD)
+    kind = str(node.tag).removeprefix(_STANDARD)
     typed = YAML(typ="safe", pure=True).constructor
     if kind == "null":
         return None

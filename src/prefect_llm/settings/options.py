@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -44,6 +44,11 @@ class Option:
     def is_switch(self) -> bool:
         """Whether the bare flag says it all."""
         return self._field.annotation is bool
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the flag may be given several times."""
+        return get_origin(self._field.annotation) is dict
 
     @property
     def metavar(self) -> str:

@@ -89,9 +89,13 @@ def _lay_under(merged: _Values, weaker: _Values) -> None:
     for section, values in weaker.items():
         stronger = merged[section]
         displaced = {name for way, others in _REPLACES.items() if way in stronger for name in others}
-        if "base_url" in values and stronger.get("base_url", values["base_url"]) != values["base_url"]:
+        if "base_url" in stronger and _names_another_host(values, stronger["base_url"]):
             displaced.add("api_key_env")
         kept = {name: value for name, value in values.items() if name not in displaced}
         if PARAM in stronger and PARAM in kept:
             stronger[PARAM] = {**kept[PARAM], **stronger[PARAM]}
         merged[section] = {**kept, **stronger}
+
+
+def _names_another_host(values: Mapping[str, Any], base_url: str) -> bool:
+    return "provider" in values or values.get("base_url", base_url) != base_url

@@ -1,4 +1,4 @@
-"""The sections of run.yaml, a model each: the one place where an option's name, type, bounds, default and help stand.
+"""The sections of run.yaml, a model each: here alone stand an option's name, type, bounds, default and help.
 
 The command line, the environment, run.yaml and Prefect's form are all made from these fields. Which ones were
 given is in `model_fields_set`: a block's own value is stronger than a default, but not than what was given.
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
-from prefect_llm.records import Limits, Patience, Price
+from prefect_llm.records import Limits, Patience
 from prefect_llm.settings.wording import Wording
 
 MAX_CONCURRENCY = 4096
@@ -20,6 +20,9 @@ MAX_TEMPERATURE = 2
 _LIMITS = Limits()
 _PATIENCE = Patience()
 _SECTION = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+
+NO_SECRET = "an API key is no parameter: name the variable that holds it with api_key_env, or save it in a block"
 
 
 def is_api_key(name: str) -> bool:
@@ -35,9 +38,7 @@ def _names(value: Any) -> Any:
 
 def _without_secrets(param: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if any(is_api_key(name) for name in param):
-        raise ValueError(
-            "an API key is no parameter: name the variable that holds it with api_key_env, or save it in a block"
-        )
+        raise ValueError(NO_SECRET)
     return param
 
 
@@ -45,7 +46,6 @@ def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
 
-Text = Annotated[str, Field(min_length=1), Wording("TEXT", "some text")]
 Column = Annotated[str, Field(min_length=1), Wording("COLUMN", "the name of a column")]
 File = Annotated[str, Field(min_length=1), Wording("FILE", "the path of a file")]
 Template = Annotated[str, Field(min_length=1), Wording("TEMPLATE", "a template")]
@@ -211,7 +211,7 @@ class ApiOptions(BaseModel):
     )
     currency: Annotated[
         str, Field(pattern="^[A-Z]{3}$"), Wording("CODE", "three capital letters, for instance USD")
-    ] = Field(default=Price.currency, title="Currency", description="The currency of the prices, as in ISO 4217.")
+    ] = Field(default="USD", title="Currency", description="The currency of the prices, as in ISO 4217.")
 
 
 class ApiSection(ApiOptions):

@@ -11,6 +11,7 @@ import orjson
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.settings.options import Option, options
+from prefect_llm.settings.sections import NO_SECRET, is_api_key
 from prefect_llm.settings.wording import shown, suggestion
 
 PARAM = "param"
@@ -64,7 +65,7 @@ def from_environment(environ: Mapping[str, str]) -> Reading:
         if key == PARAM:
             value = _json_or_none(text)
             if not isinstance(value, dict):
-                problems.append(f"{origin}: expected a JSON object of {option.expected}, got {shown(text)}")
+                problems.append(f"{origin}: expected a JSON object of {option.expected}")
                 continue
         given.append(Given(option, value, origin))
     return Reading(given, problems)
@@ -79,6 +80,8 @@ def _parameters(pairs: Sequence[str]) -> dict[str, Any]:
         name = name.strip()
         if not equals or not name:
             problems.append(f"--param {pair}: expected NAME=JSON, for instance --param seed=7")
+        elif is_api_key(name):
+            problems.append(f"--param {name}: {NO_SECRET}")
         elif name in found:
             problems.append(f"--param {name}: given twice")
         else:

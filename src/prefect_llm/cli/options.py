@@ -1,0 +1,106 @@
+"""The options of `prefect-llm run`, made from the settings: here nothing is named, bounded or explained again.
+
+Values are handed on as the text that was typed, so that the settings judge and word everything alike.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from prefect_llm.settings import Option, RunSettings, check, load, sections
+from prefect_llm.settings.options import POSITIONAL
+
+EPILOGUE = (
+    "Each option may also stand in the environment as PREFECT_LLM_ and its name in capitals with underscores, or in "
+    "the configuration file under its section, shown as the heading; a flag is stronger than the environment, that "
+    "stronger than the file, the file stronger than a provider block."
+)
+
+RunBody = Callable[[RunSettings, bool], int]
+"""Carries out `run`: complete settings, whether Prefect is to run them; returns the exit status."""
+
+
+def add_run(app: App, body: RunBody) -> None:
+    """Give `app` the command `run`, explained by the docstring of `body`.
+
+    What the settings refuse, the command raises as `InvalidInput`, a sentence a line.
+    """
+    app.command(
+        _command(body),
+        name="run",
+        usage=f"Usage: {app.name[0]} run [INPUT] [OPTIONS]",
+        help_format="plaintext",
+        help_epilogue=EPILOGUE,
+    )
+
+
+def _command(body: RunBody) -> Callable[..., int]:
+    def run(*args: Any, **given: Any) -> int:
+        config = given.pop("config", None)
+        prefect = given.pop("prefect", None) or False
+        flags = given | dict(zip([POSITIONAL], args, strict=False))
+        settings = load(flags, os.environ, config)
+        check(settings)
+        return body(settings, prefect)
+
+    run.__doc__ = inspect.getdoc(body)
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        sorted(_parameters(), key=lambda parameter: parameter.kind), return_annotation=int
+    )
+    return run
+
+
+def _parameters() -> Iterator[inspect.Parameter]:
+    for name, known in sections().items():
+        model = next(iter(known.values())).model
+        group = Group.create_ordered(model.model_config.get("title") or name)
+        yield from (_of_option(option, group) for option in known.values())
+    group = Group.create_ordered("Run")
+    yield _parameter(
+        "config",
+        str,
+        Parameter(
+            name="--config", metavar="run.yaml", group=group, help="A file with these options, section by section."
+        ),
+    )
+    yield _parameter(
+        "prefect",
+        bool,
+        Parameter(
+            name="--prefect", negative="", group=group, help="Run as the flow batch_inference, watched by Prefect."
+        ),
+    )
+
+
+def _of_option(option: Option, group: Group) -> inspect.Parameter:
+    default = option.default
+    shown_default = None if option.is_switch or default is None else _plain(default)
+    parameter = Parameter(
+        name=option.flag,
+        metavar=None if option.is_switch else option.metavar,
+        # Without a twin: what is off by default needs no flag to be off.
+        negative="",
+        group=group,
+        help=option.description,
+        show_default=False if shown_default is None else lambda _: shown_default,
+        consume_multiple=False,
+    )
+    if option.key == POSITIONAL:
+        return _parameter(option.key, str, parameter, inspect.Parameter.POSITIONAL_ONLY)
+    kind = bool if option.is_switch else list[str] if option.is_repeatable else str
+    return _parameter(option.key, kind, parameter)
+
+
+def _plain(default: Any) -> str:
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _parameter(
+    name: str, kind: Any, parameter: Parameter, how: Any = inspect.Parameter.KEYWORD_ONLY
+) -> inspect.Parameter:
+    return inspect.Parameter(name, how, default=None, annotation=Annotated[kind | None, parameter])
