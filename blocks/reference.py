@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from prefect_llm.blocks.provider import LLMProvider
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import Provider
-from prefect_llm.settings import ApiOptions, BatchOptions
-from prefect_llm.settings.resolving import endpoint_provider, overlaid
+from prefect_llm.settings import ApiOptions, BatchOptions, endpoint_provider, overlaid
 
 
 class ProviderReference(BaseModel):

@@ -28,8 +28,8 @@ from prefect_llm.settings import (
     MonitoringSection,
     RunSettings,
     output_directory,
+    run_spec,
 )
-from prefect_llm.settings.resolving import run_spec
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks import finish_run, infer_chunk, load_documents
 
@@ -124,9 +124,13 @@ def _infer_all(
     except RunError as error:
         stopped = error
     summary = finish_run(run, figures, stopped)
-    if stopped is not None:
-        raise stopped
-    check_failed_share(summary, settings.batch.max_error_share)
+    try:
+        if stopped is not None:
+            raise stopped
+        check_failed_share(summary, settings.batch.max_error_share)
+    except LLMBatchError as error:
+        error.summary = summary
+        raise
     return summary
 
 

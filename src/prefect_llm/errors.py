@@ -42,7 +42,12 @@ class ErrorKind(StrEnum):
 
 
 class LLMBatchError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    `summary` is what a run had come to when the error ended it, where that is known (`report.Summary`).
+    """
+
+    summary: object | None = None
 
 
 class RequestError(LLMBatchError):

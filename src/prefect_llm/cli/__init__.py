@@ -1,5 +1,5 @@
-"""The command line: flags, configuration file and environment onto the core."""
+"""The command line: a thin room above everything else. Exit statuses are CONTRACT: 0, 1, 2, 3, 4, 130, 143."""
 
+from prefect_llm.cli.app import main
 
-def main() -> None:
-    """Run the command line."""
+__all__ = ["main"]

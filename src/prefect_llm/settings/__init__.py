@@ -4,6 +4,7 @@ from prefect_llm.settings.completeness import check
 from prefect_llm.settings.directory_name import output_directory
 from prefect_llm.settings.options import Option, options, sections
 from prefect_llm.settings.precedence import load
+from prefect_llm.settings.resolving import endpoint_provider, overlaid, run_spec
 from prefect_llm.settings.sections import (
     ApiOptions,
     ApiSection,
@@ -32,9 +33,12 @@ __all__ = [
     "RunSettings",
     "answer_schema",
     "check",
+    "endpoint_provider",
     "load",
     "options",
     "output_directory",
+    "overlaid",
     "prompt_text",
+    "run_spec",
     "sections",
 ]

@@ -1,0 +1,1 @@
+"""The demo's documents, prompt and schema, installed with the package as `prefect_llm.examples`."""

@@ -1,0 +1,35 @@
+"""What a terminal and the log show while a run goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from prefect_llm.live import Live, LiveFigures, line_of, watched
+
+BAR_EVERY_S = 0.25
+
+logger = logging.getLogger(__name__)
+
+
+def progress_log(live: Live, every_s: float) -> AbstractContextManager[None]:
+    """While the block runs, log a line of figures at that interval."""
+    return watched(live, every_s, lambda figures: logger.info("%s", line_of(figures)))
+
+
+@contextmanager
+def progress_bar(live: Live) -> Iterator[None]:
+    """While the block runs, a bar on standard error; log lines appear above it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=max(live.figures.rows, 1))
+
+        def show(figures: LiveFigures) -> None:
+            progress.update(bar, completed=figures.done, description=line_of(figures))
+
+        with watched(live, BAR_EVERY_S, show):
+            yield

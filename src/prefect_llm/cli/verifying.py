@@ -1,0 +1,26 @@
+"""The command `verify`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from prefect_llm.cli.exits import Exit
+from prefect_llm.cli.providing import provider_of
+from prefect_llm.engine import verify as verify_provider
+from prefect_llm.errors import RunError
+from prefect_llm.report.figures_text import duration
+from prefect_llm.settings import ApiSection, BatchOptions
+
+
+def verify(*, provider: str | None, base_url: str | None, api_key_env: str | None, model: str | None) -> int:
+    """Print one sentence: what answered, or what is wrong (exit 3)."""
+    given = {"provider": provider, "base_url": base_url, "api_key_env": api_key_env, "model": model}
+    api = ApiSection(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    try:
+        verified = verify_provider(provider_of(api, BatchOptions(), os.environ), model)
+    except RunError as error:
+        print(f"prefect-llm: {error}", file=sys.stderr)
+        return Exit.STOPPED
+    print(f"{verified.provider} answers with {verified.model} in {duration(verified.latency_ms / 1000)}")
+    return Exit.DONE

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.settings import output_directory
+
+SCHEDULED = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
+ALLOWED = "it may hold {scheduled:%Y-%m-%d} and {flow_run_id}"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("runs/plain", "runs/plain"),
+        ("s3://bucket/{scheduled:%Y-%m-%d}", "s3://bucket/2026-01-31"),
+        ("{scheduled:%Y/%m}/{flow_run_id}", "2026/01/abc"),
+        ("a{{b}}", "a{b}"),
+    ],
+)
+def test_placeholders_are_filled_in(template: str, expected: str) -> None:
+    assert output_directory(template, SCHEDULED, "abc") == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ("{model}", "there is no placeholder {model}"),
+        ("{}", "there is no placeholder {}"),
+        ("{scheduled.year:%Y}", "there is no placeholder {scheduled.year}"),
+        ("{flow_run_id.__class__}", "there is no placeholder {flow_run_id.__class__}"),
+        ("{scheduled!r:%Y}", "there is no placeholder {scheduled!r}"),
+        ("{scheduled}", "{scheduled} needs the format of a date"),
+        ("{scheduled:10}", "{scheduled} needs the format of a date"),
+        ("{scheduled:%Y{flow_run_id}}", "{scheduled} needs the format of a date"),
+        ("{flow_run_id:>3}", "{flow_run_id} takes no format"),
+        ("runs/{", "Single '{' encountered in format string"),
+    ],
+)
+def test_any_other_placeholder_is_refused_with_the_allowed_ones(template: str, complaint: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        output_directory(template, SCHEDULED, "abc")
+    assert caught.value.message == f"output {template!r}: {complaint}; {ALLOWED}"
+
+
+def test_a_flow_run_id_without_a_flow_run_is_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        output_directory("{flow_run_id}", SCHEDULED, None)
+    assert caught.value.message == (
+        "output '{flow_run_id}': {flow_run_id} has a value in a Prefect flow run only; use --prefect or leave it out"
+    )
