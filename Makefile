@@ -22,7 +22,7 @@ check: $(VENV)/.dev ## lint, types, import rules, packaging and docs
 
 bench: $(VENV)/.dev ## time the transports and the engine, and print tables
 	$(BIN)/python benchmarks/transports.py
-	$(BIN)/python benchmarks/flow.py
+	$(BIN)/python benchmarks/whole_run.py
 
 clean: ## remove the environment, caches and demo runs
 	rm -rf $(VENV) .cache build dist runs src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -7,15 +7,15 @@ one row's memory and threads do not weigh on the next. Compare rows within one r
 from __future__ import annotations
 
 import asyncio
-import resource
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import httpx
 import uvloop
+from server import cpu_s, instant_server
 
 from prefect_llm.engine import Engine, Stop
 from prefect_llm.records import Limits, Outcome, Parameters, Provider, Request
@@ -98,27 +98,20 @@ CANDIDATES = {
 
 def measure(name: str, url: str) -> None:
     """Print CPU seconds and wall efficiency of one candidate; import and start-up are left out."""
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    before, started = os.times()[:2], time.perf_counter()
     CANDIDATES[name](url)
-    wall_s, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    wall_s, used_s = time.perf_counter() - started, cpu_s(before, os.times()[:2])
     ideal_s = REQUESTS / CONCURRENCY * DELAY_S
-    print(f"{name:28}{cpu_s / REQUESTS * 1000:>20.3f}{ideal_s / wall_s:>18.2f}", flush=True)
+    print(f"{name:28}{used_s / REQUESTS * 1000:>20.3f}{ideal_s / wall_s:>18.2f}", flush=True)
 
 
 def main() -> None:
     """Start the server and run each candidate in a process of its own."""
-    server_file = Path(__file__).with_name("instant_server.py")
-    command = [sys.executable, str(server_file), str(DELAY_S)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        assert server.stdin is not None
-        url = server.stdout.readline().strip()
+    with instant_server(DELAY_S) as url:
         print(f"{REQUESTS:,} requests, {CONCURRENCY} at once, {DELAY_S} s an answer")
         print(f"{'transport':28}{'CPU s per 1,000':>20}{'wall efficiency':>18}", flush=True)
         for name in CANDIDATES:
             subprocess.run([sys.executable, __file__, name, url], check=True)
-        server.stdin.close()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prefect_llm.settings import RunSettings, options, sections
-from prefect_llm.settings.sections import MAX_CONCURRENCY
+from prefect_llm.settings.kinds import MAX_CONCURRENCY
 
 Loaded = Callable[..., RunSettings]
 
@@ -50,7 +50,7 @@ def test_what_was_given_is_told_from_defaults_so_that_a_block_can_stand_between(
 
 def test_every_option_can_be_given_by_each_source(loaded: Loaded) -> None:
     values = {
-        "input": "in.csv", "id_column": "key", "keep": "a,b", "null_as": "-", "limit": "5",
+        "input": "in.csv", "id_column": "key", "keep": "a,b", "null_as": "?x", "limit": "5",
         "prompt": "p", "prompt_file": "p.txt", "system": "s", "schema": "s.json", "row_params": "own",
         "provider": "block", "model": "m", "base_url": "https://h/v1", "api_key_env": "KEY",
         "max_output_tokens": "6", "temperature": "0.5", "param": '{"seed": 1}', "timeout": "8",

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from prefect_llm.errors import InvalidInput
+from prefect_llm.settings import load
+
 Refused = Callable[..., str]
 
 
@@ -91,7 +94,7 @@ SECTION = {
             "- a\n",
             "run.yaml line 1: expected the sections documents, prompt, api, batch, output, logging and monitoring",
         ),
-        ("api:\n  model: a\n  timeout: 1\n  model: b\n", "run.yaml line 4: api.model is given twice, first on line 2"),
+        ("api:\n  model: a\n\n  model: b\n", "run.yaml line 4: api.model is given twice, first on line 2"),
         ("api:\n  model: a\n\napi:\n  timeout: 1\n", "run.yaml line 4: api is given twice, first on line 1"),
         ("api:\n  model: [1\nbatch: 2\n", "run.yaml line 3: not YAML: expected ',' or ']', but got ':'"),
         ("api:\n\tmodel: x\n", "run.yaml line 2: not YAML: found character '\\t' that cannot start any token"),
@@ -135,10 +138,7 @@ def test_a_wrong_value_in_the_file_is_refused_though_a_flag_overrides_it(refused
     assert said == "run.yaml line 2, batch.concurrency: expected a whole number from 1 to 4096, got 'many'"
 
 
-def test_a_missing_file_is_refused_by_name(refused: Refused, tmp_path: Path) -> None:
-    from prefect_llm.errors import InvalidInput
-    from prefect_llm.settings import load
-
+def test_a_missing_file_is_refused_by_name() -> None:
     with pytest.raises(InvalidInput) as caught:
         load({}, {}, "nowhere.yaml")
     assert caught.value.message == (
@@ -146,10 +146,7 @@ def test_a_missing_file_is_refused_by_name(refused: Refused, tmp_path: Path) -> 
     )
 
 
-def test_a_file_that_is_not_utf_8_is_refused(refused: Refused, tmp_path: Path) -> None:
-    from prefect_llm.errors import InvalidInput
-    from prefect_llm.settings import load
-
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"api:\n  model: caf\xe9\n")
     with pytest.raises(InvalidInput, match=r"latin\.yaml is not UTF-8 at byte 17: save it as UTF-8"):
         load({}, {}, str(tmp_path / "latin.yaml"))

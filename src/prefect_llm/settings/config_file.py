@@ -16,8 +16,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from prefect_llm.errors import InvalidInput
+from prefect_llm.settings.kinds import is_api_key
 from prefect_llm.settings.options import options, sections
-from prefect_llm.settings.sections import is_api_key
 from prefect_llm.settings.sources import Given, Reading
 from prefect_llm.settings.wording import listed, shown, suggestion
 

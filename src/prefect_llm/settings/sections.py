@@ -6,58 +6,33 @@ given is in `model_fields_set`: a block's own value is stronger than a default, 
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_llm.records import Limits, Patience
+from prefect_llm.settings.kinds import (
+    MAX_CONCURRENCY,
+    MAX_TEMPERATURE,
+    Address,
+    Amount,
+    Column,
+    Count,
+    Currency,
+    File,
+    Keep,
+    LogLevel,
+    Parameters,
+    Seconds,
+    Share,
+    Template,
+    Variable,
+)
 from prefect_llm.settings.wording import Wording
-
-MAX_CONCURRENCY = 4096
-MAX_TEMPERATURE = 2
 
 _LIMITS = Limits()
 _PATIENCE = Patience()
 _SECTION = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
-
-
-NO_SECRET = "an API key is no parameter: name the variable that holds it with api_key_env, or save it in a block"
-
-
-def is_api_key(name: str) -> bool:
-    """Whether a value under this name would be a secret."""
-    return name.lower().replace("-", "").replace("_", "").endswith("apikey")
-
-
-def _names(value: Any) -> Any:
-    if not isinstance(value, str) or value in ("all", "none"):
-        return value
-    return [name.strip() for name in value.split(",")]
-
-
-def _without_secrets(param: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if any(is_api_key(name) for name in param):
-        raise ValueError(NO_SECRET)
-    return param
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-Column = Annotated[str, Field(min_length=1), Wording("COLUMN", "the name of a column")]
-File = Annotated[str, Field(min_length=1), Wording("FILE", "the path of a file")]
-Template = Annotated[str, Field(min_length=1), Wording("TEMPLATE", "a template")]
-Count = Annotated[int, Field(ge=1), Wording("N")]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Wording("S")]
-Share = Annotated[float, Field(ge=0, le=1), Wording("X")]
-Amount = Annotated[Decimal, Field(ge=0), Wording("X", "an amount of 0 or more")]
-Keep = Annotated[
-    Literal["all", "none"] | Annotated[tuple[Column, ...], Field(min_length=1)],
-    BeforeValidator(_names),
-    Wording("COL,COL|all|none", "all, none or names of columns with commas between them"),
-]
 
 
 class DocumentOptions(BaseModel):
@@ -140,27 +115,12 @@ class ApiOptions(BaseModel):
     # A key that was typed into the wrong field must not come back in an error.
     model_config = ConfigDict(**_SECTION, title="API", hide_input_in_errors=True)
 
-    base_url: (
-        Annotated[
-            str,
-            Field(pattern=r"^https?://\S+$"),
-            AfterValidator(lambda address: address.rstrip("/")),
-            Wording("URL", "an address that starts with http:// or https://", quoted=False),
-        ]
-        | None
-    ) = Field(
+    base_url: Address | None = Field(
         default=None,
         title="Base URL",
         description="The endpoint up to and including /v1, where no provider block is used.",
     )
-    api_key_env: (
-        Annotated[
-            str,
-            Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
-            Wording("NAME", "the name of an environment variable, not the key itself", quoted=False),
-        ]
-        | None
-    ) = Field(
+    api_key_env: Variable | None = Field(
         default=None,
         title="API key variable",
         description=(
@@ -176,11 +136,7 @@ class ApiOptions(BaseModel):
         title="Temperature",
         description=f"The sampling temperature, from 0 to {MAX_TEMPERATURE}; without it the provider's own.",
     )
-    param: Annotated[
-        dict[str, JsonValue],
-        AfterValidator(_without_secrets),
-        Wording("NAME=JSON", 'parameters by name, for instance {"top_p": 0.9}'),
-    ] = Field(
+    param: Parameters = Field(
         default_factory=dict,
         title="Parameters",
         description="Further parameters of every request, by name; may be given several times.",
@@ -209,9 +165,9 @@ class ApiOptions(BaseModel):
     price_output: Amount | None = Field(
         default=None, title="Output price", description="The price of 1,000,000 output tokens."
     )
-    currency: Annotated[
-        str, Field(pattern="^[A-Z]{3}$"), Wording("CODE", "three capital letters, for instance USD")
-    ] = Field(default="USD", title="Currency", description="The currency of the prices, as in ISO 4217.")
+    currency: Currency = Field(
+        default="USD", title="Currency", description="The currency of the prices, as in ISO 4217."
+    )
 
 
 class ApiSection(ApiOptions):
@@ -293,12 +249,10 @@ class LoggingSection(BaseModel):
 
     model_config = ConfigDict(**_SECTION, title="Logging")
 
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper), Wording("LEVEL")] = (
-        Field(
-            default="INFO",
-            title="Log level",
-            description="The least severe messages to log: DEBUG, INFO, WARNING or ERROR.",
-        )
+    log_level: LogLevel = Field(
+        default="INFO",
+        title="Log level",
+        description="The least severe messages to log: DEBUG, INFO, WARNING or ERROR.",
     )
 
 

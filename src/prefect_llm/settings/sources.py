@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from prefect_llm.errors import InvalidInput
+from prefect_llm.settings.kinds import NO_SECRET, is_api_key
 from prefect_llm.settings.options import Option, options
-from prefect_llm.settings.sections import NO_SECRET, is_api_key
 from prefect_llm.settings.wording import shown, suggestion
 
 PARAM = "param"

@@ -1,0 +1,33 @@
+"""Makes docs/demo.svg, a picture of a real run: `python docs/picture.py`, after `make demo` has installed things."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+WIDTH = 92
+SKIPPED = ("prefect - ", "Task run", "View at", "See https://")
+
+
+def main() -> None:
+    """Run the demo with colours on and draw what it printed."""
+    command = [str(Path(sys.executable).with_name("prefect-llm")), "demo"]
+    environment = os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(WIDTH), "DO_NOT_TRACK": "1"}
+    done = subprocess.run(
+        command, env=environment, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end
+    console.print(Text("$ make demo", style="bold"))
+    for line in done.stdout.splitlines():
+        if line.strip() and not any(part in line for part in SKIPPED):
+            console.print(Text.from_ansi(line.replace(str(Path.cwd()), "…")))
+    Path(__file__).with_name("demo.svg").write_text(console.export_svg(title="prefect-llm"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The kinds of values that options take: their bounds, what they are made from, and how they are spoken of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
+
+from prefect_llm.settings.wording import Wording
+
+MAX_CONCURRENCY = 4096
+MAX_TEMPERATURE = 2
+
+NO_SECRET = "an API key is no parameter: name the variable that holds it with api_key_env, or save it in a block"
+
+
+def is_api_key(name: str) -> bool:
+    """Whether a value under this name would be a secret."""
+    return name.lower().replace("-", "").replace("_", "").endswith("apikey")
+
+
+def _names(value: Any) -> Any:
+    if not isinstance(value, str) or value in ("all", "none"):
+        return value
+    return [name.strip() for name in value.split(",")]
+
+
+def _without_secrets(param: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if any(is_api_key(name) for name in param):
+        raise ValueError(NO_SECRET)
+    return param
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+Column = Annotated[str, Field(min_length=1), Wording("COLUMN", "the name of a column")]
+File = Annotated[str, Field(min_length=1), Wording("FILE", "the path of a file")]
+Template = Annotated[str, Field(min_length=1), Wording("TEMPLATE", "a template")]
+Count = Annotated[int, Field(ge=1), Wording("N")]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Wording("S")]
+Share = Annotated[float, Field(ge=0, le=1), Wording("X")]
+Amount = Annotated[Decimal, Field(ge=0), Wording("X", "an amount of 0 or more")]
+Keep = Annotated[
+    Literal["all", "none"] | Annotated[tuple[Column, ...], Field(min_length=1)],
+    BeforeValidator(_names),
+    Wording("COL,COL|all|none", "all, none or names of columns with commas between them"),
+]
+Address = Annotated[
+    str,
+    Field(pattern=r"^https?://\S+$"),
+    AfterValidator(lambda address: address.rstrip("/")),
+    Wording("URL", "an address that starts with http:// or https://", quoted=False),
+]
+Variable = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+    Wording("NAME", "the name of an environment variable, not the key itself", quoted=False),
+]
+Parameters = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_without_secrets),
+    Wording("NAME=JSON", 'parameters by name, for instance {"top_p": 0.9}'),
+]
+Currency = Annotated[str, Field(pattern="^[A-Z]{3}$"), Wording("CODE", "three capital letters, for instance USD")]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper), Wording("LEVEL")]
