@@ -17,28 +17,10 @@ LLMBatchError
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-if TYPE_CHECKING:
-    from prefect_llm.records import Completion
-
-
-class ErrorKind(StrEnum):
-    """The words of the column `error_kind`."""
-
-    BAD_DOCUMENT = "bad_document"
-    REJECTED = "rejected"
-    CONTEXT_TOO_LONG = "context_too_long"
-    CONTENT_FILTERED = "content_filtered"
-    REFUSED = "refused"
-    BAD_RESPONSE = "bad_response"
-    SCHEMA_MISMATCH = "schema_mismatch"
-    TRUNCATED = "truncated"
-    THROTTLED = "throttled"
-    TIMEOUT = "timeout"
-    CONNECTION = "connection"
-    SERVER_ERROR = "server_error"
+from prefect_llm.records import Completion
+from prefect_llm.records import ErrorKind as ErrorKind
 
 
 class LLMBatchError(Exception):

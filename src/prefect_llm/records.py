@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
-
-from prefect_llm.errors import ErrorKind
 
 if TYPE_CHECKING:
     import httpx
@@ -128,6 +127,23 @@ class Completion:
     usage: Usage | None = None
     output: Any = None
     raw: bytes | None = None
+
+
+class ErrorKind(StrEnum):
+    """The words of the column `error_kind`."""
+
+    BAD_DOCUMENT = "bad_document"
+    REJECTED = "rejected"
+    CONTEXT_TOO_LONG = "context_too_long"
+    CONTENT_FILTERED = "content_filtered"
+    REFUSED = "refused"
+    BAD_RESPONSE = "bad_response"
+    SCHEMA_MISMATCH = "schema_mismatch"
+    TRUNCATED = "truncated"
+    THROTTLED = "throttled"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    SERVER_ERROR = "server_error"
 
 
 @dataclass(frozen=True, slots=True)

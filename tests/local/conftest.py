@@ -17,5 +17,5 @@ def weights() -> Path:
 
 @pytest.fixture(scope="session")
 def model(weights: Path) -> Iterator[LocalModel]:
-    with local_model(slots=2, context_tokens_per_slot=512, model_path=None) as started:
+    with local_model(slots=2, context_tokens_per_slot=512) as started:
         yield started

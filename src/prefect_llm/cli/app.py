@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from prefect_llm.cli.exits import Exit
+from prefect_llm.cli.ending import Exit
 from prefect_llm.cli.options import add_run
 from prefect_llm.errors import InvalidInput
 from prefect_llm.settings import RunSettings
@@ -55,9 +55,13 @@ def run(settings: RunSettings, prefect: bool) -> int:
 
     The same command again goes on where an earlier one stopped.
     """
+    if prefect:
+        from prefect_llm.cli import flow_running
+
+        return flow_running.run(settings)
     from prefect_llm.cli import running
 
-    return running.run(settings, with_prefect=prefect)
+    return running.run(settings)
 
 
 def verify(

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from prefect_llm.cli.exits import status_of
+from prefect_llm.cli.ending import status_of
 from prefect_llm.cli.flow_running import run_flow
 from prefect_llm.local import LocalModel, local_model
 from prefect_llm.report import Summary, to_rich

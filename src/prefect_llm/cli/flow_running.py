@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from prefect_llm.cli.exits import Exit, status_of
+from prefect_llm.cli.ending import Exit, report_fault, show, status_of
 from prefect_llm.errors import InvalidInput, LLMBatchError
 from prefect_llm.report import Summary
 from prefect_llm.settings import ApiOptions, DocumentOptions, RunSettings
@@ -16,8 +16,6 @@ STARTUP_S = 180
 
 def run(settings: RunSettings) -> int:
     """Run the flow in this process; Prefect starts a server of its own where none is configured."""
-    from prefect_llm.cli.running import report_fault, show
-
     try:
         summary, error = run_flow(settings)
     except InvalidInput:

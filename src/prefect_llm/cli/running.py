@@ -1,4 +1,4 @@
-"""The command `run`: the core in this process, or the flow; then the summary and the exit status."""
+"""The command `run`: the core in this process, then the summary and the exit status."""
 
 from __future__ import annotations
 
@@ -6,34 +6,22 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
-import orjson
-
-from prefect_llm.cli.exits import Exit, status_of
+from prefect_llm.cli.ending import Exit, report_fault, show, status_of
 from prefect_llm.cli.progress import progress_bar, progress_log
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
-from prefect_llm.files import open_folder
-from prefect_llm.report import Summary, to_rich
+from prefect_llm.report import Summary
 from prefect_llm.run import Run, check_failed_share, infer_pending, open_run
 from prefect_llm.settings import RunSettings, output_directory, run_spec
 
-FAULT_FILE = "_run/fault.txt"
 
-logger = logging.getLogger(__name__)
-
-
-def run(settings: RunSettings, *, with_prefect: bool) -> int:
-    """Carry out a run. Raises `InvalidInput` for what is refused before anything was asked."""
-    if with_prefect:
-        from prefect_llm.cli import flow_running
-
-        return flow_running.run(settings)
+def run(settings: RunSettings) -> int:
+    """Carry out a run in this process. Raises `InvalidInput` for what is refused before anything was asked."""
     logging.basicConfig(
         level=settings.logging.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
@@ -95,30 +83,3 @@ def _figures_shown(run: Run, settings: RunSettings) -> Iterator[None]:
             stack.enter_context(progress_bar(run.live))
         stack.enter_context(progress_log(run.live, settings.monitoring.stats_interval_seconds))
         yield
-
-
-def show(summary: Summary, settings: RunSettings) -> None:
-    """The table for people, then for `--json` the object, the last line of standard output."""
-    if not settings.output.quiet:
-        from rich.console import Console
-
-        Console(stderr=settings.output.json_summary).print(to_rich(summary))
-    if settings.output.json_summary:
-        print(orjson.dumps(summary.to_json()).decode())
-
-
-def report_fault(fault: Exception, output: str, settings: RunSettings) -> int:
-    """A fault of ours: one sentence, and the traceback where it can be found."""
-    details = "".join(traceback.format_exception(fault))
-    sentence = f"unexpected {type(fault).__name__}: {' '.join(str(fault).split())}"
-    try:
-        open_folder(output).write(FAULT_FILE, details.encode())
-        sentence += f" (details in {output}/{FAULT_FILE})"
-    except OSError as error:
-        sentence += f" (and {output} cannot be written: {error.strerror})"
-    print(f"prefect-llm: {sentence}", file=sys.stderr)
-    logger.debug("%s", details)
-    if settings.output.json_summary:
-        stopped = {"kind": type(fault).__name__, "message": str(fault)}
-        print(orjson.dumps({"state": "failed", "stopped": stopped, "output": output}).decode())
-    return Exit.FAULT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from prefect_llm.cli.exits import Exit
+from prefect_llm.cli.ending import Exit
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.engine import verify as verify_provider
 from prefect_llm.errors import RunError

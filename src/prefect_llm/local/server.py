@@ -100,7 +100,7 @@ def _child(errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        process.stdin.close()
+        return
         process.stdout.close()
         _wait(process)
 

