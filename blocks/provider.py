@@ -77,16 +77,16 @@ class LLMProvider(Block):
         description="The endpoint up to and including /v1; requests go to {base URL}/chat/completions.",
         examples=["https://api.openai.com/v1"],
     )
-    api_key: SecretStr | None = Field(
-        default=None,
-        title="API key",
-        description="Sent as a bearer token; empty where none is needed.",
+    api_key: SecretStr = Field(
+        default=SecretStr(""), title="API key", description="Sent as a bearer token; empty where none is needed."
     )
     model: str | None = Field(
         default=None, title="Default model", description="The model to ask where a run names none."
     )
-    headers: SecretDict | None = Field(
-        default=None, title="Extra headers", description="Further headers for every request, by name."
+    headers: SecretDict = Field(
+        default_factory=lambda: SecretDict({}),
+        title="Extra headers",
+        description="Further headers for every request, by name.",
     )
     timeout: float = Field(
         default=_DEFAULT_PATIENCE.timeout_s,
@@ -151,8 +151,8 @@ class LLMProvider(Block):
         """The core's provider, key included: for use in this process, never to be stored or logged."""
         return Provider(
             base_url=self.base_url,
-            api_key=self.api_key.get_secret_value() or None if self.api_key else None,
-            headers=self.headers.get_secret_value() if self.headers else {},
+            api_key=self.api_key.get_secret_value() or None,
+            headers=self.headers.get_secret_value(),
             model=self.model,
             limits=Limits(self.concurrency, self.requests_per_minute, self.tokens_per_minute),
             patience=Patience(

@@ -30,7 +30,6 @@ from prefect_llm.settings import (
 
 KEY_VARIABLE = "PREFECT_LLM_DEMO_KEY"
 ANSWERS_SHOWN = 12
-TEXT_SHOWN = 56
 OUTPUT_LIMIT = 96
 """The model may pad its JSON with blanks: the longest label took 52 tokens."""
 
@@ -77,13 +76,13 @@ def answers(summary: Summary) -> RenderableType:
 
 
 def _first_answers(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="First answers", title_justify="left")
-    for name in ("text", "language", "label", "expected"):
-        table.add_column(name, no_wrap=name == "text")
+    table = Table(title="First answers", title_justify="left", expand=True)
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
+    for name in ("language", "label", "expected"):
+        table.add_column(name, no_wrap=True, min_width=len("positive"))
     for row in rows[:ANSWERS_SHOWN]:
         text = " ".join(row["text"].split())
-        shown = text if len(text) <= TEXT_SHOWN else f"{text[: TEXT_SHOWN - 1]}…"
-        table.add_row(shown, row["language"], _label(row), row["expected_label"] or "-")
+        table.add_row(text, row["language"], _label(row), row["expected_label"] or "-")
     return table
 
 
@@ -92,7 +91,7 @@ def _score(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         if row["expected_label"]:
             right[row["language"]].append(_label(row) == row["expected_label"])
-    table = Table(title="Labels as we expected them", title_justify="left")
+    table = Table(title="Labels as expected", title_justify="left")
     for name in ("language", "right", "of"):
         table.add_column(name, justify="left" if name == "language" else "right")
     for language, hits in sorted(right.items(), key=lambda each: (-len(each[1]), each[0])):

@@ -100,7 +100,7 @@ def _child(errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        return
+        process.stdin.close()
         process.stdout.close()
         _wait(process)
 
