@@ -23,7 +23,7 @@ from prefect_llm.records import Patience, Provider
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 CONNECT_PHASE = "client error (Connect)"
-"""How hyper calls the phase before a connection stands; pyreqwest raises ConnectError beyond it, too."""
+"""How hyper calls the phase before a connection stands; pyreqwest raises its connect errors beyond it, too."""
 
 
 class Headers(Protocol):
@@ -90,19 +90,22 @@ class ReqwestTransport:
         try:
             async with self._client.post(self._url).body_bytes(body).build_streamed() as response:
                 content = await response.body_reader.read(MAX_ANSWER_BYTES + 1)
-        except reqwest_errors.ConnectTimeoutError as error:
-            raise _no_connection("no answer to the connection attempt") from error
-        except reqwest_errors.RequestTimeoutError as error:
-            raise _deadline_passed(self._patience) from error
         except reqwest_errors.RequestError as error:
-            causes = _causes(error)
-            failure = _no_connection if CONNECT_PHASE in causes else _connection_lost
-            raise failure(causes[-1]) from error
+            raise self._failure(error) from error
         return _sized(Answer(response.status, response.headers, bytes(content or b"")))
 
     async def close(self) -> None:
         """Close idle connections."""
         await self._client.close()
+
+    def _failure(self, error: reqwest_errors.RequestError) -> Unavailable:
+        """The innermost cause says what happened (`Connection refused`), the first only where."""
+        causes = [cause["message"] for cause in error.details["causes"] or ()] or [error.message]
+        if CONNECT_PHASE in causes:
+            return _no_connection(causes[-1])
+        if isinstance(error, reqwest_errors.RequestTimeoutError):
+            return _deadline_passed(self._patience)
+        return _connection_lost(causes[-1])
 
 
 class HttpxTransport:
@@ -165,8 +168,3 @@ def _no_connection(why: str) -> Unavailable:
 
 def _connection_lost(why: str) -> Unavailable:
     return Unavailable(f"connection lost: {why}", kind=ErrorKind.CONNECTION)
-
-
-def _causes(error: reqwest_errors.RequestError) -> list[str]:
-    """From the outermost to the innermost, which says what happened (`Connection refused`)."""
-    return [cause["message"] for cause in error.details["causes"] or ()] or [error.message]

@@ -73,9 +73,7 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
     if not 200 <= answer.status < 300:
         raise_refusal(answer)
     chat = _chat(answer)
-    if not chat.choices:
-        raise BadResponse(f"answer without choices: {one_line(answer.body)}", status=answer.status)
-    choice = chat.choices[0]
+    choice = chat.choices[0] if chat.choices else _Choice(_Message())
     completion = Completion(
         content=_text(choice.message.content),
         finish_reason=choice.finish_reason,
@@ -83,6 +81,9 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
         usage=_usage(chat.usage),
         raw=answer.body if keep_raw else None,
     )
+    if not chat.choices:
+        message = f"answer without choices: {one_line(answer.body)}"
+        raise BadResponse(message, status=answer.status, completion=completion)
     return _checked(completion, choice.message.refusal, request)
 
 
