@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import tenacity
-from tenacity import RetryCallState, wait_exponential_jitter
+from tenacity import RetryCallState, wait_exponential, wait_random
 
 from prefect_llm.errors import ErrorKind, RequestError, Retryable, Throttled
 from prefect_llm.records import Patience
@@ -40,9 +40,8 @@ class RetryPolicy:
 
     def __init__(self, patience: Patience) -> None:
         self._max_attempts = patience.max_attempts
-        self._backoff = wait_exponential_jitter(
-            initial=patience.backoff_s, max=patience.max_backoff_s, jitter=patience.backoff_s
-        )
+        exponential = wait_exponential(multiplier=patience.backoff_s, max=patience.max_backoff_s)
+        self._backoff = exponential + wait_random(0, patience.backoff_s)
 
     def delay_s(self, error: RequestError, tries: Tries, *, outage: bool) -> float | None:
         """Count the failure; seconds until the next attempt, or `None` where this was the last.

@@ -18,6 +18,9 @@ from prefect_llm.engine.retry import Tries
 from prefect_llm.engine.stop import Stop
 from prefect_llm.records import Limits, Outcome, Request, Usage
 
+WAITING_ALWAYS_ALLOWED = 8
+"""As many documents may wait for a retry as may be in flight, but so many in any case: one must not stall all."""
+
 
 def unheard(attempt: int) -> None:
     """For callers that do not count attempts."""
@@ -167,8 +170,8 @@ class Scheduler:
         return None
 
     def _drawn(self, now: float) -> Job | None:
-        """The next document's job; none while as many documents wait for a retry as may be in flight."""
-        while self._submissions and len(self._retries) < self.limits.concurrency:
+        """The next document's job; none while too many documents wait for a retry."""
+        while self._submissions and len(self._retries) < max(self.limits.concurrency, WAITING_ALWAYS_ALLOWED):
             submission = self._submissions[0]
             if (request := submission.draw()) is not None:
                 body = self._encode(request)

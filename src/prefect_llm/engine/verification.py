@@ -35,6 +35,7 @@ from prefect_llm.errors import (
 from prefect_llm.records import Parameters, Provider, Request, Usage
 
 TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 10.0
 NEAREST_NAMES = 3
 
 
@@ -64,7 +65,8 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
         parameters=Parameters(model, max_output_tokens=1),
         fingerprint="",
     )
-    with httpx.Client(headers=request_headers(provider), timeout=TIMEOUT_S) as client:
+    timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    with httpx.Client(headers=request_headers(provider), timeout=timeout) as client:
         started = time.perf_counter()
         answer = _ask(client, provider, request)
         latency_ms = (time.perf_counter() - started) * 1e3

@@ -1,0 +1,54 @@
+"""Ask a scripted server through the engine, with waits short enough for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import httpx
+
+from prefect_llm.engine import Engine, Stop
+from prefect_llm.records import AnswerFormat, Limits, Outcome, Parameters, Patience, Provider, Request
+
+HASTE = Patience(timeout_s=0.4, backoff_s=0.01, max_backoff_s=0.05, outage_s=30, first_connection_s=0.3)
+
+
+def provider_at(base_url: str, *, concurrency: int = 8, transport: str = "pyreqwest", **changes: object) -> Provider:
+    """A provider in haste; `transport` is pyreqwest or a user's httpx client."""
+    provider = Provider(base_url, limits=Limits(concurrency), patience=HASTE)
+    if transport == "httpx":
+        provider = replace(provider, http_client=httpx.AsyncClient)
+    return replace(provider, **changes)  # type: ignore[arg-type]
+
+
+def requests(
+    count: int, *, first: int = 0, model: str = "m", answer_format: AnswerFormat | None = None
+) -> Iterator[Request]:
+    """One request per document `doc-0`, `doc-1`, ..."""
+    parameters = Parameters(model, answer_format=answer_format)
+    for row in range(first, first + count):
+        messages = ({"role": "user", "content": f"doc-{row} hello"},)
+        yield Request(row, f"doc-{row}", messages, parameters, f"fingerprint-{row}")
+
+
+class Asked:
+    """Outcomes by document; a document delivered twice fails the test."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+        self.stop = Stop()
+
+    def deliver(self, request: Request, outcome: Outcome) -> None:
+        """Keep one outcome."""
+        assert request.document_id not in self.outcomes, f"{request.document_id} was delivered twice"
+        self.outcomes[request.document_id] = outcome
+
+
+def ask(provider: Provider, asked: Iterator[Request]) -> dict[str, Outcome]:
+    """Outcomes by document, from an engine of its own."""
+    result, engine = Asked(), Engine(provider)
+    try:
+        engine.run(asked, result.deliver, result.stop)
+    finally:
+        engine.close()
+    return result.outcomes

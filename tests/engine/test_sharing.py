@@ -1,0 +1,105 @@
+"""One engine for many threads, and the limits hold for all of them together."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from tests.engine.asking import Asked, ask, provider_at, requests
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm.engine import Engine, close_engines, engine_for
+from prefect_llm.records import Limits, Provider
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    close_engines()
+
+
+def run_in_threads(engine: Engine, count: int, documents: int) -> dict[str, bool]:
+    """So many chunks at once, each from a thread of its own."""
+    asked = [Asked() for _ in range(count)]
+    threads = [
+        threading.Thread(target=engine.run, args=(requests(documents, first=number * 1_000), each.deliver, each.stop))
+        for number, each in enumerate(asked)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {document: outcome.ok for each in asked for document, outcome in each.outcomes.items()}
+
+
+def test_three_chunk_threads_share_one_limit(scripted_server: ScriptedServer) -> None:
+    scripted_server.delay(0.03)
+    done = run_in_threads(engine_for(provider_at(scripted_server.base_url, concurrency=5)), 3, 60)
+    assert len(done) == 180
+    assert all(done.values())
+    assert scripted_server.stats().max_in_flight == 5
+
+
+def test_a_chunk_that_drains_leaves_no_place_idle(scripted_server: ScriptedServer) -> None:
+    scripted_server.delay(0.05)
+    run_in_threads(engine_for(provider_at(scripted_server.base_url, concurrency=12)), 4, 5)
+    assert scripted_server.stats().max_in_flight == 12
+
+
+def test_requests_per_minute_hold_over_all_threads(scripted_server: ScriptedServer) -> None:
+    limits = Limits(concurrency=50, requests_per_minute=600)
+    run_in_threads(engine_for(provider_at(scripted_server.base_url, limits=limits)), 3, 10)
+    times = sorted(received.received_at for received in scripted_server.log())
+    assert times[-1] - times[0] >= (30 - 10 - 1) / 10.0
+
+
+def test_the_same_provider_has_the_same_engine(scripted_server: ScriptedServer) -> None:
+    provider = Provider(scripted_server.base_url, api_key="a", headers={"x": "y"})
+    assert engine_for(provider) is engine_for(replace(provider))
+    assert engine_for(provider) is not engine_for(replace(provider, api_key="b"))
+
+
+def test_the_key_and_the_extra_headers_are_sent(scripted_server: ScriptedServer) -> None:
+    scripted_server.expect_key("s3cret")
+    provider = replace(provider_at(scripted_server.base_url), api_key="s3cret", headers={"X-Team": "tickets"})
+    assert ask(provider, requests(1))["doc-0"].ok
+    (received,) = scripted_server.log()
+    assert received.headers["x-team"] == "tickets"
+    assert received.headers["user-agent"].startswith("prefect-llm/")
+    assert received.path == "/v1/chat/completions"
+
+
+def test_without_a_key_there_is_no_authorization(scripted_server: ScriptedServer) -> None:
+    ask(provider_at(scripted_server.base_url), requests(1))
+    assert "authorization" not in scripted_server.log()[0].headers
+
+
+def test_in_a_storm_of_faults_every_document_is_accounted_for(scripted_server: ScriptedServer) -> None:
+    chance = random.Random(7)
+    faults = [
+        steps.status(500),
+        steps.status(503, "<html>Down</html>"),
+        steps.status(429, headers={"retry-after-ms": "20"}),
+        steps.close_before_answer(),
+        steps.close_mid_body(),
+        steps.reset(),
+        steps.not_json(),
+        steps.empty_choices(),
+        steps.null_content(),
+        steps.status(400),
+        steps.stale_connection(),
+        steps.chunked(),
+    ]
+    scripted_server.script(
+        {f"doc-{row}": [chance.choice(faults), steps.ok()] for row in range(300) if chance.random() < 0.3}
+    )
+    outcomes = ask(provider_at(scripted_server.base_url, concurrency=20), requests(300))
+    assert len(outcomes) == 300
+    failed = [outcome.failure.kind.value for outcome in outcomes.values() if outcome.failure is not None]
+    assert set(failed) == {"rejected"}
+    stats = scripted_server.stats()
+    assert sum(outcome.attempts for outcome in outcomes.values()) <= stats.requests + stats.stale_closed

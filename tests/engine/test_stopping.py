@@ -1,0 +1,185 @@
+"""What cannot succeed stops the run with one sentence; at most the requests in flight are wasted (promise 7)."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+from tests.engine.asking import HASTE, Asked, ask, provider_at, requests
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer, free_port
+from tests.scripted_server.steps import Step
+
+from prefect_llm.engine import Engine
+from prefect_llm.errors import (
+    AccountExhausted,
+    AuthenticationFailed,
+    EndpointNotFound,
+    Interrupted,
+    ModelNotFound,
+    ProviderDown,
+    RequestRefused,
+    RunError,
+)
+from prefect_llm.records import AnswerFormat, Request
+
+CONCURRENCY = 8
+AT_ONCE: dict[str, tuple[Step, type[RunError]]] = {
+    "401": (steps.status(401), AuthenticationFailed),
+    "403": (steps.status(403), AuthenticationFailed),
+    "402": (steps.status(402), AccountExhausted),
+    "insufficient quota": (steps.error(429, "quota", code="insufficient_quota"), AccountExhausted),
+    "unknown model": (steps.error(404, "no such model", code="model_not_found"), ModelNotFound),
+    "unknown path": (steps.status(404, {"detail": "Not Found"}), EndpointNotFound),
+    "redirect": (steps.status(301, headers={"location": "https://elsewhere/"}), EndpointNotFound),
+}
+
+
+@pytest.mark.parametrize("case", AT_ONCE)
+def test_ten_thousand_documents_waste_at_most_the_requests_in_flight(
+    scripted_server: ScriptedServer, case: str
+) -> None:
+    step, error = AT_ONCE[case]
+    scripted_server.script_all(step)
+    with pytest.raises(error) as stopped:
+        ask(provider_at(scripted_server.base_url, concurrency=CONCURRENCY), requests(10_000))
+    assert 1 <= scripted_server.stats().requests <= CONCURRENCY
+    assert "\n" not in str(stopped.value)
+    assert "127.0.0.1" in str(stopped.value)
+
+
+def test_a_401_stops_even_after_successes(scripted_server: ScriptedServer) -> None:
+    scripted_server.script({"doc-20": steps.status(401)})
+    with pytest.raises(AuthenticationFailed):
+        ask(provider_at(scripted_server.base_url, concurrency=1), requests(100))
+    assert scripted_server.stats().requests == 21
+
+
+def test_ten_404s_in_a_row_stop_a_run_that_had_succeeded(scripted_server: ScriptedServer) -> None:
+    scripted_server.script({f"doc-{row}": steps.status(404) for row in range(5, 100)})
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, concurrency=1))
+    with pytest.raises(EndpointNotFound):
+        engine.run(requests(100), asked.deliver, asked.stop)
+    engine.close()
+    assert scripted_server.stats().requests == 15
+    assert len(asked.outcomes) == 14
+
+
+def test_an_endpoint_that_knows_no_response_format_gets_one_clear_error(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.error(400, "Unknown parameter: 'response_format'.", param="response_format"))
+    answer_format = AnswerFormat({"type": "object"}, lambda text: text)
+    with pytest.raises(RequestRefused, match="response_format"):
+        ask(provider_at(scripted_server.base_url), requests(50, answer_format=answer_format))
+    assert scripted_server.stats().requests <= CONCURRENCY
+
+
+def test_a_host_that_cannot_be_reached_stops_the_run_after_a_while() -> None:
+    provider = provider_at(f"http://127.0.0.1:{free_port()}/v1")
+    with pytest.raises(ProviderDown, match="cannot be reached"):
+        ask(provider, requests(100))
+
+
+@pytest.mark.parametrize("fault", [steps.status(500), steps.close_before_answer()], ids=["500", "closed"])
+def test_an_outage_after_the_first_success_leaves_documents_pending(
+    scripted_server: ScriptedServer, fault: Step
+) -> None:
+    scripted_server.script({f"doc-{row}": fault for row in range(10, 200)})
+    provider = provider_at(scripted_server.base_url, concurrency=16, patience=replace(HASTE, outage_s=0.5))
+    asked, engine = Asked(), Engine(provider)
+    with pytest.raises(ProviderDown, match="nothing has succeeded"):
+        engine.run(requests(200), asked.deliver, asked.stop)
+    engine.close()
+    assert sum(outcome.ok for outcome in asked.outcomes.values()) == 10
+    assert len(asked.outcomes) < 30
+
+
+def test_an_outage_that_ends_costs_no_document(scripted_server: ScriptedServer) -> None:
+    scripted_server.script({f"doc-{row}": [*[steps.status(503)] * 9, steps.ok()] for row in range(4, 40)})
+    outcomes = ask(provider_at(scripted_server.base_url, concurrency=40), requests(40))
+    failed = [document for document, outcome in outcomes.items() if not outcome.ok]
+    assert len(outcomes) == 40
+    assert len(failed) < 12  # those that failed before there were ten, when it was not yet an outage
+
+
+def test_a_stop_from_elsewhere_ends_hanging_requests(
+    scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefect_llm.engine.engine.GRACE_S", 0.1)
+    scripted_server.script_all(steps.hang())
+    patient = replace(HASTE, timeout_s=60)
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, patience=patient))
+
+    def stop_when_under_way() -> None:
+        scripted_server.wait_for(in_flight=CONCURRENCY)
+        asked.stop.set(Interrupted("enough"))
+
+    stopper = threading.Thread(target=stop_when_under_way)
+    stopper.start()
+    with pytest.raises(Interrupted, match="enough"):
+        engine.run(requests(100), asked.deliver, asked.stop)
+    stopper.join()
+    engine.close()
+    assert asked.outcomes == {}
+    assert scripted_server.stats().requests == CONCURRENCY
+
+
+def test_what_is_in_flight_at_a_stop_may_still_end(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.hang())
+    patient = replace(HASTE, timeout_s=60)
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, patience=patient))
+
+    def stop_then_release() -> None:
+        scripted_server.wait_for(in_flight=CONCURRENCY)
+        asked.stop.set(Interrupted("enough"))
+        scripted_server.release()
+
+    stopper = threading.Thread(target=stop_then_release)
+    stopper.start()
+    with pytest.raises(Interrupted):
+        engine.run(requests(100), asked.deliver, asked.stop)
+    stopper.join()
+    engine.close()
+    assert len(asked.outcomes) == CONCURRENCY
+
+
+def test_a_run_stopped_before_it_began_asks_nothing(scripted_server: ScriptedServer) -> None:
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
+    asked.stop.set(Interrupted("never mind"))
+    with pytest.raises(Interrupted):
+        engine.run(requests(100), asked.deliver, asked.stop)
+    engine.close()
+    assert scripted_server.stats().requests == 0
+
+
+class DiskFullError(Exception):
+    """What a receiver may raise."""
+
+
+def test_a_receivers_fault_comes_out_and_harms_no_other_run(scripted_server: ScriptedServer) -> None:
+    scripted_server.delay(0.02)
+    engine = Engine(provider_at(scripted_server.base_url))
+    well, ill = Asked(), Asked()
+
+    def fail(request: Request, outcome: object) -> None:
+        raise DiskFullError(request.document_id)
+
+    other = threading.Thread(target=engine.run, args=(requests(60, first=100), well.deliver, well.stop))
+    other.start()
+    with pytest.raises(DiskFullError):
+        engine.run(requests(60), fail, ill.stop)
+    other.join()
+    engine.close()
+    assert len(well.outcomes) == 60
+
+
+def test_an_iterators_fault_comes_out(scripted_server: ScriptedServer) -> None:
+    def broken() -> object:
+        yield from requests(3)
+        raise DiskFullError("no more documents")
+
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
+    with pytest.raises(DiskFullError):
+        engine.run(broken(), asked.deliver, asked.stop)  # type: ignore[arg-type]
+    engine.close()
+    assert len(asked.outcomes) == 3

@@ -1,0 +1,113 @@
+"""One sentence that says what is wrong with an endpoint, a key or a model."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from dataclasses import replace
+
+import pytest
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer, free_port
+
+from prefect_llm.engine import verify
+from prefect_llm.errors import (
+    AccountExhausted,
+    AuthenticationFailed,
+    EndpointNotFound,
+    InvalidInput,
+    ModelNotFound,
+    ProviderDown,
+    RequestRefused,
+    RunError,
+)
+from prefect_llm.records import Provider
+
+
+def complaint_of(error: type[RunError], provider: Provider, model: str = "m") -> str:
+    """The one line that `verify` says."""
+    with pytest.raises(error) as raised:
+        verify(provider, model)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_a_sound_endpoint_answers_one_token(scripted_server: ScriptedServer) -> None:
+    verified = verify(Provider(scripted_server.base_url, model="small"))
+    assert (verified.provider, verified.model) == ("127.0.0.1", "small")
+    (received,) = scripted_server.log()
+    assert received.body["max_tokens"] == 1
+
+
+def test_an_answer_cut_after_its_one_token_is_a_sound_one(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.null_content(finish_reason="length"))
+    assert verify(Provider(scripted_server.base_url), "m").model == "m"
+
+
+def test_a_refused_key_is_said_by_whom(scripted_server: ScriptedServer) -> None:
+    scripted_server.expect_key("right")
+    said = complaint_of(AuthenticationFailed, Provider(scripted_server.base_url, api_key="wrong"))
+    assert "127.0.0.1 refused the key" in said
+    assert "wrong" not in said
+
+
+def test_an_unknown_model_comes_with_the_nearest_names(scripted_server: ScriptedServer) -> None:
+    scripted_server.know_models("gpt-4.1-mini", "gpt-4.1", "whisper-1")
+    said = complaint_of(ModelNotFound, Provider(scripted_server.base_url), "gpt-4.1-mni")
+    assert "'gpt-4.1-mni'; it lists gpt-4.1-mini" in said
+
+
+def test_a_base_url_without_v1_is_said(scripted_server: ScriptedServer) -> None:
+    said = complaint_of(EndpointNotFound, Provider(scripted_server.url))
+    assert said.endswith(f"lacks /v1: write {scripted_server.base_url}")
+
+
+def test_nothing_listening_is_said() -> None:
+    assert "connection refused" in complaint_of(ProviderDown, Provider(f"http://127.0.0.1:{free_port()}/v1"))
+
+
+def test_an_unknown_host_is_said() -> None:
+    assert "nowhere.invalid is not known" in complaint_of(ProviderDown, Provider("http://nowhere.invalid/v1"))
+
+
+def test_tls_to_a_plain_port_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_in_plain_text() -> None:
+            connection, _ = listener.accept()
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection.close()
+
+        plain = threading.Thread(target=answer_in_plain_text)
+        plain.start()
+        said = complaint_of(ProviderDown, Provider(f"https://127.0.0.1:{listener.getsockname()[1]}/v1"))
+        plain.join()
+    assert "does not speak TLS" in said
+
+
+def test_what_is_no_address_is_refused() -> None:
+    assert "no http(s) address" in complaint_of(InvalidInput, Provider("api.openai.com/v1"))
+
+
+def test_a_model_must_be_named() -> None:
+    with pytest.raises(InvalidInput, match="no model"):
+        verify(Provider("http://127.0.0.1:1/v1"))
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "said"),
+    [
+        (steps.status(402), AccountExhausted, "exhausted"),
+        (steps.status(429), AccountExhausted, "throttles"),
+        (steps.status(500), ProviderDown, "not usably"),
+        (steps.not_json(), ProviderDown, "not JSON"),
+        (steps.status(400), RequestRefused, "refused the request"),
+        (steps.close_before_answer(), ProviderDown, "broke the connection off"),
+    ],
+    ids=["402", "429", "500", "not JSON", "400", "closed"],
+)
+def test_other_answers_are_said_too(
+    scripted_server: ScriptedServer, step: steps.Step, error: type[RunError], said: str
+) -> None:
+    scripted_server.script_all(step)
+    assert said in complaint_of(error, replace(Provider(scripted_server.base_url), api_key="k"))
