@@ -18,11 +18,26 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one provider is asked at most. `None`: no such limit is known."""
+    """What one provider is asked at most.
 
-    concurrency: int = 32
+    `concurrency` is how many requests may be in flight; `None` finds the endpoint's own capacity, up to
+    `max_concurrency`. `None` for a rate: no such limit is known.
+    """
+
+    concurrency: int | None = 32
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    max_concurrency: int = 1024
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the concurrency is found while running."""
+        return self.concurrency is None
+
+    @property
+    def most_in_flight(self) -> int:
+        """How many requests may ever be in flight."""
+        return self.max_concurrency if self.concurrency is None else self.concurrency
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,7 +301,7 @@ def infer_pending(run: Run, provider: Provider) -> Summary:
 
 def chunks_at_once(run: Run, provider: Provider) -> int:
     """So many chunks that the next one fills the places that a draining one leaves."""
-    filling = -(-provider.limits.concurrency // run.chunk_rows)
+    filling = -(-provider.limits.most_in_flight // run.chunk_rows)
     return min(filling + 1, MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1))
 
 

@@ -7,21 +7,20 @@ most as many coroutines as requests in flight: a served request's coroutine goes
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 
+from prefect_llm.engine.adaptive import AdaptiveConcurrency
 from prefect_llm.engine.health import Health
 from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Job, Scheduler, Submission, unheard
 from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.transport import Transport, open_transport
 from prefect_llm.engine.wire import chat
-from prefect_llm.errors import Interrupted, RequestError, RunError, Throttled
+from prefect_llm.errors import Interrupted, RequestError, Retryable, RunError, Throttled
 from prefect_llm.records import Completion, Failure, Outcome, Provider, Request
 
 GRACE_S = 5.0
@@ -36,6 +35,7 @@ class Engine:
         self._limit_name = chat.output_limit_name(provider)
         self._policy = RetryPolicy(provider.patience)
         self._health = Health(provider)
+        self._adaptive = AdaptiveConcurrency(provider.limits.max_concurrency) if provider.limits.adaptive else None
         self._scheduler = Scheduler(provider.limits, self._encode)
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
@@ -156,6 +156,8 @@ class Engine:
         job.attempts += 1
         job.started_at_us = job.started_at_us or _now_us()
         job.submission.sent(job.attempts)
+        if self._adaptive is not None:
+            self._adaptive.left(self._loop.time(), self._scheduler.in_flight)
         began = time.perf_counter()
         try:
             answer = await self._transport.post(job.body)
@@ -164,6 +166,7 @@ class Engine:
             self._failed(job, error, time.perf_counter() - began)
         else:
             latency_s = time.perf_counter() - began
+            self._adapt(latency_s)
             self._answered(job, completion)
             self._deliver(job, completion, None, latency_s)
 
@@ -182,6 +185,8 @@ class Engine:
             self._stop_all(stopping)
             job.submission.ended()  # pending: it was not its fault
             return
+        if isinstance(error, Retryable):
+            self._adapt(None)
         if isinstance(error, Throttled):
             self._cool_down(job, error, now)
         delay_s = self._policy.delay_s(error, job.tries, outage=self._health.outage)
@@ -193,6 +198,19 @@ class Engine:
             if error.completion is not None and error.completion.usage is not None:
                 job.discarded.append(error.completion.usage)
             self._scheduler.again(job, now, delay_s)
+
+    def _adapt(self, latency_s: float | None) -> None:
+        """Tell the controller of a good answer, or of none, and hold as many in flight as it decides."""
+        if self._adaptive is None:
+            return
+        now = self._loop.time()
+        if latency_s is None:
+            self._adaptive.pushed_back(now)
+        else:
+            self._adaptive.answered(now, latency_s)
+        if self._adaptive.concurrency > self._scheduler.concurrency:
+            self._loop.call_soon(self._pump)
+        self._scheduler.concurrency = self._adaptive.concurrency
 
     def _cool_down(self, job: Job, error: Throttled, now: float) -> None:
         """One pause for all: answers to requests that were under way when it began do not lengthen it."""
@@ -241,40 +259,6 @@ class Engine:
         for task, job in self._serving.items():
             if job.submission is submission and task is not asyncio.current_task(self._loop):
                 task.cancel()
-
-
-def engine_for(provider: Provider) -> Engine:
-    """The process's engine for that provider: same endpoint, credentials and settings, same engine."""
-    key = (os.getpid(), _identity(provider))
-    with _lock:
-        if key not in _engines:
-            _engines[key] = Engine(provider)
-        return _engines[key]
-
-
-def close_engines() -> None:
-    """Close every engine of this process."""
-    with _lock:
-        engines = [engine for (pid, _), engine in _engines.items() if pid == os.getpid()]
-        _engines.clear()
-    for engine in engines:
-        engine.close()
-
-
-_engines: dict[tuple[int, Hashable], Engine] = {}
-_lock = threading.Lock()
-atexit.register(close_engines)
-
-
-def _identity(provider: Provider) -> Hashable:
-    return (
-        provider.base_url,
-        provider.api_key,
-        tuple(sorted(provider.headers.items())),
-        provider.limits,
-        provider.patience,
-        provider.http_client,
-    )
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from prefect_llm.engine.controller import FIRST_CONCURRENCY
 from prefect_llm.engine.quota import Quota, estimated_tokens
 from prefect_llm.engine.retry import Tries
 from prefect_llm.engine.stop import Stop
@@ -86,10 +87,10 @@ class Job:
 
 
 class Scheduler:
-    """Decides; the engine carries out."""
+    """Decides; the engine carries out. `concurrency` may change at any time."""
 
     def __init__(self, limits: Limits, encode: Callable[[Request], bytes]) -> None:
-        self.limits = limits
+        self.concurrency = min(limits.most_in_flight, FIRST_CONCURRENCY) if limits.adaptive else limits.most_in_flight
         self.in_flight = 0
         self._quota = Quota(limits)
         self._encode = encode
@@ -110,7 +111,7 @@ class Scheduler:
 
     def next(self, now: float) -> Job | float | None:
         """The job that leaves now; or the instant to ask again; or nothing to do until something ends."""
-        if self.in_flight >= self.limits.concurrency:
+        if self.in_flight >= self.concurrency:
             return None
         if now < self._cool_until:
             return self._cool_until
@@ -171,7 +172,7 @@ class Scheduler:
 
     def _drawn(self, now: float) -> Job | None:
         """The next document's job; none while too many documents wait for a retry."""
-        while self._submissions and len(self._retries) < max(self.limits.concurrency, WAITING_ALWAYS_ALLOWED):
+        while self._submissions and len(self._retries) < max(self.concurrency, WAITING_ALWAYS_ALLOWED):
             submission = self._submissions[0]
             if (request := submission.draw()) is not None:
                 body = self._encode(request)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from prefect_llm.records import Limits, Patience
+from prefect_llm.records import Patience
 from prefect_llm.settings.kinds import (
     MAX_CONCURRENCY,
     MAX_TEMPERATURE,
@@ -30,7 +30,6 @@ from prefect_llm.settings.kinds import (
 )
 from prefect_llm.settings.wording import Wording
 
-_LIMITS = Limits()
 _PATIENCE = Patience()
 _SECTION = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
@@ -191,7 +190,7 @@ class BatchOptions(BaseModel):
     model_config = ConfigDict(**_SECTION, title="Batch")
 
     concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY), Wording("N")] = Field(
-        default=_LIMITS.concurrency,
+        default=32,
         title="Concurrency",
         description=f"How many requests are in flight at most, from 1 to {MAX_CONCURRENCY}.",
     )

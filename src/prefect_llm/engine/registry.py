@@ -1,0 +1,45 @@
+"""One engine per provider and process, found by whoever asks; all closed when the interpreter ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Hashable
+
+from prefect_llm.engine.engine import Engine
+from prefect_llm.records import Provider
+
+
+def engine_for(provider: Provider) -> Engine:
+    """The process's engine for that provider: same endpoint, credentials and settings, same engine."""
+    key = (os.getpid(), _identity(provider))
+    with _lock:
+        if key not in _engines:
+            _engines[key] = Engine(provider)
+        return _engines[key]
+
+
+def close_engines() -> None:
+    """Close every engine of this process."""
+    with _lock:
+        engines = [engine for (pid, _), engine in _engines.items() if pid == os.getpid()]
+        _engines.clear()
+    for engine in engines:
+        engine.close()
+
+
+_engines: dict[tuple[int, Hashable], Engine] = {}
+_lock = threading.Lock()
+atexit.register(close_engines)
+
+
+def _identity(provider: Provider) -> Hashable:
+    return (
+        provider.base_url,
+        provider.api_key,
+        tuple(sorted(provider.headers.items())),
+        provider.limits,
+        provider.patience,
+        provider.http_client,
+    )
