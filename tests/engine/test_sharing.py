@@ -103,3 +103,9 @@ def test_in_a_storm_of_faults_every_document_is_accounted_for(scripted_server: S
     assert set(failed) == {"rejected"}
     stats = scripted_server.stats()
     assert sum(outcome.attempts for outcome in outcomes.values()) <= stats.requests + stats.stale_closed
+
+
+def test_without_a_concurrency_the_engine_finds_its_own(scripted_server: ScriptedServer) -> None:
+    scripted_server.delay(0.1)
+    ask(provider_at(scripted_server.base_url, limits=Limits(concurrency=None, max_concurrency=60)), requests(900))
+    assert 16 < scripted_server.stats().max_in_flight <= 60

@@ -18,8 +18,8 @@ from prefect_llm.engine.health import Health
 from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Job, Scheduler, Submission, unheard
 from prefect_llm.engine.stop import Stop
-from prefect_llm.engine.transport import Transport, open_transport
-from prefect_llm.engine.wire import chat
+from prefect_llm.engine.transport import Headers, Transport, open_transport
+from prefect_llm.engine.wire import chat, rates
 from prefect_llm.errors import Interrupted, RequestError, Retryable, RunError, Throttled
 from prefect_llm.records import Completion, Failure, Outcome, Provider, Request
 
@@ -167,6 +167,7 @@ class Engine:
         else:
             latency_s = time.perf_counter() - began
             self._adapt(latency_s)
+            self._heed(answer.headers, job)
             self._answered(job, completion)
             self._deliver(job, completion, None, latency_s)
 
@@ -211,6 +212,11 @@ class Engine:
         if self._adaptive.concurrency > self._scheduler.concurrency:
             self._loop.call_soon(self._pump)
         self._scheduler.concurrency = self._adaptive.concurrency
+
+    def _heed(self, headers: Headers, job: Job) -> None:
+        """Pause where the endpoint says that its bucket is empty, before it has to refuse anyone."""
+        if (wait_s := rates.wait_s(headers, job.tokens, time.time())) > 0:
+            self._scheduler.cool_down(self._loop.time() + wait_s)
 
     def _cool_down(self, job: Job, error: Throttled, now: float) -> None:
         """One pause for all: answers to requests that were under way when it began do not lengthen it."""
