@@ -68,6 +68,9 @@ class LLMProvider(Block):
         ```
     """
 
+    # What was typed into a wrong field may be the key: an error names the field, and repeats nothing.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     _block_type_name: ClassVar[str] = "LLM Provider"
     _block_type_slug: ClassVar[str] = "llm-provider"
     _description: ClassVar[str] = "Endpoint, credentials, limits and prices of one LLM provider."
@@ -112,11 +115,17 @@ class LLMProvider(Block):
         title="Outage patience (s)",
         description="Seconds without a single success after which a run stops, to be resumed later.",
     )
-    concurrency: int = Field(
-        default=_DEFAULT_LIMITS.concurrency,
+    concurrency: int | None = Field(
+        default=None,
         ge=1,
         title="Concurrency",
-        description="How many requests are in flight at most, over all flows of one process.",
+        description="Requests in flight at most, over all flows of a process; found by itself if empty.",
+    )
+    max_concurrency: int = Field(
+        default=_DEFAULT_LIMITS.max_concurrency,
+        ge=1,
+        title="Greatest concurrency",
+        description="Requests in flight at most where the concurrency is found by itself.",
     )
     requests_per_minute: int | None = Field(
         default=None, ge=1, title="Requests per minute", description="The account's limit, if it has one."
@@ -154,7 +163,12 @@ class LLMProvider(Block):
             api_key=self.api_key.get_secret_value() or None,
             headers=self.headers.get_secret_value(),
             model=self.model,
-            limits=Limits(self.concurrency, self.requests_per_minute, self.tokens_per_minute),
+            limits=Limits(
+                concurrency=self.concurrency,
+                requests_per_minute=self.requests_per_minute,
+                tokens_per_minute=self.tokens_per_minute,
+                max_concurrency=self.max_concurrency,
+            ),
             patience=Patience(
                 timeout_s=self.timeout,
                 connect_timeout_s=self.connect_timeout,

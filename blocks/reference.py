@@ -13,19 +13,28 @@ from prefect_llm.settings import ApiOptions, BatchOptions, endpoint_provider, ov
 
 
 class ProviderReference(BaseModel):
-    """A saved block's name, or an endpoint and the variable that holds its key; and what a run says over it."""
+    """A block, best by its saved name, or an endpoint and its key's variable; and what a run says over it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    block: str | None = Field(default=None, description="Name of a saved LLM Provider block.")
+    block: LLMProvider | str | None = Field(
+        default=None, description="Name of a saved LLM Provider block, or one that was never saved."
+    )
     api: ApiOptions = Field(default=ApiOptions(), description="Endpoint, or settings over the block's.")
     batch: BatchOptions = Field(default=BatchOptions(), description="Limits over the block's.")
 
     def get_provider(self) -> Provider:
-        """The core's provider: the block loaded, or the endpoint with its key from this process's environment."""
+        """The core's provider: the block loaded, or the endpoint with its key from this process's environment.
+
+        Raises `InvalidInput` where no such block is saved, the key's variable is not set, or both ways are given.
+        """
         if self.block is None:
             return endpoint_provider(self.api, self.batch, os.environ)
-        return overlaid(load_block(self.block).get_provider(), self.api, self.batch)
+        for name in ("base_url", "api_key_env"):
+            if getattr(self.api, name) is not None:
+                raise InvalidInput(f"block and {name} are both given: leave one out, a block has its own")
+        block = load_block(self.block) if isinstance(self.block, str) else self.block
+        return overlaid(block.get_provider(), self.api, self.batch)
 
 
 def resolve_provider(provider: LLMProvider | ProviderReference | str) -> Provider:
@@ -39,13 +48,18 @@ def resolve_provider(provider: LLMProvider | ProviderReference | str) -> Provide
 
 
 def load_block(name: str) -> LLMProvider:
-    """The saved block of that name."""
+    """The saved block of that name. Raises `InvalidInput` where there is none, or none that this version takes."""
     try:
         block = LLMProvider.load(name)
     except ValueError as error:
         raise InvalidInput(
             f"no LLM Provider block named {name!r} is saved: create it in the Prefect UI under Blocks, "
             "or with LLMProvider(...).save()"
+        ) from error
+    except RuntimeError as error:  # Prefect's own for a document that no longer validates
+        raise InvalidInput(
+            f"the LLM Provider block {name!r} has settings that are not valid: open it in the Prefect UI under "
+            "Blocks and save it again"
         ) from error
     assert isinstance(block, LLMProvider)
     return block

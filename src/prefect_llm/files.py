@@ -6,16 +6,30 @@ Every write is all or nothing: a temp file and a rename on a local disk, one PUT
 from __future__ import annotations
 
 import os
+import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from prefect_llm.errors import InvalidInput
+
+# Errors of object stores that are no OSError; only looked up where fsspec has loaded the store's library.
+_STORE_ERRORS = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("aiohttp", "ClientError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("gcsfs.retry", "HttpError"),
+)
+
 
 class Folder(Protocol):
-    """One directory of whole files; names are relative, with `/` between the parts."""
+    """One directory of whole files; names are relative, with `/` between the parts. All failures are `OSError`."""
 
     url: str
 
@@ -33,11 +47,25 @@ class Folder(Protocol):
 
 
 def open_folder(url: str) -> Folder:
-    """The folder at a local path or an fsspec URL (`s3://bucket/run`, `memory://run`). Creates nothing."""
-    filesystem, root = fsspec.core.url_to_fs(url)
+    """The folder at a local path or an fsspec URL (`s3://bucket/run`, `memory://run`). Creates nothing.
+
+    Raises `InvalidInput` for a URL of an unknown kind, or of a store whose package is not installed.
+    """
+    try:
+        filesystem, root = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise InvalidInput(
+            f"{url} cannot be opened ({error}): install the store's package or correct the URL"
+        ) from error
     if isinstance(filesystem, LocalFileSystem):
         return LocalFolder(Path(root))
     return RemoteFolder(url.rstrip("/"), filesystem, root.rstrip("/"))
+
+
+def store_errors() -> tuple[type[Exception], ...]:
+    """What the loaded stores' libraries raise that is no `OSError`."""
+    loaded = [(sys.modules[module], name) for module, name in _STORE_ERRORS if module in sys.modules]
+    return tuple(getattr(module, name) for module, name in loaded if hasattr(module, name))
 
 
 class LocalFolder:
@@ -89,22 +117,34 @@ class RemoteFolder:
 
     def read(self, name: str) -> bytes:
         """The whole object."""
-        return cast(bytes, self._filesystem.cat_file(f"{self._root}/{name}"))
+        with _as_os_error():
+            return cast(bytes, self._filesystem.cat_file(f"{self._root}/{name}"))
 
     def write(self, name: str, content: bytes) -> None:
         """One PUT."""
-        self._filesystem.pipe_file(f"{self._root}/{name}", content)
+        with _as_os_error():
+            self._filesystem.pipe_file(f"{self._root}/{name}", content)
 
     def names(self, prefix: str = "") -> list[str]:
         """The objects below `prefix`, sorted, asked afresh: other workers write here too."""
         self._filesystem.invalidate_cache()
-        found = self._filesystem.find(f"{self._root}/{prefix}".rstrip("/"))
+        with _as_os_error():
+            found = self._filesystem.find(f"{self._root}/{prefix}".rstrip("/"))
         return sorted(path.removeprefix(f"{self._root}/") for path in found)
 
     def remove(self, name: str) -> None:
         """Delete the object."""
-        if self._filesystem.exists(f"{self._root}/{name}"):
-            self._filesystem.rm_file(f"{self._root}/{name}")
+        with _as_os_error():
+            if self._filesystem.exists(f"{self._root}/{name}"):
+                self._filesystem.rm_file(f"{self._root}/{name}")
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except store_errors() as error:
+        raise OSError(str(error) or type(error).__name__) from error
 
 
 def _sync_directory(path: Path) -> None:

@@ -24,7 +24,7 @@ class Limits:
     `max_concurrency`. `None` for a rate: no such limit is known.
     """
 
-    concurrency: int | None = 32
+    concurrency: int | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrency: int = 1024

@@ -75,7 +75,16 @@ def open_run(input: str | pa.Table, output: str, spec: RunSpec, *, stop_error_sh
 
     Raises `InvalidInput` for an input, a spec or a directory that will not do.
     """
-    directory = RunDirectory.open(output)
+    try:
+        return _open_run(input, RunDirectory.open(output), spec, stop_error_share)
+    except OSError as error:
+        reason = " ".join(str(error.strerror or error).split())
+        raise InvalidInput(
+            f"the output {output} cannot be used ({reason}): give a directory that this process may write to"
+        ) from error
+
+
+def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec, stop_error_share: float) -> Run:
     manifest = directory.check_ours()
     prompt = Prompt(spec.prompt)
     if manifest is None:
@@ -155,7 +164,8 @@ def _plan(url: str, run_id: str) -> _Plan:
 def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     """Ask every document of one chunk and write its part. Blocks until the part is durable.
 
-    Raises the `RunError` that stopped the run; then the chunk has no part and stays pending.
+    Raises the `RunError` that stopped the run before the chunk's last document had ended; then the chunk has no
+    part and stays pending.
     """
     live = run.live
     if live.stop.error is not None:
@@ -165,13 +175,17 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     staged = read_chunk(plan.directory.folder, plan.snapshot, chunk)
     asked = _Asked(staged, provider, live)
     engine = engine_for(provider)
-    engine.run(
-        asked.requests(plan.prompt),
-        asked.take,
-        live.stop,
-        keep_raw=plan.spec.keep_raw,
-        sent=live.sent,
-    )
+    try:
+        engine.run(
+            asked.requests(plan.prompt),
+            asked.take,
+            live.stop,
+            keep_raw=plan.spec.keep_raw,
+            sent=live.sent,
+        )
+    except RunError:
+        if not asked.all_ended:
+            raise
     rows = asked.rows()
     table = result_table(
         rows,
@@ -241,6 +255,11 @@ class _Asked:
     def _keep(self, place: int, row: ResultRow) -> None:
         self._rows[place] = row
         self._live.count(row.outcome, row.cost, row.price)
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether no document is left to ask: what was paid is then kept, whatever stops the run."""
+        return None not in self._rows
 
     def rows(self) -> list[ResultRow]:
         """Every document's row, in the order of the input."""

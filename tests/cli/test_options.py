@@ -19,7 +19,7 @@ Ran = list[tuple[RunSettings, bool]]
 Call = Callable[..., Ran]
 
 COMPLETE = ["in.csv", "--output", "out", "--base-url", "https://h/v1", "--model", "m"]
-NOT_YET = ["--reuse", "--max-concurrency", "--flush-interval", "--max-cost", "--no-dedup", "--no-", "auto"]
+NOT_YET = ["--reuse", "--flush-interval", "--max-cost", "--no-dedup", "--no-"]
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_wrong_values_are_worded_by_the_settings(call: Call) -> None:
     assert caught.value.message == (
         "--param stop=END: not JSON; write --param 'stop=\"END\"'\n"
         "--temperature: expected a number from 0 to 2, got '-1'\n"
-        "--concurrency: expected a whole number from 1 to 4096, got 'many'"
+        "--concurrency: expected auto or a whole number from 1 to 4096, got 'many'"
     )
 
 
@@ -134,7 +134,7 @@ def test_help_explains_every_option_and_shows_its_default(help_text: str) -> Non
     text = " ".join(re.sub("[│╭╮╰╯─]", " ", help_text).split())
     for option in options().values():
         assert " ".join(option.description.split()) in text, option
-    for default in ("32", "120", "5", "300", "USD", "0.05", "0.5", "INFO", "60"):
+    for default in ("auto", "1024", "120", "5", "300", "USD", "0.05", "0.5", "INFO", "60"):
         assert f"[default: {default}]" in text
 
 

@@ -19,7 +19,7 @@ FLAGS = {"concurrency": "4"}
 @pytest.mark.parametrize(
     ("yaml", "environ", "flags", "expected"),
     [
-        (None, {}, {}, 32),
+        (None, {}, {}, "auto"),
         (YAML, {}, {}, 2),
         (None, ENVIRON, {}, 3),
         (YAML, ENVIRON, {}, 3),
@@ -27,7 +27,7 @@ FLAGS = {"concurrency": "4"}
         (None, ENVIRON, FLAGS, 4),
         (YAML, ENVIRON, FLAGS, 4),
         (YAML, {"PREFECT_LLM_CONCURRENCY": ""}, {"concurrency": None}, 2),
-        ("batch:\n  concurrency:\n", {}, {}, 32),
+        ("batch:\n  concurrency:\n", {}, {}, "auto"),
     ],
 )
 def test_a_flag_beats_the_environment_and_that_the_file(
@@ -58,7 +58,7 @@ def test_every_option_can_be_given_by_each_source(loaded: Loaded) -> None:
         "price_output": "3", "currency": "EUR", "concurrency": "11", "requests_per_minute": "12",
         "tokens_per_minute": "13", "chunk_rows": "14", "max_error_share": "0.15", "stop_error_share": "0.16",
         "output": "out", "keep_raw": "true", "json": "true", "quiet": "true", "log_level": "ERROR",
-        "stats_interval_seconds": "17",
+        "stats_interval_seconds": "17", "max_concurrency": "18",
     }  # fmt: skip
     assert set(values) == set(options())
     environ = {f"PREFECT_LLM_{key.upper()}": value for key, value in values.items()}

@@ -15,10 +15,9 @@ Refused = Callable[..., str]
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("concurrency", "many", "expected a whole number from 1 to 4096, got 'many'"),
-        ("concurrency", "auto", "expected a whole number from 1 to 4096, got 'auto'"),
-        ("concurrency", "0", "expected a whole number from 1 to 4096, got '0'"),
-        ("concurrency", "4097", "expected a whole number from 1 to 4096, got '4097'"),
+        ("concurrency", "many", "expected auto or a whole number from 1 to 4096, got 'many'"),
+        ("concurrency", "0", "expected auto or a whole number from 1 to 4096, got '0'"),
+        ("concurrency", "4097", "expected auto or a whole number from 1 to 4096, got '4097'"),
         ("limit", "0", "expected a whole number of 1 or more, got '0'"),
         ("chunk_rows", "1.5", "expected a whole number of 1 or more, got '1.5'"),
         ("max_output_tokens", "-1", "expected a whole number of 1 or more, got '-1'"),
@@ -135,7 +134,7 @@ def test_every_problem_is_told_at_once(refused: Refused) -> None:
 
 def test_a_wrong_value_in_the_file_is_refused_though_a_flag_overrides_it(refused: Refused) -> None:
     said = refused("batch:\n  concurrency: many\n", {"concurrency": "4"})
-    assert said == "run.yaml line 2, batch.concurrency: expected a whole number from 1 to 4096, got 'many'"
+    assert said == "run.yaml line 2, batch.concurrency: expected auto or a whole number from 1 to 4096, got 'many'"
 
 
 def test_a_missing_file_is_refused_by_name() -> None:

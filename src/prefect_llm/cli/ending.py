@@ -1,22 +1,14 @@
-"""How a command ends: its exit status (CONTRACT), the summary it shows, and the sentence for a fault of ours."""
+"""How a command ends: its exit status (CONTRACT) and the summary it shows."""
 
 from __future__ import annotations
 
-import logging
-import sys
-import traceback
 from enum import IntEnum
 
 import orjson
 
 from prefect_llm.errors import LLMBatchError, TooManyFailedRows
-from prefect_llm.files import open_folder
 from prefect_llm.report import Summary, to_rich
 from prefect_llm.settings import RunSettings
-
-FAULT_FILE = "_run/fault.txt"
-
-logger = logging.getLogger(__name__)
 
 
 class Exit(IntEnum):
@@ -45,21 +37,9 @@ def show(summary: Summary, settings: RunSettings) -> None:
 
         Console(stderr=settings.output.json_summary).print(to_rich(summary))
     if settings.output.json_summary:
-        print(orjson.dumps(summary.to_json()).decode())
+        show_json(summary)
 
 
-def report_fault(fault: Exception, output: str, settings: RunSettings) -> int:
-    """A fault of ours: one sentence, and the traceback where it can be found."""
-    details = "".join(traceback.format_exception(fault))
-    sentence = f"unexpected {type(fault).__name__}: {' '.join(str(fault).split())}"
-    try:
-        open_folder(output).write(FAULT_FILE, details.encode())
-        sentence += f" (details in {output}/{FAULT_FILE})"
-    except OSError as error:
-        sentence += f" (and {output} cannot be written: {error.strerror})"
-    print(f"prefect-llm: {sentence}", file=sys.stderr)
-    logger.debug("%s", details)
-    if settings.output.json_summary:
-        stopped = {"kind": type(fault).__name__, "message": str(fault)}
-        print(orjson.dumps({"state": "failed", "stopped": stopped, "output": output}).decode())
-    return Exit.FAULT
+def show_json(summary: Summary) -> None:
+    """The object of `--json`, one line."""
+    print(orjson.dumps(summary.to_json()).decode())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from prefect_llm.cli.ending import Exit, report_fault, show, status_of
+from prefect_llm.cli.ending import Exit, show, status_of
+from prefect_llm.cli.faults import report_fault
 from prefect_llm.errors import InvalidInput, LLMBatchError
 from prefect_llm.report import Summary
 from prefect_llm.settings import ApiOptions, DocumentOptions, RunSettings

@@ -11,10 +11,12 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
-from prefect_llm.cli.ending import Exit, report_fault, show, status_of
+from prefect_llm.cli.ending import Exit, show, status_of
+from prefect_llm.cli.faults import report_fault
 from prefect_llm.cli.progress import progress_bar, progress_log
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
+from prefect_llm.records import Provider
 from prefect_llm.report import Summary
 from prefect_llm.run import Run, check_failed_share, infer_pending, open_run
 from prefect_llm.settings import RunSettings, output_directory, run_spec
@@ -22,24 +24,29 @@ from prefect_llm.settings import RunSettings, output_directory, run_spec
 
 def run(settings: RunSettings) -> int:
     """Carry out a run in this process. Raises `InvalidInput` for what is refused before anything was asked."""
-    logging.basicConfig(
-        level=settings.logging.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    # Of other libraries only what warns: their DEBUG shows headers.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("prefect_llm").setLevel(settings.logging.log_level)
     output = output_directory(settings.output.output or "", scheduled=datetime.now(UTC))
+    opened = None
     try:
-        summary, status = _run(settings, output)
+        provider = provider_of(settings.api, settings.batch, os.environ)
+        opened = _opened(settings, output, provider)
+        summary, status = _inferred(opened, provider, settings)
     except InvalidInput:
         raise
     except Exception as fault:
-        return report_fault(fault, output, settings)
+        return report_fault(fault, output, settings, opened)
     show(summary, settings)
     return status
 
 
-def _run(settings: RunSettings, output: str) -> tuple[Summary, int]:
-    provider = provider_of(settings.api, settings.batch, os.environ)
+def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
     spec = run_spec(settings, default_model=provider.model)
-    opened = open_run(settings.documents.input or "", output, spec, stop_error_share=settings.batch.stop_error_share)
+    return open_run(settings.documents.input or "", output, spec, stop_error_share=settings.batch.stop_error_share)
+
+
+def _inferred(opened: Run, provider: Provider, settings: RunSettings) -> tuple[Summary, int]:
     error: LLMBatchError | None = None
     with _signals_stop(opened) as received, _figures_shown(opened, settings):
         summary = infer_pending(opened, provider)

@@ -9,7 +9,6 @@ import hashlib
 import lzma
 import os
 import re
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import infer_compression
 
 from prefect_llm.errors import InvalidInput
+from prefect_llm.files import store_errors
 
 _MAGIC = re.compile(r"[*?\[]")
 _VERSION_KEYS = (
@@ -37,14 +37,6 @@ _VERSION_KEYS = (
 )
 # A local file name need not be UTF-8.
 _BYTES = ("utf-8", "surrogateescape")
-# Errors of object stores that are no OSError; only looked up where fsspec has loaded the store's library.
-_STORE_ERRORS = (
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-    ("aiohttp", "ClientError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("gcsfs.retry", "HttpError"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +179,7 @@ def _kind(filesystem: fsspec.AbstractFileSystem, path: str, name: str) -> str | 
 
 
 def _read_errors() -> tuple[type[Exception], ...]:
-    loaded = [(sys.modules[module], name) for module, name in _STORE_ERRORS if module in sys.modules]
-    of_stores = [getattr(module, name) for module, name in loaded if hasattr(module, name)]
-    return (OSError, EOFError, zlib.error, lzma.LZMAError, *of_stores)
+    return (OSError, EOFError, zlib.error, lzma.LZMAError, *store_errors())
 
 
 def _version(details: Mapping[str, Any]) -> str:

@@ -64,5 +64,9 @@ Parameters = Annotated[
     AfterValidator(_without_secrets),
     Wording("NAME=JSON", 'parameters by name, for instance {"top_p": 0.9}'),
 ]
+Concurrency = Annotated[
+    Literal["auto"] | Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)],
+    Wording("auto|N", f"auto or a whole number from 1 to {MAX_CONCURRENCY}"),
+]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$"), Wording("CODE", "three capital letters, for instance USD")]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper), Wording("LEVEL")]

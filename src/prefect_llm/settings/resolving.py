@@ -68,6 +68,7 @@ def overlaid(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provid
             provider.limits,
             batch,
             concurrency="concurrency",
+            max_concurrency="max_concurrency",
             requests_per_minute="requests_per_minute",
             tokens_per_minute="tokens_per_minute",
         ),
@@ -83,7 +84,12 @@ def overlaid(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provid
 
 
 def _with(value: _Value, options: ApiOptions | BatchOptions, **fields: str) -> _Value:
-    given = {field: getattr(options, key) for key, field in fields.items() if key in options.model_fields_set}
+    """The value with what was given laid over it; `auto` is the core's `None`."""
+    given: dict[str, Any] = {}
+    for key, field in fields.items():
+        if key in options.model_fields_set:
+            said = getattr(options, key)
+            given[field] = None if said == "auto" else said
     return replace(value, **given)
 
 

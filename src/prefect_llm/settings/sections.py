@@ -10,13 +10,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from prefect_llm.records import Patience
+from prefect_llm.records import Limits, Patience
 from prefect_llm.settings.kinds import (
     MAX_CONCURRENCY,
     MAX_TEMPERATURE,
     Address,
     Amount,
     Column,
+    Concurrency,
     Count,
     Currency,
     File,
@@ -189,10 +190,15 @@ class BatchOptions(BaseModel):
 
     model_config = ConfigDict(**_SECTION, title="Batch")
 
-    concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY), Wording("N")] = Field(
-        default=32,
+    concurrency: Concurrency = Field(
+        default="auto",
         title="Concurrency",
-        description=f"How many requests are in flight at most, from 1 to {MAX_CONCURRENCY}.",
+        description="How many requests are in flight at most; auto finds out what the endpoint can take.",
+    )
+    max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY), Wording("N")] = Field(
+        default=Limits().max_concurrency,
+        title="Greatest concurrency",
+        description="How many requests auto puts in flight at most, from 1 to 4096.",
     )
     requests_per_minute: Count | None = Field(
         default=None, title="Requests per minute", description="The account's limit, if it has one."
