@@ -52,7 +52,11 @@ def demo_settings(model: LocalModel, examples: Path, output: str) -> RunSettings
     """The settings that a person would give on the command line."""
     return RunSettings(
         documents=DocumentsSection(input=str(examples / "messages.jsonl")),
-        prompt=PromptSection(prompt_file=str(examples / "prompt.txt"), schema_file=str(examples / "schema.json")),
+        prompt=PromptSection(
+            prompt_file=str(examples / "prompt.txt"),
+            system=(examples / "system.txt").read_text(encoding="utf-8"),
+            schema_file=str(examples / "schema.json"),
+        ),
         api=ApiSection(
             base_url=model.base_url,
             api_key_env=KEY_VARIABLE,
