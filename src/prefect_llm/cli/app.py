@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.metadata
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -18,7 +21,9 @@ from prefect_llm.settings import RunSettings
 
 def main() -> None:
     """The console script. Leaves by `os._exit`: pyarrow now and then aborts an orderly interpreter exit."""
+    signal.signal(signal.SIGTERM, _leave)
     status = exit_status(sys.argv[1:])
+    atexit._run_exitfuncs()  # engines close, and the server that Prefect started for this run stops
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -34,7 +39,16 @@ def exit_status(arguments: Sequence[str]) -> int:
     except InvalidInput as error:
         for sentence in str(error).splitlines():
             print(f"prefect-llm: {sentence}", file=sys.stderr)
+    except SystemExit as leaving:  # of a signal that no run was there to take
+        return int(leaving.code or 0)
+    except Exception as fault:
+        print(f"prefect-llm: unexpected {type(fault).__name__}: {' '.join(str(fault).split())}", file=sys.stderr)
+        return Exit.FAULT
     return Exit.REFUSED
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def build_app() -> App:

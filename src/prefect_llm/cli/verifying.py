@@ -8,17 +8,23 @@ import sys
 from prefect_llm.cli.ending import Exit
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.engine import verify as verify_provider
-from prefect_llm.errors import RunError
+from prefect_llm.errors import InvalidInput, RunError
 from prefect_llm.report.figures_text import duration
-from prefect_llm.settings import ApiSection, BatchOptions
+from prefect_llm.settings import load
 
 
 def verify(*, provider: str | None, base_url: str | None, api_key_env: str | None, model: str | None) -> int:
-    """Print one sentence: what answered, or what is wrong (exit 3)."""
+    """Print one sentence: what answered, or what is wrong with it (exit 3).
+
+    Raises `InvalidInput` where nothing could be asked.
+    """
     given = {"provider": provider, "base_url": base_url, "api_key_env": api_key_env, "model": model}
-    api = ApiSection(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    settings = load({name: value for name, value in given.items() if value is not None}, os.environ)
+    asked = provider_of(settings.api, settings.batch, os.environ)
     try:
-        verified = verify_provider(provider_of(api, BatchOptions(), os.environ), model)
+        verified = verify_provider(asked, settings.api.model)
+    except InvalidInput:
+        raise
     except RunError as error:
         print(f"prefect-llm: {error}", file=sys.stderr)
         return Exit.STOPPED

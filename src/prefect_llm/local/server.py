@@ -88,7 +88,7 @@ def _weights(model_path: Path | None) -> Path:
 def _child(errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """The process, stopped and waited for on leaving."""
     process = subprocess.Popen(
-        # -P: a json.py in the working directory must not be imported.
+        # By path and with -P: modules are looked for neither in the working directory nor in this one.
         [sys.executable, "-P", str(Path(__file__).with_name("_child.py"))],
         bufsize=0,
         stdin=subprocess.PIPE,

@@ -68,7 +68,7 @@ def shown(value: Any) -> str:
 
 def suggestion(name: str, names: Sequence[str], what: str) -> str:
     """The end of "there is no …": the name that was probably meant, else all of them."""
-    if near := get_close_matches(name.lower().replace("-", "_"), names, n=1, cutoff=0.7):
+    if near := get_close_matches(name.lower(), names, n=1, cutoff=0.7):
         return f"did you mean {near[0]!r}?"
     return f"{what} {listed(names, 'and')}"
 
