@@ -10,22 +10,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-WIDTH = 92
+WIDTH = 104
 SKIPPED = ("prefect - ", "Task run", "View at", "See https://")
+QUIET = {"FORCE_COLOR": "1", "COLUMNS": str(WIDTH), "DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 
 
 def main() -> None:
     """Run the demo with colours on and draw what it printed."""
     command = [str(Path(sys.executable).with_name("prefect-llm")), "demo"]
-    environment = os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(WIDTH), "DO_NOT_TRACK": "1"}
     done = subprocess.run(
-        command, env=environment, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, env=os.environ | QUIET, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     console = Console(record=True, width=WIDTH, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end
     console.print(Text("$ make demo", style="bold"))
     for line in done.stdout.splitlines():
-        if line.strip() and not any(part in line for part in SKIPPED):
-            console.print(Text.from_ansi(line.replace(str(Path.cwd()), "…")))
+        shown = Text.from_ansi(line.replace(str(Path.cwd()), "…"))
+        if shown.plain.strip() and not any(part in shown.plain for part in SKIPPED):
+            console.print(shown)
     Path(__file__).with_name("demo.svg").write_text(console.export_svg(title="prefect-llm"), encoding="utf-8")
 
 
