@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from prefect_llm.engine import Verified, verify
 from prefect_llm.records import Limits, Patience, Price, Provider
+from prefect_llm.settings.kinds import without_credentials
 
 _DEFAULT_LIMITS = Limits()
 _DEFAULT_PATIENCE = Patience()
@@ -147,7 +148,7 @@ class LLMProvider(Block):
     def _is_web_address(cls, base_url: str) -> str:
         if not base_url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://, for instance https://api.openai.com/v1")
-        return base_url.rstrip("/")
+        return without_credentials(base_url)
 
     @field_validator("prices")
     @classmethod

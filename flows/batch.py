@@ -7,32 +7,36 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import UUID
 
-from prefect import flow
+from prefect import flow, get_client, runtime
 from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.states import Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, TooManyFailedRows
 from prefect_llm.flows.progress import progress_shown
 from prefect_llm.report import Summary
 from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, chunks_at_once
+from prefect_llm.run import finish_run as finish
 from prefect_llm.settings import (
     ApiOptions,
     BatchOptions,
     DocumentOptions,
     MonitoringSection,
     RunSettings,
+    check,
     output_directory,
     run_spec,
 )
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks import finish_run, infer_chunk, load_documents
 
+_INTERRUPTED = "the flow run was interrupted: finished chunks are kept, the same run goes on from there"
 _RUNNER = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=MOST_CHUNKS_AT_ONCE))
 
 
@@ -89,16 +93,33 @@ def batch_inference(
             "schema": answer_schema if isinstance(answer_schema, str) else None,
             "row_params": row_params,
         },
-        "api": _given(api) | {"model": model},
+        "api": _given(api) | {"model": model, "provider": _name(provider)},
         "batch": _given(batch),
         "output": {"output": output, "keep_raw": keep_raw},
         "monitoring": _given(monitoring),
     }
     try:
-        settings = RunSettings.model_validate(sections)
+        settings = _checked(sections)
         return _infer_all(settings, provider, None if isinstance(answer_schema, str) else answer_schema)
     except LLMBatchError as error:
         return cast(Summary, Failed(name=_state_name(error), message=str(error), data=error))
+
+
+def _checked(sections: dict[str, dict[str, Any]]) -> RunSettings:
+    """The settings, with `InvalidInput` for what the form lets through; a reason a line, in the form's words."""
+    try:
+        settings = RunSettings.model_validate(sections)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise InvalidInput(
+            "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults)
+        ) from error
+    if settings.api.provider is None and settings.api.base_url is None:
+        raise InvalidInput("no provider: choose a saved LLM Provider block, or give api.base_url")
+    if settings.api.provider is None and settings.api.model is None:
+        raise InvalidInput("no model: only a block has a default model, so give one")
+    check(settings)
+    return settings
 
 
 def _infer_all(
@@ -106,8 +127,8 @@ def _infer_all(
 ) -> Summary:
     reference = _reference(given, settings)
     provider = resolve_provider(reference)
-    if settings.output.output is None or settings.documents.input is None:
-        raise InvalidInput("no input or no output: both are needed")
+    assert settings.documents.input is not None
+    assert settings.output.output is not None
     output = output_directory(settings.output.output, scheduled=_scheduled(), flow_run_id=_flow_run_id())
     run = load_documents(
         settings.documents.input,
@@ -123,6 +144,9 @@ def _infer_all(
                 figures.append(each)  # noqa: PERF402 - what came before an error counts
     except RunError as error:
         stopped = error
+    except (KeyboardInterrupt, TerminationSignal):
+        finish(run, figures, Interrupted(_INTERRUPTED))  # the directory says so; a dying run starts no task
+        raise
     summary = finish_run(run, figures, stopped)
     try:
         if stopped is not None:
@@ -134,53 +158,63 @@ def _infer_all(
     return summary
 
 
-def _reference(given: LLMProvider | str | None, settings: RunSettings) -> LLMProvider | ProviderReference:
+def _reference(given: LLMProvider | str | None, settings: RunSettings) -> ProviderReference:
     """What chunk tasks are handed: a name wherever there is one, and the loaded block only if never saved."""
     api = ApiOptions.model_validate(settings.api.model_dump(exclude_unset=True, exclude={"provider", "model"}))
-    if given is not None and api.base_url is not None:
-        raise InvalidInput("both provider and api.base_url are given: leave one out")
     if isinstance(given, LLMProvider):
-        name = given._block_document_name
-        if name is None:
-            return given
-        given = name
+        given = given._block_document_name or given
     return ProviderReference(block=given, api=api, batch=settings.batch)
 
 
-def _inferred(run: Run, provider: LLMProvider | ProviderReference, at_once: int) -> Iterator[ChunkFigures]:
+def _inferred(run: Run, provider: ProviderReference, at_once: int) -> Iterator[ChunkFigures]:
     """Each chunk's figures as it ends. A window of task runs, so that a stopped run starts no more of them."""
     waiting = deque(run.pending)
     ended: queue.SimpleQueue[PrefectFuture[ChunkFigures]] = queue.SimpleQueue()
-    under_way = 0
+    under_way: set[PrefectFuture[ChunkFigures]] = set()
     try:
         while waiting or under_way:
-            while waiting and under_way < at_once:
-                infer_chunk.submit(run, waiting.popleft(), provider).add_done_callback(ended.put)
-                under_way += 1
-            yield ended.get().result()
-            under_way -= 1
-    except TerminationSignal:
-        run.live.stop.set(Interrupted("the flow run was cancelled"))
+            while waiting and len(under_way) < at_once:
+                future = infer_chunk.submit(run, waiting.popleft(), provider)
+                under_way.add(future)
+                future.add_done_callback(ended.put)
+            future = ended.get()
+            under_way.remove(future)
+            yield future.result()
+    except (KeyboardInterrupt, TerminationSignal):
+        run.live.stop.set(Interrupted(_INTERRUPTED))
         raise
     except BaseException as error:
         run.live.stop.set(error if isinstance(error, RunError) else Interrupted("another chunk failed"))
         raise
     finally:
-        for _ in range(under_way - 1):
-            ended.get()
+        for future in under_way:
+            future.wait()
 
 
 def _scheduled() -> datetime:
-    """The flow run's scheduled time: a nightly run that starts late still gets its own night's directory."""
+    """The flow run's scheduled time: a nightly run that starts late still gets its own night's directory.
+
+    As part of another flow it is that one's: only the outermost was scheduled, and only it stays in a retry.
+    """
     context = FlowRunContext.get()
-    if context is None or context.flow_run is None or context.flow_run.expected_start_time is None:
+    flow_run = context.flow_run if context is not None else None
+    if flow_run is not None and flow_run.parent_task_run_id is not None:
+        with get_client(sync_client=True) as client:
+            flow_run = client.read_flow_run(UUID(runtime.flow_run.root_flow_run_id))
+    if flow_run is None or flow_run.expected_start_time is None:
         return datetime.now(UTC)
-    return context.flow_run.expected_start_time
+    return flow_run.expected_start_time
 
 
 def _flow_run_id() -> str | None:
     context = FlowRunContext.get()
     return str(context.flow_run.id) if context is not None and context.flow_run is not None else None
+
+
+def _name(provider: LLMProvider | str | None) -> str | None:
+    if isinstance(provider, LLMProvider):
+        return provider._block_document_name or provider.get_block_type_slug()
+    return provider
 
 
 def _given(options: DocumentOptions | ApiOptions | BatchOptions | MonitoringSection | None) -> dict[str, Any]:

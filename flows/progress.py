@@ -35,11 +35,16 @@ def progress_shown(run: Run, log_every_s: float) -> Iterator[None]:
             logger.info(line)
 
     in_this_run = contextvars.copy_context()
-    with watched(run.live, min(ARTIFACT_EVERY_S, log_every_s), lambda figures: in_this_run.run(show, figures)):
-        yield
-    update_progress_artifact(artifact, percent(run.live.figures), description=line_of(run.live.figures))
+    try:
+        with watched(run.live, min(ARTIFACT_EVERY_S, log_every_s), lambda figures: in_this_run.run(show, figures)):
+            yield
+    finally:
+        update_progress_artifact(artifact, percent(run.live.figures), description=line_of(run.live.figures))
 
 
 def percent(figures: LiveFigures) -> float:
-    """Rows that have ended, in percent; a run with nothing left to do is complete."""
-    return 100.0 * figures.done / figures.rows if figures.rows else 100.0
+    """Rows that have ended, in percent; a run with nothing left to do is complete.
+
+    A chunk that Prefect tries again counts its rows again: no more than all of them are shown.
+    """
+    return min(100.0 * figures.done / figures.rows, 100.0) if figures.rows else 100.0

@@ -1,11 +1,20 @@
-"""Fixtures for every room's tests: the scripted server, a process per session and a clean slate per test."""
+"""Fixtures for every room's tests: servers, a process per session, and documents to ask about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.scripted_server.client import ScriptedServer, start_server
+
+if TYPE_CHECKING:
+    from tests.prefect_server import PrefectServer
+
+WriteDocuments = Callable[[int], str]
 
 
 @pytest.fixture
@@ -22,6 +31,23 @@ def second_scripted_server(second_scripted_server_process: ScriptedServer) -> Sc
     return second_scripted_server_process
 
 
+@pytest.fixture
+def write_documents(tmp_path: Path) -> WriteDocuments:
+    """Writes so many documents, `doc-0` first, as one Parquet file; returns its path."""
+
+    def write(rows: int) -> str:
+        path = tmp_path / f"documents-{rows}.parquet"
+        pq.write_table(documents_table(rows), path)
+        return str(path)
+
+    return write
+
+
+def documents_table(rows: int) -> pa.Table:
+    """Columns id (`d0`, ...) and text (`doc-0 hello`, ...): the scripted server knows a document by its text."""
+    return pa.table({"id": [f"d{row}" for row in range(rows)], "text": [f"doc-{row} hello" for row in range(rows)]})
+
+
 @pytest.fixture(scope="session")
 def scripted_server_process() -> Iterator[ScriptedServer]:
     with start_server() as server:
@@ -31,4 +57,13 @@ def scripted_server_process() -> Iterator[ScriptedServer]:
 @pytest.fixture(scope="session")
 def second_scripted_server_process() -> Iterator[ScriptedServer]:
     with start_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A real Prefect server that this process's flows use; imported here, since Prefect takes seconds to import."""
+    from tests.prefect_server import start_prefect
+
+    with start_prefect(tmp_path_factory.mktemp("prefect")) as server:
         yield server

@@ -40,6 +40,10 @@ ASKED_THRICE = {
     "no choices": steps.empty_choices(),
     "null content": steps.null_content(),
     "no chat completion": steps.status(200, "[1, 2]"),
+    "nested without end": steps.status(200, '{"usage":' + "[" * 5_000 + "]" * 5_000 + "}"),
+    "content of no kind": steps.status(200, {"choices": [{"message": {"content": 7}}]}),
+    "a page": steps.status(200, "<html><body>Sign in</body></html>"),
+    "empty": steps.status(204, ""),
 }
 ASKED_FIVE_TIMES = {
     "500": (steps.status(500), "server_error", 500),
@@ -124,6 +128,30 @@ def test_a_throttled_request_waits_as_long_as_it_was_told(
     assert outcome.queued_ms >= 900
     first, second = scripted_server.requests_for(POISONED)
     assert second.received_at - first.received_at >= 0.9
+
+
+def test_a_retry_after_that_nobody_can_read_is_no_worse_than_none(scripted_server: ScriptedServer) -> None:
+    odd = steps.status(429, headers={"retry-after": "Wed, 21 Oct 99999999999 07:28:00 GMT"})
+    assert outcome_of(scripted_server, odd, steps.ok()).ok
+
+
+def test_parts_without_text_are_no_reason_to_end_the_run(scripted_server: ScriptedServer) -> None:
+    parts = [{"type": "text", "text": None}, {"type": "text", "text": "yes"}]
+    outcome = outcome_of(scripted_server, steps.status(200, {"choices": [{"message": {"content": parts}}]}))
+    assert outcome.completion is not None
+    assert outcome.completion.content == "yes"
+
+
+def test_the_time_between_attempts_counts_as_queued_and_not_as_latency(scripted_server: ScriptedServer) -> None:
+    busy = steps.status(503, headers={"retry-after": "0.6"})
+    outcome = outcome_of(scripted_server, busy, steps.ok())
+    assert outcome.queued_ms is not None
+    assert outcome.latency_ms is not None
+    assert outcome.queued_ms >= 600
+    assert outcome.latency_ms < 600
+    assert outcome.started_at_us is not None
+    assert outcome.finished_at_us is not None
+    assert outcome.finished_at_us - outcome.started_at_us >= 600_000
 
 
 def test_a_429_pauses_every_request(scripted_server: ScriptedServer) -> None:

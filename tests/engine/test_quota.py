@@ -29,6 +29,20 @@ def test_no_minute_holds_more_requests_than_the_limit(limit: int) -> None:
         assert bisect_left(left, instant + WINDOW_S - 1e-6) - start <= limit
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.integers(min_value=1, max_value=600), st.lists(st.floats(0, 90), max_size=30))
+def test_nor_does_any_minute_after_a_pause(limit: int, pauses_s: list[float]) -> None:
+    quota, now, left = Quota(Limits(requests_per_minute=limit)), 0.0, []
+    for pause_s in pauses_s:
+        now += pause_s
+        for _ in range(20):
+            now += quota.wait_s(now, 0)
+            quota.take(now, 0)
+            left.append(now)
+    for start, instant in enumerate(left):
+        assert bisect_left(left, instant + WINDOW_S - 1e-6) - start <= limit
+
+
 @pytest.mark.parametrize("limit", [1, 7, 60, 500, 6000])
 def test_the_limit_is_used_in_minutes_two_and_three(limit: int) -> None:
     left = [at for at in departures(Quota(Limits(requests_per_minute=limit)), 0, 180.0) if at >= 60.0]

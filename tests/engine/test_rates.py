@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.engine.asking import ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.engine.wire.rates import Allowance, read_allowance, wait_s
+from prefect_llm.engine.wire.rates import LONGEST_WAIT_S, Allowance, read_allowance, wait_s
 
 NOW_S = 1_792_000_000.0
 
@@ -56,6 +58,16 @@ def test_a_bucket_is_read_as_endpoints_spell_it(headers: dict[str, str], allowan
 )
 def test_the_wait_is_as_long_as_the_bucket_takes_to_fill(allowance: Allowance, amount: int, seconds: float) -> None:
     assert allowance.wait_s(amount) == pytest.approx(seconds)
+
+
+INSTANTS = st.datetimes(timezones=st.none() | st.timezones()).map(lambda instant: instant.isoformat())
+
+
+@given(st.text() | INSTANTS | st.from_regex(r"(\d{1,400}(\.\d+)?(ms|s|m|h|d)?){1,3}", fullmatch=True), st.integers(0))
+def test_no_header_makes_a_run_wait_longer_than_it_may(reset: str, remaining: int) -> None:
+    for names in ("x-ratelimit-{}-requests", "anthropic-ratelimit-requests-{}"):
+        headers = {names.format("remaining"): str(remaining), names.format("reset"): reset, names.format("limit"): reset}
+        assert 0.0 <= wait_s(headers, 100, NOW_S) <= LONGEST_WAIT_S
 
 
 def test_the_emptier_bucket_decides() -> None:

@@ -7,6 +7,8 @@ import time
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prefect_llm.engine.transport import Answer
 from prefect_llm.engine.wire.refusals import MAX_RETRY_AFTER_S, one_line, raise_refusal, read_complaint, retry_after_s
@@ -21,8 +23,28 @@ from prefect_llm.errors import ErrorKind, Rejected, RequestError, Throttled, Una
         ({"object": "error", "message": "No m.", "type": "NotFoundError", "code": 404}, "No m.", "NotFoundError"),
         ({"error": "no such model"}, "no such model", None),
         ({"detail": "Not Found"}, "Not Found", None),
+        (
+            {"error": {"code": 400, "message": "Too long.", "type": "exceed_context_size_error", "n_ctx": 4096}},
+            "Too long.",
+            "exceed_context_size_error",
+        ),
+        ({"type": "error", "error": {"type": "not_found_error", "message": "m"}}, "m", "not_found_error"),
+        ({"error": {"message": {"why": "busy"}}}, '{"why":"busy"}', None),
+        ({"error": None}, "None", None),
+        ([{"error": {"message": "x"}}], '[{"error":{"message":"x"}}]', None),
     ],
-    ids=["OpenAI", "OpenAI model", "vLLM", "plain error", "FastAPI"],
+    ids=[
+        "OpenAI",
+        "OpenAI model",
+        "vLLM",
+        "plain error",
+        "FastAPI",
+        "llama.cpp",
+        "Anthropic",
+        "no text",
+        "null",
+        "a list",
+    ],
 )
 def test_a_json_body_gives_its_sentence_and_its_code(body: object, text: str, code: str | None) -> None:
     complaint = read_complaint(orjson.dumps(body))
@@ -32,6 +54,20 @@ def test_a_json_body_gives_its_sentence_and_its_code(body: object, text: str, co
 def test_html_is_read_as_the_text_it_shows() -> None:
     body = b"<html><style>b {}</style><body><h1>502</h1>\n<p>Bad   gateway</p></body></html>"
     assert read_complaint(body).text == "502 Bad gateway"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [(b"upstream\n  timed out", "upstream timed out"), (b"", ""), (b"\xff\xfe", "\ufffd\ufffd"), (b"7", "7")],
+    ids=["text", "empty", "no text", "a number"],
+)
+def test_what_is_no_json_object_is_read_as_text(body: bytes, text: str) -> None:
+    complaint = read_complaint(body)
+    assert (complaint.text, complaint.code, complaint.parameters) == (text, None, frozenset())
+
+
+def test_openai_names_the_parameter_it_blames() -> None:
+    assert read_complaint(orjson.dumps({"error": {"param": "messages.0.content"}})).parameters == {"messages"}
 
 
 def test_a_validation_error_names_the_parameter_it_blames() -> None:
@@ -54,6 +90,9 @@ def test_a_message_is_one_line_of_at_most_500_characters() -> None:
         ({"retry-after": "-3"}, None),
         ({"retry-after": "100000"}, MAX_RETRY_AFTER_S),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "Wed, 21 Oct 99999999999 07:28:00 GMT"}, None),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
+        ({"retry-after": ""}, None),
         ({}, None),
     ],
 )
@@ -64,6 +103,23 @@ def test_retry_after_in_each_of_its_forms(headers: dict[str, str], seconds: floa
 def test_retry_after_as_a_date_counts_from_now() -> None:
     date = email.utils.formatdate(time.time() + 20, usegmt=True)
     assert retry_after_s({"retry-after": date}) == pytest.approx(20, abs=1.5)
+
+
+@given(st.text() | st.from_regex(r"\w{3}, \d+ (Jan|Oct) \d{1,12} \d+:\d+:\d+ (GMT|[+-]\d+)", fullmatch=True))
+def test_no_retry_after_is_worse_than_none(text: str) -> None:
+    seconds = retry_after_s({"retry-after": text, "retry-after-ms": text})
+    assert seconds is None or 0.0 <= seconds <= MAX_RETRY_AFTER_S
+
+
+@pytest.mark.parametrize("location", [None, "https://elsewhere/" + "x" * 5_000])
+@pytest.mark.parametrize("status", [302, 400, 429, 503])
+def test_a_failures_message_is_one_short_line_whatever_the_body(status: int, location: str | None) -> None:
+    headers = {} if location is None else {"location": location}
+    with pytest.raises(RequestError) as raised:
+        raise_refusal(Answer(status, headers, b"word\n" * 1_000))
+    assert "\n" not in raised.value.message
+    assert len(raised.value.message) <= 500
+    assert raised.value.message.startswith(f"HTTP {status}: ")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from tests.engine.asking import Asked, ask, provider_at, requests
+from tests.engine.asking import HASTE, Asked, ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -45,8 +45,19 @@ def test_three_chunk_threads_share_one_limit(scripted_server: ScriptedServer) ->
 
 
 def test_a_chunk_that_drains_leaves_no_place_idle(scripted_server: ScriptedServer) -> None:
-    scripted_server.delay(0.05)
-    run_in_threads(engine_for(provider_at(scripted_server.base_url, concurrency=12)), 4, 5)
+    scripted_server.script_all(steps.hang())
+    waiting = replace(HASTE, timeout_s=30)
+    engine = engine_for(provider_at(scripted_server.base_url, concurrency=12, patience=waiting))
+
+    def release_in_turn() -> None:
+        for open_at_once in (12, 8):
+            scripted_server.wait_for(in_flight=open_at_once)
+            scripted_server.release()
+
+    releaser = threading.Thread(target=release_in_turn)
+    releaser.start()
+    assert len(run_in_threads(engine, 4, 5)) == 20
+    releaser.join()
     assert scripted_server.stats().max_in_flight == 12
 
 

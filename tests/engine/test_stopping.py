@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -183,3 +185,134 @@ def test_an_iterators_fault_comes_out(scripted_server: ScriptedServer) -> None:
         engine.run(broken(), asked.deliver, asked.stop)  # type: ignore[arg-type]
     engine.close()
     assert len(asked.outcomes) == 3
+
+
+def test_a_request_that_cannot_be_written_as_json_comes_out(scripted_server: ScriptedServer) -> None:
+    def unwritable() -> Iterator[Request]:
+        for request in requests(6):
+            yield replace(request, messages=({"role": "user", "content": "\ud800"},)) if request.row == 4 else request
+
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
+    with pytest.raises(TypeError, match="UTF-8"):
+        run_for_at_most(5, engine, unwritable(), asked)
+    engine.close()
+    assert sorted(asked.outcomes) == ["doc-0", "doc-1", "doc-2", "doc-3"]
+
+
+def test_one_runs_unknown_model_does_not_stop_another_run(scripted_server: ScriptedServer) -> None:
+    scripted_server.know_models("known")
+    scripted_server.script_all(steps.hang())
+    engine = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=30)))
+    well, ill = Asked(), Asked()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(engine.run, requests(4, first=100, model="known"), well.deliver, well.stop)
+        scripted_server.wait_for(in_flight=4)
+        with pytest.raises(ModelNotFound):
+            run_for_at_most(10, engine, requests(1_000, model="unknown"), ill)
+        assert scripted_server.release() == 4
+        other.result(timeout=10)
+    engine.close()
+    assert len(well.outcomes) == 4
+    assert ill.outcomes == {}
+    assert scripted_server.stats().requests <= 4 + CONCURRENCY
+
+
+def test_an_unknown_model_stops_every_chunk_of_its_run(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.error(404, "no such model", code="model_not_found").after(0.1))
+    engine, run = Engine(provider_at(scripted_server.base_url)), Asked()
+    with ThreadPoolExecutor(3) as pool:
+        chunks = [
+            pool.submit(engine.run, requests(500, first=first), run.deliver, run.stop) for first in (0, 1_000, 2_000)
+        ]
+        assert [type(chunk.exception(timeout=10)) for chunk in chunks] == [ModelNotFound] * 3
+    engine.close()
+    assert scripted_server.stats().requests <= CONCURRENCY
+
+
+def test_a_bad_key_stops_every_run_at_the_provider(scripted_server: ScriptedServer) -> None:
+    scripted_server.script({"*": steps.hang(), "doc-9": steps.status(401)})
+    engine = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=30)))
+    one, other = Asked(), Asked()
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(engine.run, requests(4, first=100), one.deliver, one.stop)
+        scripted_server.wait_for(in_flight=4)
+        with pytest.raises(AuthenticationFailed):
+            engine.run(requests(1, first=9), other.deliver, other.stop)
+        scripted_server.release()
+        assert isinstance(hanging.exception(timeout=10), AuthenticationFailed)
+    engine.close()
+    assert len(one.outcomes) == 4
+
+
+def test_a_stopped_runs_retries_no_longer_hold_up_the_next_run(scripted_server: ScriptedServer) -> None:
+    later = steps.status(503, headers={"retry-after": "60"})
+    scripted_server.script({f"doc-{row}": later for row in range(8)})
+    engine = Engine(provider_at(scripted_server.base_url, concurrency=1))
+    waiting, following = Asked(), Asked()
+    with ThreadPoolExecutor(2) as pool:
+        stopped = pool.submit(engine.run, requests(8), waiting.deliver, waiting.stop)
+        scripted_server.wait_for(answered=8)
+        held_up = pool.submit(engine.run, requests(3, first=100), following.deliver, following.stop)
+        assert not held_up.done()
+        waiting.stop.set(Interrupted("enough"))
+        assert isinstance(stopped.exception(timeout=5), Interrupted)
+        try:
+            held_up.result(timeout=5)
+        finally:
+            following.stop.set(Interrupted("the test is over"))
+    engine.close()
+    assert len(following.outcomes) == 3
+
+
+def test_closing_the_engine_ends_a_run_that_hangs(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.hang())
+    engine, asked = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=60))), Asked()
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(engine.run, requests(100), asked.deliver, asked.stop)
+        scripted_server.wait_for(in_flight=CONCURRENCY)
+        engine.close()
+        assert isinstance(hanging.exception(timeout=5), Interrupted)
+    assert asked.outcomes == {}
+    assert scripted_server.stats().requests == CONCURRENCY
+
+
+@pytest.mark.parametrize("answered", [0, 7, 40])
+def test_whenever_it_is_stopped_no_document_is_delivered_twice_and_none_afterwards(
+    scripted_server: ScriptedServer, answered: int
+) -> None:
+    scripted_server.script({f"doc-{row}": [steps.status(503), steps.ok()] for row in range(0, 500, 3)})
+    scripted_server.delay(0.01)
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(engine.run, requests(500), asked.deliver, asked.stop)
+        scripted_server.wait_for(answered=answered)
+        asked.stop.set(Interrupted("enough"))
+        assert isinstance(run.exception(timeout=5), Interrupted)
+        delivered = dict(asked.outcomes)
+    stats = scripted_server.stats()
+    engine.close()
+    assert asked.outcomes == delivered
+    assert len(delivered) <= stats.requests <= 500
+    assert all(outcome.ok for outcome in delivered.values())
+
+
+def test_one_document_that_meets_nothing_but_500_ends_in_its_own_row(scripted_server: ScriptedServer) -> None:
+    scripted_server.script({"doc-49": steps.status(500)})
+    provider = provider_at(scripted_server.base_url, patience=replace(HASTE, outage_s=0.01))
+    outcomes = ask(provider, requests(50))
+    failures = {document: outcome.failure for document, outcome in outcomes.items() if outcome.failure is not None}
+    assert [(name, failure.kind.value, failure.status) for name, failure in failures.items()] == [
+        ("doc-49", "server_error", 500)
+    ]
+    assert outcomes["doc-49"].attempts == HASTE.max_attempts
+
+
+def run_for_at_most(seconds: float, engine: Engine, asked_for: Iterator[Request], asked: Asked) -> None:
+    """Run it from a thread of its own, so that a run without an end fails its test and not the whole session."""
+    pool = ThreadPoolExecutor(1)
+    run = pool.submit(engine.run, asked_for, asked.deliver, asked.stop)
+    pool.shutdown(wait=False)
+    try:
+        run.result(timeout=seconds)
+    finally:
+        asked.stop.set(Interrupted("the test is over"))

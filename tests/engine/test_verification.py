@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from tests.scripted_server import steps
@@ -30,6 +34,32 @@ def complaint_of(error: type[RunError], provider: Provider, model: str = "m") ->
         verify(provider, model)
     assert "\n" not in str(raised.value)
     return str(raised.value)
+
+
+@contextmanager
+def odd_endpoint(listed: object) -> Iterator[str]:
+    """An endpoint that knows no model, and lists those it has in a way of its own."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(200, listed)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self._answer(404, {"error": {"message": "no such model", "code": "model_not_found"}})
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+        def _answer(self, status: int, body: object) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
 
 
 def test_a_sound_endpoint_answers_one_token(scripted_server: ScriptedServer) -> None:
@@ -60,6 +90,13 @@ def test_an_unknown_model_comes_with_the_nearest_names(scripted_server: Scripted
 def test_a_base_url_without_v1_is_said(scripted_server: ScriptedServer) -> None:
     said = complaint_of(EndpointNotFound, Provider(scripted_server.url))
     assert said.endswith(f"lacks /v1: write {scripted_server.base_url}")
+
+
+@pytest.mark.parametrize("listed", [{"data": ["m-1", 7, {"id": None}, {}]}, {"data": {}}, [], {"data": None}])
+def test_an_odd_list_of_models_only_leaves_the_names_out(listed: object) -> None:
+    with odd_endpoint(listed) as base_url:
+        said = complaint_of(ModelNotFound, Provider(base_url), "m-2")
+    assert "does not know the model 'm-2'" in said
 
 
 def test_nothing_listening_is_said() -> None:
@@ -101,10 +138,11 @@ def test_a_model_must_be_named() -> None:
         (steps.status(429), AccountExhausted, "throttles"),
         (steps.status(500), ProviderDown, "not usably"),
         (steps.not_json(), ProviderDown, "not JSON"),
+        (steps.status(200, {"status": "ok"}), ProviderDown, "without choices"),
         (steps.status(400), RequestRefused, "refused the request"),
         (steps.close_before_answer(), ProviderDown, "broke the connection off"),
     ],
-    ids=["402", "429", "500", "not JSON", "400", "closed"],
+    ids=["402", "429", "500", "not JSON", "not chat", "400", "closed"],
 )
 def test_other_answers_are_said_too(
     scripted_server: ScriptedServer, step: steps.Step, error: type[RunError], said: str

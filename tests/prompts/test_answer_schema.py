@@ -9,6 +9,7 @@ import pytest
 from prefect_llm.errors import BadResponse, ErrorKind, InvalidInput
 from prefect_llm.prompts.answer_schema import answer_format
 
+STRING = {"type": "string"}
 ITEM = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
 SCHEMA = {
     "type": "object",
@@ -90,6 +91,10 @@ def test_an_answer_nested_too_deeply_fails_its_own_row() -> None:
         ({**SCHEMA, "properties": {"a": {"$ref": "a.json#/b"}}}, "leaves the schema"),
         ({**SCHEMA, "properties": {"a": {"$ref": "#/$defs/Itm"}}}, "'#/$defs/Itm' leads nowhere"),
         ({**SCHEMA, "properties": {"a": {"$ref": "#anchor"}}}, "'#anchor' leads nowhere"),
+        ({**SCHEMA, "properties": {"a": {"$ref": "#-type"}}}, "'#-type' leads nowhere"),
+        ({**SCHEMA, "properties": {"a": {"items": {"$ref": "#/no"}}}}, "'#/no' leads nowhere"),
+        ({**SCHEMA, "properties": {"default": {"$ref": "#/no"}}}, "'#/no' leads nowhere"),
+        ({**SCHEMA, "$defs": {"Item": {"anyOf": [{"$ref": "#/$defs/Item/anyOf/1"}]}}}, "anyOf/1' leads nowhere"),
         ({**SCHEMA, "$defs": {"Item": {**ITEM, "$id": "item.json"}}}, "embedded $id"),
         ({"type": "string"}, '"type": "object"'),
         ({"type": "object"}, '"type": "object"'),
@@ -118,6 +123,12 @@ def test_a_property_may_be_called_ref_and_an_example_may_hold_one() -> None:
     properties = {"$ref": {"type": "string"}, "a": {"const": {"$ref": "x"}}}
     schema = {"type": "object", "properties": properties}
     assert answer_format(schema).parse('{"$ref": "u"}') == {"$ref": "u"}
+
+
+def test_a_reference_into_a_list_is_followed() -> None:
+    lists = {"Lists": {"anyOf": [STRING, ITEM]}}
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/Lists/anyOf/1"}}, "$defs": lists}
+    assert "$.a.price" in mismatch('{"a": {"price": "x"}}', schema)
 
 
 def test_an_anchor_is_followed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_llm.prompts.answer_schema import answer_format
@@ -75,6 +75,7 @@ def test_zero_is_zero_however_it_is_written() -> None:
     assert fingerprint(whole, MESSAGES) == fingerprint(decimal, MESSAGES)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(extra=st.dictionaries(st.text(min_size=1, max_size=5), JSON, max_size=4), message=st.data())
 def test_the_order_of_names_does_not_matter(extra: dict[str, Any], message: st.DataObject) -> None:
     first = message.draw(st.dictionaries(st.text(max_size=5), JSON, min_size=1, max_size=4))
@@ -83,6 +84,7 @@ def test_the_order_of_names_does_not_matter(extra: dict[str, Any], message: st.D
     assert fingerprint(Parameters("m", extra=backwards[0]), [backwards[1]]) == straight
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(one=JSON, other=JSON)
 def test_different_content_has_different_fingerprints(one: Any, other: Any) -> None:
     same = fingerprint(Parameters("m"), [{"content": one}]) == fingerprint(Parameters("m"), [{"content": other}])

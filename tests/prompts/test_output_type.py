@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_llm.prompts import Prompt, PromptSpec, to_output_array
@@ -39,6 +39,7 @@ def field_of(schema: Any, defs: dict[str, Any] | None = None) -> pa.Field:
         ({"enum": ["a", "b"]}, pa.string()),
         ({"enum": ["a", None]}, pa.string()),
         ({"enum": [1, 2]}, pa.int64()),
+        ({"enum": [1.5, 2]}, pa.float64()),
         ({"const": True}, pa.bool_()),
         (INTEGER, pa.int64()),
         (NUMBER, pa.float64()),
@@ -85,7 +86,7 @@ def test_a_schema_without_one_type_is_json_text(schema: Any) -> None:
     assert (found.type, found.metadata) == (pa.string(), JSON_TEXT)
 
 
-@pytest.mark.parametrize("schema", [{"type": "array"}, {"type": "array", "prefixItems": [STRING, INTEGER]}])
+@pytest.mark.parametrize("schema", [{"type": "array"}, {"type": "array", "prefixItems": [STRING], "items": INTEGER}])
 def test_a_list_of_anything_is_a_list_of_json_text(schema: Any) -> None:
     found = field_of(schema).type
     assert found == pa.list_(pa.string())
@@ -111,6 +112,7 @@ def test_a_schema_used_twice_is_not_recursive() -> None:
     [
         (INTEGER, 3.0, 3),
         (NUMBER, 3, 3.0),
+        (NUMBER, 2**60 + 1, 2.0**60),
         ({}, "text", '"text"'),
         ({}, {"b": 1, "a": [None]}, '{"b":1,"a":[null]}'),
         ({}, None, None),
@@ -173,6 +175,7 @@ GROUPS = st.recursive(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(case=objects(GROUPS), draw=st.data())
 def test_every_valid_answer_parses_and_survives_parquet(case: Case, draw: st.DataObject) -> None:
     schema, strategy = case

@@ -46,6 +46,7 @@ def wanted(template: str) -> set[str] | None:
         "{% block b %}{{ x }}{% endblock %}",
         "{% call (i) caller(x) %}{% endcall %}",
         "{% if x | default(true) %}{{ x }}{% endif %}",
+        "{% if 'x' in names %}{{ row.x }}{% endif %}",
     ],
 )
 def test_a_column_that_occurs_unguarded_is_needed(template: str) -> None:
@@ -71,6 +72,11 @@ def test_a_column_that_occurs_unguarded_is_needed(template: str) -> None:
         "{% if x is undefined %}none{% else %}{{ x }}{% endif %}",
         "{{ x if x is defined else 'none' }}",
         "{{ x if x is defined }}",
+        "{{ 'none' if x is undefined else x }}",
+        "{% if true and x is defined %}{{ x }}{% endif %}",
+        "{% for x in [1] %}{{ x }}{% endfor %}{{ x | default('') }}",
+        "{% macro m(x) %}{{ x }}{% endmacro %}{{ x | default('') }}",
+        "{% with x = 1 %}{{ x }}{% endwith %}{{ x | default('') }}",
         "{% if 'x' in row %}{{ row.x }}{% endif %}",
         "{% if 'x' not in row %}{% else %}{{ x }}{% endif %}",
         "{% if x | default('') %}{{ x }}{% endif %}",
@@ -122,7 +128,7 @@ def test_a_use_of_the_whole_row_wants_every_column(template: str) -> None:
 
 
 def test_a_column_named_like_a_global_is_found_where_it_is_printed() -> None:
-    assert needed("{{ namespace }} {{ lipsum }}") == {"namespace", "lipsum"}
+    assert needed("{{ namespace }} {{ lipsum() }}") == {"namespace", "lipsum"}
 
 
 def test_the_id_is_wanted_but_never_needed() -> None:

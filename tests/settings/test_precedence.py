@@ -149,6 +149,10 @@ def test_other_programs_variables_are_ignored(loaded: Loaded) -> None:
     assert not any(section.model_fields_set for _, section in loaded(None, {}, environ))
 
 
+def test_names_to_keep_may_have_blanks_after_the_commas(loaded: Loaded) -> None:
+    assert loaded(None, {"keep": "a, b"}).documents.keep == ("a", "b")
+
+
 def test_an_empty_text_prints_nothing_for_null(loaded: Loaded) -> None:
     assert loaded('documents:\n  null_as: ""\n').documents.null_as == ""
     assert loaded(None, {"null_as": ""}).documents.null_as == ""

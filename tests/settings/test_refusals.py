@@ -69,6 +69,10 @@ SECTION = {
             "run.yaml line 2: documents has no key 'id-column'; did you mean 'id_column'?",
         ),
         (
+            "documents:\n  ID_COLUMN: x\n",
+            "run.yaml line 2: documents has no key 'ID_COLUMN'; did you mean 'id_column'?",
+        ),
+        (
             "documents:\n  colour: x\n",
             "run.yaml line 2: documents has no key 'colour'; its keys are input, id_column, keep, null_as and limit",
         ),

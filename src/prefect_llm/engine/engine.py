@@ -15,6 +15,7 @@ from concurrent.futures import wait
 
 from prefect_llm.engine.adaptive import AdaptiveConcurrency
 from prefect_llm.engine.health import Health
+from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Job, Scheduler, Submission, unheard
 from prefect_llm.engine.stop import Stop
@@ -160,7 +161,7 @@ class Engine:
             self._adaptive.left(self._loop.time(), self._scheduler.in_flight)
         began = time.perf_counter()
         try:
-            answer = await self._transport.post(job.body)
+            answer = redacted(await self._transport.post(job.body), self.provider)
             completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
             self._failed(job, error, time.perf_counter() - began)

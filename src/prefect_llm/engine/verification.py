@@ -17,6 +17,7 @@ import httpx
 import orjson
 
 from prefect_llm.engine.health import Health
+from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.transport import Answer, request_headers
 from prefect_llm.engine.wire import chat
 from prefect_llm.errors import (
@@ -96,7 +97,7 @@ def _ask(client: httpx.Client, provider: Provider, request: Request) -> Answer:
         raise ProviderDown(f"{provider.name} did not answer within {TIMEOUT_S:g} s: check base_url") from error
     except httpx.RequestError as error:
         raise ProviderDown(f"{provider.name} broke the connection off ({error}): is base_url right?") from error
-    return Answer(response.status_code, response.headers, response.content)
+    return redacted(Answer(response.status_code, response.headers, response.content), provider)
 
 
 def _no_connection(provider: Provider, error: httpx.ConnectError) -> ProviderDown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
@@ -13,6 +14,11 @@ MAX_CONCURRENCY = 4096
 MAX_TEMPERATURE = 2
 
 NO_SECRET = "an API key is no parameter: name the variable that holds it with api_key_env, or save it in a block"
+
+CREDENTIALS_IN_ADDRESS = (
+    "a base URL with a user or password in it would be written down: leave them out, and name the variable that "
+    "holds the key with api_key_env, or save it in a block"
+)
 
 
 def is_api_key(name: str) -> bool:
@@ -30,6 +36,13 @@ def _without_secrets(param: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if any(is_api_key(name) for name in param):
         raise ValueError(NO_SECRET)
     return param
+
+
+def without_credentials(address: str) -> str:
+    """The address without a slash at its end. Raises `ValueError` where a user or password stands in it."""
+    if "@" in urlsplit(address).netloc:
+        raise ValueError(CREDENTIALS_IN_ADDRESS)
+    return address.rstrip("/")
 
 
 def _upper(value: Any) -> Any:
@@ -51,7 +64,7 @@ Keep = Annotated[
 Address = Annotated[
     str,
     Field(pattern=r"^https?://\S+$"),
-    AfterValidator(lambda address: address.rstrip("/")),
+    AfterValidator(without_credentials),
     Wording("URL", "an address that starts with http:// or https://", quoted=False),
 ]
 Variable = Annotated[

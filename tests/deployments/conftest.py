@@ -1,0 +1,64 @@
+"""deployments/prefect.yaml carried out as its comments say: pool, deploy, worker, each by Prefect's own command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.prefect_server import PrefectServer
+
+from prefect_llm import LLMProvider
+
+DEPLOYMENTS = Path(__file__).resolve().parents[2] / "deployments"
+KEY = "sk-of-the-worker"
+KEY_VARIABLE = "TEST_WORKER_KEY"
+COMMAND_S = 120.0
+
+
+@pytest.fixture(scope="session")
+def deployed(prefect_server: PrefectServer) -> PrefectServer:
+    """The server once both deployments are registered."""
+    LLMProvider.register_type_and_schema()
+    prefect("work-pool", "create", "llm", "--type", "process", server=prefect_server)
+    said = prefect("deploy", "--all", server=prefect_server)
+    assert "Traceback" not in said, said
+    return prefect_server
+
+
+@pytest.fixture(scope="session")
+def worker(deployed: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A worker of the pool, and the file with its log."""
+    log = tmp_path_factory.mktemp("worker") / "log"
+    environ = deployed.environ | {KEY_VARIABLE: KEY, "PREFECT_WORKER_QUERY_SECONDS": "0.5"}
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "llm"]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, cwd=log.parent, env=environ, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield log
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def prefect(*arguments: str, server: PrefectServer) -> str:
+    """What one `prefect` command says, run from deployments/ without a terminal; it has to succeed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
+        cwd=DEPLOYMENTS,
+        env=server.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=COMMAND_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout

@@ -1,0 +1,100 @@
+"""What `prefect deploy --all`, run from deployments/, registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import PrefectHTTPStatusError
+from ruamel.yaml import YAML
+from tests.deployments.conftest import DEPLOYMENTS
+from tests.prefect_server import PrefectServer
+
+from prefect_llm import batch_inference
+from prefect_llm.settings import RunSettings
+
+WRITTEN: dict[str, dict[str, Any]] = {
+    each["name"]: each for each in YAML(typ="safe").load(DEPLOYMENTS / "prefect.yaml")["deployments"]
+}
+
+
+@pytest.fixture(params=sorted(WRITTEN))
+def deployment(request: pytest.FixtureRequest, deployed: PrefectServer) -> DeploymentResponse:
+    return read(deployed, request.param)
+
+
+def read(server: PrefectServer, name: str) -> DeploymentResponse:
+    with server.client() as client:
+        return client.read_deployment_by_name(f"{batch_inference.name}/{name}")
+
+
+def test_the_deployments_are_nightly_and_manual() -> None:
+    assert sorted(WRITTEN) == ["manual", "nightly"]
+
+
+def test_both_run_the_installed_flow_in_the_pool_llm(deployment: DeploymentResponse) -> None:
+    assert deployment.entrypoint == "prefect_llm.flows.batch.batch_inference"
+    assert deployment.work_pool_name == "llm"
+    assert not deployment.pull_steps
+    assert deployment.path in (None, "", ".")
+
+
+def test_parameters_arrive_as_they_are_written(deployment: DeploymentResponse) -> None:
+    """Prefect fills in `{{ name }}` in this file by itself: of a bare `{{ text }}` nothing would be left."""
+    assert deployment.parameters == WRITTEN[deployment.name]["parameters"]
+
+
+def test_nightly_runs_every_night_with_a_directory_per_night(deployed: PrefectServer) -> None:
+    nightly = read(deployed, "nightly")
+    [scheduled] = nightly.schedules
+    assert scheduled.active
+    assert isinstance(scheduled.schedule, CronSchedule)
+    assert (scheduled.schedule.cron, scheduled.schedule.timezone) == ("0 2 * * *", "UTC")
+    assert str(nightly.parameters["output"]).endswith("/{scheduled:%Y-%m-%d}")
+
+
+def test_manual_has_no_schedule(deployed: PrefectServer) -> None:
+    assert read(deployed, "manual").schedules == []
+
+
+def test_the_form_asks_for_every_parameter_and_explains_it(deployment: DeploymentResponse) -> None:
+    schema = deployment.parameter_openapi_schema
+    assert schema is not None
+    fields = schema["properties"]
+    assert sorted(fields) == sorted(batch_inference.parameters.properties)
+    assert schema["required"] == ["input", "output"]
+    assert [name for name, field in fields.items() if not field.get("description")] == []
+
+
+def test_the_form_has_every_setting_of_a_run_but_those_of_a_terminal(deployed: PrefectServer) -> None:
+    schema = read(deployed, "manual").parameter_openapi_schema
+    assert schema is not None
+    offered = set(schema["properties"]) | {
+        name for definition in schema["definitions"].values() for name in definition.get("properties", ())
+    }
+    wanted = {name for section in RunSettings.model_fields.values() for name in _model_fields(section.annotation)}
+    assert wanted - offered == {"schema_file", "json_summary", "quiet", "log_level"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"input": 5},
+        {"batch": {"concurrency": 0}},
+        {"batch": {"colour": "red"}},
+        {"api": {"temperature": 9}},
+    ],
+    ids=str,
+)
+def test_wrong_parameters_are_refused_when_the_form_is_submitted(
+    wrong: dict[str, Any], deployed: PrefectServer
+) -> None:
+    manual = read(deployed, "manual")
+    with deployed.client() as client, pytest.raises(PrefectHTTPStatusError, match="409"):
+        client.create_flow_run_from_deployment(manual.id, parameters={"input": "in.csv"} | wrong)
+
+
+def _model_fields(model: Any) -> list[str]:
+    return list(model.model_fields)

@@ -1,0 +1,131 @@
+"""Runs of the deployment `manual`, started through the API and carried out by a worker process."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pyarrow.dataset as ds
+import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import AwaitingRetry, Cancelling
+from tests.conftest import WriteDocuments
+from tests.deployments.conftest import KEY, KEY_VARIABLE
+from tests.prefect_server import PrefectServer, eventually
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm import LLMProvider, batch_inference
+
+RUN_S = 120.0
+CANCEL_S = 40.0
+
+Parameters = dict[str, Any]
+
+
+@pytest.fixture
+def parameters(write_documents: WriteDocuments, tmp_path: Path, scripted_server: ScriptedServer) -> Parameters:
+    scripted_server.expect_key(KEY)
+    return {
+        "input": write_documents(100),
+        "output": f"{tmp_path}/{{flow_run_id}}",
+        "model": "m",
+        "prompt": "Say: {{ text }}",
+        "api": {"base_url": scripted_server.base_url, "api_key_env": KEY_VARIABLE},
+        "batch": {"chunk_rows": 30, "concurrency": 10},
+    }
+
+
+def test_a_run_from_the_form_completes_and_its_results_are_readable(
+    parameters: Parameters, worker: Path, deployed: PrefectServer, tmp_path: Path
+) -> None:
+    flow_run_id = start(deployed, parameters)
+    flow_run = ended(deployed, flow_run_id, worker)
+    assert flow_run.state_name == "Completed", worker.read_text()
+    rows = ds.dataset(tmp_path / str(flow_run_id) / "results").to_table(["id", "content"]).to_pylist()
+    assert [row["id"] for row in rows] == [f"d{number}" for number in range(100)]
+    assert rows[7]["content"] == "echo: Say: doc-7 hello"
+    artifacts = eventually(lambda: deployed.artifacts(flow_run_id), lambda seen: len(seen) == 3)
+    assert sorted(map(str, artifacts)) == ["llm-figures", "llm-progress", "llm-report"]
+    assert deployed.rows_with(KEY) == []
+    assert KEY not in worker.read_text()
+
+
+def test_a_saved_block_picked_in_the_form_is_asked(
+    parameters: Parameters, worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer
+) -> None:
+    """The form sends a reference to the block's document."""
+    base_url = parameters.pop("api")["base_url"]
+    settings: dict[str, Any] = {"base_url": base_url, "api_key": "sk-of-the-block", "model": "block-model"}
+    document_id = LLMProvider(**settings).save("picked", overwrite=True)
+    scripted_server.expect_key("sk-of-the-block")
+    parameters |= {"provider": {"$ref": {"block_document_id": str(document_id)}}, "model": None}
+    flow_run_id = start(deployed, parameters)
+    assert ended(deployed, flow_run_id, worker).state_name == "Completed", worker.read_text()
+    assert {received.body["model"] for received in scripted_server.log()} == {"block-model"}
+    assert deployed.rows_with("sk-of-the-block") == []
+
+
+def test_retrying_a_stopped_run_in_the_ui_resumes_it_in_its_own_directory(
+    parameters: Parameters, worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    parameters["batch"] = {"chunk_rows": 30, "concurrency": 20}
+    scripted_server.script({"doc-99": steps.status(402)})
+    flow_run_id = start(deployed, parameters)
+    stopped = ended(deployed, flow_run_id, worker)
+    assert (stopped.state_name, stopped.run_count) == ("AccountExhausted", 1), worker.read_text()
+    asked_before = scripted_server.stats().requests
+
+    scripted_server.script({"doc-99": steps.ok()})
+    with deployed.client() as client:
+        client.set_flow_run_state(flow_run_id, AwaitingRetry(), force=True)
+    completed = ended(deployed, flow_run_id, worker)
+    assert (completed.state_name, completed.run_count) == ("Completed", 2), worker.read_text()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [str(flow_run_id)]
+    assert ds.dataset(tmp_path / str(flow_run_id) / "results").count_rows() == 100
+    assert scripted_server.stats().requests - asked_before <= 40
+
+
+def test_cancelling_in_the_ui_stops_the_run_and_the_same_output_finishes_it(
+    parameters: Parameters, worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    parameters |= {"output": str(tmp_path / "run"), "batch": {"chunk_rows": 30, "concurrency": 20}}
+    scripted_server.script({f"doc-{row}": steps.hang() for row in range(90, 100)})
+    flow_run_id = start(deployed, parameters)
+    scripted_server.wait_for(requests=100, answered=90, in_flight=10, timeout_s=RUN_S)
+    parts = [tmp_path / "run" / "results" / f"part-0000{chunk}.parquet" for chunk in range(3)]
+    eventually(lambda: [part.exists() for part in parts], all)
+    began = time.monotonic()
+    with deployed.client() as client:
+        client.set_flow_run_state(flow_run_id, Cancelling())
+    assert ended(deployed, flow_run_id, worker, CANCEL_S).state_name == "Cancelled", worker.read_text()
+    assert time.monotonic() - began < CANCEL_S
+    manifest = json.loads((tmp_path / "run" / "_run" / "manifest.json").read_text())
+    assert (manifest["state"], manifest["totals"]["ok"]) == ("interrupted", 90)
+
+    scripted_server.reset()
+    again = start(deployed, parameters | {"api": parameters["api"] | {"timeout": 60}})
+    assert ended(deployed, again, worker).state_name == "Completed", worker.read_text()
+    assert scripted_server.stats().requests == 10
+    assert ds.dataset(tmp_path / "run" / "results").count_rows() == 100
+
+
+def start(server: PrefectServer, parameters: Parameters) -> UUID:
+    with server.client() as client:
+        manual = client.read_deployment_by_name(f"{batch_inference.name}/manual")
+        return client.create_flow_run_from_deployment(manual.id, parameters=parameters).id
+
+
+def ended(server: PrefectServer, flow_run_id: UUID, log: Path, timeout_s: float = RUN_S) -> FlowRun:
+    """The flow run in its final state; the worker's log is in the error if there is none in time."""
+    try:
+        return eventually(lambda: server.flow_run(flow_run_id), _is_final, timeout_s)
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}; the worker said: {log.read_text()[-4000:]}") from error
+
+
+def _is_final(flow_run: FlowRun) -> bool:
+    return flow_run.state is not None and flow_run.state.is_final()

@@ -1,0 +1,42 @@
+"""The key stands in no error, whatever the endpoint says; answers stay as they came."""
+
+from __future__ import annotations
+
+import pytest
+
+from prefect_llm.engine.redaction import redacted
+from prefect_llm.engine.transport import Answer
+from prefect_llm.records import Provider
+
+KEY = "sk-0123456789"
+
+
+def body_of(status: int, body: bytes, key: str | None = KEY, **headers: str) -> bytes:
+    provider = Provider("https://h/v1", api_key=key, headers=headers)
+    return redacted(Answer(status, {}, body), provider).body
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 429, 500])
+def test_an_error_that_repeats_the_key_does_so_no_more(status: int) -> None:
+    assert body_of(status, b'{"error": "key sk-0123456789 is wrong"}') == b'{"error": "key [hidden] is wrong"}'
+
+
+def test_a_page_that_is_no_completion_is_an_error_too() -> None:
+    assert (
+        body_of(200, b"<pre>Authorization: Bearer sk-0123456789</pre>")
+        == b"<pre>Authorization: Bearer [hidden]</pre>"
+    )
+
+
+def test_values_of_extra_headers_are_secrets() -> None:
+    assert body_of(403, b"token abcdefgh", key=None, **{"x-token": "abcdefgh"}) == b"token [hidden]"
+
+
+def test_a_completion_stays_as_it_came() -> None:
+    body = b' {"choices": [{"message": {"content": "sk-0123456789"}}]}'
+    assert body_of(200, body) is body
+
+
+@pytest.mark.parametrize("key", ["none", "EMPTY", "ollama", "", None])
+def test_a_placeholder_is_a_word_like_others(key: str | None) -> None:
+    assert body_of(400, b"none of EMPTY ollama", key=key) == b"none of EMPTY ollama"

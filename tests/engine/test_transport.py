@@ -1,0 +1,116 @@
+"""How an attempt can fail on the wire, and what is refused before one is made; over both transports."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from tests.engine.asking import HASTE, ask, provider_at, requests
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm.engine import Engine, Stop, verify
+from prefect_llm.errors import InvalidInput, ProviderDown
+from prefect_llm.records import Provider
+
+TRANSPORTS = pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+KEY = "sk-0123456789abcdef"
+
+
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """A port that lets no connection come about: its queue is full and nobody accepts."""
+    with ExitStack() as held:
+        listener = held.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@TRANSPORTS
+def test_a_host_that_takes_no_connection_is_one_that_cannot_be_reached(deaf_port: int, transport: str) -> None:
+    patience = replace(HASTE, timeout_s=20, connect_timeout_s=0.2, first_connection_s=0.3)
+    provider = provider_at(f"http://127.0.0.1:{deaf_port}/v1", transport=transport, patience=patience)
+    with pytest.raises(ProviderDown, match="cannot be reached"):
+        ask(provider, requests(20))
+
+
+@TRANSPORTS
+@pytest.mark.parametrize(
+    "step",
+    [
+        steps.close_before_answer(),
+        steps.close_mid_body(),
+        steps.reset(),
+        steps.status(200, "no gzip", headers={"content-encoding": "gzip"}),
+        steps.status(200, "x", headers={"content-length": "long"}),
+    ],
+    ids=["closed", "cut", "reset", "bad gzip", "bad length"],
+)
+def test_a_lost_connection_says_how_it_was_lost(scripted_server: ScriptedServer, step: steps.Step, transport: str) -> None:
+    scripted_server.script({"doc-1": step})
+    failure = ask(provider_at(scripted_server.base_url, transport=transport), requests(4))["doc-1"].failure
+    assert failure is not None
+    assert (failure.kind.value, failure.status) == ("connection", None)
+    assert len(failure.message) > len("connection lost: ")
+
+
+@TRANSPORTS
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"api_key": f"{KEY}\n"},
+        {"api_key": f"{KEY}\u2026"},
+        {"headers": {"X-Tenant": f"{KEY}\r\nX-Admin: yes"}},
+    ],
+    ids=["a line break", "not ASCII", "a second header"],
+)
+def test_what_no_header_can_carry_is_refused_without_repeating_it(
+    scripted_server: ScriptedServer, changes: dict[str, object], transport: str
+) -> None:
+    provider = provider_at(scripted_server.base_url, transport=transport, **changes)
+    for attempt in (lambda: Engine(provider), lambda: verify(provider, "m")):
+        with pytest.raises(InvalidInput, match="header") as refused:
+            attempt()
+        assert KEY not in str(refused.value)
+        assert refused.value.__cause__ is None
+    assert scripted_server.stats().requests == 0
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "api.openai.com/v1",
+        "ftp://host/v1",
+        "http:///v1",
+        "http://host:port/v1",
+        "http://host:99999/v1",
+        "http://[::1/v1",
+        "http://two words/v1",
+        "http://host/v1\n",
+        "http://user:pa55word@host/v1",
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_refused_before_anything_is(base_url: str) -> None:
+    for attempt in (lambda: Engine(Provider(base_url)), lambda: verify(Provider(base_url), "m")):
+        with pytest.raises(InvalidInput, match="base_url") as refused:
+            attempt()
+        assert "pa55word" not in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_client_that_cannot_be_made_ends_the_run_with_its_own_error(scripted_server: ScriptedServer) -> None:
+    def broken() -> object:
+        raise LookupError("no certificate")
+
+    engine = Engine(replace(provider_at(scripted_server.base_url), http_client=broken))  # type: ignore[arg-type]
+    with pytest.raises(LookupError, match="no certificate"):
+        engine.run(requests(20), lambda *_: None, Stop())
+    engine.close()

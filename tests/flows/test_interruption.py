@@ -1,0 +1,58 @@
+"""A process that is told to end, or killed, while chunks are under way: the same parameters finish the run."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.flows.running import Parameters, rows_of, run
+from tests.prefect_server import PrefectServer, eventually
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+SCRIPT = "import json, sys; from prefect_llm import batch_inference; batch_inference(**json.loads(sys.argv[1]))"
+MOST_S = 20.0
+"""Prefect kills a cancelled process after 30 s; 5 s of it are the grace of requests in flight."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda each: each.name)
+def test_the_same_parameters_finish_an_interrupted_run(
+    number: signal.Signals,
+    parameters: Parameters,
+    scripted_server: ScriptedServer,
+    prefect_server: PrefectServer,
+    tmp_path: Path,
+) -> None:
+    scripted_server.script({f"doc-{row}": steps.hang() for row in range(90, 100)})
+    parameters["batch"] = {"chunk_rows": 30, "concurrency": 20}
+    finished = [tmp_path / "run" / "results" / f"part-0000{chunk}.parquet" for chunk in range(3)]
+    command = [sys.executable, "-c", SCRIPT, json.dumps(parameters)]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, env=prefect_server.environ, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            scripted_server.wait_for(requests=100, answered=90, in_flight=10, timeout_s=60)
+            eventually(lambda: [part.exists() for part in finished], all)
+            sent_at = time.monotonic()
+            process.send_signal(number)
+            assert process.wait(timeout=MOST_S) != 0
+        finally:
+            process.kill()
+            process.wait()
+    said = (tmp_path / "log").read_text()
+    assert len(rows_of(tmp_path / "run")) == 90, said
+    if number != signal.SIGKILL:
+        manifest = json.loads((tmp_path / "run" / "_run" / "manifest.json").read_text())
+        assert (manifest["state"], manifest["stopped"]["kind"]) == ("interrupted", "Interrupted"), said
+        assert manifest["totals"]["ok"] == 90
+        assert time.monotonic() - sent_at < MOST_S
+
+    scripted_server.reset()
+    summary = run(parameters)
+    assert (summary.state, summary.totals.ok) == ("completed", 100)
+    assert scripted_server.stats().requests == 10
+    assert [row["id"] for row in rows_of(tmp_path / "run")] == [f"d{row}" for row in range(100)]

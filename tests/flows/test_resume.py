@@ -1,0 +1,128 @@
+"""The same parameters again: what is done is not asked again, what is not done is."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.conftest import WriteDocuments
+from tests.flows.running import Parameters, flow_run_id, rows_of, run, state_of
+from tests.prefect_server import PrefectServer, eventually
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm import InvalidInput, infer_chunk
+
+
+def test_a_finished_run_asks_nothing_again(
+    parameters: Parameters, scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    run(parameters)
+    before = rows_of(tmp_path / "run")
+    scripted_server.reset()
+    summary = run(parameters)
+    assert scripted_server.stats().requests == 0
+    assert (summary.totals.ok, summary.requests) == (100, 0)
+    assert rows_of(tmp_path / "run") == before
+
+
+def test_only_the_chunk_that_is_missing_is_asked(
+    parameters: Parameters, scripted_server: ScriptedServer, tmp_path: Path, prefect_server: PrefectServer
+) -> None:
+    run(parameters)
+    (tmp_path / "run" / "results" / "part-00001.parquet").unlink()
+    scripted_server.reset()
+    state = state_of(parameters)
+    assert sorted(scripted_server.stats().by_document) == sorted(f"doc-{number}" for number in range(30, 60))
+    assert [row["id"] for row in rows_of(tmp_path / "run")] == [f"d{number}" for number in range(100)]
+    assert prefect_server.artifacts(flow_run_id(state))["llm-progress"].data == 100.0
+
+
+def test_a_stopped_run_goes_on_with_another_key(
+    parameters: Parameters, scripted_server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_WRONG_KEY", "wrong")
+    monkeypatch.setenv("TEST_RIGHT_KEY", "right")
+    scripted_server.expect_key("right")
+    base_url = scripted_server.base_url
+    assert state_of(parameters | {"api": {"base_url": base_url, "api_key_env": "TEST_WRONG_KEY"}}).is_failed()
+    summary = run(parameters | {"api": {"base_url": base_url, "api_key_env": "TEST_RIGHT_KEY"}})
+    assert (summary.state, summary.totals.ok, len(rows_of(tmp_path / "run"))) == ("completed", 100, 100)
+
+
+def test_another_prompt_in_that_directory_is_refused(parameters: Parameters, scripted_server: ScriptedServer) -> None:
+    run(parameters)
+    scripted_server.reset()
+    with pytest.raises(InvalidInput, match="holds a run with other settings"):
+        run(parameters | {"prompt": "Else: {{ text }}"})
+    assert scripted_server.stats().requests == 0
+
+
+def test_a_changed_source_is_logged_while_the_run_goes_on(
+    parameters: Parameters,
+    scripted_server: ScriptedServer,
+    prefect_server: PrefectServer,
+    write_documents: WriteDocuments,
+    tmp_path: Path,
+) -> None:
+    scripted_server.expect_key("another")
+    assert state_of(parameters).is_failed()
+    shutil.copy(write_documents(7), parameters["input"])
+    scripted_server.expect_key(None)
+    state = state_of(parameters)
+    assert state.name == "Completed"
+    assert len(rows_of(tmp_path / "run")) == 100
+    prefect_server.settled()
+    warnings = eventually(
+        lambda: [log for log in prefect_server.logs(flow_run_id(state)) if "has changed" in log.message], bool
+    )
+    assert [log.message.rpartition("; ")[2] for log in warnings] == ["the run goes on with its snapshot"]
+
+
+def test_prefect_tries_a_chunk_again_whose_part_could_not_be_written(
+    parameters: Parameters,
+    scripted_server: ScriptedServer,
+    prefect_server: PrefectServer,
+    write_documents: WriteDocuments,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A directory in the part's place makes the rename fail, for root too, until it is taken away."""
+    monkeypatch.setattr("prefect_llm.flows.batch.infer_chunk", infer_chunk.with_options(retry_delay_seconds=0))
+    scripted_server.script_all(steps.hang())
+    obstacle = tmp_path / "run" / "results" / "part-00000.parquet"
+
+    def obstruct_the_first_attempt() -> None:
+        scripted_server.wait_for(requests=3, in_flight=3)
+        obstacle.mkdir()
+        scripted_server.release()
+        scripted_server.wait_for(requests=6, in_flight=3)
+        obstacle.rmdir()
+        scripted_server.release()
+
+    with ThreadPoolExecutor(1) as pool:
+        obstructing = pool.submit(obstruct_the_first_attempt)
+        state = state_of(parameters | {"input": write_documents(3)})
+        obstructing.result()
+    assert state.name == "Completed"
+    assert [row["id"] for row in rows_of(tmp_path / "run")] == ["d0", "d1", "d2"]
+    assert scripted_server.stats().requests == 6
+    progress = prefect_server.artifacts(flow_run_id(state))["llm-progress"]
+    assert progress.data == 100.0
+
+
+def test_a_fault_that_stays_fails_the_run_with_its_own_type(
+    parameters: Parameters, scripted_server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefect_llm.flows.batch.infer_chunk", infer_chunk.with_options(retries=0))
+    scripted_server.expect_key("another")
+    assert state_of(parameters).is_failed()  # staged, and nothing done
+    scripted_server.expect_key(None)
+    (tmp_path / "run" / "results" / "part-00001.parquet").mkdir()
+    state = state_of(parameters)
+    assert isinstance(state.result(raise_on_failure=False), IsADirectoryError)
+    assert (state.name, state.type.value) == ("Failed", "FAILED")
+    (tmp_path / "run" / "results" / "part-00001.parquet").rmdir()
+    assert run(parameters).totals.ok == 100

@@ -1,0 +1,114 @@
+"""What pyproject.toml promises is what lies in the tree, and the public names are these."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MAPPED = ("blocks", "examples", "flows", "tasks")
+
+PUBLIC = {
+    "prefect_llm": [
+        "InvalidInput", "LLMBatchError", "LLMProvider", "ModelPrice", "PromptSpec", "ProviderReference", "Run",
+        "RunError", "RunSpec", "Summary", "TooManyFailedRows", "batch_inference", "finish_run", "infer_chunk",
+        "load_documents",
+    ],
+    "prefect_llm.blocks": ["LLMProvider", "ModelPrice", "ProviderReference", "load_block", "resolve_provider"],
+    "prefect_llm.flows": ["batch_inference"],
+    "prefect_llm.tasks": ["finish_run", "infer_chunk", "load_documents"],
+}  # fmt: skip
+CORE = (
+    "prefect_llm", "prefect_llm.engine", "prefect_llm.run", "prefect_llm.settings", "prefect_llm.local",
+    "prefect_llm.cli", "prefect_llm.cli.running",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_package_of_the_tree_is_listed_and_no_other(pyproject: dict[str, Any]) -> None:
+    listed = pyproject["tool"]["setuptools"]["packages"]
+    assert listed == sorted(_packages())
+
+
+def test_every_data_file_of_a_package_is_named_as_package_data(pyproject: dict[str, Any]) -> None:
+    patterns = pyproject["tool"]["setuptools"]["package-data"]
+    missing = [
+        str(file.relative_to(ROOT))
+        for package in _packages()
+        for file in _folder(package).iterdir()
+        if file.is_file() and file.suffix not in (".py", ".pyc", ".md")
+        if not any(file.match(pattern) for name in (package, "*") for pattern in patterns.get(name, []))
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("folder", MAPPED)
+def test_editors_find_the_top_level_folders_below_the_package(folder: str) -> None:
+    link = ROOT / "src" / "prefect_llm" / folder
+    assert link.is_symlink()
+    assert (os.readlink(link), link.resolve()) == (f"../../{folder}", ROOT / folder)
+
+
+@pytest.mark.parametrize("folder", ["blocks", "flows", "tasks"])
+def test_a_room_imported_by_its_folder_is_refused(folder: str) -> None:
+    ended = _python(f"import {folder}", cwd=ROOT)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == f"ImportError: import prefect_llm.{folder}, not {folder}"
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_public_names_are_exactly_these_and_all_are_there(module: str) -> None:
+    code = f"import {module} as m; print(*m.__all__); [getattr(m, name) for name in m.__all__]"
+    ended = _python(code)
+    assert (ended.returncode, ended.stdout.split()) == (0, PUBLIC[module]), ended.stderr
+
+
+def test_the_package_shows_its_names_before_they_are_imported_and_refuses_others() -> None:
+    code = (
+        "import sys, prefect_llm\n"
+        "assert set(prefect_llm.__all__) <= set(dir(prefect_llm))\n"
+        "assert 'prefect' not in sys.modules\n"
+        "assert prefect_llm.batch_inference is prefect_llm.flows.batch_inference\n"
+        "prefect_llm.BatchProcessor\n"
+    )
+    ended = _python(code)
+    assert ended.stderr.splitlines()[-1] == "AttributeError: module 'prefect_llm' has no attribute 'BatchProcessor'"
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_imports_without_prefect(module: str) -> None:
+    ended = _python(f"import sys, {module}; print([name for name in sys.modules if name.split('.')[0] == 'prefect'])")
+    assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
+
+
+def test_prefect_finds_the_blocks_by_their_entry_point() -> None:
+    (found,) = {point for point in entry_points(group="prefect.collections") if point.name == "prefect_llm"}
+    assert found.value == "prefect_llm.blocks"
+    assert found.load().LLMProvider.__name__ == "LLMProvider"
+
+
+def _packages() -> Iterator[str]:
+    source = ROOT / "src"
+    for folder, _, files in os.walk(source, followlinks=True):
+        if "__init__.py" in files:
+            yield ".".join(Path(folder).relative_to(source).parts)
+
+
+def _folder(package: str) -> Path:
+    return ROOT.joinpath("src", *package.split("."))
+
+
+def _python(code: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120)

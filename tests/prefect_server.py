@@ -1,0 +1,117 @@
+"""A real Prefect server for the tests, started once per session, and what the tests ask of it.
+
+What a run leaves (logs, artifacts, task runs) reaches the database a moment after the run has ended; `eventually`
+waits for that, and for nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
+from prefect.client.schemas.objects import Artifact, FlowRun, Log, TaskRun
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_HOME, get_current_settings, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+STARTUP_S = 180
+SOON_S = 30.0
+
+_Seen = TypeVar("_Seen")
+
+
+@dataclass(frozen=True, slots=True)
+class PrefectServer:
+    """The running server. `environ` lets other processes reach it; `home` is theirs and this process's."""
+
+    api_url: str
+    database: Path
+    home: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment for a command that is to use this server, free of the developer's own settings."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        return own | {"PREFECT_API_URL": self.api_url, "PREFECT_HOME": str(self.home), "DO_NOT_TRACK": "1"}
+
+    def client(self) -> SyncPrefectClient:
+        """A client of its own, to be used in a `with`."""
+        return get_client(sync_client=True)
+
+    def flow_run(self, flow_run_id: UUID) -> FlowRun:
+        """The flow run as the server knows it."""
+        with self.client() as client:
+            return client.read_flow_run(flow_run_id)
+
+    def task_runs(self, flow_run_id: UUID) -> list[TaskRun]:
+        """The task runs of a flow run, recorded so far."""
+        with self.client() as client:
+            return client.read_task_runs(flow_run_filter=_only(flow_run_id))
+
+    def logs(self, flow_run_id: UUID) -> list[Log]:
+        """The log lines of a flow run and its tasks, recorded so far."""
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run_id]))
+        with self.client() as client:
+            return client.read_logs(wanted, limit=200)
+
+    def artifacts(self, flow_run_id: UUID) -> dict[str | None, Artifact]:
+        """The latest artifact of each key of a flow run."""
+        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+        with self.client() as client:
+            found = client.read_artifacts(artifact_filter=wanted)
+        return {artifact.key: artifact for artifact in sorted(found, key=lambda each: str(each.updated))}
+
+    def settled(self) -> None:
+        """Hand over every log line and event that this process still holds."""
+        APILogWorker.drain_all(timeout=SOON_S)
+        EventsWorker.drain_all(timeout=SOON_S)
+
+    def rows_with(self, text: str) -> list[str]:
+        """The SQL of every row of the server's database that holds the text."""
+        with closing(sqlite3.connect(self.database, timeout=SOON_S)) as connection:
+            return [line for line in connection.iterdump() if text in line]
+
+
+@contextmanager
+def start_prefect(home: Path) -> Iterator[PrefectServer]:
+    """A server on a fresh database; inside the block this process's flows, blocks and clients use it."""
+    os.environ["DO_NOT_TRACK"] = "1"
+    with temporary_settings(updates={PREFECT_HOME: home}), prefect_test_harness(server_startup_timeout=STARTUP_S):
+        settings = get_current_settings()
+        connection_url = settings.server.database.connection_url
+        assert connection_url is not None
+        assert settings.api.url is not None
+        database = Path(connection_url.get_secret_value().removeprefix("sqlite+aiosqlite:///"))
+        yield PrefectServer(settings.api.url, database, home)
+
+
+def eventually(look: Callable[[], _Seen], happened: Callable[[_Seen], Any], timeout_s: float = SOON_S) -> _Seen:
+    """Look again and again until what is seen satisfies `happened`; what was seen last is in the error."""
+    until = time.monotonic() + timeout_s
+    while not happened(seen := look()):
+        if time.monotonic() > until:
+            raise TimeoutError(f"waited {timeout_s} s, and saw {seen!r}")
+        threading.Event().wait(0.1)
+    return seen
+
+
+def _only(flow_run_id: UUID) -> FlowRunFilter:
+    return FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))

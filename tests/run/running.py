@@ -1,0 +1,53 @@
+"""Carries out whole runs against a scripted server, with waits short enough for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset
+
+from prefect_llm.prompts import PromptSpec
+from prefect_llm.records import Limits, Patience, Price, Provider
+from prefect_llm.report import Summary
+from prefect_llm.run import infer_pending, open_run
+from prefect_llm.spec import RunSpec
+
+Rows = list[dict[str, Any]]
+
+HASTE = Patience(timeout_s=10, backoff_s=0.01, max_backoff_s=0.05, outage_s=10, first_connection_s=0.3)
+
+
+def documents(count: int, **columns: list[Any]) -> pa.Table:
+    """Ids `d0`, ... and texts `doc-0 hello`, ...: the scripted server knows a document by its text."""
+    ids, texts = [f"d{row}" for row in range(count)], [f"doc-{row} hello" for row in range(count)]
+    return pa.table({"id": ids, "text": texts, **columns})
+
+
+def spec_of(*, chunk_rows: int | None = 10, keep_raw: bool = False, **prompt: Any) -> RunSpec:
+    """The text itself as the prompt, of a model `m`."""
+    return RunSpec(
+        prompt=PromptSpec(**{"model": "m", "template": "{{ text }}"} | prompt),
+        chunk_rows=chunk_rows,
+        keep_raw=keep_raw,
+    )
+
+
+def provider_at(
+    base_url: str, *, concurrency: int = 8, prices: dict[str, Price] | None = None, key: str | None = None
+) -> Provider:
+    """A provider in haste."""
+    return Provider(base_url, api_key=key, limits=Limits(concurrency), patience=HASTE, prices=prices or {})
+
+
+def carry_out(
+    input: pa.Table | str, output: str, provider: Provider, spec: RunSpec | None = None, **options: Any
+) -> Summary:
+    """Open the run and infer what is pending, as the command line does."""
+    return infer_pending(open_run(input, output, spec or spec_of(), **options), provider)
+
+
+def rows_of(summary: Summary) -> Rows:
+    """Every result row, in the order of the input."""
+    rows: Rows = pyarrow.dataset.dataset(f"{summary.output}/results").to_table().to_pylist()
+    return rows

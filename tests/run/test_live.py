@@ -1,0 +1,154 @@
+"""A run's figures while it goes on, and the share of failures that stops it."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from prefect_llm.errors import Interrupted, TooManyFailures
+from prefect_llm.live import REMEMBERED_RUNS, Live, LiveFigures, line_of, live_run, watched
+from prefect_llm.records import Completion, ErrorKind, Failure, Outcome, Price, Usage
+
+PRICE = Price(Decimal(1), Decimal(2), currency="EUR")
+ANSWERED = Outcome(completion=Completion("Yes", usage=Usage(10, 2, 3, 1)), attempts=1)
+FAILED = Outcome(failure=Failure(ErrorKind.TIMEOUT, "no complete answer within 1 s"), attempts=5, throttled=2)
+BILLED_FAILURE = Outcome(
+    completion=Completion("No", usage=Usage(10, 0, 3, 0)), failure=Failure(ErrorKind.REFUSED, "the model refused")
+)
+
+
+def test_outcomes_add_up() -> None:
+    live = Live(rows=10, stop_error_share=0.5)
+    live.count(ANSWERED, Decimal("0.25"), PRICE)
+    live.count(FAILED, None, PRICE)
+    live.count(BILLED_FAILURE, Decimal("0.5"), PRICE)
+    figures = live.figures
+    assert (figures.rows, figures.done, figures.ok, figures.failed) == (10, 3, 1, 2)
+    assert (figures.input_tokens, figures.output_tokens, figures.throttled) == (20, 6, 2)
+    assert (figures.cost, figures.currency) == (Decimal("0.75"), "EUR")
+
+
+def test_the_cost_is_unknown_as_soon_as_one_billed_answer_has_none() -> None:
+    live = Live(rows=3, stop_error_share=0.5)
+    live.count(ANSWERED, None, None)
+    live.count(ANSWERED, Decimal(1), PRICE)
+    assert live.figures.cost is None
+
+
+def test_a_failure_that_was_not_billed_leaves_the_cost_known() -> None:
+    live = Live(rows=3, stop_error_share=1)
+    live.count(FAILED, None, None)
+    assert live.figures.cost == 0
+
+
+def test_requests_after_the_first_of_a_document_are_retries() -> None:
+    live = Live(rows=2, stop_error_share=0.5)
+    for attempt in (1, 1, 2, 3):
+        live.sent(attempt)
+    assert (live.figures.requests, live.figures.retries) == (4, 2)
+
+
+def test_no_outcome_is_lost_when_many_threads_count() -> None:
+    live = Live(rows=4_000, stop_error_share=1)
+
+    def count(_: int) -> None:
+        for _ in range(500):
+            live.sent(1)
+            live.count(ANSWERED, Decimal(1), PRICE)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(8)))
+    figures = live.figures
+    assert (figures.requests, figures.ok, figures.input_tokens, figures.cost) == (
+        4_000,
+        4_000,
+        40_000,
+        Decimal(4_000),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ok", "failed", "share", "stops"),
+    [
+        (0, 99, 0.5, False),  # too few to judge
+        (50, 50, 0.5, False),  # as much as is allowed
+        (49, 51, 0.5, True),
+        (99, 1, 0.0, True),
+        (0, 100, 1.0, False),
+    ],
+)
+def test_the_share_of_failures_is_judged_after_a_hundred_outcomes(
+    ok: int, failed: int, share: float, stops: bool
+) -> None:
+    live = Live(rows=1_000, stop_error_share=share)
+    for outcome in [ANSWERED] * ok + [FAILED] * failed:
+        live.count(outcome, None, None)
+    assert isinstance(live.stop.error, TooManyFailures) == stops
+    if stops:
+        assert str(live.stop.error).endswith("; the last one: no complete answer within 1 s")
+
+
+def test_another_reason_to_stop_is_not_replaced() -> None:
+    live = Live(rows=1_000, stop_error_share=0.1)
+    live.stop.set(Interrupted("SIGTERM"))
+    for _ in range(200):
+        live.count(FAILED, None, None)
+    assert isinstance(live.stop.error, Interrupted)
+
+
+def test_the_same_invocation_is_the_same_run_and_another_is_another() -> None:
+    one, other = uuid.uuid4().hex, uuid.uuid4().hex
+    assert live_run(one, 5, 0.5) is live_run(one, 5, 0.5)
+    assert live_run(one, 5, 0.5) is not live_run(other, 5, 0.5)
+
+
+def test_a_process_that_lives_for_long_forgets_its_oldest_runs() -> None:
+    first = uuid.uuid4().hex
+    begun = live_run(first, 5, 0.5)
+    for _ in range(REMEMBERED_RUNS - 1):
+        live_run(uuid.uuid4().hex, 5, 0.5)
+    assert live_run(first, 5, 0.5) is begun
+    live_run(uuid.uuid4().hex, 5, 0.5)
+    assert live_run(first, 5, 0.5) is not begun
+
+
+def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
+    shown: list[LiveFigures] = []
+    twice = threading.Event()
+
+    def show(figures: LiveFigures) -> None:
+        shown.append(figures)
+        if len(shown) == 2:
+            twice.set()
+
+    live = Live(rows=3, stop_error_share=0.5)
+    with watched(live, 0.01, show):
+        assert twice.wait(10)
+    count = len(shown)
+    assert [figures.rows for figures in shown] == [3] * count
+    assert not [thread for thread in threading.enumerate() if thread.name == "llm-figures"]
+
+
+@pytest.mark.parametrize(
+    ("figures", "line"),
+    [
+        (LiveFigures(rows=10), "0 of 10 documents, 0.00/s, 0 tokens, 0.00"),
+        (
+            LiveFigures(
+                rows=10_000, ok=1_197, failed=3, input_tokens=30_000, output_tokens=1_000, cost=Decimal("0.12"),
+                currency="USD", throttled=2, seconds=30.0,
+            ),
+            "1,200 of 10,000 documents (3 failed), 40.0/s, 31,000 tokens, 2 throttled, $0.12, 3 min 40 s left",
+        ),
+        (
+            LiveFigures(rows=2, ok=1, cost=None, seconds=1.0),
+            "1 of 2 documents, 1.00/s, 0 tokens, unknown price, 1.0 s left",
+        ),
+    ],
+)  # fmt: skip
+def test_the_line_for_the_log(figures: LiveFigures, line: str) -> None:
+    assert line_of(figures) == line

@@ -1,0 +1,127 @@
+"""A whole run on stores that are no local disk: fsspec's memory, and S3 as a real server speaks it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+
+import fsspec
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
+import pytest
+import s3fs
+from tests.run.running import documents, provider_at, spec_of
+from tests.s3_server import start_s3
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm.errors import AuthenticationFailed, InvalidInput
+from prefect_llm.run import finish_run, infer_chunk, infer_pending, open_run
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[Mapping[str, str]]:
+    with start_s3() as environment:
+        yield environment
+
+
+@pytest.fixture
+def s3(s3_server: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket that s3fs finds by its environment, as on a user's machine."""
+    for name, value in s3_server.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = f"tests-{uuid.uuid4().hex[:12]}"
+    fsspec.filesystem("s3").mkdir(bucket)
+    yield f"s3://{bucket}"
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture(params=["memory", "s3"])
+def store(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty place."""
+    if request.param == "memory":
+        return f"memory://run-tests/{uuid.uuid4().hex}"
+    url: str = request.getfixturevalue("s3")
+    return url
+
+
+def test_a_run_stops_resumes_and_ends_there(scripted_server: ScriptedServer, store: str) -> None:
+    output = f"{store}/out/run"
+    scripted_server.script({f"doc-{n}": steps.status(401) for n in range(10, 30)})
+    provider = provider_at(scripted_server.base_url, concurrency=4)
+    run = open_run(documents(30), output, spec_of())
+    assert _rows(output) == []
+    first = infer_chunk(run, 0, provider)
+    assert _ids(output) == [f"d{n}" for n in range(10)]
+    with pytest.raises(AuthenticationFailed) as stopped:
+        infer_chunk(run, 1, provider)
+    assert finish_run(run, [first], stopped.value).totals.ok == 10
+    scripted_server.reset()
+
+    again = open_run(documents(30), output, spec_of())
+    assert again.pending == (1, 2)
+    summary = infer_pending(again, provider)
+
+    assert _ids(output) == [f"d{n}" for n in range(30)]
+    assert (summary.state, summary.output, summary.totals.ok) == ("completed", output, 30)
+    assert scripted_server.stats().requests == 20
+    files = [name.rpartition("/out/run/")[2] for name in _filesystem(output)[0].find(_filesystem(output)[1])]
+    assert sorted(files) == [
+        "_run/input/chunk-00000.arrow",
+        "_run/input/chunk-00001.arrow",
+        "_run/input/chunk-00002.arrow",
+        "_run/manifest.json",
+        "_run/report.md",
+        "results/part-00000.parquet",
+        "results/part-00001.parquet",
+        "results/part-00002.parquet",
+        "results/part-schema.parquet",
+    ]
+
+
+def test_a_run_beside_another_with_a_longer_name_is_its_own(scripted_server: ScriptedServer, store: str) -> None:
+    provider = provider_at(scripted_server.base_url)
+    for name in ("run-2", "run"):
+        infer_pending(open_run(documents(5), f"{store}/{name}", spec_of()), provider)
+    assert scripted_server.stats().requests == 10
+    assert _ids(f"{store}/run") == _ids(f"{store}/run-2") == [f"d{n}" for n in range(5)]
+
+
+def test_foreign_files_and_a_changed_spec_are_refused_there_too(scripted_server: ScriptedServer, store: str) -> None:
+    filesystem, root = _filesystem(f"{store}/run")
+    filesystem.pipe_file(f"{root}/notes.txt", b"mine")
+    with pytest.raises(InvalidInput, match=r"is not a run directory.* holds notes\.txt"):
+        open_run(documents(3), f"{store}/run", spec_of())
+    filesystem.rm_file(f"{root}/notes.txt")
+    open_run(documents(3), f"{store}/run", spec_of())
+    with pytest.raises(InvalidInput, match="model: 'm' -> 'n'"):
+        open_run(documents(3), f"{store}/run", spec_of(model="n"))
+
+
+def test_documents_are_read_from_where_the_results_go(scripted_server: ScriptedServer, store: str) -> None:
+    filesystem, root = _filesystem(store)
+    for part in range(2):
+        with filesystem.open(f"{root}/in/part-{part}.parquet", "wb") as file:
+            pq.write_table(documents(10).slice(5 * part, 5), file)
+    run = open_run(f"{store}/in/*.parquet", f"{store}/out", spec_of(chunk_rows=3))
+    summary = infer_pending(run, provider_at(scripted_server.base_url))
+    assert (summary.totals.ok, _ids(f"{store}/out")) == (10, [f"d{n}" for n in range(10)])
+
+
+def _filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    filesystem, root = fsspec.core.url_to_fs(url)
+    return filesystem, root.rstrip("/")
+
+
+def _rows(output: str) -> list[dict[str, object]]:
+    filesystem, root = _filesystem(output)
+    filesystem.invalidate_cache()
+    found: pa.Table = pyarrow.dataset.dataset(f"{root}/results", filesystem=filesystem).to_table()
+    rows: list[dict[str, object]] = found.to_pylist()
+    return rows
+
+
+def _ids(output: str) -> list[object]:
+    return [row["id"] for row in _rows(output)]

@@ -1,0 +1,34 @@
+"""The core's log lines appear in the log of the run whose thread wrote them."""
+
+from __future__ import annotations
+
+import threading
+
+from prefect import flow
+from tests.prefect_server import PrefectServer, eventually
+
+from prefect_llm.tasks.run_log import CORE, core_log
+
+SAID = ("before the block", "kettle leaks", "of another run", "after the block")
+FINISHED = "Finished in state Completed()"
+
+
+def test_a_run_shows_the_core_s_lines_of_its_own_thread_only(prefect_server: PrefectServer) -> None:
+    @flow
+    def logging_flow() -> None:
+        CORE.warning("before the block")
+        with core_log():
+            CORE.warning("kettle %s", "leaks")
+            other = threading.Thread(target=CORE.warning, args=("of another run",))
+            other.start()
+            other.join()
+        CORE.warning("after the block")
+
+    flow_run_id = logging_flow(return_state=True).state_details.flow_run_id
+    assert flow_run_id is not None
+    prefect_server.settled()
+    lines = eventually(
+        lambda: [log.message for log in prefect_server.logs(flow_run_id)], lambda seen: FINISHED in seen
+    )
+    assert [line for line in lines if line in SAID] == ["kettle leaks"]
+    assert CORE.handlers == []
