@@ -29,7 +29,12 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import Artifact, FlowRun, Log, TaskRun
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_HOME, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_HOME,
+    PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW,
+    get_current_settings,
+    temporary_settings,
+)
 from prefect.testing.utilities import prefect_test_harness
 
 STARTUP_S = 180
@@ -94,7 +99,8 @@ class PrefectServer:
 def start_prefect(home: Path) -> Iterator[PrefectServer]:
     """A server on a fresh database; inside the block this process's flows, blocks and clients use it."""
     os.environ["DO_NOT_TRACK"] = "1"
-    with temporary_settings(updates={PREFECT_HOME: home}), prefect_test_harness(server_startup_timeout=STARTUP_S):
+    ours = {PREFECT_HOME: home, PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"}
+    with temporary_settings(updates=ours), prefect_test_harness(server_startup_timeout=STARTUP_S):
         settings = get_current_settings()
         connection_url = settings.server.database.connection_url
         assert connection_url is not None

@@ -74,6 +74,20 @@ def test_after_a_fault_the_same_command_finishes_the_run(
     assert (again.status, again.summary["state"], again.summary["ok"]) == (0, "completed", 10)
 
 
+def test_a_fault_before_there_is_a_run_writes_into_no_directory(
+    scripted_server: ScriptedServer, asking: list[str], tmp_path: Path
+) -> None:
+    without_prefect = {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+    command = [*asking[: asking.index("--base-url")], "--provider", "a-block", "--json"]
+    faulted = call(*command, cwd=tmp_path, environ=without_prefect)
+    assert faulted.status == 1
+    assert faulted.refusals[-1].endswith("(--log-level DEBUG shows the details)")
+    assert list(faulted.summary) == KEYS
+    assert (faulted.summary["state"], faulted.summary["rows"], faulted.summary["requests"]) == ("failed", 0, 0)
+    assert not (tmp_path / "out").exists()
+    assert call(*asking, cwd=tmp_path).status == 0
+
+
 def test_the_traceback_of_a_fault_is_logged_at_debug(
     scripted_server: ScriptedServer, asking: list[str], tmp_path: Path
 ) -> None:

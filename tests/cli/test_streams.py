@@ -8,14 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.cli.commanding import call, ended, result_rows, started, write_documents
+from tests.cli.commanding import call, result_rows, started, write_documents
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 FIRST_REQUEST_WITHIN_S = 2.0
 HELP_CPU_S = 1.0
-TRIES = 3
-"""A timing is judged by the best of so many on a machine that others use."""
+SCHEDULER = Path("/proc/self/schedstat")
 
 
 def test_the_summary_is_on_standard_output_and_nothing_on_standard_error(asking: list[str], tmp_path: Path) -> None:
@@ -72,23 +71,25 @@ def test_a_changed_source_is_said_in_the_log_of_an_unfinished_run(
     assert "in.jsonl has changed since this run finished" in refused.refusals[0]
 
 
+@pytest.mark.skipif(not SCHEDULER.exists(), reason="only Linux tells a process's time from the machine's")
 @pytest.mark.parametrize("name", ["in.jsonl", "in.parquet", "in.csv"])
 def test_the_first_request_leaves_within_two_seconds(
     scripted_server: ScriptedServer, endpoint: list[str], tmp_path: Path, name: str
 ) -> None:
+    scripted_server.script_all(steps.hang())
     write_documents(tmp_path / name, 10)
-    command = ["run", name, "--prompt", "{{ text }}", *endpoint]
-    took_s = []
-    for number in range(TRIES):
-        scripted_server.reset()
-        began = time.monotonic()
-        with started(*command, "--output", f"out-{number}", cwd=tmp_path) as process:
-            scripted_server.wait_for(requests=1)
-            took_s.append(scripted_server.log()[0].received_at - began)
-            assert ended(process).status == 0
-        if took_s[-1] < FIRST_REQUEST_WITHIN_S:
-            return
-    pytest.fail(f"the first request left after {took_s} s")
+    began = time.monotonic()
+    with started("run", name, "--output", "out", "--prompt", "{{ text }}", *endpoint, cwd=tmp_path) as process:
+        scripted_server.wait_for(requests=1)
+        others_s = _waited_for_others_s(process.pid)
+    took_s = scripted_server.log()[0].received_at - began
+    assert took_s - others_s < FIRST_REQUEST_WITHIN_S, f"after {took_s} s, {others_s} s of them without a processor"
+
+
+def _waited_for_others_s(pid: int) -> float:
+    """How long the command could have gone on, had the machine's processors not been busy with other work."""
+    _, waiting_ns, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(waiting_ns) / 1e9
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["verify", "--help"], ["--version"]])

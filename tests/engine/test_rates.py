@@ -66,7 +66,11 @@ INSTANTS = st.datetimes(timezones=st.none() | st.timezones()).map(lambda instant
 @given(st.text() | INSTANTS | st.from_regex(r"(\d{1,400}(\.\d+)?(ms|s|m|h|d)?){1,3}", fullmatch=True), st.integers(0))
 def test_no_header_makes_a_run_wait_longer_than_it_may(reset: str, remaining: int) -> None:
     for names in ("x-ratelimit-{}-requests", "anthropic-ratelimit-requests-{}"):
-        headers = {names.format("remaining"): str(remaining), names.format("reset"): reset, names.format("limit"): reset}
+        headers = {
+            names.format("remaining"): str(remaining),
+            names.format("reset"): reset,
+            names.format("limit"): reset,
+        }
         assert 0.0 <= wait_s(headers, 100, NOW_S) <= LONGEST_WAIT_S
 
 

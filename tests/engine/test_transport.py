@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.engine.asking import HASTE, ask, provider_at, requests
@@ -54,7 +55,9 @@ def test_a_host_that_takes_no_connection_is_one_that_cannot_be_reached(deaf_port
     ],
     ids=["closed", "cut", "reset", "bad gzip", "bad length"],
 )
-def test_a_lost_connection_says_how_it_was_lost(scripted_server: ScriptedServer, step: steps.Step, transport: str) -> None:
+def test_a_lost_connection_says_how_it_was_lost(
+    scripted_server: ScriptedServer, step: steps.Step, transport: str
+) -> None:
     scripted_server.script({"doc-1": step})
     failure = ask(provider_at(scripted_server.base_url, transport=transport), requests(4))["doc-1"].failure
     assert failure is not None
@@ -73,7 +76,7 @@ def test_a_lost_connection_says_how_it_was_lost(scripted_server: ScriptedServer,
     ids=["a line break", "not ASCII", "a second header"],
 )
 def test_what_no_header_can_carry_is_refused_without_repeating_it(
-    scripted_server: ScriptedServer, changes: dict[str, object], transport: str
+    scripted_server: ScriptedServer, changes: dict[str, Any], transport: str
 ) -> None:
     provider = provider_at(scripted_server.base_url, transport=transport, **changes)
     for attempt in (lambda: Engine(provider), lambda: verify(provider, "m")):

@@ -39,9 +39,7 @@ def test_a_cached_price_of_zero_is_a_price() -> None:
         (Usage(input_tokens=10**30, output_tokens=1), PRICE),
     ],
 )
-def test_what_is_not_known_has_no_cost_rather_than_none_to_pay(
-    usage: Usage | None, price: Price | None
-) -> None:
+def test_what_is_not_known_has_no_cost_rather_than_none_to_pay(usage: Usage | None, price: Price | None) -> None:
     assert cost(usage, price) is None
 
 

@@ -105,9 +105,7 @@ def test_failures_that_were_not_billed_leave_the_cost_known_without_a_price(
     assert fold(directory, 1).cost == Decimal(0)
 
 
-def test_money_of_two_currencies_is_not_added_up(
-    directory: RunDirectory, commit: Commit, answered: MakeRow
-) -> None:
+def test_money_of_two_currencies_is_not_added_up(directory: RunDirectory, commit: Commit, answered: MakeRow) -> None:
     euro = Price(Decimal("1"), Decimal("2"), currency="EUR")
     commit(0, [answered(), answered(price=euro)])
     totals = fold(directory, 2)
@@ -136,9 +134,7 @@ def test_percentiles_between_two_rows_are_interpolated(
     assert latency.p95_ms == pytest.approx(195.0)
 
 
-def test_without_an_answer_there_are_no_times(
-    directory: RunDirectory, commit: Commit, failed: MakeRow
-) -> None:
+def test_without_an_answer_there_are_no_times(directory: RunDirectory, commit: Commit, failed: MakeRow) -> None:
     commit(0, [failed(ErrorKind.TIMEOUT, "late")])
     totals = fold(directory, 1)
     assert (totals.latency, totals.queued) == (None, None)

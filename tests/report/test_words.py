@@ -94,9 +94,7 @@ SELECT id, status, content, error_message FROM 'runs/today/results/*.parquet' LI
 
 def test_a_message_cannot_leave_its_cell_or_become_markup(summary: Summary) -> None:
     nasty = "a|b\nc <img src=x> ![t](http://x) `d` *e* \\|\x1b[0m"
-    report = to_markdown(
-        _with_totals(summary, failure_examples=(FailureExample("server_error", 500, nasty, 38),))
-    )
+    report = to_markdown(_with_totals(summary, failure_examples=(FailureExample("server_error", 500, nasty, 38),)))
     (row,) = [line for line in report.splitlines() if line.startswith("| `server_error`")]
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) == 4
     assert r"\<img src=x> !\[t\](http://x) \`d\` \*e\* \\\|" in row
@@ -117,9 +115,7 @@ def test_a_stopped_run_says_why_and_how_it_goes_on(summary: Summary) -> None:
         state="stopped",
         stopped=Stopped("AuthenticationFailed", "the endpoint refused the key (401)."),
     )
-    headline = (
-        "Stopped early: 400 of 1,000 documents answered, 41 failed, 559 pending, for $1.23 in 1 min 4 s."
-    )
+    headline = "Stopped early: 400 of 1,000 documents answered, 41 failed, 559 pending, for $1.23 in 1 min 4 s."
     reason = "AuthenticationFailed: the endpoint refused the key (401). The same command continues the run."
     report = to_markdown(stopped)
     assert f"**{headline}**\n\n{reason}\n" in report
@@ -204,9 +200,6 @@ def test_the_terminal_cuts_nothing_off(summary: Summary) -> None:
 
 
 def test_a_message_that_begins_with_its_status_says_it_once() -> None:
-    assert (
-        FailureExample("timeout", None, "no answer within 120 s", 1).cause
-        == "timeout: no answer within 120 s"
-    )
+    assert FailureExample("timeout", None, "no answer within 120 s", 1).cause == "timeout: no answer within 120 s"
     assert FailureExample("rejected", 400, "HTTP 400: bad", 1).cause == "rejected 400: bad"
     assert FailureExample("rejected", 400, "HTTP 400", 1).cause == "rejected 400: HTTP 400"

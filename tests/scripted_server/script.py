@@ -111,9 +111,7 @@ class State:
         if refused := self.refusal_of_key(received):
             return refused
         if request is None:
-            return error(
-                400, "We could not parse the JSON body of your request, or it has no model or messages."
-            )
+            return error(400, "We could not parse the JSON body of your request, or it has no model or messages.")
         model = request["model"]
         if self.known_models is not None and model not in self.known_models:
             message = f"The model `{model}` does not exist or you do not have access to it."
@@ -122,10 +120,7 @@ class State:
 
     def refusal_of_key(self, received: Received) -> Step | None:
         """The 401 for a request without the expected key."""
-        if (
-            self.expected_key is None
-            or received.headers.get("authorization") == f"Bearer {self.expected_key}"
-        ):
+        if self.expected_key is None or received.headers.get("authorization") == f"Bearer {self.expected_key}":
             return None
         return error(401, "Incorrect API key provided.", code="invalid_api_key")
 

@@ -61,9 +61,7 @@ def test_every_field_of_an_answer_can_be_set(
     scripted_server: ScriptedServer, connection: http.client.HTTPConnection
 ) -> None:
     usage = steps.tokens(10, 5, cached=4, reasoning=2)
-    step = steps.ok(
-        "hi", usage=usage, finish_reason="length", model="m-2026", refusal="no", headers={"X-Left": "3"}
-    )
+    step = steps.ok("hi", usage=usage, finish_reason="length", model="m-2026", refusal="no", headers={"X-Left": "3"})
     scripted_server.script_all(step)
     response, answer = ask(connection, "hello")
     assert response.headers["x-left"] == "3"
@@ -83,9 +81,7 @@ def test_a_refusal_alone_makes_the_content_null(
     assert message == {"role": "assistant", "content": None, "refusal": "I cannot."}
 
 
-def test_an_empty_usage_is_left_out(
-    scripted_server: ScriptedServer, connection: http.client.HTTPConnection
-) -> None:
+def test_an_empty_usage_is_left_out(scripted_server: ScriptedServer, connection: http.client.HTTPConnection) -> None:
     scripted_server.script_all(steps.ok(usage={}))
     assert "usage" not in ask(connection, "hello")[1]
 
@@ -101,9 +97,7 @@ def test_odd_completions(scripted_server: ScriptedServer, connection: http.clien
         json.loads(text)
 
 
-def test_a_huge_body_arrives_whole(
-    scripted_server: ScriptedServer, connection: http.client.HTTPConnection
-) -> None:
+def test_a_huge_body_arrives_whole(scripted_server: ScriptedServer, connection: http.client.HTTPConnection) -> None:
     scripted_server.script_all(steps.huge_body(5_000_000))
     content = ask(connection, "hello")[1]["choices"][0]["message"]["content"]
     assert content == "x" * 5_000_000
@@ -140,9 +134,7 @@ def test_html_bodies_and_unknown_statuses(
     assert response.headers["content-type"].startswith("text/html")
 
 
-def test_a_redirect_has_its_location(
-    scripted_server: ScriptedServer, connection: http.client.HTTPConnection
-) -> None:
+def test_a_redirect_has_its_location(scripted_server: ScriptedServer, connection: http.client.HTTPConnection) -> None:
     scripted_server.script_all(steps.status(307, "", headers={"Location": "http://127.0.0.1:9/v1"}))
     response, _ = ask(connection, "hello")
     assert (response.status, response.headers["location"]) == (307, "http://127.0.0.1:9/v1")

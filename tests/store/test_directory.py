@@ -28,9 +28,7 @@ def test_a_new_directory_is_ours_and_has_nothing(directory: RunDirectory) -> Non
     assert directory.figures() == []
 
 
-def test_the_manifest_is_created_once_and_then_replaced(
-    directory: RunDirectory, make_manifest: MakeManifest
-) -> None:
+def test_the_manifest_is_created_once_and_then_replaced(directory: RunDirectory, make_manifest: MakeManifest) -> None:
     manifest = make_manifest()
     directory.create(manifest)
     assert directory.manifest() == directory.check_ours() == manifest

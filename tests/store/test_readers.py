@@ -92,12 +92,8 @@ def _commit(directory: RunDirectory, chunk: int, ids: str) -> None:
         ResultRow(ids[1], "f", "m", failed, None, PRICE),
         ResultRow(ids[2], "f", "m", answered, None, PRICE, reused=True),
     ]
-    output = pa.array(
-        [{"label": "spam", "parts": [{"score": 0.5}]}, None, {"label": None, "parts": []}], OUTPUT
-    )
-    table = result_table(
-        rows, schema=SCHEMA, run_id="r", provider="h", lane="online", kept=KEPT, output=output
-    )
+    output = pa.array([{"label": "spam", "parts": [{"score": 0.5}]}, None, {"label": None, "parts": []}], OUTPUT)
+    table = result_table(rows, schema=SCHEMA, run_id="r", provider="h", lane="online", kept=KEPT, output=output)
     directory.commit_part(chunk, table, ChunkFigures())
 
 
@@ -111,9 +107,7 @@ def test_results_are_empty_with_all_their_columns_before_the_first_part(
 
 
 @pytest.mark.parametrize("read", [_arrow, _duckdb, _polars])
-def test_every_reader_sees_the_same_rows_of_every_type(
-    local: RunDirectory, read: Callable[[Path], Rows]
-) -> None:
+def test_every_reader_sees_the_same_rows_of_every_type(local: RunDirectory, read: Callable[[Path], Rows]) -> None:
     _commit(local, 0, "abc")
     _commit(local, 1, "def")
     rows = read(Path(local.results_url))

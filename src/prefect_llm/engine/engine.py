@@ -19,19 +19,33 @@ from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Job, Scheduler, Submission, unheard
 from prefect_llm.engine.stop import Stop
-from prefect_llm.engine.transport import Headers, Transport, open_transport
+from prefect_llm.engine.transport import Headers, Transport, check_provider, open_transport
 from prefect_llm.engine.wire import chat, rates
-from prefect_llm.errors import Interrupted, RequestError, Retryable, RunError, Throttled
+from prefect_llm.errors import (
+    Interrupted,
+    ModelNotFound,
+    RequestError,
+    RequestRefused,
+    Retryable,
+    RunError,
+    Throttled,
+)
 from prefect_llm.records import Completion, Failure, Outcome, Provider, Request
 
 GRACE_S = 5.0
 """How long requests in flight may still end after a stop (CONTRACT: first signal)."""
+OWN_CHOICE = (ModelNotFound, RequestRefused)
+"""What one run asked for and others at the same provider may not have."""
 
 
 class Engine:
-    """Asks one provider. Open it with `engine_for`, which gives each provider one engine per process."""
+    """Asks one provider. Open it with `engine_for`, which gives each provider one engine per process.
+
+    Raises `InvalidInput` on an address or a header that cannot be used.
+    """
 
     def __init__(self, provider: Provider) -> None:
+        check_provider(provider)
         self.provider = provider
         self._limit_name = chat.output_limit_name(provider)
         self._policy = RetryPolicy(provider.patience)
@@ -184,7 +198,7 @@ class Engine:
             self._answered(job, error.completion)
         now = self._loop.time()
         if (stopping := self._health.failed(now, job.request, error)) is not None:
-            self._stop_all(stopping)
+            self._stop(stopping, job.submission)
             job.submission.ended()  # pending: it was not its fault
             return
         if isinstance(error, Retryable):
@@ -243,15 +257,17 @@ class Engine:
         job.submission.deliver(job.request, outcome)
         job.submission.ended()
 
-    def _stop_all(self, error: RunError) -> None:
-        """Stop every run at this provider, at once: not one more request leaves."""
+    def _stop(self, error: RunError, asked: Submission) -> None:
+        """Stop every run at this provider, or the one that chose what is refused: not one more request leaves."""
         for submission in list(self._submissions):
-            submission.stop.set(error)
-            self._halt(submission)
+            if submission.stop is asked.stop or not isinstance(error, OWN_CHOICE):
+                submission.stop.set(error)
+                self._halt(submission)
 
     def _halt(self, submission: Submission) -> None:
         """Take no new work of it; what is in flight may still end, for `GRACE_S`."""
         self._scheduler.drop(submission)
+        self._loop.call_soon(self._pump)  # its waiting retries may have kept others from leaving
         if not submission.done.done():
             self._loop.call_later(GRACE_S, self._cancel, submission)
 

@@ -59,6 +59,8 @@ class Health:
 
     def failed(self, now: float, request: Request, error: RequestError) -> RunError | None:
         """Take in one failed attempt; the error that stops the run, if this is one."""
+        if error.status is not None:
+            self._unreachable = False  # someone answered
         if isinstance(error, Retryable):
             return self._faulted(now, request, error)
         if not isinstance(error, Rejected) or error.status is None:

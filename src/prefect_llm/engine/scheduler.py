@@ -45,17 +45,18 @@ class Submission:
     exhausted: bool = False
     fault: Exception | None = None
 
-    def draw(self) -> Request | None:
-        """The next request; `None` after the last, and after a fault of the iterator."""
+    def draw(self, encode: Callable[[Request], bytes]) -> tuple[Request, bytes] | None:
+        """The next request and its body; `None` after the last, and after a fault of the iterator or of encoding."""
         try:
             request = next(self.requests, None)
-        except Exception as fault:  # the caller's code: its error goes back to the caller
-            self.fault, request = fault, None
-        if request is None:
+            drawn = None if request is None else (request, encode(request))
+        except Exception as fault:  # the caller's code, or what it gave: its error goes back to the caller
+            self.fault, drawn = fault, None
+        if drawn is None:
             self.exhausted = True
         else:
             self.unfinished += 1
-        return request
+        return drawn
 
     def ended(self, count: int = 1) -> None:
         """So many drawn requests have ended, delivered or given up."""
@@ -174,8 +175,8 @@ class Scheduler:
         """The next document's job; none while too many documents wait for a retry."""
         while self._submissions and len(self._retries) < max(self.concurrency, WAITING_ALWAYS_ALLOWED):
             submission = self._submissions[0]
-            if (request := submission.draw()) is not None:
-                body = self._encode(request)
+            if (drawn := submission.draw(self._encode)) is not None:
+                request, body = drawn
                 tokens = estimated_tokens(body, request.parameters.max_output_tokens)
                 return Job(request, submission, body, tokens, queued_since=now)
             self._submissions.popleft()

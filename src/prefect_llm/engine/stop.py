@@ -12,7 +12,8 @@ class Stop:
     """Set from any thread. Once set it stays set: a resumed run has a new one."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler stops the run in whatever its thread is doing, this room included.
+        self._lock = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
         self._error: RunError | None = None
 

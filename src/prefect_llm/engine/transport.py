@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import httpx
 import pyreqwest.exceptions as reqwest_errors
 from pyreqwest.client import ClientBuilder
+from pyreqwest.http import Url
 
-from prefect_llm.errors import BadResponse, ErrorKind, Unavailable
+from prefect_llm.errors import BadResponse, ErrorKind, InvalidInput, Unavailable
 from prefect_llm.records import Patience, Provider
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -50,6 +52,30 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close idle connections."""
+
+
+def check_provider(provider: Provider) -> None:
+    """Raise `InvalidInput`, which repeats no secret, on an address or a header that cannot be used."""
+    if not _is_web_address(provider.base_url):
+        shown = "" if "@" in provider.base_url else f" {provider.base_url!r}"
+        raise InvalidInput(
+            f"base_url{shown} is no http(s) address: write one like https://host/v1, without user or password"
+        )
+    for name, value in request_headers(provider).items():
+        if not (value.isascii() and value.isprintable()):
+            what = "the API key" if name == "authorization" else f"the value of {name!r}"
+            raise InvalidInput(
+                f"{what} cannot be sent as a header: it holds a line break or a character beyond ASCII; take it out"
+            )
+
+
+def _is_web_address(base_url: str) -> bool:
+    try:
+        parts, parsed = urlsplit(base_url), Url(base_url)
+    except ValueError:
+        return False
+    sound = parsed.scheme in ("http", "https") and bool(parts.hostname) and base_url.isprintable()
+    return sound and "@" not in parts.netloc
 
 
 def open_transport(provider: Provider, path: str) -> Transport:
@@ -130,7 +156,7 @@ class HttpxTransport:
         except httpx.ConnectError as error:
             raise _no_connection(str(error)) from error
         except (httpx.RequestError, httpx.StreamError) as error:
-            raise _connection_lost(str(error)) from error
+            raise _connection_lost(str(error) or type(error).__name__) from error
 
     async def _post(self, body: bytes) -> Answer:
         request = self._client.build_request(

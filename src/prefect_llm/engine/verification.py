@@ -18,7 +18,7 @@ import orjson
 
 from prefect_llm.engine.health import Health
 from prefect_llm.engine.redaction import redacted
-from prefect_llm.engine.transport import Answer, request_headers
+from prefect_llm.engine.transport import Answer, check_provider, request_headers
 from prefect_llm.engine.wire import chat
 from prefect_llm.errors import (
     AccountExhausted,
@@ -58,7 +58,7 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
     model = model or provider.model
     if not model:
         raise InvalidInput("no model to verify: give one, or set the provider's default model")
-    _check_base_url(provider.base_url)
+    check_provider(provider)
     request = Request(
         row=0,
         document_id="verify",
@@ -74,16 +74,10 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
         try:
             completion = chat.decode(answer, request, keep_raw=False)
         except RequestError as error:
-            if error.completion is None:
+            if error.completion is None or error.completion.finish_reason is None:
                 raise _diagnosis(client, provider, request, error) from error
             completion = error.completion  # an empty or filtered answer still proves endpoint, key and model
     return Verified(provider.name, completion.model or model, latency_ms, completion.usage)
-
-
-def _check_base_url(base_url: str) -> None:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidInput(f"base_url {base_url!r} is no http(s) address: write one like https://host/v1")
 
 
 def _ask(client: httpx.Client, provider: Provider, request: Request) -> Answer:
@@ -157,4 +151,7 @@ def _listed_models(client: httpx.Client, base_url: str) -> list[str] | None:
         listed = orjson.loads(response.content)["data"] if response.status_code == 200 else None
     except (httpx.RequestError, orjson.JSONDecodeError, KeyError, TypeError):
         return None
-    return [model["id"] for model in listed if "id" in model] if isinstance(listed, list) else None
+    if not isinstance(listed, list):
+        return None
+    names = (model.get("id") for model in listed if isinstance(model, dict))
+    return [name for name in names if isinstance(name, str)]

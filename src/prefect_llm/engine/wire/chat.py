@@ -18,6 +18,8 @@ from prefect_llm.errors import BadResponse, ErrorKind, Rejected
 from prefect_llm.records import Completion, Parameters, Provider, Request, Usage
 
 PATH = "/chat/completions"
+MOST_TOKENS = 2**63 - 1
+"""A greater count fits no column and no price: it is a fault of the endpoint's, and not known."""
 
 
 class _Message(msgspec.Struct):
@@ -92,7 +94,7 @@ def _chat(answer: Answer) -> _Chat:
         return _decode_chat(answer.body)
     except msgspec.ValidationError as error:
         raise BadResponse(f"answer is not a chat completion: {error}", status=answer.status) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadResponse(f"answer is not JSON: {one_line(answer.body)}", status=answer.status) from error
 
 
@@ -106,14 +108,15 @@ def _checked(completion: Completion, refusal: str | None, request: Request) -> C
             completion=completion,
         )
     if refusal:
-        raise Rejected(f"the model refused: {refusal}", kind=ErrorKind.REFUSED, status=200, completion=completion)
+        message = one_line(f"the model refused: {refusal}")
+        raise Rejected(message, kind=ErrorKind.REFUSED, status=200, completion=completion)
+    if answer_format is not None and completion.finish_reason == "length":
+        message = "the output limit cut the answer before its JSON ended"
+        raise BadResponse(message, kind=ErrorKind.TRUNCATED, status=200, completion=completion)
     if completion.content is None:
         raise BadResponse("answer with null content", status=200, completion=completion)
     if answer_format is None:
         return completion
-    if completion.finish_reason == "length":
-        message = "the output limit cut the answer before its JSON ended"
-        raise BadResponse(message, kind=ErrorKind.TRUNCATED, status=200, completion=completion)
     try:
         output = answer_format.parse(completion.content)
     except BadResponse as error:
@@ -127,7 +130,8 @@ def _text(content: Any) -> str | None:
     if content is None or isinstance(content, str):
         return content
     if isinstance(content, list):
-        return "".join(part["text"] for part in content if isinstance(part, dict) and "text" in part)
+        texts = (part.get("text") for part in content if isinstance(part, dict))
+        return "".join(text for text in texts if isinstance(text, str))
     raise BadResponse(f"message content is neither text nor parts but {type(content).__name__}", status=200)
 
 
@@ -145,4 +149,4 @@ def _usage(usage: Any) -> Usage | None:
 
 def _count(counts: Any, name: str) -> int | None:
     value = counts.get(name) if isinstance(counts, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None

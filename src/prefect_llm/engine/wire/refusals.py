@@ -54,13 +54,14 @@ def raise_refusal(answer: Answer) -> NoReturn:
     """Raise what a status that is not 2xx stands for."""
     complaint = read_complaint(answer.body)
     status, code = answer.status, complaint.code
-    message = f"HTTP {status}: {complaint.text}" if complaint.text else f"HTTP {status}"
+    message = one_line(f"HTTP {status}: {complaint.text}" if complaint.text else f"HTTP {status}")
     if status in THROTTLE_STATUSES:
         raise Throttled(message, status=status, code=code, retry_after_s=retry_after_s(answer.headers))
     if status >= 500 or status in TEMPORARY_STATUSES:
         raise Unavailable(message, status=status, code=code, retry_after_s=retry_after_s(answer.headers))
     if 300 <= status < 400:
-        message = f"HTTP {status}: redirected to {answer.headers.get('location') or 'nowhere'}; not followed"
+        where = answer.headers.get("location") or "nowhere"
+        message = one_line(f"HTTP {status}: not followed where it redirects to: {where}")
     kind = KINDS_BY_CODE.get(code or "") if status in (400, 413, 422) else None
     raise Rejected(message, kind=kind, status=status, code=code, parameters=complaint.parameters)
 
@@ -109,7 +110,7 @@ def _seconds(value: str) -> float | None:
         return float(value)
     try:
         return email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
