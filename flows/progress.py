@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import cast
 from uuid import UUID
 
+import httpx
 from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.exceptions import PrefectException
 
 from prefect_llm.live import LiveFigures, line_of, watched
 from prefect_llm.run import Run
@@ -26,25 +28,28 @@ def progress_shown(run: Run, log_every_s: float) -> Iterator[None]:
     artifact = cast(UUID, create_progress_artifact(0.0, key=PROGRESS_KEY, description=f"Run at {run.url}"))
     last_logged = time.monotonic()
 
+    def draw(figures: LiveFigures) -> None:
+        """An unreachable Prefect API costs the picture of the run, never the run."""
+        try:
+            update_progress_artifact(artifact, percent(figures), description=line_of(figures))
+        except (httpx.HTTPError, PrefectException) as error:
+            logger.debug("the progress artifact could not be updated: %s", error)
+
     def show(figures: LiveFigures) -> None:
         nonlocal last_logged
-        line = line_of(figures)
-        update_progress_artifact(artifact, percent(figures), description=line)
+        draw(figures)
         if time.monotonic() - last_logged >= log_every_s:
             last_logged = time.monotonic()
-            logger.info(line)
+            logger.info(line_of(figures))
 
     in_this_run = contextvars.copy_context()
     try:
         with watched(run.live, min(ARTIFACT_EVERY_S, log_every_s), lambda figures: in_this_run.run(show, figures)):
             yield
     finally:
-        update_progress_artifact(artifact, percent(run.live.figures), description=line_of(run.live.figures))
+        draw(run.live.figures)
 
 
 def percent(figures: LiveFigures) -> float:
-    """Rows that have ended, in percent; a run with nothing left to do is complete.
-
-    A chunk that Prefect tries again counts its rows again: no more than all of them are shown.
-    """
+    """Rows that have ended, in percent; a run with nothing left to do is complete."""
     return min(100.0 * figures.done / figures.rows, 100.0) if figures.rows else 100.0

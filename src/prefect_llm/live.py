@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -104,6 +104,14 @@ class Live:
                     f"({self._stop_error_share:.0%}); the last one: {outcome.failure.message}"
                 )
             )
+
+    def take_back(self, outcomes: Iterable[Outcome]) -> None:
+        """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""
+        ended = [outcome.ok for outcome in outcomes]
+        ok = sum(ended)
+        with self._lock:
+            figures = self._figures
+            self._figures = replace(figures, ok=figures.ok - ok, failed=figures.failed - (len(ended) - ok))
 
 
 class _Runs:

@@ -9,31 +9,27 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 
 import pyarrow as pa
 
-from prefect_llm.documents import Snapshot, Source, StagedChunk, open_source, read_chunk, stage
-from prefect_llm.engine import engine_for
-from prefect_llm.errors import BadDocument, Interrupted, InvalidInput, RunError, TooManyFailedRows
+from prefect_llm.asking import AskedChunk, discarded_cost, output_array
+from prefect_llm.documents import Snapshot, Source, open_source, read_chunk, stage
+from prefect_llm.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows
 from prefect_llm.live import Live, live_run
-from prefect_llm.pricing import cost, price_for
-from prefect_llm.prompts import Prompt, to_output_array
-from prefect_llm.records import Failure, Outcome, Provider, Request
+from prefect_llm.prompts import Prompt
+from prefect_llm.records import Provider
 from prefect_llm.report import Summary, fold, to_markdown
 from prefect_llm.spec import RunSpec
 from prefect_llm.store import (
     ChunkFigures,
     Manifest,
-    ResultRow,
     RunDirectory,
     State,
     Stopped,
-    add_money,
     check_same_spec,
     figures_of,
     result_schema,
@@ -170,100 +166,35 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     live = run.live
     if live.stop.error is not None:
         raise live.stop.error
-    started = time.monotonic()
     plan = _plan(run.url, run.run_id)
-    staged = read_chunk(plan.directory.folder, plan.snapshot, chunk)
-    asked = _Asked(staged, provider, live)
-    engine = engine_for(provider)
+    asked = AskedChunk(read_chunk(plan.directory.folder, plan.snapshot, chunk), provider, live)
     try:
-        engine.run(
-            asked.requests(plan.prompt),
-            asked.take,
-            live.stop,
-            keep_raw=plan.spec.keep_raw,
-            sent=live.sent,
-        )
-    except RunError:
-        if not asked.all_ended:
-            raise
+        return _infer(run, chunk, plan, asked)
+    except Exception:
+        live.take_back([row.outcome for row in asked.rows()])  # without a part none of them is done
+        raise
+
+
+def _infer(run: Run, chunk: int, plan: _Plan, asked: AskedChunk) -> ChunkFigures:
+    started = time.monotonic()
+    asked.ask(plan.prompt, keep_raw=plan.spec.keep_raw)
     rows = asked.rows()
     table = result_table(
         rows,
         schema=_schema(plan.spec, plan.prompt, plan.snapshot),
         run_id=run.run_id,
-        provider=provider.name,
+        provider=asked.provider.name,
         lane=LANE,
-        kept=staged.kept,
-        output=_outputs(plan.prompt, rows),
+        kept=asked.staged.kept,
+        output=output_array(plan.prompt, rows),
     )
     figures = figures_of(
         [row.outcome for row in rows],
-        discarded_cost=_discarded_cost(rows),
+        discarded_cost=discarded_cost(rows),
         seconds=time.monotonic() - started,
     )
     plan.directory.commit_part(chunk, table, figures)
     return figures
-
-
-def _outputs(prompt: Prompt, rows: Sequence[ResultRow]) -> pa.Array | None:
-    if prompt.output_type is None:
-        return None
-    completions = (row.outcome.completion for row in rows)
-    values = [completion.output if completion is not None else None for completion in completions]
-    return to_output_array(values, prompt.output_type)
-
-
-def _discarded_cost(rows: Sequence[ResultRow]) -> Decimal | None:
-    """What billed answers that ended no row cost; unknown as soon as one of them is."""
-    total: Decimal | None = Decimal(0)
-    for row in rows:
-        for usage in row.outcome.discarded:
-            total = add_money(total, cost(usage, row.price))
-    return total
-
-
-class _Asked:
-    """One chunk on its way: requests out, priced rows in. The engine's thread calls both sides."""
-
-    def __init__(self, staged: StagedChunk, provider: Provider, live: Live) -> None:
-        self._staged = staged
-        self._provider = provider
-        self._live = live
-        self._rows: list[ResultRow | None] = [None] * len(staged.ids)
-
-    def requests(self, prompt: Prompt) -> Iterator[Request]:
-        """A request per document; a document that makes none gets its failed row at once."""
-        for row, document_id in enumerate(self._staged.ids):
-            try:
-                request = prompt.request(row, document_id, self._staged.fields(row))
-            except BadDocument as error:
-                now_us = time.time_ns() // 1000
-                failure = Failure(error.kind, error.message)
-                outcome = Outcome(failure=failure, started_at_us=now_us, finished_at_us=now_us)
-                self._keep(row, ResultRow(document_id, None, prompt.parameters.model, outcome, None, None))
-                continue
-            yield request
-
-    def take(self, request: Request, outcome: Outcome) -> None:
-        """Price an outcome and keep its row."""
-        model = request.parameters.model
-        price = price_for(self._provider, model)
-        usage = outcome.completion.usage if outcome.completion is not None else None
-        row = ResultRow(request.document_id, request.fingerprint, model, outcome, cost(usage, price), price)
-        self._keep(request.row, row)
-
-    def _keep(self, place: int, row: ResultRow) -> None:
-        self._rows[place] = row
-        self._live.count(row.outcome, row.cost, row.price)
-
-    @property
-    def all_ended(self) -> bool:
-        """Whether no document is left to ask: what was paid is then kept, whatever stops the run."""
-        return None not in self._rows
-
-    def rows(self) -> list[ResultRow]:
-        """Every document's row, in the order of the input."""
-        return [row for row in self._rows if row is not None]
 
 
 def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:

@@ -97,13 +97,22 @@ class Scheduling(RuleBasedStateMachine):
     @rule(choice=st.randoms(use_true_random=False), delay_s=SECONDS)
     def fail(self, choice: object, delay_s: float) -> None:
         """One in flight is to be asked again, or given up where its run has stopped."""
-        chunk, job = self._landed(choice)
-        if chunk.dropped:
-            chunk.ended += 1
-            job.submission.ended()
-            return
-        chunk.waiting[job.request.document_id] = self.now + delay_s
-        self.scheduler.again(job, self.now, delay_s)
+        self._fails(*self._landed(choice), delay_s)
+
+    @rule(delay_s=SECONDS)
+    def fail_all(self, delay_s: float) -> None:
+        """The endpoint is down for a moment."""
+        for name in sorted(self.jobs):
+            chunk, job = self.jobs.pop(name)
+            self.scheduler.land(job)
+            self._fails(chunk, job, delay_s)
+
+    @rule(rounds=st.integers(2, 9), delay_s=st.floats(10, 90))
+    def outage(self, rounds: int, delay_s: float) -> None:
+        """Whoever leaves fails, again and again."""
+        for _ in range(rounds):
+            self.depart()
+            self.fail_all(delay_s)
 
     @rule(chunk=chunks)
     def drop(self, chunk: Chunk) -> None:
@@ -173,6 +182,14 @@ class Scheduling(RuleBasedStateMachine):
         chunk.waiting.pop(name, None)
         self.jobs[name] = (chunk, job)
         self.left_at.append(self.now)
+
+    def _fails(self, chunk: Chunk, job: Job, delay_s: float) -> None:
+        if chunk.dropped:
+            chunk.ended += 1
+            job.submission.ended()
+            return
+        chunk.waiting[job.request.document_id] = self.now + delay_s
+        self.scheduler.again(job, self.now, delay_s)
 
     def _landed(self, choice: object) -> tuple[Chunk, Job]:
         name = choice.choice(sorted(self.jobs))  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Engine, close_engines, engine_for
+from prefect_llm.errors import AuthenticationFailed
 from prefect_llm.records import Limits, Provider
 
 
@@ -66,6 +68,36 @@ def test_requests_per_minute_hold_over_all_threads(scripted_server: ScriptedServ
     run_in_threads(engine_for(provider_at(scripted_server.base_url, limits=limits)), 3, 10)
     times = sorted(received.received_at for received in scripted_server.log())
     assert times[-1] - times[0] >= (30 - 10 - 1) / 10.0
+
+
+def test_two_providers_share_nothing(scripted_server: ScriptedServer, second_scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.status(401))
+    second_scripted_server.delay(0.02)
+    refused, sound = (engine_for(provider_at(each.base_url)) for each in (scripted_server, second_scripted_server))
+    bad = Asked()
+    with ThreadPoolExecutor(1) as pool:
+        well = pool.submit(run_in_threads, sound, 2, 40)
+        with pytest.raises(AuthenticationFailed):
+            refused.run(requests(1_000), bad.deliver, bad.stop)
+        assert len(well.result(timeout=20)) == 80
+    assert second_scripted_server.stats().requests == 80
+
+
+def test_an_engine_serves_one_run_after_another(scripted_server: ScriptedServer) -> None:
+    engine = engine_for(provider_at(scripted_server.base_url, concurrency=4))
+    for first in (0, 100, 200):
+        asked = Asked()
+        engine.run(requests(10, first=first), asked.deliver, asked.stop)
+        assert len(asked.outcomes) == 10
+    assert scripted_server.stats().connections <= 4
+
+
+def test_closed_engines_leave_no_thread_and_are_made_anew(scripted_server: ScriptedServer) -> None:
+    provider = provider_at(scripted_server.base_url)
+    before = engine_for(provider)
+    close_engines()
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("llm-")] == []
+    assert engine_for(provider) is not before
 
 
 def test_the_same_provider_has_the_same_engine(scripted_server: ScriptedServer) -> None:

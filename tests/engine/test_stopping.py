@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -264,13 +265,53 @@ def test_a_stopped_runs_retries_no_longer_hold_up_the_next_run(scripted_server: 
     assert len(following.outcomes) == 3
 
 
-def test_closing_the_engine_ends_a_run_that_hangs(scripted_server: ScriptedServer) -> None:
+def test_the_places_of_a_stopped_run_go_to_the_run_that_waits_for_them(
+    scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefect_llm.engine.engine.GRACE_S", 0.1)
+    scripted_server.script({"*": steps.hang(), "doc-1000": steps.ok()})
+    engine = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=60)))
+    hanging, waiting = Asked(), Asked()
+    with ThreadPoolExecutor(2) as pool:
+        stopped = pool.submit(engine.run, requests(100), hanging.deliver, hanging.stop)
+        scripted_server.wait_for(in_flight=CONCURRENCY)
+        served = pool.submit(engine.run, requests(1, first=1_000), waiting.deliver, waiting.stop)
+        hanging.stop.set(Interrupted("enough"))
+        assert isinstance(stopped.exception(timeout=5), Interrupted)
+        try:
+            served.result(timeout=5)
+        finally:
+            waiting.stop.set(Interrupted("the test is over"))
+    engine.close()
+    assert list(waiting.outcomes) == ["doc-1000"]
+
+
+def test_what_fails_after_a_stop_is_not_asked_again(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.hang(steps.status(503)))
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=60)))
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(engine.run, requests(100), asked.deliver, asked.stop)
+        scripted_server.wait_for(in_flight=CONCURRENCY)
+        asked.stop.set(Interrupted("enough"))
+        scripted_server.release()
+        assert isinstance(run.exception(timeout=5), Interrupted)
+    engine.close()
+    assert asked.outcomes == {}
+    assert scripted_server.stats().requests == CONCURRENCY
+
+
+def test_closing_the_engine_ends_a_run_that_hangs(
+    scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefect_llm.engine.engine.GRACE_S", 12.0)
     scripted_server.script_all(steps.hang())
     engine, asked = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=60))), Asked()
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(engine.run, requests(100), asked.deliver, asked.stop)
         scripted_server.wait_for(in_flight=CONCURRENCY)
+        began = time.monotonic()
         engine.close()
+        assert time.monotonic() - began < 6
         assert isinstance(hanging.exception(timeout=5), Interrupted)
     assert asked.outcomes == {}
     assert scripted_server.stats().requests == CONCURRENCY

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
 import polars
 import pyarrow.dataset
-import pytest
 from tests.run.running import carry_out, documents, provider_at, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
@@ -38,19 +37,13 @@ def _polars(results: str) -> Ids:
 READERS: tuple[Callable[[str], Ids], ...] = (_arrow, _duckdb, _polars)
 
 
-@pytest.fixture
-def background() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as pool:
-        yield pool
-
-
 def test_the_results_are_readable_before_the_first_request(output: str) -> None:
     open_run(documents(3), output, spec_of())
     assert [read(f"{output}/results") for read in READERS] == [[], [], []]
 
 
 def test_between_two_chunks_every_reader_sees_exactly_the_finished_ones(
-    scripted_server: ScriptedServer, output: str, background: ThreadPoolExecutor
+    scripted_server: ScriptedServer, output: str, pool: ThreadPoolExecutor
 ) -> None:
     scripted_server.script({"doc-15": steps.hang()})
     provider = provider_at(scripted_server.base_url, concurrency=4)
@@ -58,7 +51,7 @@ def test_between_two_chunks_every_reader_sees_exactly_the_finished_ones(
     infer_chunk(run, 0, provider)
     assert _seen_by_all(output) == [f"d{n}" for n in range(10)]
 
-    second = background.submit(infer_chunk, run, 1, provider)
+    second = pool.submit(infer_chunk, run, 1, provider)
     scripted_server.wait_for(in_flight=1, answered=19)
     assert _seen_by_all(output) == [f"d{n}" for n in range(10)]
 
@@ -70,7 +63,7 @@ def test_between_two_chunks_every_reader_sees_exactly_the_finished_ones(
 
 
 def test_readers_that_never_pause_see_whole_chunks_and_never_fewer_rows_than_before(
-    scripted_server: ScriptedServer, output: str, background: ThreadPoolExecutor
+    scripted_server: ScriptedServer, output: str, pool: ThreadPoolExecutor
 ) -> None:
     scripted_server.delay(0.02)
     ended = threading.Event()
@@ -84,7 +77,7 @@ def test_readers_that_never_pause_see_whole_chunks_and_never_fewer_rows_than_bef
             counts.append(len(ids))
         return counts
 
-    polls = [background.submit(poll, read) for read in READERS]
+    polls = [pool.submit(poll, read) for read in READERS]
     try:
         summary = carry_out(documents(200), output, provider_at(scripted_server.base_url), spec_of(chunk_rows=5))
     finally:

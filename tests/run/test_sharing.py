@@ -15,17 +15,18 @@ from prefect_llm.records import Price
 from prefect_llm.run import infer_chunk, open_run
 
 
-def test_two_runs_side_by_side_stay_within_one_concurrency(scripted_server: ScriptedServer, tmp_path: Path) -> None:
+def test_two_runs_side_by_side_stay_within_one_concurrency(
+    scripted_server: ScriptedServer, pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
     scripted_server.script_all(steps.hang())
     provider = provider_at(scripted_server.base_url, concurrency=6)
     priced = replace(provider, model="other", prices={"*": Price(Decimal(1), Decimal(1))})
-    with ThreadPoolExecutor() as pool:
-        one = pool.submit(carry_out, documents(30), str(tmp_path / "one"), provider)
-        other = pool.submit(carry_out, documents(30), str(tmp_path / "other"), priced, spec_of(model="other"))
-        scripted_server.wait_for(in_flight=6)
-        scripted_server.script_all(steps.ok(delay_s=0.01))
-        scripted_server.release()
-        summaries = [one.result(), other.result()]
+    one = pool.submit(carry_out, documents(30), str(tmp_path / "one"), provider)
+    other = pool.submit(carry_out, documents(30), str(tmp_path / "other"), priced, spec_of(model="other"))
+    scripted_server.wait_for(in_flight=6)
+    scripted_server.script_all(steps.ok(delay_s=0.01))
+    scripted_server.release()
+    summaries = [one.result(), other.result()]
     assert [summary.totals.ok for summary in summaries] == [30, 30]
     assert [summary.totals.cost is None for summary in summaries] == [True, False]
     assert scripted_server.stats().max_in_flight == 6
@@ -34,16 +35,15 @@ def test_two_runs_side_by_side_stay_within_one_concurrency(scripted_server: Scri
 
 
 def test_one_run_that_stops_at_a_provider_stops_the_other_there_too(
-    scripted_server: ScriptedServer, tmp_path: Path
+    scripted_server: ScriptedServer, pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     scripted_server.script_all(steps.hang())
     provider = provider_at(scripted_server.base_url, concurrency=4)
-    with ThreadPoolExecutor() as pool:
-        running = [pool.submit(carry_out, documents(30), str(tmp_path / name), provider) for name in ("one", "other")]
-        scripted_server.wait_for(in_flight=4)
-        scripted_server.expect_key("changed")
-        scripted_server.release()
-        stopped = [each.result().stopped for each in running]
+    running = [pool.submit(carry_out, documents(30), str(tmp_path / name), provider) for name in ("one", "other")]
+    scripted_server.wait_for(in_flight=4)
+    scripted_server.expect_key("changed")
+    scripted_server.release()
+    stopped = [each.result().stopped for each in running]
     assert [each and each.kind for each in stopped] == ["AuthenticationFailed"] * 2
 
 

@@ -130,33 +130,33 @@ def test_a_part_that_cannot_be_written_stops_the_run_loudly(scripted_server: Scr
 
 
 def test_requests_in_flight_at_the_first_signal_are_kept_if_they_end_their_chunk(
-    scripted_server: ScriptedServer, output: str
+    scripted_server: ScriptedServer, pool: ThreadPoolExecutor, output: str
 ) -> None:
     scripted_server.script_all(steps.hang())
     run = open_run(documents(20), output, spec_of())
     provider = provider_at(scripted_server.base_url, concurrency=10)
-    with ThreadPoolExecutor() as pool:
-        running = pool.submit(infer_pending, run, provider)
-        scripted_server.wait_for(in_flight=10)
-        run.live.stop.set(Interrupted("SIGTERM: stop"))
-        scripted_server.release()
-        summary = running.result()
+    running = pool.submit(infer_pending, run, provider)
+    scripted_server.wait_for(in_flight=10)
+    run.live.stop.set(Interrupted("SIGTERM: stop"))
+    scripted_server.release()
+    summary = running.result()
     kept = [row["id"] for row in rows_of(summary)]
     assert kept in ([f"d{n}" for n in range(10)], [f"d{n}" for n in range(10, 20)])
     assert (summary.state, summary.totals.ok, summary.totals.pending) == ("interrupted", 10, 10)
     assert scripted_server.stats().requests == 10
 
 
-def test_an_interrupted_run_is_finished_by_the_same_call(scripted_server: ScriptedServer, output: str) -> None:
+def test_an_interrupted_run_is_finished_by_the_same_call(
+    scripted_server: ScriptedServer, pool: ThreadPoolExecutor, output: str
+) -> None:
     scripted_server.script({f"doc-{n}": steps.hang() for n in range(10, 30)})
     run = open_run(documents(30), output, spec_of())
     provider = provider_at(scripted_server.base_url, concurrency=5)
-    with ThreadPoolExecutor() as pool:
-        running = pool.submit(infer_pending, run, provider)
-        scripted_server.wait_for(in_flight=5)
-        run.live.stop.set(Interrupted("SIGTERM: stop"))
-        scripted_server.reset()
-        summary = running.result()
+    running = pool.submit(infer_pending, run, provider)
+    scripted_server.wait_for(in_flight=5)
+    run.live.stop.set(Interrupted("SIGTERM: stop"))
+    scripted_server.reset()
+    summary = running.result()
     assert (summary.state, summary.stopped and summary.stopped.kind) == ("interrupted", "Interrupted")
     assert summary.totals.ok in (0, 10)
     again = carry_out(documents(30), output, provider)
@@ -172,15 +172,16 @@ def test_a_chunk_of_a_stopped_invocation_is_not_begun(scripted_server: ScriptedS
     assert scripted_server.stats().requests == 0
 
 
-def test_chunks_smaller_than_the_concurrency_fill_the_wire(scripted_server: ScriptedServer, output: str) -> None:
+def test_chunks_smaller_than_the_concurrency_fill_the_wire(
+    scripted_server: ScriptedServer, pool: ThreadPoolExecutor, output: str
+) -> None:
     scripted_server.script_all(steps.hang())
     provider = provider_at(scripted_server.base_url, concurrency=50)
-    with ThreadPoolExecutor() as pool:
-        running = pool.submit(carry_out, documents(200), output, provider, spec_of(chunk_rows=4))
-        scripted_server.wait_for(in_flight=50)
-        scripted_server.script_all(steps.ok())
-        assert scripted_server.release() == 50
-        summary = running.result()
+    running = pool.submit(carry_out, documents(200), output, provider, spec_of(chunk_rows=4))
+    scripted_server.wait_for(in_flight=50)
+    scripted_server.script_all(steps.ok())
+    assert scripted_server.release() == 50
+    summary = running.result()
     assert scripted_server.stats().max_in_flight == 50
     assert summary.totals.ok == 200
 

@@ -1,0 +1,36 @@
+"""A chunk that Prefect tries again is asked again, and counted once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm.prompts import PromptSpec
+from prefect_llm.records import Limits, Provider
+from prefect_llm.run import infer_chunk, open_run
+from prefect_llm.spec import RunSpec
+
+
+def test_a_chunk_that_is_tried_again_counts_its_documents_once(
+    scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    documents = pa.table({"text": [f"doc-{row}" for row in range(20)]})
+    spec = RunSpec(prompt=PromptSpec(model="m", template="{{ text }}"))
+    run = open_run(documents, str(tmp_path / "run"), spec)
+    provider = Provider(scripted_server.base_url, limits=Limits(concurrency=4))
+    results = tmp_path / "run" / "results"
+    shutil.move(results, tmp_path / "aside")
+    results.write_text("in the way")
+
+    with pytest.raises(OSError, match="results"):
+        infer_chunk(run, 0, provider)
+    assert (run.live.figures.done, run.live.figures.requests) == (0, 20)
+
+    results.unlink()
+    shutil.move(tmp_path / "aside", results)
+    infer_chunk(run, 0, provider)
+    assert (run.live.figures.done, run.live.figures.requests) == (20, 40)
