@@ -87,11 +87,14 @@ def test_removing_is_complete_and_an_absent_file_is_no_error(folder: Folder) -> 
 
 
 def test_a_file_of_another_writer_is_seen_at_once(folder: Folder, url: str) -> None:
-    assert folder.names() == []
-    open_folder(url).write("a/b", b"one")
-    assert (folder.names(), folder.read("a/b")) == (["a/b"], b"one")
-    open_folder(url).write("a/b", b"two")
-    assert folder.read("a/b") == b"two"
+    folder.write("a/b", b"one")
+    assert folder.names("a/") == ["a/b"]
+    # As another process would: without the listings that this one's filesystem remembers.
+    filesystem, root = fsspec.core.url_to_fs(url, skip_instance_cache=True)
+    filesystem.pipe_file(f"{root}/a/c", b"two")
+    assert (folder.names("a/"), folder.read("a/c")) == (["a/b", "a/c"], b"two")
+    filesystem.pipe_file(f"{root}/a/c", b"three")
+    assert folder.read("a/c") == b"three"
 
 
 def test_readers_see_one_whole_content_or_the_other(folder: Folder) -> None:
