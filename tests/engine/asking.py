@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import httpx
 
 from prefect_llm.engine import Engine, Stop
+from prefect_llm.errors import Interrupted
 from prefect_llm.records import AnswerFormat, Limits, Outcome, Parameters, Patience, Provider, Request
 
 HASTE = Patience(timeout_s=0.4, backoff_s=0.01, max_backoff_s=0.05, outage_s=30, first_connection_s=0.3)
@@ -52,3 +54,14 @@ def ask(provider: Provider, asked: Iterator[Request]) -> dict[str, Outcome]:
     finally:
         engine.close()
     return result.outcomes
+
+
+def run_for_at_most(seconds: float, engine: Engine, asked_for: Iterator[Request], asked: Asked) -> None:
+    """Run it from a thread of its own, so that a run without an end fails its test and not the whole session."""
+    pool = ThreadPoolExecutor(1)
+    run = pool.submit(engine.run, asked_for, asked.deliver, asked.stop)
+    pool.shutdown(wait=False)
+    try:
+        run.result(timeout=seconds)
+    finally:
+        asked.stop.set(Interrupted("the test is over"))
