@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 Message = Mapping[str, Any]
 """One chat message as the API spells it: `role`, and `content` as text or parts."""
 
+MOST_TOKENS = 2**63 - 1
+"""A greater count fits no column and no price: it is a fault of the endpoint's, and not known."""
+MAX_MESSAGE_CHARACTERS = 500
+"""A failure's message is one line of at most so many characters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

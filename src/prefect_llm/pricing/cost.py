@@ -16,14 +16,12 @@ from decimal import (
 )
 from typing import TypeGuard
 
-from prefect_llm.records import Price, Provider, Usage
+from prefect_llm.records import MOST_TOKENS, Price, Provider, Usage
 
 ANY_MODEL = "*"
 """The entry of `Provider.prices` for every model without one of its own."""
 COST_STEP = Decimal("1E-12")
 """The column `cost` is decimal128(38, 12)."""
-MOST_TOKENS = 2**63 - 1
-"""A count that no int64 column holds is an endpoint's fault, not a figure."""
 _PER_MILLION = -6
 _MONEY = Context(
     prec=38,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-MAX_MESSAGE_CHARACTERS = 500
-"""`records.Failure` holds one line of at most this length."""
+from prefect_llm.records import MAX_MESSAGE_CHARACTERS
 
 
 def one_line(text: str, limit: int = MAX_MESSAGE_CHARACTERS) -> str:

@@ -10,11 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from prefect_llm.errors import ErrorKind
-from prefect_llm.records import Completion, Outcome, Price, Usage
+from prefect_llm.records import MAX_MESSAGE_CHARACTERS, MOST_TOKENS, Completion, Outcome, Price, Usage
 from prefect_llm.store.schema import OUTPUT, RAW, RESULT_COLUMNS
 
-MAX_MESSAGE_CHARACTERS = 500
-MOST_TOKENS = 2**63 - 1
 NOTHING_PAID = Decimal(0)
 
 _NO_COMPLETION = Completion(content=None)

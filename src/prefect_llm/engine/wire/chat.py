@@ -15,11 +15,9 @@ import orjson
 from prefect_llm.engine.transport import Answer
 from prefect_llm.engine.wire.refusals import one_line, raise_refusal
 from prefect_llm.errors import BadResponse, ErrorKind, Rejected
-from prefect_llm.records import Completion, Parameters, Provider, Request, Usage
+from prefect_llm.records import MOST_TOKENS, Completion, Parameters, Provider, Request, Usage
 
 PATH = "/chat/completions"
-MOST_TOKENS = 2**63 - 1
-"""A greater count fits no column and no price: it is a fault of the endpoint's, and not known."""
 
 
 class _Message(msgspec.Struct):

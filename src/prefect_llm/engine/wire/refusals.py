@@ -16,13 +16,13 @@ import orjson
 
 from prefect_llm.engine.transport import Answer, Headers
 from prefect_llm.errors import ErrorKind, Rejected, Throttled, Unavailable
+from prefect_llm.records import MAX_MESSAGE_CHARACTERS
 
 THROTTLE_STATUSES = frozenset({429, 498})
 """498 is Groq's flex capacity exceeded."""
 TEMPORARY_STATUSES = frozenset({408, 409, 425})
 MAX_RETRY_AFTER_S = 300.0
 """A bogus date in a Retry-After must not park a run for a year."""
-MAX_MESSAGE_CHARACTERS = 500
 
 KINDS_BY_CODE = {
     "context_length_exceeded": ErrorKind.CONTEXT_TOO_LONG,  # OpenAI, vLLM
