@@ -10,7 +10,7 @@ from prefect.types import SecretDict
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from prefect_llm.engine import Verified, verify
-from prefect_llm.records import Limits, Patience, Price, Provider
+from prefect_llm.records import Limits, Patience, Price, Provider, TokenAccounting
 from prefect_llm.settings.kinds import without_credentials
 
 _DEFAULT_LIMITS = Limits()
@@ -98,6 +98,18 @@ class LLMProvider(Block):
         title="Timeout (s)",
         description="Seconds that one attempt may take from sending to the answer's last byte.",
     )
+    idle_timeout: float | None = Field(
+        default=None,
+        gt=0,
+        title="Idle timeout (s)",
+        description="If given, answers are streamed and only so many seconds of silence end an attempt.",
+    )
+    deadline: float | None = Field(
+        default=None,
+        gt=0,
+        title="Deadline (s)",
+        description="Seconds that a document may take over all its attempts; no bound if empty.",
+    )
     connect_timeout: float = Field(
         default=_DEFAULT_PATIENCE.connect_timeout_s,
         gt=0,
@@ -137,6 +149,23 @@ class LLMProvider(Block):
         title="Tokens per minute",
         description="The account's limit of input and output tokens together, if it has one.",
     )
+    input_tokens_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        title="Input tokens per minute",
+        description="The account's limit of input tokens, where they are counted apart.",
+    )
+    output_tokens_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        title="Output tokens per minute",
+        description="The account's limit of output tokens, where they are counted apart.",
+    )
+    token_accounting: TokenAccounting = Field(
+        default=_DEFAULT_LIMITS.token_accounting,
+        title="Token accounting",
+        description="Whether the provider counts what a request reserves (safe everywhere) or what it has used.",
+    )
     prices: dict[str, ModelPrice] = Field(
         default_factory=dict,
         title="Prices",
@@ -169,9 +198,14 @@ class LLMProvider(Block):
                 requests_per_minute=self.requests_per_minute,
                 tokens_per_minute=self.tokens_per_minute,
                 max_concurrency=self.max_concurrency,
+                input_tokens_per_minute=self.input_tokens_per_minute,
+                output_tokens_per_minute=self.output_tokens_per_minute,
+                token_accounting=self.token_accounting,
             ),
             patience=Patience(
                 timeout_s=self.timeout,
+                idle_timeout_s=self.idle_timeout,
+                deadline_s=self.deadline,
                 connect_timeout_s=self.connect_timeout,
                 max_attempts=self.max_attempts,
                 outage_s=self.outage_patience,

@@ -21,18 +21,26 @@ MAX_MESSAGE_CHARACTERS = 500
 """A failure's message is one line of at most so many characters."""
 
 
+TokenAccounting = Literal["reserved", "used"]
+"""How a provider counts tokens: by what a request may use, with nothing given back, or by what it did use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one provider is asked at most.
 
     `concurrency` is how many requests may be in flight; `None` finds the endpoint's own capacity, up to
-    `max_concurrency`. `None` for a rate: no such limit is known.
+    `max_concurrency`. `None` for a rate: no such limit is known. `tokens_per_minute` counts input and output
+    together. `token_accounting` is the provider's rule; `reserved` is the safe one.
     """
 
     concurrency: int | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrency: int = 1024
+    input_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
+    token_accounting: TokenAccounting = "reserved"
 
     @property
     def adaptive(self) -> bool:
@@ -49,10 +57,14 @@ class Limits:
 class Patience:
     """How long to wait and how often to ask: seconds and attempts.
 
-    `backoff_s` is the first wait after a failed attempt; it doubles, with jitter, up to `max_backoff_s`.
+    `timeout_s` bounds one attempt, `deadline_s` all attempts at a document together. With `idle_timeout_s` answers
+    are streamed, and an attempt ends after so long a silence, not after `timeout_s`. `backoff_s` is the first wait
+    after a failed attempt; it doubles, with jitter, up to `max_backoff_s`.
     """
 
     timeout_s: float = 120.0
+    idle_timeout_s: float | None = None
+    deadline_s: float | None = None
     connect_timeout_s: float = 10.0
     max_attempts: int = 5
     outage_s: float = 300.0
@@ -78,6 +90,7 @@ class Provider:
     """Endpoint, credentials, limits and prices. `base_url` includes `/v1`; secrets stay out of `repr`.
 
     `http_client` makes the httpx client to send with, where a proxy or client certificates ask for one.
+    `fallbacks` are asked in their order, each for its own `model`, where this one cannot answer.
     """
 
     base_url: str
@@ -88,6 +101,7 @@ class Provider:
     patience: Patience = Patience()
     prices: Mapping[str, Price] = field(default_factory=dict)
     http_client: Callable[[], httpx.AsyncClient] | None = field(default=None, repr=False)
+    fallbacks: tuple[Provider, ...] = ()
 
     @property
     def name(self) -> str:
@@ -106,13 +120,17 @@ class AnswerFormat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameters:
-    """What shapes an answer besides its messages. One instance serves many requests: identity is its key."""
+    """What shapes an answer besides its messages. One instance serves many requests: identity is its key.
+
+    `fail_truncated` makes an answer that the output limit cut a failure; with an answer format it always is.
+    """
 
     model: str
     max_output_tokens: int | None = None
     temperature: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     answer_format: AnswerFormat | None = None
+    fail_truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,20 +29,34 @@ def test_every_setting_reaches_the_core() -> None:
         model="m",
         headers={"x-tenant": HEADER},
         timeout=7,
+        idle_timeout=6,
+        deadline=40,
         connect_timeout=2,
         max_attempts=3,
         outage_patience=11,
         concurrency=9,
         requests_per_minute=100,
         tokens_per_minute=2000,
+        input_tokens_per_minute=1500,
+        output_tokens_per_minute=500,
+        token_accounting="used",
     )
     assert block.get_provider() == Provider(
         base_url=URL,
         api_key=KEY,
         model="m",
         headers={"x-tenant": HEADER},
-        limits=Limits(9, 100, 2000),
-        patience=Patience(timeout_s=7, connect_timeout_s=2, max_attempts=3, outage_s=11),
+        limits=Limits(
+            9,
+            100,
+            2000,
+            input_tokens_per_minute=1500,
+            output_tokens_per_minute=500,
+            token_accounting="used",
+        ),
+        patience=Patience(
+            timeout_s=7, idle_timeout_s=6, deadline_s=40, connect_timeout_s=2, max_attempts=3, outage_s=11
+        ),
     )
 
 
@@ -86,6 +100,9 @@ def test_secrets_show_in_no_representation() -> None:
         {"concurrency": 0},
         {"requests_per_minute": 0},
         {"tokens_per_minute": "many"},
+        {"token_accounting": "guessed"},
+        {"idle_timeout": 0},
+        {"deadline": -1},
         {"prices": {"m": {"input": 1}}},
         {"prices": {"m": {"input": -1, "output": 1}}},
         {"prices": {"m": {"input": 1, "output": 1, "currency": "dollar"}}},

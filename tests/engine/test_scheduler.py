@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.engine.asking import requests
 
@@ -29,7 +30,7 @@ def written(request: Request) -> bytes:
     return b"x" * 40
 
 
-def scheduler(concurrency: int = 2, *submissions: Submission, **limits: int) -> Scheduler:
+def scheduler(concurrency: int = 2, *submissions: Submission, **limits: Any) -> Scheduler:
     """A scheduler with these chunks queued."""
     made = Scheduler(Limits(concurrency, **limits), written)
     for each in submissions:

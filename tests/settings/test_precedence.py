@@ -58,7 +58,8 @@ def test_every_option_can_be_given_by_each_source(loaded: Loaded) -> None:
         "price_output": "3", "currency": "EUR", "concurrency": "11", "requests_per_minute": "12",
         "tokens_per_minute": "13", "chunk_rows": "14", "max_error_share": "0.15", "stop_error_share": "0.16",
         "output": "out", "keep_raw": "true", "json": "true", "quiet": "true", "log_level": "ERROR",
-        "stats_interval_seconds": "17", "max_concurrency": "18",
+        "stats_interval_seconds": "17", "max_concurrency": "18", "idle_timeout": "19", "deadline": "20",
+        "input_tokens_per_minute": "21", "output_tokens_per_minute": "22", "token_accounting": "used",
     }  # fmt: skip
     assert set(values) == set(options())
     environ = {f"PREFECT_LLM_{key.upper()}": value for key, value in values.items()}

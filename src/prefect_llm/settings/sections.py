@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from prefect_llm.records import Limits, Patience
+from prefect_llm.records import Limits, Patience, TokenAccounting
 from prefect_llm.settings.kinds import (
     MAX_CONCURRENCY,
     MAX_TEMPERATURE,
@@ -144,6 +144,19 @@ class ApiOptions(BaseModel):
     timeout: Seconds = Field(
         default=_PATIENCE.timeout_s, title="Timeout (s)", description="Seconds that one attempt may take."
     )
+    idle_timeout: Seconds | None = Field(
+        default=None,
+        title="Idle timeout (s)",
+        description=(
+            "Have long answers streamed, and give an attempt up after so many seconds of silence; the timeout then "
+            "does not count."
+        ),
+    )
+    deadline: Seconds | None = Field(
+        default=None,
+        title="Deadline (s)",
+        description="Seconds that a document may take over all its attempts; without it only attempts are bounded.",
+    )
     max_attempts: Count = Field(
         default=_PATIENCE.max_attempts,
         title="Attempts",
@@ -207,6 +220,24 @@ class BatchOptions(BaseModel):
         default=None,
         title="Tokens per minute",
         description="The account's limit of input and output tokens together, if it has one.",
+    )
+    input_tokens_per_minute: Count | None = Field(
+        default=None,
+        title="Input tokens per minute",
+        description="The account's limit of input tokens, where they are counted apart.",
+    )
+    output_tokens_per_minute: Count | None = Field(
+        default=None,
+        title="Output tokens per minute",
+        description="The account's limit of output tokens, where they are counted apart.",
+    )
+    token_accounting: Annotated[TokenAccounting, Wording("reserved|used")] = Field(
+        default=Limits().token_accounting,
+        title="Token accounting",
+        description=(
+            "How the provider counts tokens: reserved, by the output limit and with nothing given back (safe "
+            "everywhere), or used, settled by what an answer really took."
+        ),
     )
     chunk_rows: Count | None = Field(
         default=None,
