@@ -83,6 +83,6 @@ def discarded_cost(rows: Sequence[ResultRow]) -> Decimal | None:
     """What billed answers that ended no row cost; unknown as soon as one of them is."""
     total: Decimal | None = Decimal(0)
     for row in rows:
-        for usage in row.outcome.discarded:
-            total = add_money(total, cost(usage, row.price))
+        for discarded in row.outcome.discarded:
+            total = add_money(total, cost(discarded.usage, row.price))
     return total

@@ -194,13 +194,23 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscardedAnswer:
+    """An answer that was billed and could not be used: `route` and `model` say whose price it has."""
+
+    usage: Usage
+    model: str
+    route: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a request ended as.
 
     A failure may carry the completion that was thrown away with it (a refusal's text, a cut answer).
     `latency_ms` is the last attempt's, `queued_ms` the time spent waiting for limits, cooldowns and backoff;
-    the two instants are microseconds since 1970 UTC. `discarded` holds the usage of billed attempts before
-    the last, `throttled` how many answers were 429.
+    the two instants are microseconds since 1970 UTC. `discarded` holds the billed attempts before the last,
+    `throttled` is how many answers were 429. `route` is who was asked last: 0 for the provider, 1 for its first
+    fallback, and so on; attempts are counted over all of them.
     """
 
     completion: Completion | None = None
@@ -211,7 +221,8 @@ class Outcome:
     queued_ms: float | None = None
     started_at_us: int | None = None
     finished_at_us: int | None = None
-    discarded: tuple[Usage, ...] = ()
+    discarded: tuple[DiscardedAnswer, ...] = ()
+    route: int = 0
 
     @property
     def ok(self) -> bool:

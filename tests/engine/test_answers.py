@@ -217,7 +217,7 @@ def test_billed_answers_that_were_thrown_away_are_counted(scripted_server: Scrip
     outcome = outcome_of(scripted_server, steps.null_content(), steps.ok("now"))
     assert outcome.ok
     assert len(outcome.discarded) == 1
-    assert outcome.discarded[0].output_tokens == 7
+    assert outcome.discarded[0].usage.output_tokens == 7
 
 
 def only_yes(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.engine.asking import requests
 
+from prefect_llm.engine.breaker import Breaker
 from prefect_llm.engine.health import Health
 from prefect_llm.errors import (
     AccountExhausted,
@@ -22,7 +23,7 @@ from prefect_llm.errors import (
     Throttled,
     Unavailable,
 )
-from prefect_llm.records import AnswerFormat, Patience, Provider
+from prefect_llm.records import AnswerFormat, Patience, Provider, Request
 
 PROVIDER = Provider("https://llm.example/v1", patience=Patience(outage_s=300, first_connection_s=30))
 REFUSED_CONNECTION = Unavailable("no connection: refused", kind=ErrorKind.CONNECTION, unreachable=True)
@@ -30,15 +31,41 @@ DOWN = Unavailable("HTTP 503", status=503)
 OUT_OF_PLACE = {403: AuthenticationFailed, 404: EndpointNotFound, 302: EndpointNotFound}
 
 
-def fresh(*, succeeded: bool) -> Health:
+class Watched:
+    """Health and the breaker that it asks, told of each answer as the judge tells them."""
+
+    def __init__(self) -> None:
+        self._breaker = Breaker(lambda _: 0.0)
+        self._health = Health(PROVIDER, self._breaker)
+
+    @property
+    def outage(self) -> bool:
+        return self._breaker.outage
+
+    def succeeded(self) -> None:
+        self._breaker.succeeded(0.0, in_flight=0)
+        self._health.succeeded()
+
+    def failed(self, now: float, request: Request, error: RequestError) -> RunError | None:
+        if isinstance(error, Unavailable):
+            self._breaker.failed(now, now, request.document_id, error)
+        else:
+            self._breaker.answered(now, in_flight=0)
+        return self._health.failed(now, request, error)
+
+    def rest(self) -> None:
+        self._health.rest()
+
+
+def fresh(*, succeeded: bool) -> Watched:
     """A provider before or after its first success."""
-    health = Health(PROVIDER)
+    health = Watched()
     if succeeded:
         health.succeeded()
     return health
 
 
-def failed(health: Health, error: RequestError, *, now: float = 0.0, document: int = 0) -> RunError | None:
+def failed(health: Watched, error: RequestError, *, now: float = 0.0, document: int = 0) -> RunError | None:
     """One failed attempt at that document."""
     (request,) = requests(1, first=document)
     return health.failed(now, request, error)

@@ -71,7 +71,7 @@ def test_no_header_makes_a_run_wait_longer_than_it_may(reset: str, remaining: in
             names.format("reset"): reset,
             names.format("limit"): reset,
         }
-        assert 0.0 <= wait_s(headers, 100, NOW_S) <= LONGEST_WAIT_S
+        assert 0.0 <= wait_s(headers, 60, 40, NOW_S) <= LONGEST_WAIT_S
 
 
 def test_the_emptier_bucket_decides() -> None:
@@ -82,7 +82,17 @@ def test_the_emptier_bucket_decides() -> None:
         "x-ratelimit-remaining-tokens": "100",
         "x-ratelimit-reset-tokens": "54s",
     }
-    assert wait_s(headers, 400, NOW_S) == pytest.approx(18)
+    assert wait_s(headers, 300, 100, NOW_S) == pytest.approx(18)
+
+
+def test_input_and_output_may_have_buckets_of_their_own() -> None:
+    headers = {
+        f"anthropic-ratelimit-{of}-tokens-{what}": value
+        for of, left in (("input", "5000"), ("output", "0"))
+        for what, value in (("limit", "8000"), ("remaining", left), ("reset", "30"))
+    }
+    assert wait_s(headers, 5000, 400, NOW_S) == pytest.approx(1.5)
+    assert wait_s(headers, 5000, 0, NOW_S) == 0.0
 
 
 def test_an_empty_bucket_pauses_everyone_before_a_429(scripted_server: ScriptedServer) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from tests.engine.asking import requests
 
-from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Job, Scheduler, Submission
+from prefect_llm.engine.breaker import Breaker
+from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
 from prefect_llm.engine.stop import Stop
+from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.errors import Interrupted
 from prefect_llm.records import Limits, Request
 
@@ -30,9 +32,14 @@ def written(request: Request) -> bytes:
     return b"x" * 40
 
 
+def unbroken() -> Breaker:
+    """A breaker that is closed."""
+    return Breaker(lambda _: 1.0)
+
+
 def scheduler(concurrency: int = 2, *submissions: Submission, **limits: Any) -> Scheduler:
     """A scheduler with these chunks queued."""
-    made = Scheduler(Limits(concurrency, **limits), written)
+    made = Scheduler(Limits(concurrency, **limits), written, unbroken())
     for each in submissions:
         made.add(each)
     return made
@@ -204,7 +211,7 @@ def test_a_large_request_is_not_overtaken_by_small_ones() -> None:
     def written_at_length(request: Request) -> bytes:
         return b"x" * sizes.get(request.document_id, 400)
 
-    made = Scheduler(Limits(10, tokens_per_minute=60_000), written_at_length)
+    made = Scheduler(Limits(10, tokens_per_minute=60_000), written_at_length, unbroken())
     made.add(submission(5))
     left: list[tuple[str, float]] = []
     now = 0.0
@@ -259,7 +266,7 @@ def test_a_request_that_cannot_be_written_ends_its_chunk_and_no_other() -> None:
         return b""
 
     chunk, other = submission(5), submission(1, first=10)
-    made = Scheduler(Limits(10), unwritable)
+    made = Scheduler(Limits(10), unwritable, unbroken())
     made.add(chunk)
     made.add(other)
     first, second = departing(made)

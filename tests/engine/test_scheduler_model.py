@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.engine.asking import requests
 
-from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Job, Scheduler, Submission
+from prefect_llm.engine.breaker import Breaker
+from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
 from prefect_llm.engine.stop import Stop
+from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.records import Limits, Request
 
 SECONDS = st.floats(0, 90)
@@ -43,7 +45,9 @@ class Scheduling(RuleBasedStateMachine):
     def open(self, concurrency: int, rate: int | None) -> None:
         """A scheduler with nothing to do."""
         self.rate = rate
-        self.scheduler = Scheduler(Limits(concurrency, requests_per_minute=rate), lambda request: b"x" * 40)
+        self.scheduler = Scheduler(
+            Limits(concurrency, requests_per_minute=rate), lambda request: b"x" * 40, Breaker(lambda _: 1.0)
+        )
         self.now, self.cool_until, self.first = 0.0, 0.0, 0
         self.known: list[Chunk] = []
         self.jobs: dict[str, tuple[Chunk, Job]] = {}

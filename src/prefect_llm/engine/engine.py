@@ -13,29 +13,25 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 
-from prefect_llm.engine.adaptive import AdaptiveConcurrency
-from prefect_llm.engine.health import Health
+from prefect_llm.engine.breaker import Breaker
+from prefect_llm.engine.judge import Ended, Judge, RunStops, Verdict
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.retry import RetryPolicy
-from prefect_llm.engine.scheduler import Job, Scheduler, Submission, unheard
+from prefect_llm.engine.scheduler import Scheduler
+from prefect_llm.engine.sharing import Demand
 from prefect_llm.engine.stop import Stop
-from prefect_llm.engine.transport import Headers, Transport, check_provider, open_transport
-from prefect_llm.engine.wire import chat, rates
-from prefect_llm.errors import (
-    Interrupted,
-    ModelNotFound,
-    RequestError,
-    RequestRefused,
-    Retryable,
-    RunError,
-    Throttled,
-)
-from prefect_llm.records import Completion, Failure, Outcome, Provider, Request
+from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
+from prefect_llm.engine.transport import Answer, Transport, check_provider, open_transport
+from prefect_llm.engine.wire import chat
+from prefect_llm.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
+from prefect_llm.records import Completion, Outcome, Provider, Request
 
 GRACE_S = 5.0
 """How long requests in flight may still end after a stop (CONTRACT: first signal)."""
 OWN_CHOICE = (ModelNotFound, RequestRefused)
 """What one run asked for and others at the same provider may not have."""
+HELD_BACK_S = 2.0
+"""So long after it had to wait for a limit, an engine counts as one that could use more."""
 
 
 class Engine:
@@ -47,14 +43,15 @@ class Engine:
     def __init__(self, provider: Provider) -> None:
         check_provider(provider)
         self.provider = provider
+        policy = RetryPolicy(provider.patience)
+        breaker = Breaker(policy.pause_s)
+        self._scheduler = Scheduler(provider.limits, self._encode, breaker)
+        self._judge = Judge(provider, policy, breaker, self._scheduler)
         self._limit_name = chat.output_limit_name(provider)
-        self._policy = RetryPolicy(provider.patience)
-        self._health = Health(provider)
-        self._adaptive = AdaptiveConcurrency(provider.limits.max_concurrency) if provider.limits.adaptive else None
-        self._scheduler = Scheduler(provider.limits, self._encode)
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
-        self._throttled_in_a_row = 0
+        self._gone: set[str] = set()
+        self._limit = self._scheduler.limit
         self._timer: asyncio.TimerHandle | None = None
         self._transport: Transport | None = None
         self._loop = _new_event_loop()
@@ -79,20 +76,48 @@ class Engine:
         are good.
         """
         submission = Submission(requests, deliver, stop, keep_raw, sent)
+        self.start(submission)
+        self.finish(submission)
+
+    def start(self, submission: Submission) -> None:
+        """Begin to ask its requests; `finish` or `abandon` must follow."""
 
         def halt() -> None:
             self._loop.call_soon_threadsafe(self._halt, submission)
 
         self._loop.call_soon_threadsafe(self._admit, submission)
-        stop.listen(halt)
+        submission.stop.listen(halt)
+        submission.done.add_done_callback(lambda _: submission.stop.forget(halt))
+
+    def finish(self, submission: Submission) -> None:
+        """Take nothing more for it and wait until all of it has ended. Raises as `run` does."""
+        if submission.open:
+            self._loop.call_soon_threadsafe(submission.close)
         try:
             submission.done.result()
         except (KeyboardInterrupt, SystemExit):
-            stop.set(Interrupted("interrupted; the same command goes on where it stopped"))
+            submission.stop.set(Interrupted("interrupted; the same command goes on where it stopped"))
             wait([submission.done], timeout=GRACE_S + 1)
             raise
-        finally:
-            stop.forget(halt)
+
+    def abandon(self, submission: Submission) -> None:
+        """Give it up; return when nothing of it is delivered any more."""
+        self._loop.call_soon_threadsafe(self._give_up, submission)
+        wait([submission.done])
+
+    def hand_over(self, submission: Submission, request: Request, given: Job) -> None:
+        """Ask that request for a submission of this engine, with what it has been through elsewhere. Any thread."""
+        self._loop.call_soon_threadsafe(self._take_over, submission, request, given)
+
+    def set_share(self, share: float) -> None:
+        """Hold this process to its part, from 0 to 1, of the provider's limits; at 0 nothing leaves. Any thread."""
+        self._loop.call_soon_threadsafe(self._set_share, share)
+
+    def demand(self) -> Demand:
+        """Whether there is work, and whether a limit lately held it back. Any thread."""
+        scheduler = self._scheduler
+        hungry = self._loop.time() - scheduler.held_back_at < HELD_BACK_S
+        return Demand(busy=not scheduler.idle, hungry=hungry and not scheduler.idle)
 
     def close(self) -> None:
         """Stop what is under way, close connections, end the thread."""
@@ -116,13 +141,28 @@ class Engine:
 
     def _admit(self, submission: Submission) -> None:
         if self._scheduler.idle:
-            self._health.rest()
+            self._judge.rest()
+            self._gone.clear()
         self._submissions.add(submission)
         submission.done.add_done_callback(lambda _: self._submissions.discard(submission))
         if submission.stop.error is not None:
             self._scheduler.drop(submission)
-            return
-        self._scheduler.add(submission)
+        elif not submission.open:
+            self._scheduler.add(submission)
+            self._pump()
+
+    def _take_over(self, submission: Submission, request: Request, given: Job) -> None:
+        if submission.exhausted:
+            return  # given up in the meantime: its document stays pending
+        try:
+            self._scheduler.hand(submission, request, given, self._loop.time())
+        except Exception as fault:  # a request that cannot be written as JSON
+            submission.fault = fault
+            self._give_up(submission)
+        self._pump()
+
+    def _set_share(self, share: float) -> None:
+        self._scheduler.share = share
         self._pump()
 
     def _pump(self) -> None:
@@ -133,7 +173,11 @@ class Engine:
             task.add_done_callback(self._served)
 
     def _next_job(self) -> Job | None:
-        decision = self._scheduler.next(self._loop.time())
+        now = self._loop.time()
+        for waiting in self._scheduler.divertible(now):
+            if not self._divert(waiting, Diversion.OUTAGE):
+                waiting.submission.ended()  # pending: its run was stopped meanwhile
+        decision = self._scheduler.next(now)
         if isinstance(decision, Job):
             return decision
         if decision is not None:
@@ -166,102 +210,92 @@ class Engine:
             self._pump()
 
     async def _attempt(self, job: Job) -> None:
+        if job.request.parameters.model in self._gone and self._divert(job, Diversion.MODEL_GONE):
+            return
         if self._transport is None:
             self._transport = open_transport(self.provider, chat.PATH)
+        now = self._loop.time()
+        self._judge.left(now, job)
+        time_left_s = self._judge.time_left_s(now, job)
+        if time_left_s is not None and time_left_s <= 0:
+            self._deliver(job, self._judge.overdue(), None)
+            return
         job.attempts += 1
         job.started_at_us = job.started_at_us or _now_us()
         job.submission.sent(job.attempts)
-        if self._adaptive is not None:
-            self._adaptive.left(self._loop.time(), self._scheduler.in_flight)
         began = time.perf_counter()
         try:
-            answer = redacted(await self._transport.post(job.body), self.provider)
+            answer = redacted(await self._post(job, time_left_s), self.provider)
             completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
-            self._failed(job, error, time.perf_counter() - began)
-        else:
-            latency_s = time.perf_counter() - began
-            self._adapt(latency_s)
-            self._heed(answer.headers, job)
-            self._answered(job, completion)
-            self._deliver(job, completion, None, latency_s)
-
-    def _answered(self, job: Job, completion: Completion) -> None:
-        self._health.succeeded()
-        self._throttled_in_a_row = 0
-        if (usage := completion.usage) is not None:
-            used = (usage.input_tokens or 0) + (usage.output_tokens or 0)
-            self._scheduler.settle(self._loop.time(), job, used)
-
-    def _failed(self, job: Job, error: RequestError, latency_s: float) -> None:
-        if error.completion is not None:
-            self._answered(job, error.completion)
-        now = self._loop.time()
-        if (stopping := self._health.failed(now, job.request, error)) is not None:
-            self._stop(stopping, job.submission)
-            job.submission.ended()  # pending: it was not its fault
+            self._carry_out(job, self._judge.failed(self._loop.time(), job, error), time.perf_counter() - began)
             return
-        if isinstance(error, Retryable):
-            self._adapt(None)
-        if isinstance(error, Throttled):
-            self._cool_down(job, error, now)
-        delay_s = self._policy.delay_s(error, job.tries, outage=self._health.outage)
-        if delay_s is None:
-            self._deliver(job, error.completion, Failure(error.kind, error.message, error.status), latency_s)
+        latency_s = time.perf_counter() - began
+        now = self._loop.time()
+        self._judge.answered(now, job, completion, latency_s)
+        self._judge.heed(now, job, answer.headers, time.time())
+        self._widen()
+        self._deliver(job, completion, latency_s)
+
+    async def _post(self, job: Job, time_left_s: float | None) -> Answer:
+        assert self._transport is not None
+        if time_left_s is None:
+            return await self._transport.post(job.body)
+        return await self._transport.post(job.body, time_left_s)
+
+    def _widen(self) -> None:
+        """Where the limit grew there is room for more than the job that this coroutine goes on with."""
+        limit = self._scheduler.limit
+        if limit > self._limit:
+            self._loop.call_soon(self._pump)
+        self._limit = limit
+
+    def _carry_out(self, job: Job, verdict: Verdict, latency_s: float) -> None:
+        if isinstance(verdict, RunStops):
+            if verdict.why is Diversion.MODEL_GONE:
+                self._gone.add(job.request.parameters.model)
+            self._stop(verdict, job.submission)
+            if verdict.why is None or not self._divert(job, verdict.why):
+                job.submission.ended()  # pending: it was not its fault
+        elif isinstance(verdict, Ended):
+            if verdict.why is None or not self._divert(job, verdict.why):
+                self._deliver(job, verdict, latency_s)
         elif job.submission.stop.error is not None:
             job.submission.ended()  # pending: the run ends before its next attempt
         else:
-            if error.completion is not None and error.completion.usage is not None:
-                job.discarded.append(error.completion.usage)
-            self._scheduler.again(job, now, delay_s)
+            self._scheduler.again(job, self._loop.time(), verdict.delay_s)
 
-    def _adapt(self, latency_s: float | None) -> None:
-        """Tell the controller of a good answer, or of none, and hold as many in flight as it decides."""
-        if self._adaptive is None:
-            return
-        now = self._loop.time()
-        if latency_s is None:
-            self._adaptive.pushed_back(now)
-        else:
-            self._adaptive.answered(now, latency_s)
-        if self._adaptive.concurrency > self._scheduler.concurrency:
-            self._loop.call_soon(self._pump)
-        self._scheduler.concurrency = self._adaptive.concurrency
+    def _divert(self, job: Job, why: Diversion) -> bool:
+        """Hand it to the fallback, if there is one: it has then ended here."""
+        fallback = job.submission.fallback
+        if fallback is None or not job.submission.diverts(why):
+            return False
+        fallback.take(job, why)
+        job.submission.ended()
+        return True
 
-    def _heed(self, headers: Headers, job: Job) -> None:
-        """Pause where the endpoint says that its bucket is empty, before it has to refuse anyone."""
-        if (wait_s := rates.wait_s(headers, job.tokens, time.time())) > 0:
-            self._scheduler.cool_down(self._loop.time() + wait_s)
-
-    def _cool_down(self, job: Job, error: Throttled, now: float) -> None:
-        """One pause for all: answers to requests that were under way when it began do not lengthen it."""
-        job.throttled += 1
-        if error.retry_after_s is None and self._scheduler.cooling(now):
-            return
-        if not self._scheduler.cooling(now):
-            self._throttled_in_a_row += 1
-        self._scheduler.cool_down(now + self._policy.cooldown_s(error, self._throttled_in_a_row))
-
-    def _deliver(self, job: Job, completion: Completion | None, failure: Failure | None, latency_s: float) -> None:
+    def _deliver(self, job: Job, end: Completion | Ended, latency_s: float | None) -> None:
         outcome = Outcome(
-            completion=completion,
-            failure=failure,
+            completion=end.completion if isinstance(end, Ended) else end,
+            failure=end.failure if isinstance(end, Ended) else None,
             attempts=job.attempts,
             throttled=job.throttled,
-            latency_ms=latency_s * 1e3,
+            latency_ms=None if latency_s is None else latency_s * 1e3,
             queued_ms=job.queued_s * 1e3,
             started_at_us=job.started_at_us,
             finished_at_us=_now_us(),
             discarded=tuple(job.discarded),
+            route=job.submission.route,
         )
         job.submission.deliver(job.request, outcome)
         job.submission.ended()
 
-    def _stop(self, error: RunError, asked: Submission) -> None:
-        """Stop every run at this provider, or the one that chose what is refused: not one more request leaves."""
+    def _stop(self, verdict: RunStops, asked: Submission) -> None:
+        """Stop every run at this provider, or the one that chose what is refused; not those with a fallback."""
         for submission in list(self._submissions):
-            if submission.stop is asked.stop or not isinstance(error, OWN_CHOICE):
-                submission.stop.set(error)
+            concerned = submission.stop is asked.stop or not isinstance(verdict.error, OWN_CHOICE)
+            if concerned and not (verdict.why is not None and submission.diverts(verdict.why)):
+                submission.stop.set(verdict.error)
                 self._halt(submission)
 
     def _halt(self, submission: Submission) -> None:
@@ -273,9 +307,13 @@ class Engine:
 
     def _fail(self, job: Job, fault: Exception) -> None:
         job.submission.fault = job.submission.fault or fault
-        self._scheduler.drop(job.submission)
-        self._cancel(job.submission)
+        self._give_up(job.submission)
         job.submission.ended()
+
+    def _give_up(self, submission: Submission) -> None:
+        """Drop what waits of it and cancel what is in flight."""
+        self._scheduler.drop(submission)
+        self._cancel(submission)
 
     def _cancel(self, submission: Submission) -> None:
         """Give up what is in flight; not the task that asks for it, which is done with its job."""

@@ -6,6 +6,7 @@ after the first success, in one row alone, fail that row only. Pure in `now`, in
 
 from __future__ import annotations
 
+from prefect_llm.engine.breaker import Breaker
 from prefect_llm.engine.wire.refusals import INSUFFICIENT_QUOTA, MODEL_NOT_FOUND
 from prefect_llm.errors import (
     AccountExhausted,
@@ -19,68 +20,50 @@ from prefect_llm.errors import (
     Retryable,
     RunError,
     Throttled,
-    Unavailable,
 )
 from prefect_llm.records import Provider, Request
 
 REFUSALS_IN_A_ROW = 10
 """403, 404 or redirects after the first success: so many in a row are no longer single documents' faults."""
-OUTAGE_DOCUMENTS = 10
-"""So many documents failing with no success between them are an outage; fewer may be their own fault."""
 
 
 class Health:
-    """One provider as its answers show it. `outage` holds while nothing succeeds."""
+    """One provider as its answers show it; the breaker knows whether it answers at all."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, breaker: Breaker) -> None:
         self._provider = provider
+        self._breaker = breaker
         self._has_succeeded = False
         self._refusals = 0
-        self._failing: set[str] = set()
-        self._unreachable = False
-        self._failing_since: float | None = None
-
-    @property
-    def outage(self) -> bool:
-        """Whether failures are the provider's and not the documents'."""
-        return self._unreachable or len(self._failing) >= OUTAGE_DOCUMENTS
 
     def succeeded(self) -> None:
         """An answer came: whatever went wrong before is over."""
         self._has_succeeded = True
-        self.rest()
+        self._refusals = 0
 
     def rest(self) -> None:
         """Forget failures in a row: nothing has been asked for a while."""
         self._refusals = 0
-        self._failing.clear()
-        self._unreachable = False
-        self._failing_since = None
+        self._breaker.rest()
 
     def failed(self, now: float, request: Request, error: RequestError) -> RunError | None:
-        """Take in one failed attempt; the error that stops the run, if this is one."""
-        if error.status is not None:
-            self._unreachable = False  # someone answered
+        """The error that stops the run, if that failed attempt is one; the breaker has taken it in before."""
         if isinstance(error, Retryable):
-            return self._faulted(now, request, error)
+            return self._faulted(now, error)
         if not isinstance(error, Rejected) or error.status is None:
             return None  # an unusable answer says nothing of the provider
         return self._refused(request, error, error.status)
 
-    def _faulted(self, now: float, request: Request, error: Retryable) -> RunError | None:
+    def _faulted(self, now: float, error: Retryable) -> RunError | None:
         if error.code == INSUFFICIENT_QUOTA:
             return self._exhausted(error)
-        if isinstance(error, Throttled):
+        if isinstance(error, Throttled) or not self._breaker.outage or self._breaker.failing_since is None:
             return None
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        if len(self._failing) < OUTAGE_DOCUMENTS:
-            self._failing.add(request.document_id)
-        self._unreachable = self._unreachable or (isinstance(error, Unavailable) and error.unreachable)
-        return self._down(now - self._failing_since, error) if self.outage else None
+        return self._down(now - self._breaker.failing_since, error)
 
     def _down(self, failing_s: float, error: RequestError) -> RunError | None:
         patience = self._provider.patience
-        if self._unreachable and not self._has_succeeded and failing_s >= patience.first_connection_s:
+        if self._breaker.unreachable and not self._has_succeeded and failing_s >= patience.first_connection_s:
             return ProviderDown(
                 f"{self._provider.name} cannot be reached ({error.message}): check base_url and the network"
             )

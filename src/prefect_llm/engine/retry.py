@@ -19,6 +19,9 @@ from prefect_llm.records import Patience
 THROTTLED_PER_ATTEMPT = 4
 """A document may be throttled this many times `max_attempts`: waiting its turn is not its fault."""
 
+LONGEST_PAUSE_S = 10.0
+"""Between two probes of a provider that is down: a run goes on so soon after it is back."""
+
 UNUSABLE_AGAIN: Mapping[ErrorKind, int] = MappingProxyType(
     {ErrorKind.BAD_RESPONSE: 2, ErrorKind.SCHEMA_MISMATCH: 1, ErrorKind.TRUNCATED: 0}
 )
@@ -32,7 +35,6 @@ class Tries:
     faults: int = 0
     throttled: int = 0
     unusable: dict[ErrorKind, int] = field(default_factory=dict)
-    in_outage: int = 0
 
 
 class RetryPolicy:
@@ -40,13 +42,14 @@ class RetryPolicy:
 
     def __init__(self, patience: Patience) -> None:
         self._max_attempts = patience.max_attempts
+        self._longest_pause_s = min(patience.max_backoff_s, LONGEST_PAUSE_S)
         exponential = wait_exponential(multiplier=patience.backoff_s, max=patience.max_backoff_s)
         self._backoff = exponential + wait_random(0, patience.backoff_s)
 
     def delay_s(self, error: RequestError, tries: Tries, *, outage: bool) -> float | None:
         """Count the failure; seconds until the next attempt, or `None` where this was the last.
 
-        In an outage a fault costs no attempt: the document is not to blame.
+        In an outage a fault costs no attempt: the document is not to blame, and the breaker decides when it leaves.
         """
         if isinstance(error, Throttled):
             tries.throttled += 1
@@ -62,10 +65,13 @@ class RetryPolicy:
         """How long the whole provider pauses after its `in_a_row`-th throttling without a success."""
         return self._wait_s(error, in_a_row)
 
+    def pause_s(self, openings: int) -> float:
+        """How long the breaker stays open before the next probe, after so many openings in a row."""
+        return min(self._backoff(_state_after(openings)), self._longest_pause_s)
+
     def _after_fault(self, error: Retryable, tries: Tries, *, outage: bool) -> float | None:
         if outage:
-            tries.in_outage += 1
-            return self._wait_s(error, tries.in_outage)
+            return self._backoff(_state_after(1))  # the breaker holds it back for as long as it takes
         tries.faults += 1
         spent = tries.faults >= self._max_attempts
         return None if spent else self._wait_s(error, tries.faults)

@@ -1,4 +1,4 @@
-"""Which request leaves next, and when: concurrency, cooldown, quota and retries in one decision.
+"""Which request leaves next, and when: breaker, concurrency, cooldown, quota and retries in one decision.
 
 Pure in `now` and without a lock: it lives on the engine's loop thread. Requests are drawn from their
 submissions only when they can leave, so that a million documents cost no more memory than those in flight.
@@ -8,132 +8,117 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
+from prefect_llm.engine.breaker import Breaker, BreakerState
 from prefect_llm.engine.controller import FIRST_CONCURRENCY
-from prefect_llm.engine.quota import Quota, estimated_tokens
-from prefect_llm.engine.retry import Tries
-from prefect_llm.engine.stop import Stop
-from prefect_llm.records import Limits, Outcome, Request, Usage
+from prefect_llm.engine.estimates import Estimates
+from prefect_llm.engine.quota import Quota
+from prefect_llm.engine.submission import Diversion, Job, Submission
+from prefect_llm.records import Limits, Request, Usage
 
 WAITING_ALWAYS_ALLOWED = 8
 """As many documents may wait for a retry as may be in flight, but so many in any case: one must not stall all."""
-
-
-def unheard(attempt: int) -> None:
-    """For callers that do not count attempts."""
-
-
-@dataclass(eq=False, slots=True)
-class Submission:
-    """One chunk's requests and where their outcomes go.
-
-    `done` resolves when no request is left to draw and none drawn is unfinished: with the fault that ended
-    it (the caller's iterator or receiver raised), else with the error that stopped the run, else well.
-    """
-
-    requests: Iterator[Request]
-    deliver: Callable[[Request, Outcome], None]
-    stop: Stop
-    keep_raw: bool = False
-    sent: Callable[[int], None] = unheard
-    done: Future[None] = field(default_factory=Future)
-    unfinished: int = 0
-    exhausted: bool = False
-    fault: Exception | None = None
-
-    def draw(self, encode: Callable[[Request], bytes]) -> tuple[Request, bytes] | None:
-        """The next request and its body; `None` after the last, and after a fault of the iterator or of encoding."""
-        try:
-            request = next(self.requests, None)
-            drawn = None if request is None else (request, encode(request))
-        except Exception as fault:  # the caller's code, or what it gave: its error goes back to the caller
-            self.fault, drawn = fault, None
-        if drawn is None:
-            self.exhausted = True
-        else:
-            self.unfinished += 1
-        return drawn
-
-    def ended(self, count: int = 1) -> None:
-        """So many drawn requests have ended, delivered or given up."""
-        self.unfinished -= count
-        if self.unfinished or not self.exhausted or self.done.done():
-            return
-        if (error := self.fault or self.stop.error) is not None:
-            self.done.set_exception(error)
-        else:
-            self.done.set_result(None)
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One request on its way: what was tried, how long it waited. Instants in seconds of the loop."""
-
-    request: Request
-    submission: Submission
-    body: bytes
-    tokens: int
-    queued_since: float
-    queued_s: float = 0.0
-    attempts: int = 0
-    throttled: int = 0
-    started_at_us: int | None = None
-    in_flight: bool = False
-    tries: Tries = field(default_factory=Tries)
-    discarded: list[Usage] = field(default_factory=list)
+RETRY_SHARE = 0.5
+"""Share of the places that retries may take while new documents can leave."""
 
 
 class Scheduler:
-    """Decides; the engine carries out. `concurrency` may change at any time."""
+    """Decides; the engine carries out. `concurrency` may change at any time.
 
-    def __init__(self, limits: Limits, encode: Callable[[Request], bytes]) -> None:
+    `encode` makes a request's body. `held_back_at` is when something last could not leave for want of a place
+    or of quota.
+    """
+
+    def __init__(self, limits: Limits, encode: Callable[[Request], bytes], breaker: Breaker) -> None:
         self.concurrency = min(limits.most_in_flight, FIRST_CONCURRENCY) if limits.adaptive else limits.most_in_flight
         self.in_flight = 0
+        self.held_back_at = -math.inf
+        self._limits = limits
+        self._share = 1.0
         self._quota = Quota(limits)
+        self._estimates = Estimates(limits.token_accounting)
         self._encode = encode
+        self._breaker = breaker
         self._submissions: deque[Submission] = deque()
         self._head: Job | None = None
         self._retries: list[tuple[float, int, Job]] = []
+        self._retries_in_flight = 0
         self._order = itertools.count()
         self._cool_until = 0.0
+        self._now = 0.0
 
     @property
     def idle(self) -> bool:
         """Whether nothing is in flight or waits."""
         return not (self.in_flight or self._submissions or self._retries or self._head)
 
+    @property
+    def share(self) -> float:
+        """The part that this process has of the provider's limits, from 0 to 1; at 0 nothing leaves."""
+        return self._share
+
+    @share.setter
+    def share(self, share: float) -> None:
+        self._share = share
+        if share:
+            self._quota.share = share
+
+    @property
+    def places(self) -> int:
+        """How many may be in flight: the concurrency, within the share of what the provider allows."""
+        if self._share == 1.0:
+            return self.concurrency
+        if not self._share:
+            return 0
+        return min(self.concurrency, max(1, int(self._limits.most_in_flight * self._share + 1e-9)))
+
+    @property
+    def limit(self) -> float:
+        """The places, while a provider that was down is let recover."""
+        return min(self.places, self._breaker.places)
+
     def add(self, submission: Submission) -> None:
         """Queue a chunk's requests behind those of the chunks before it."""
         self._submissions.append(submission)
 
+    def hand(self, submission: Submission, request: Request, given: Job, now: float) -> None:
+        """Queue a request that another provider's engine gave up, with what it has been through."""
+        submission.hand(self._made(request, submission, now).carry(given))
+        if submission not in self._submissions:
+            self._submissions.append(submission)
+
     def next(self, now: float) -> Job | float | None:
         """The job that leaves now; or the instant to ask again; or nothing to do until something ends."""
-        if self.in_flight >= self.concurrency:
+        self._now = now
+        if self.in_flight >= self.places:
+            self._held_back(now)
             return None
         if now < self._cool_until:
             return self._cool_until
+        if not self._breaker.admits(now, self.in_flight):
+            return self._breaker.wait_until()
         if self._head is None:
-            self._head = self._due(now) or self._drawn(now)
+            self._head = self._chosen(now)
         if self._head is None:
             return self._retries[0][0] if self._retries else None
         if (wait_s := self._quota.wait_s(now, self._head.tokens)) > 0:
+            self._held_back(now)
             return now + wait_s
         job, self._head = self._head, None
-        self._quota.take(now, job.tokens)
-        job.queued_s += now - job.queued_since
-        job.in_flight = True
-        self.in_flight += 1
-        return job
+        return self._leaving(job, now)
 
     def land(self, job: Job) -> None:
         """Give back the place that `next` gave; a second time does nothing."""
-        if job.in_flight:
-            job.in_flight = False
-            self.in_flight -= 1
+        if not job.in_flight:
+            return
+        job.in_flight = False
+        self.in_flight -= 1
+        self._retries_in_flight -= job.retries
+        if job.is_probe:
+            self._breaker.probe_ended()
 
     def again(self, job: Job, now: float, delay_s: float) -> None:
         """Ask once more after a pause; the document is queued from now on."""
@@ -148,37 +133,88 @@ class Scheduler:
         """Whether the provider is in a cooldown."""
         return now < self._cool_until
 
-    def settle(self, now: float, job: Job, used: int) -> None:
-        """Charge the tokens an answer used beyond its estimate."""
+    def settle(self, now: float, job: Job, used: Usage) -> None:
+        """Correct the quota, and the estimates for the model, by what an answer really took."""
         self._quota.settle(now, job.tokens, used)
+        self._estimates.learn(job.request.parameters.model, len(job.body), used)
 
     def drop(self, submission: Submission) -> None:
         """Forget what of a submission has not left."""
-        if submission in self._submissions:
-            self._submissions.remove(submission)
-        kept = [entry for entry in self._retries if entry[2].submission is not submission]
-        dropped = len(self._retries) - len(kept)
-        self._retries = kept
-        heapq.heapify(self._retries)
-        if self._head is not None and self._head.submission is submission:
-            self._head = None
-            dropped += 1
+        dropped = len(self._taken_out(submission)) + len(submission.handed)
+        submission.handed.clear()
         submission.exhausted = True
         submission.ended(dropped)
 
-    def _due(self, now: float) -> Job | None:
-        if self._retries and self._retries[0][0] <= now:
-            return heapq.heappop(self._retries)[2]
-        return None
+    def divertible(self, now: float) -> list[Job]:
+        """While the breaker holds all: take out what waits and has a fallback, drawn to the last document."""
+        if not self._breaker.holds_all(now):
+            return []
+        self._now = now
+        diverting = [each for each in self._submissions if each.diverts(Diversion.OUTAGE)]
+        waiting = [job.submission for _, _, job in self._retries if job.submission.diverts(Diversion.OUTAGE)]
+        return [job for submission in dict.fromkeys(diverting + waiting) for job in self._drained(submission)]
 
-    def _drawn(self, now: float) -> Job | None:
+    def _drained(self, submission: Submission) -> list[Job]:
+        jobs = self._taken_out(submission)
+        while (job := submission.draw(self._drawn)) is not None:
+            jobs.append(job)
+        if not jobs:
+            submission.ended(0)
+        return jobs
+
+    def _taken_out(self, submission: Submission) -> list[Job]:
+        """Its jobs that were drawn and wait here; the submission is no longer drawn from."""
+        if submission in self._submissions:
+            self._submissions.remove(submission)
+        jobs = [job for _, _, job in self._retries if job.submission is submission]
+        self._retries = [entry for entry in self._retries if entry[2].submission is not submission]
+        heapq.heapify(self._retries)
+        if self._head is not None and self._head.submission is submission:
+            jobs.append(self._head)
+            self._head = None
+        return jobs
+
+    def _held_back(self, now: float) -> None:
+        if self._head is not None or self._submissions or self._retries:
+            self.held_back_at = now
+
+    def _leaving(self, job: Job, now: float) -> Job:
+        self._quota.take(now, job.tokens)
+        job.queued_s += now - job.queued_since
+        job.left_at = now
+        job.in_flight = True
+        job.retries = job.attempts > 0
+        job.is_probe = self._breaker.left()
+        self.in_flight += 1
+        self._retries_in_flight += job.retries
+        return job
+
+    def _chosen(self, now: float) -> Job | None:
+        """Retries that are due before new documents, up to their share; a probe is a new one, if there is any."""
+        if not (self._retries and self._retries[0][0] <= now):
+            return self._first(now)
+        probing = self._breaker.state is BreakerState.HALF_OPEN
+        if probing or self._retries_in_flight >= max(1.0, RETRY_SHARE * self.places):
+            return self._first(now) or self._due()
+        return self._due()
+
+    def _due(self) -> Job:
+        return heapq.heappop(self._retries)[2]
+
+    def _first(self, now: float) -> Job | None:
         """The next document's job; none while too many documents wait for a retry."""
         while self._submissions and len(self._retries) < max(self.concurrency, WAITING_ALWAYS_ALLOWED):
             submission = self._submissions[0]
-            if (drawn := submission.draw(self._encode)) is not None:
-                request, body = drawn
-                tokens = estimated_tokens(body, request.parameters.max_output_tokens)
-                return Job(request, submission, body, tokens, queued_since=now)
+            if (job := submission.draw(self._drawn)) is not None:
+                return job
             self._submissions.popleft()
             submission.ended(0)
         return None
+
+    def _drawn(self, request: Request, submission: Submission) -> Job:
+        return self._made(request, submission, self._now)
+
+    def _made(self, request: Request, submission: Submission, now: float) -> Job:
+        body, parameters = self._encode(request), request.parameters
+        tokens = self._estimates.tokens(parameters.model, len(body), parameters.max_output_tokens)
+        return Job(request, submission, body, tokens, queued_since=now)

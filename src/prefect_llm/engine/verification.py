@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
+from prefect_llm.engine.breaker import Breaker
 from prefect_llm.engine.health import Health
 from prefect_llm.engine.redaction import redacted
+from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.transport import Answer, check_provider, request_headers
 from prefect_llm.engine.wire import chat
 from prefect_llm.errors import (
@@ -119,7 +121,7 @@ def _root_cause(error: BaseException) -> BaseException:
 
 def _diagnosis(client: httpx.Client, provider: Provider, request: Request, error: RequestError) -> RunError:
     """The sentence for an answer that is not one."""
-    verdict = Health(provider).failed(0.0, request, error)
+    verdict = Health(provider, Breaker(RetryPolicy(provider.patience).pause_s)).failed(0.0, request, error)
     if isinstance(verdict, (ModelNotFound, EndpointNotFound)):
         return _not_found(client, provider, request.parameters.model, verdict)
     if verdict is not None:

@@ -80,7 +80,7 @@ def figures_of(outcomes: Iterable[Outcome], *, discarded_cost: Decimal | None, s
         requests += outcome.attempts
         retries += max(outcome.attempts - 1, 0)
         throttled += outcome.throttled
-        discarded += outcome.discarded
+        discarded += [each.usage for each in outcome.discarded]
     return ChunkFigures(
         requests=requests,
         retries=retries,

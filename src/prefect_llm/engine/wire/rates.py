@@ -42,11 +42,16 @@ class Allowance:
         return min(wait_s, LONGEST_WAIT_S)
 
 
-def wait_s(headers: Headers, tokens: int, now_s: float) -> float:
-    """Seconds until another request of that many tokens would be admitted; `now_s` since 1970."""
-    requests = read_allowance(headers, "requests", now_s)
-    rest = read_allowance(headers, "tokens", now_s)
-    return max(requests.wait_s(1) if requests else 0.0, rest.wait_s(tokens) if rest else 0.0)
+def wait_s(headers: Headers, input_tokens: int, output_tokens: int, now_s: float) -> float:
+    """Seconds until another request of so many tokens would be admitted; `now_s` since 1970."""
+    wanted = {
+        "requests": 1,
+        "tokens": input_tokens + output_tokens,
+        "input-tokens": input_tokens,
+        "output-tokens": output_tokens,
+    }
+    allowances = ((read_allowance(headers, of, now_s), amount) for of, amount in wanted.items())
+    return max((allowance.wait_s(amount) for allowance, amount in allowances if allowance), default=0.0)
 
 
 def read_allowance(headers: Headers, of: str, now_s: float) -> Allowance | None:

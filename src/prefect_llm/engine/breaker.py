@@ -1,0 +1,145 @@
+"""Whether requests may leave while a provider fails: the circuit breaker, pure in `now` (seconds).
+
+Closed, requests leave. It opens when nothing succeeds any more, or hardly anything; open, nothing leaves.
+After a pause it is half-open: one probe leaves, which closes it or opens it for longer. Once closed again,
+each success lets one more request be in flight: what has just recovered is not stormed.
+https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+
+from prefect_llm.errors import Unavailable
+
+OUTAGE_DOCUMENTS = 10
+"""So many documents failing with no success between them are an outage; fewer may be their own fault."""
+JUDGED_ATTEMPTS = 50
+OPENING_SHARE = 0.8
+"""Share of the last `JUDGED_ATTEMPTS` that failed, from which it opens although some succeed."""
+FIRST_PLACES = 2
+"""In flight beyond what already was, after the first success."""
+
+
+class BreakerState(StrEnum):
+    """Closed is the good state."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Breaker:
+    """One provider's. `pause_s(n)` is how long the n-th opening in a row lasts.
+
+    Attempts that left before the state last changed say nothing of the new one, and change nothing.
+    """
+
+    def __init__(self, pause_s: Callable[[int], float]) -> None:
+        self.state = BreakerState.CLOSED
+        self.opened_at: float | None = None
+        self.failing_since: float | None = None
+        self.unreachable = False
+        self._pause_s = pause_s
+        self._failing: set[str] = set()
+        self._recent: deque[bool] = deque(maxlen=JUDGED_ATTEMPTS)
+        self._openings = 0
+        self._probe_at = 0.0
+        self._probing = False
+        self._changed_at = -math.inf
+        self._places = math.inf
+
+    @property
+    def outage(self) -> bool:
+        """Whether failures are the provider's and not the documents': nothing succeeds, or no connection comes."""
+        return self.unreachable or len(self._failing) >= OUTAGE_DOCUMENTS
+
+    def admits(self, now: float, in_flight: int) -> bool:
+        """Whether one more request may leave."""
+        if self.state is BreakerState.CLOSED:
+            return in_flight < self._places
+        if self.state is BreakerState.OPEN:
+            if now < self._probe_at:
+                return False
+            self._change(BreakerState.HALF_OPEN, now)
+        return not self._probing
+
+    def holds_all(self, now: float) -> bool:
+        """Whether nothing may leave for now: it is open, or its probe is under way."""
+        if self.state is BreakerState.OPEN:
+            return now < self._probe_at
+        return self.state is BreakerState.HALF_OPEN and self._probing
+
+    @property
+    def places(self) -> float:
+        """How many may be in flight once it is closed; grows from the first success after an outage."""
+        return self._places
+
+    def wait_until(self) -> float | None:
+        """The instant from which a probe may leave, while it is open."""
+        return self._probe_at if self.state is BreakerState.OPEN else None
+
+    def left(self) -> bool:
+        """A request leaves; whether it is the probe."""
+        self._probing = self.state is BreakerState.HALF_OPEN
+        return self._probing
+
+    def probe_ended(self) -> None:
+        """The probe is back, or was given up: where nothing was learnt another may leave."""
+        self._probing = False
+
+    def succeeded(self, now: float, in_flight: int) -> None:
+        """A good answer came."""
+        self.rest()
+        self._recent.append(False)
+        if self.state is not BreakerState.CLOSED:
+            self._close(now, in_flight)
+        self._places += 1
+
+    def answered(self, now: float, in_flight: int) -> None:
+        """Someone answered, though not well: no success, but no outage for want of an endpoint either."""
+        self.unreachable = False
+        if self.state is BreakerState.HALF_OPEN:
+            self._close(now, in_flight)
+
+    def failed(self, now: float, left_at: float, document_id: str, error: Unavailable) -> None:
+        """A timeout, a lost connection or a server's fault came of the attempt that left at `left_at`."""
+        if left_at < self._changed_at:
+            return
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        if len(self._failing) < OUTAGE_DOCUMENTS:
+            self._failing.add(document_id)
+        self.unreachable = error.unreachable
+        self._recent.append(True)
+        if self.state is BreakerState.HALF_OPEN or self._is_too_much():
+            self._open(now, error.retry_after_s or 0.0)
+
+    def rest(self) -> None:
+        """Forget failures in a row: an answer came, or nothing was asked for a while."""
+        self._failing.clear()
+        self.unreachable = False
+        self.failing_since = None
+
+    def _is_too_much(self) -> bool:
+        if self.state is BreakerState.OPEN:
+            return False
+        full = len(self._recent) == JUDGED_ATTEMPTS
+        return self.outage or (full and sum(self._recent) >= OPENING_SHARE * JUDGED_ATTEMPTS)
+
+    def _open(self, now: float, retry_after_s: float) -> None:
+        self._openings += 1
+        self.opened_at = now
+        self._probe_at = now + max(self._pause_s(self._openings), retry_after_s)
+        self._change(BreakerState.OPEN, now)
+
+    def _close(self, now: float, in_flight: int) -> None:
+        self._openings = 0
+        self._recent.clear()
+        self._places = in_flight + FIRST_PLACES
+        self._change(BreakerState.CLOSED, now)
+
+    def _change(self, state: BreakerState, now: float) -> None:
+        self.state, self._changed_at, self._probing = state, now, False
