@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from prefect_llm.blocks.provider import LLMProvider
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import Provider
-from prefect_llm.settings import ApiOptions, BatchOptions, endpoint_provider, overlaid
+from prefect_llm.settings import ApiOptions, BatchOptions, endpoint_provider, overlaid, with_fallbacks
 
 
 class ProviderReference(BaseModel):
@@ -29,12 +29,12 @@ class ProviderReference(BaseModel):
         Raises `InvalidInput` where no such block is saved, the key's variable is not set, or both ways are given.
         """
         if self.block is None:
-            return endpoint_provider(self.api, self.batch, os.environ)
+            return with_fallbacks(endpoint_provider(self.api, self.batch, os.environ), self.api, _saved)
         for name in ("base_url", "api_key_env"):
             if getattr(self.api, name) is not None:
                 raise InvalidInput(f"block and {name} are both given: leave one out, a block has its own")
         block = load_block(self.block) if isinstance(self.block, str) else self.block
-        return overlaid(block.get_provider(), self.api, self.batch)
+        return with_fallbacks(overlaid(block.get_provider(), self.api, self.batch), self.api, _saved)
 
 
 def resolve_provider(provider: LLMProvider | ProviderReference | str) -> Provider:
@@ -45,6 +45,10 @@ def resolve_provider(provider: LLMProvider | ProviderReference | str) -> Provide
     if isinstance(provider, str):
         provider = ProviderReference(block=provider)
     return provider.get_provider()
+
+
+def _saved(name: str) -> Provider:
+    return load_block(name).get_provider()
 
 
 def load_block(name: str) -> LLMProvider:

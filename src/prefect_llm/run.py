@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from prefect_llm.asking import AskedChunk, discarded_cost, output_array
+from prefect_llm.asking import AskedChunk, output_array
 from prefect_llm.documents import Snapshot, Source, open_source, read_chunk, stage
 from prefect_llm.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows
 from prefect_llm.live import Live, live_run
@@ -183,14 +183,13 @@ def _infer(run: Run, chunk: int, plan: _Plan, asked: AskedChunk) -> ChunkFigures
         rows,
         schema=_schema(plan.spec, plan.prompt, plan.snapshot),
         run_id=run.run_id,
-        provider=asked.provider.name,
         lane=LANE,
         kept=asked.staged.kept,
         output=output_array(plan.prompt, rows),
     )
     figures = figures_of(
         [row.outcome for row in rows],
-        discarded_cost=discarded_cost(rows),
+        discarded_cost=asked.discarded_cost(),
         seconds=time.monotonic() - started,
     )
     plan.directory.commit_part(chunk, table, figures)

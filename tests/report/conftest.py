@@ -59,9 +59,7 @@ def commit(directory: RunDirectory) -> Callable[..., None]:
     schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
 
     def write(chunk: int, rows: list[ResultRow], figures: ChunkFigures | None = None) -> None:
-        table = result_table(
-            rows, schema=schema, run_id="r", provider="h", lane="online", kept=pa.table({}), output=None
-        )
+        table = result_table(rows, schema=schema, run_id="r", lane="online", kept=pa.table({}), output=None)
         directory.commit_part(chunk, table, figures or ChunkFigures())
 
     return write

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 
 import pytest
 
-from prefect_llm.records import Outcome, Usage
+from prefect_llm.records import DiscardedAnswer, Outcome, Usage
 from prefect_llm.store.figures import ChunkFigures, Discarded, figures_of, sum_figures
 
 FIGURES = ChunkFigures(
@@ -37,7 +37,11 @@ def test_money_is_written_without_an_exponent() -> None:
 def test_outcomes_are_counted() -> None:
     outcomes = [
         Outcome(attempts=1),
-        Outcome(attempts=4, throttled=2, discarded=(Usage(10, 1, 2, None), Usage(20, None, 3, 1))),
+        Outcome(
+            attempts=4,
+            throttled=2,
+            discarded=(DiscardedAnswer(Usage(10, 1, 2, None), "m"), DiscardedAnswer(Usage(20, None, 3, 1), "m")),
+        ),
         Outcome(attempts=0),
     ]
     figures = figures_of(outcomes, discarded_cost=Decimal("0.5"), seconds=2.0)

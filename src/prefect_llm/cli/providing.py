@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import Provider
-from prefect_llm.settings import ApiSection, BatchOptions, endpoint_provider, overlaid
+from prefect_llm.settings import ApiSection, BatchOptions, endpoint_provider, overlaid, with_fallbacks
 
 
 def provider_of(api: ApiSection, batch: BatchOptions, environ: Mapping[str, str]) -> Provider:
@@ -14,9 +14,13 @@ def provider_of(api: ApiSection, batch: BatchOptions, environ: Mapping[str, str]
     if api.provider is None:
         if api.base_url is None:
             raise InvalidInput("no provider: give --provider BLOCK, or --base-url URL")
-        return endpoint_provider(api, batch, environ)
+        return with_fallbacks(endpoint_provider(api, batch, environ), api, _saved)
     if api.base_url is not None:
         raise InvalidInput("both --provider and --base-url are given: leave one out")
+    return with_fallbacks(overlaid(_saved(api.provider), api, batch), api, _saved)
+
+
+def _saved(name: str) -> Provider:
     from prefect_llm.blocks import load_block
 
-    return overlaid(load_block(api.provider).get_provider(), api, batch)
+    return load_block(name).get_provider()

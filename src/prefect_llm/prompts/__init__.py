@@ -1,6 +1,7 @@
 """From a document's fields to a request: templates, answer schema, fingerprint."""
 
+from prefect_llm.prompts.other_model import with_model
 from prefect_llm.prompts.output_type import to_output_array
 from prefect_llm.prompts.prompt import Prompt, PromptSpec
 
-__all__ = ["Prompt", "PromptSpec", "to_output_array"]
+__all__ = ["Prompt", "PromptSpec", "to_output_array", "with_model"]

@@ -4,7 +4,7 @@ from prefect_llm.settings.completeness import check
 from prefect_llm.settings.directory_name import output_directory
 from prefect_llm.settings.options import Option, options, sections
 from prefect_llm.settings.precedence import load
-from prefect_llm.settings.resolving import endpoint_provider, overlaid, run_spec
+from prefect_llm.settings.resolving import endpoint_provider, overlaid, run_spec, with_fallbacks
 from prefect_llm.settings.sections import (
     ApiOptions,
     ApiSection,
@@ -41,4 +41,5 @@ __all__ = [
     "prompt_text",
     "run_spec",
     "sections",
+    "with_fallbacks",
 ]

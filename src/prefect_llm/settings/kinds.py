@@ -45,6 +45,10 @@ def without_credentials(address: str) -> str:
     return address.rstrip("/")
 
 
+def _entries(value: Any) -> Any:
+    return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
+
+
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
@@ -76,6 +80,16 @@ Parameters = Annotated[
     dict[str, JsonValue],
     AfterValidator(_without_secrets),
     Wording("NAME=JSON", 'parameters by name, for instance {"top_p": 0.9}'),
+]
+Fallback = Annotated[str, Field(pattern=r"^([^/\s]+|[^/\s]*/\S+)$")]
+Fallbacks = Annotated[
+    tuple[Fallback, ...],
+    BeforeValidator(_entries),
+    Wording(
+        "BLOCK/MODEL,...",
+        "blocks, each with a model behind a slash or alone, with commas between them; /MODEL for another model of "
+        "the same provider",
+    ),
 ]
 Concurrency = Annotated[
     Literal["auto"] | Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -75,16 +75,42 @@ def overlaid(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provid
             output_tokens_per_minute="output_tokens_per_minute",
             token_accounting="token_accounting",
         ),
-        patience=_with(
-            provider.patience,
-            api,
-            timeout="timeout_s",
-            idle_timeout="idle_timeout_s",
-            deadline="deadline_s",
-            max_attempts="max_attempts",
-            outage_patience="outage_s",
-        ),
+        patience=_patience(provider, api),
         prices={ANY_MODEL: price} if (price := _stated_price(api)) is not None else provider.prices,
+    )
+
+
+def with_fallbacks(provider: Provider, api: ApiOptions, block: Callable[[str], Provider]) -> Provider:
+    """The provider with those that `api.fallback` names behind it; `block` loads the saved one of a name.
+
+    Each keeps its own limits and prices; how long to wait is the run's. Another model of the same provider costs
+    what the provider has for that model by name: a price stated for the run is another model's.
+    """
+
+    def made(entry: str) -> Provider:
+        name, _, model = entry.partition("/")
+        if name:
+            other = block(name)
+            other = replace(other, patience=_patience(other, api), model=model or other.model)
+        else:
+            prices = {known: price for known, price in provider.prices.items() if known != ANY_MODEL}
+            other = replace(provider, model=model, prices=prices)
+        if other.model is None:
+            raise InvalidInput(f"the fallback {entry!r} has no model: write {entry}/MODEL, or give its block one")
+        return other
+
+    return replace(provider, fallbacks=tuple(made(entry) for entry in api.fallback))
+
+
+def _patience(provider: Provider, api: ApiOptions) -> Patience:
+    return _with(
+        provider.patience,
+        api,
+        timeout="timeout_s",
+        idle_timeout="idle_timeout_s",
+        deadline="deadline_s",
+        max_attempts="max_attempts",
+        outage_patience="outage_s",
     )
 
 

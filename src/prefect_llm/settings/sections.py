@@ -20,6 +20,7 @@ from prefect_llm.settings.kinds import (
     Concurrency,
     Count,
     Currency,
+    Fallbacks,
     File,
     Keep,
     LogLevel,
@@ -166,6 +167,14 @@ class ApiOptions(BaseModel):
         default=_PATIENCE.outage_s,
         title="Outage patience (s)",
         description="Seconds without a single success after which the run stops, to be resumed later.",
+    )
+    fallback: Fallbacks = Field(
+        default=(),
+        title="Fallbacks",
+        description=(
+            "Who is asked, in this order, while the provider is down, where its model is gone, or where the context "
+            "is too long for it: blocks as BLOCK/MODEL, or /MODEL for another model of the same provider."
+        ),
     )
     price_input: Amount | None = Field(
         default=None, title="Input price", description="The price of 1,000,000 input tokens."

@@ -26,8 +26,8 @@ _COLUMNS = tuple(name for name in RESULT_COLUMNS if name not in (OUTPUT, RAW))
 class ResultRow:
     """One document's outcome and what it was charged.
 
-    `reused` rows were paid for elsewhere: their tokens, cost and attempts are written as 0. `cost` and
-    `price` are `None` where they are not known.
+    `provider` is the host that was asked, or would have been. `reused` rows were paid for elsewhere:
+    their tokens, cost and attempts are written as 0. `cost` and `price` are `None` where they are not known.
     """
 
     id: str
@@ -37,6 +37,7 @@ class ResultRow:
     cost: Decimal | None
     price: Price | None
     reused: bool = False
+    provider: str | None = None
 
 
 def result_table(
@@ -44,7 +45,6 @@ def result_table(
     *,
     schema: pa.Schema,
     run_id: str,
-    provider: str,
     lane: str,
     kept: pa.Table,
     output: pa.Array | None,
@@ -54,7 +54,7 @@ def result_table(
     `kept` and `output` hold one value per row, in the order of `rows`; `output` is `None` without a schema
     for the answer. Figures are those of the attempt that ended the row.
     """
-    tuples = [_values(row, run_id, provider, lane) for row in rows]
+    tuples = [_values(row, run_id, lane) for row in rows]
     values = dict(zip(_COLUMNS, zip(*tuples, strict=True), strict=True)) if tuples else {}
     columns: dict[str, Any] = {name: pa.array(values.get(name, ()), schema.field(name).type) for name in _COLUMNS}
     if output is not None:
@@ -65,7 +65,7 @@ def result_table(
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _values(row: ResultRow, run_id: str, provider: str, lane: str) -> tuple[Any, ...]:
+def _values(row: ResultRow, run_id: str, lane: str) -> tuple[Any, ...]:
     """One row's values in the order of `_COLUMNS`."""
     outcome, price, reused = row.outcome, row.price, row.reused
     completion, failure = outcome.completion or _NO_COMPLETION, outcome.failure
@@ -79,7 +79,7 @@ def _values(row: ResultRow, run_id: str, provider: str, lane: str) -> tuple[Any,
         completion.finish_reason,
         row.requested_model,
         completion.model,
-        provider,
+        row.provider,
         lane,
         _count(usage.input_tokens),
         _count(usage.cached_input_tokens),

@@ -1,0 +1,80 @@
+"""Who is asked where a provider cannot answer: its fallbacks in their order, each by an engine of its own.
+
+A request moves on when the provider's breaker is open, its model is gone, or the context is too long for it.
+New documents go to the first provider again as soon as it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from prefect_llm.engine.engine import Engine
+from prefect_llm.engine.registry import engine_for
+from prefect_llm.engine.stop import Stop
+from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
+from prefect_llm.records import Outcome, Provider, Request
+
+Rewritten = Callable[[Request, int], Request]
+"""The request as the provider of a route is asked: for its model."""
+
+
+def ask(
+    provider: Provider,
+    requests: Iterator[Request],
+    deliver: Callable[[Request, Outcome], None],
+    stop: Stop,
+    *,
+    rewritten: Rewritten,
+    keep_raw: bool = False,
+    sent: Callable[[int], None] = unheard,
+) -> None:
+    """Ask every request of the provider or one of its fallbacks; each outcome's `route` says of whom.
+
+    Blocks, calls back and raises as `Engine.run` does; `deliver` may be called on several engines' threads.
+    """
+    routes = (provider, *provider.fallbacks)
+    links: list[_Link] = []
+    for route, each in enumerate(routes):
+        submission = Submission(requests if route == 0 else iter(()), deliver, stop, keep_raw, sent)
+        submission.route, submission.open = route, route > 0
+        submission.fallback = _Onwards(links, route, rewritten) if route + 1 < len(routes) else None
+        links.append(_Link(engine_for(each), submission))
+    for link in reversed(links):  # whoever may be handed something is there first
+        link.engine.start(link.submission)
+    try:
+        for link in links:
+            link.engine.finish(link.submission)
+    except BaseException:
+        for link in links:
+            link.engine.abandon(link.submission)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    engine: Engine
+    submission: Submission
+
+
+class _Onwards:
+    """The fallbacks behind one link of the chain."""
+
+    def __init__(self, links: Sequence[_Link], route: int, rewritten: Rewritten) -> None:
+        self._links = links
+        self._route = route
+        self._rewritten = rewritten
+
+    def takes(self, why: Diversion) -> bool:
+        return self._next(why) is not None
+
+    def take(self, job: Job, why: Diversion) -> None:
+        link = self._next(why)
+        assert link is not None, "only where takes() said so"
+        link.engine.hand_over(link.submission, self._rewritten(job.request, link.submission.route), job)
+
+    def _next(self, why: Diversion) -> _Link | None:
+        """Another model of the same provider helps in anything but an outage."""
+        own = self._links[self._route].engine
+        later = self._links[self._route + 1 :]
+        return next((link for link in later if why is not Diversion.OUTAGE or link.engine is not own), None)

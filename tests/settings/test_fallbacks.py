@@ -1,0 +1,55 @@
+"""From `fallback` to providers: blocks by name, or another model of the same provider."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from pydantic import ValidationError
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.records import Limits, Patience, Price, Provider
+from prefect_llm.settings import ApiOptions, with_fallbacks
+
+STATED, NAMED = Price(Decimal(1), Decimal(2)), Price(Decimal(3), Decimal(4))
+PROVIDER = Provider("https://first.example/v1", api_key="k", prices={"*": STATED, "small": NAMED})
+BACKUP = Provider(
+    "https://second.example/v1", model="default", limits=Limits(7), patience=Patience(timeout_s=9, max_attempts=2)
+)
+
+
+def fallbacks(api: ApiOptions, block: Provider = BACKUP) -> tuple[Provider, ...]:
+    """Those of `PROVIDER`, where every block is `block`."""
+    return with_fallbacks(PROVIDER, api, lambda name: block).fallbacks
+
+
+def test_a_block_keeps_its_limits_and_waits_as_the_run_says() -> None:
+    (backup,) = fallbacks(ApiOptions.model_validate(dict(fallback="backup/large", timeout=50)))
+    assert backup == replace(BACKUP, model="large", patience=Patience(timeout_s=50, max_attempts=2))
+
+
+def test_a_block_alone_is_asked_for_its_own_model() -> None:
+    assert [
+        each.model for each in fallbacks(ApiOptions.model_validate(dict(fallback=("backup", "backup/org/large"))))
+    ] == [
+        "default",
+        "org/large",
+    ]
+
+
+def test_another_model_of_the_same_provider_has_no_price_that_was_stated_for_the_first() -> None:
+    small, other = fallbacks(ApiOptions.model_validate(dict(fallback="/small, /other")))
+    assert (small.base_url, small.api_key, small.model) == (PROVIDER.base_url, "k", "small")
+    assert small.prices == other.prices == {"small": NAMED}
+
+
+def test_a_block_without_a_model_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="the fallback 'backup' has no model: write backup/MODEL"):
+        fallbacks(ApiOptions.model_validate(dict(fallback="backup"), replace(BACKUP, model=None)))
+
+
+@pytest.mark.parametrize("wrong", ["", "/", "a b", "backup/"])
+def test_what_names_neither_a_block_nor_a_model_is_refused(wrong: str) -> None:
+    with pytest.raises(ValidationError):
+        ApiOptions.model_validate(dict(fallback=wrong))
