@@ -48,6 +48,11 @@ class Limits:
         return self.concurrency is None
 
     @property
+    def counts_tokens(self) -> bool:
+        """Whether any limit is one of tokens."""
+        return bool(self.tokens_per_minute or self.input_tokens_per_minute or self.output_tokens_per_minute)
+
+    @property
     def most_in_flight(self) -> int:
         """How many requests may ever be in flight."""
         return self.max_concurrency if self.concurrency is None else self.concurrency

@@ -1,77 +1,229 @@
 """Requests and tokens per minute: reserved before a request leaves, first come first served.
 
-A bucket as providers keep it, filled evenly and holding one second's worth: what leaves in any 60 seconds
-stays within the limit. Pure in `now`, in seconds of any steady clock.
+Some providers sum up a minute, some keep a bucket that holds a minute's worth or hardly a second's. Each limit
+keeps all of these rules: a small bucket paces, and a log of the last minute makes the sum exact. Pure in `now`,
+in seconds of any steady clock.
 """
 
 from __future__ import annotations
 
-from prefect_llm.records import Limits
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prefect_llm.records import Limits, Usage
 
 WINDOW_S = 60.0
-BYTES_PER_TOKEN = 4
-"""The usual rule of thumb for English, https://platform.openai.com/tokenizer."""
-UNSTATED_OUTPUT_TOKENS = 256
-"""Counted for an answer whose length nobody limited."""
+PROVIDER_BURST_S = 1.0
+"""The least that a provider's bucket is taken to hold: 60,000 requests a minute "may be enforced as 1,000
+requests/second", https://help.openai.com/en/articles/6891753."""
+JITTER_S = 0.02
+"""By so much the ways of two requests to the provider may differ."""
+SLOTS_PER_S = 16
+"""Resolution of the log; with a power of two, slots begin at exact instants."""
+HELD_SLOTS = math.ceil((WINDOW_S + JITTER_S) * SLOTS_PER_S) + 1
+"""A slot is held until the last that left in it is older than the window and the jitter."""
+ROUNDING_S = 1e-6
+"""A shorter wait is none."""
 
 
-class Bucket:
-    """`limit` units a minute. Amounts larger than the bucket wait for a full one and leave a debt."""
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a request is expected to take."""
 
-    def __init__(self, limit: int) -> None:
-        self._capacity = max(1.0, limit / WINDOW_S)
-        # The first unit needs no refill, every further unit held back must fit the same window.
-        self._per_second = (limit - (self._capacity - 1.0)) / WINDOW_S
-        self._level = self._capacity
-        self._as_of: float | None = None
+    input: int
+    output: int
 
-    def wait_s(self, now: float, amount: float) -> float:
-        """Seconds until `amount` may be taken; 0 means now."""
+
+class Pace:
+    """A small bucket that fills evenly. Who takes more than it holds waits for a full one and leaves a debt.
+
+    A provider's bucket with the same rate has then always more in it: what it holds beyond this one, but for
+    the jitter. Requests for which that may not be enough wait until this one has been full as long as the jitter.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._per_s = self._filling_per_s = per_second
+        self._level = math.inf
+        self._as_of = 0.0
+        self.set_rate(per_second)
+
+    def set_rate(self, per_second: float) -> None:
+        """Fill at another rate; since the last call, at the slower of the two."""
+        self._filling_per_s = min(self._per_s, per_second)
+        self._per_s = per_second
+        jitter = JITTER_S * per_second
+        self._burst = max(1.0, PROVIDER_BURST_S * per_second)
+        self._capacity = max(1.0, self._burst / 2)
+        self._spare = self._burst - self._capacity - jitter
+        self._long_full = self._capacity + jitter
+
+    def wait_s(self, now: float, units: int) -> float:
+        """Seconds until so many units may leave; 0 means now."""
         self._fill(now)
-        missing = min(amount, self._capacity) - self._level
-        return max(0.0, missing / self._per_second) if missing > 1e-9 else 0.0
+        needed = max(min(units, self._capacity), min(units, self._burst) - self._spare)
+        wait_s = (needed - self._level) / self._per_s
+        return wait_s if wait_s > ROUNDING_S else 0.0
 
-    def take(self, now: float, amount: float) -> None:
-        """Take what `wait_s` said may be taken, or charge what was used beyond it."""
+    def take(self, now: float, units: int) -> None:
+        """So many units leave, or had left unnoticed."""
         self._fill(now)
-        self._level -= amount
+        self._level = min(self._level, self._capacity) - units
+
+    def give_back(self, now: float, units: int) -> None:
+        """So many units were taken in vain; what does not fit is lost, as a provider's full bucket gains nothing."""
+        self._fill(now)
+        self._level = max(self._level, min(self._level + units, self._capacity))
 
     def _fill(self, now: float) -> None:
-        if self._as_of is not None:
-            self._level = min(self._capacity, self._level + (now - self._as_of) * self._per_second)
+        self._level = min(self._level + (now - self._as_of) * self._filling_per_s, self._long_full)
+        self._filling_per_s = self._per_s
         self._as_of = now
 
 
-class Quota:
-    """One provider's rates. An estimate that proves too low is charged later; one too high is not given back.
+class Window:
+    """What left in the last minute, in slots of 1 / `SLOTS_PER_S` seconds: at most `limit`, or one request alone."""
 
-    Some providers admit by `max_tokens` and give nothing back (OpenAI documents this): never giving back is
-    the rule that is safe with all of them.
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self._slots = [0] * HELD_SLOTS
+        self._oldest = 0
+        self._held = 0
+
+    def wait_s(self, now: float, units: int) -> float:
+        """Seconds until it is worth asking again: something has expired by then; 0 means now."""
+        self._expire(now)
+        if not self._held or self._held + units <= self.limit + 1e-9:
+            return 0.0
+        return (self._oldest + HELD_SLOTS) / SLOTS_PER_S - now
+
+    def take(self, now: float, units: int) -> None:
+        """So many units leave, or had left unnoticed."""
+        self._slots[self._expire(now) % HELD_SLOTS] += units
+        self._held += units
+
+    def give_back(self, now: float, taken_at: float, units: int) -> None:
+        """So many of the units that left at that instant were taken in vain."""
+        self._expire(now)
+        slot = math.floor(taken_at * SLOTS_PER_S)
+        if slot >= self._oldest:
+            self._slots[slot % HELD_SLOTS] -= units
+            self._held -= units
+
+    def _expire(self, now: float) -> int:
+        """Forget what is older than the window; the present slot's number."""
+        current = math.floor(now * SLOTS_PER_S)
+        while self._held:
+            place = self._oldest % HELD_SLOTS
+            if self._slots[place] and current - self._oldest < HELD_SLOTS:
+                return current
+            self._held -= self._slots[place]
+            self._slots[place] = 0
+            self._oldest += 1
+        self._oldest = current
+        return current
+
+
+class Rate:
+    """One limit of so many units a minute."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._pace = Pace(limit / WINDOW_S)
+        self._window = Window(limit)
+
+    def set_share(self, share: float) -> None:
+        """Keep that part of the limit; what was taken stays taken."""
+        self._pace.set_rate(share * self._limit / WINDOW_S)
+        self._window.limit = share * self._limit
+
+    def wait_s(self, now: float, units: int) -> float:
+        """Seconds until it is worth asking again; 0 means that so many units may leave now."""
+        return max(self._pace.wait_s(now, units), self._window.wait_s(now, units))
+
+    def take(self, now: float, units: int) -> None:
+        """So many units leave, or had left unnoticed."""
+        self._pace.take(now, units)
+        self._window.take(now, units)
+
+    def give_back(self, now: float, taken_at: float, units: int) -> None:
+        """So many of the units that left at that instant were taken in vain."""
+        self._pace.give_back(now, units)
+        self._window.give_back(now, taken_at, units)
+
+
+class Quota:
+    """One provider's rates.
+
+    A request that is larger than a whole limit leaves once nothing else is held in its window, and is paid for
+    by the pause after it. Under `reserved` nothing is given back.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._requests = Bucket(limits.requests_per_minute) if limits.requests_per_minute else None
-        self._tokens = Bucket(limits.tokens_per_minute) if limits.tokens_per_minute else None
+        self._share = 1.0
+        self._gives_back = limits.token_accounting == "used"
+        rates: tuple[tuple[int | None, Callable[[Tokens], int]], ...] = (
+            (limits.requests_per_minute, _one),
+            (limits.tokens_per_minute, _all),
+            (limits.input_tokens_per_minute, _input),
+            (limits.output_tokens_per_minute, _output),
+        )
+        self._rates = [(Rate(limit), units) for limit, units in rates if limit]
 
-    def wait_s(self, now: float, tokens: int) -> float:
-        """Seconds until a request of that many tokens may leave."""
-        requests_s = self._requests.wait_s(now, 1) if self._requests else 0.0
-        tokens_s = self._tokens.wait_s(now, tokens) if self._tokens else 0.0
-        return max(requests_s, tokens_s)
+    @property
+    def share(self) -> float:
+        """Part of every rate that is this process's, above 0 and at most 1; may change at any time."""
+        return self._share
 
-    def take(self, now: float, tokens: int) -> None:
+    @share.setter
+    def share(self, share: float) -> None:
+        self._share = share
+        for rate, _ in self._rates:
+            rate.set_share(share)
+
+    def wait_s(self, now: float, tokens: Tokens) -> float:
+        """Seconds until it is worth asking again; 0 means that such a request may leave now."""
+        longest_s = 0.0
+        for rate, units in self._rates:
+            longest_s = max(longest_s, rate.wait_s(now, units(tokens)))
+        return longest_s
+
+    def take(self, now: float, tokens: Tokens) -> None:
         """One request leaves."""
-        if self._requests:
-            self._requests.take(now, 1)
-        if self._tokens:
-            self._tokens.take(now, tokens)
+        for rate, units in self._rates:
+            rate.take(now, units(tokens))
 
-    def settle(self, now: float, estimated: int, used: int) -> None:
-        """Charge what the answer used beyond its estimate."""
-        if self._tokens and used > estimated:
-            self._tokens.take(now, used - estimated)
+    def settle(self, now: float, taken: Tokens, used: Usage, taken_at: float) -> None:
+        """Charge what an answer used beyond its estimate; give back what it did not use of it, under `used`.
+
+        `taken_at` is when its request left: what is given back counts from then. What the endpoint did not count is
+        taken to be as estimated.
+        """
+        if not self._rates:
+            return
+        counted = Tokens(
+            taken.input if used.input_tokens is None else used.input_tokens,
+            taken.output if used.output_tokens is None else used.output_tokens,
+        )
+        for rate, units in self._rates:
+            beyond = units(counted) - units(taken)
+            if beyond > 0:
+                rate.take(now, beyond)
+            elif beyond < 0 and self._gives_back:
+                rate.give_back(now, taken_at, -beyond)
 
 
-def estimated_tokens(body: bytes, max_output_tokens: int | None) -> int:
-    """Tokens a request may use: its bytes by rule of thumb, and its output limit."""
-    return len(body) // BYTES_PER_TOKEN + (max_output_tokens or UNSTATED_OUTPUT_TOKENS)
+def _one(tokens: Tokens) -> int:
+    return 1
+
+
+def _all(tokens: Tokens) -> int:
+    return tokens.input + tokens.output
+
+
+def _input(tokens: Tokens) -> int:
+    return tokens.input
+
+
+def _output(tokens: Tokens) -> int:
+    return tokens.output

@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from prefect_llm.engine.breaker import Breaker, BreakerState
+from prefect_llm.engine.breaker import Breaker
 from prefect_llm.engine.controller import FIRST_CONCURRENCY
 from prefect_llm.engine.estimates import Estimates
 from prefect_llm.engine.quota import Quota
@@ -135,8 +135,9 @@ class Scheduler:
 
     def settle(self, now: float, job: Job, used: Usage) -> None:
         """Correct the quota, and the estimates for the model, by what an answer really took."""
-        self._quota.settle(now, job.tokens, used)
-        self._estimates.learn(job.request.parameters.model, len(job.body), used)
+        if self._limits.counts_tokens:
+            self._quota.settle(now, job.tokens, used, job.left_at)
+            self._estimates.learn(job.request.parameters.model, len(job.body), used)
 
     def drop(self, submission: Submission) -> None:
         """Forget what of a submission has not left."""
@@ -190,11 +191,13 @@ class Scheduler:
         return job
 
     def _chosen(self, now: float) -> Job | None:
-        """Retries that are due before new documents, up to their share; a probe is a new one, if there is any."""
+        """Retries that are due before new documents, up to their share; new ones first while in doubt.
+
+        So an outage is told from documents that fail by themselves, and probed, at no document's expense.
+        """
         if not (self._retries and self._retries[0][0] <= now):
             return self._first(now)
-        probing = self._breaker.state is BreakerState.HALF_OPEN
-        if probing or self._retries_in_flight >= max(1.0, RETRY_SHARE * self.places):
+        if self._breaker.doubtful or self._retries_in_flight >= max(1.0, RETRY_SHARE * self.places):
             return self._first(now) or self._due()
         return self._due()
 

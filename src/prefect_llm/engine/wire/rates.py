@@ -20,6 +20,9 @@ _SPELLINGS = (
     ("x-ratelimit-limit-{}", "x-ratelimit-remaining-{}", "x-ratelimit-reset-{}"),
     ("anthropic-ratelimit-{}-limit", "anthropic-ratelimit-{}-remaining", "anthropic-ratelimit-{}-reset"),
 )
+_BUCKETS = ("requests", "tokens", "input-tokens", "output-tokens")
+# spelt out once: they are looked for in every answer
+_NAMES = {of: tuple(tuple(each.format(of) for each in names) for names in _SPELLINGS) for of in _BUCKETS}
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
@@ -44,25 +47,21 @@ class Allowance:
 
 def wait_s(headers: Headers, input_tokens: int, output_tokens: int, now_s: float) -> float:
     """Seconds until another request of so many tokens would be admitted; `now_s` since 1970."""
-    wanted = {
-        "requests": 1,
-        "tokens": input_tokens + output_tokens,
-        "input-tokens": input_tokens,
-        "output-tokens": output_tokens,
-    }
-    allowances = ((read_allowance(headers, of, now_s), amount) for of, amount in wanted.items())
-    return max((allowance.wait_s(amount) for allowance, amount in allowances if allowance), default=0.0)
+    longest_s = 0.0
+    for of, amount in zip(_BUCKETS, (1, input_tokens + output_tokens, input_tokens, output_tokens), strict=True):
+        if (allowance := read_allowance(headers, of, now_s)) is not None:
+            longest_s = max(longest_s, allowance.wait_s(amount))
+    return longest_s
 
 
 def read_allowance(headers: Headers, of: str, now_s: float) -> Allowance | None:
-    """The bucket of `requests` or `tokens`; `None` where the headers do not tell."""
-    for limit, remaining, reset in _SPELLINGS:
-        left = _number(headers.get(remaining.format(of)))
-        if left is None:
+    """The bucket of requests, tokens, input-tokens or output-tokens; `None` where the headers do not tell."""
+    for limit, remaining, reset in _NAMES[of]:
+        if (text := headers.get(remaining)) is None or (left := _number(text)) is None:
             continue
-        reset_s = _seconds(headers.get(reset.format(of)), now_s)
+        reset_s = _seconds(headers.get(reset), now_s)
         if reset_s is not None:
-            return Allowance(left, reset_s, _number(headers.get(limit.format(of))))
+            return Allowance(left, reset_s, _number(headers.get(limit)))
     return None
 
 
