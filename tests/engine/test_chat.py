@@ -194,6 +194,21 @@ def test_what_was_billed_is_kept_with_a_failure(body: Any) -> None:
     assert completion.usage == Usage(9)
 
 
+def test_a_cut_answer_is_a_failure_where_that_was_asked_for() -> None:
+    body = json.dumps(completion_body({"content": "Once upon"}, "length", usage={"completion_tokens": 2})).encode()
+    with pytest.raises(BadResponse, match="the output limit cut the answer") as failed:
+        decode(Answer(200, {}, body), request(fail_truncated=True), keep_raw=False)
+    assert failed.value.kind is ErrorKind.TRUNCATED
+    assert failed.value.completion is not None
+    assert failed.value.completion.content == "Once upon"
+
+
+def test_content_that_is_neither_text_nor_parts_was_billed_all_the_same() -> None:
+    error = failure(completion_body({"content": 7}, usage={"prompt_tokens": 5}))
+    assert error.completion is not None
+    assert error.completion.usage == Usage(input_tokens=5)
+
+
 def test_length_is_an_answer_without_a_schema_and_a_failure_with_one() -> None:
     cut = completion_body({"content": '{"label": "po'}, "length")
     assert read(cut).content == '{"label": "po'

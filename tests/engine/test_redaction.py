@@ -37,6 +37,12 @@ def test_a_completion_stays_as_it_came() -> None:
     assert body_of(200, body) is body
 
 
+def test_a_completion_that_repeats_a_long_key_does_so_no_more() -> None:
+    key = "sk-proj-0123456789abcdef"
+    body = b'{"choices": [{"message": {"content": "your key is %b"}}]}' % key.encode()
+    assert body_of(200, body, key=key) == body.replace(key.encode(), b"[hidden]")
+
+
 @pytest.mark.parametrize("key", ["none", "EMPTY", "ollama", "", None])
 def test_a_placeholder_is_a_word_like_others(key: str | None) -> None:
     assert body_of(400, b"none of EMPTY ollama", key=key) == b"none of EMPTY ollama"

@@ -138,3 +138,18 @@ def test_an_integer_that_arrow_made_a_float_is_an_output_limit() -> None:
 def test_a_row_parameter_column_without_an_object_fails_the_row(wrong: Any) -> None:
     with pytest.raises(BadDocument, match="row parameters in column 'p'"):
         of_row(wrong)
+
+
+def test_a_document_s_own_parameters_change_nothing_of_what_counts_as_truncated() -> None:
+    prompt = Prompt(PromptSpec(model="m", template="x", row_params="p", fail_truncated=True))
+    own = prompt.request(0, "a", {"p": '{"temperature": 1}'}).parameters
+    assert own.fail_truncated
+    assert prompt.parameters.fail_truncated
+
+
+def test_what_counts_as_truncated_does_not_change_the_request() -> None:
+    fingerprints = {
+        Prompt(PromptSpec(model="m", template="x", fail_truncated=fails)).request(0, "a", {}).fingerprint
+        for fails in (True, False)
+    }
+    assert len(fingerprints) == 1

@@ -21,9 +21,10 @@ from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.sharing import Demand
 from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
-from prefect_llm.engine.transport import Answer, Transport, check_provider, open_transport
+from prefect_llm.engine.transport import Transport, check_provider, open_transport
 from prefect_llm.engine.wire import chat
 from prefect_llm.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
+from prefect_llm.open_files import allow_open_files
 from prefect_llm.records import Completion, Outcome, Provider, Request
 
 GRACE_S = 5.0
@@ -42,6 +43,7 @@ class Engine:
 
     def __init__(self, provider: Provider) -> None:
         check_provider(provider)
+        allow_open_files(provider.limits.most_in_flight)
         self.provider = provider
         policy = RetryPolicy(provider.patience)
         breaker = Breaker(policy.pause_s)
@@ -137,7 +139,8 @@ class Engine:
     # Everything below runs on the loop's thread.
 
     def _encode(self, request: Request) -> bytes:
-        return chat.encode(request, limit_name=self._limit_name)
+        streamed = self.provider.patience.idle_timeout_s is not None
+        return chat.encode(request, limit_name=self._limit_name, streamed=streamed)
 
     def _admit(self, submission: Submission) -> None:
         if self._scheduler.idle:
@@ -225,7 +228,7 @@ class Engine:
         job.submission.sent(job.attempts)
         began = time.perf_counter()
         try:
-            answer = redacted(await self._post(job, time_left_s), self.provider)
+            answer = redacted(await self._transport.post(job.body, time_left_s), self.provider)
             completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
             self._carry_out(job, self._judge.failed(self._loop.time(), job, error), time.perf_counter() - began)
@@ -236,12 +239,6 @@ class Engine:
         self._judge.heed(now, job, answer.headers, time.time())
         self._widen()
         self._deliver(job, completion, latency_s)
-
-    async def _post(self, job: Job, time_left_s: float | None) -> Answer:
-        assert self._transport is not None
-        if time_left_s is None:
-            return await self._transport.post(job.body)
-        return await self._transport.post(job.body, time_left_s)
 
     def _widen(self) -> None:
         """Where the limit grew there is room for more than the job that this coroutine goes on with."""

@@ -47,8 +47,11 @@ class Answer:
 class Transport(Protocol):
     """Sends bodies to one URL. Lives on one event loop."""
 
-    async def post(self, body: bytes) -> Answer:
-        """One attempt under one deadline. Raises `Unavailable`, or `BadResponse` for an oversized answer."""
+    async def post(self, body: bytes, timeout_s: float | None = None) -> Answer:
+        """One attempt, under the provider's timeout and at most `timeout_s`.
+
+        Raises `Unavailable`, or `BadResponse` for an oversized answer.
+        """
 
     async def close(self) -> None:
         """Close idle connections."""
@@ -101,36 +104,39 @@ class ReqwestTransport:
     def __init__(self, url: str, headers: Mapping[str, str], patience: Patience) -> None:
         self._url = url
         self._patience = patience
-        self._client = (
-            ClientBuilder()
-            .default_headers(headers)
-            .follow_redirects(False)
-            .referer(False)
-            .timeout(timedelta(seconds=patience.timeout_s))
-            .connect_timeout(timedelta(seconds=min(patience.connect_timeout_s, patience.timeout_s)))
-            .build()
+        builder = ClientBuilder().default_headers(headers).follow_redirects(False).referer(False)
+        builder = builder.connect_timeout(
+            timedelta(seconds=min(patience.connect_timeout_s, longest_silence_s(patience)))
         )
+        if patience.idle_timeout_s is None:
+            self._client = builder.timeout(timedelta(seconds=patience.timeout_s)).build()
+        else:
+            self._client = builder.read_timeout(timedelta(seconds=patience.idle_timeout_s)).build()
 
-    async def post(self, body: bytes) -> Answer:
-        """One attempt under one deadline."""
+    async def post(self, body: bytes, timeout_s: float | None = None) -> Answer:
+        """One attempt."""
+        bound_s = _tighter(self._patience, timeout_s)
+        request = self._client.post(self._url).body_bytes(body)
+        if bound_s is not None:
+            request = request.timeout(timedelta(seconds=bound_s))
         try:
-            async with self._client.post(self._url).body_bytes(body).build_streamed() as response:
+            async with request.build_streamed() as response:
                 content = await response.body_reader.read(MAX_ANSWER_BYTES + 1)
         except reqwest_errors.RequestError as error:
-            raise self._failure(error) from error
+            raise self._failure(error, bound_s) from error
         return _sized(Answer(response.status, response.headers, bytes(content or b"")))
 
     async def close(self) -> None:
         """Close idle connections."""
         await self._client.close()
 
-    def _failure(self, error: reqwest_errors.RequestError) -> Unavailable:
+    def _failure(self, error: reqwest_errors.RequestError, bound_s: float | None) -> Unavailable:
         """The innermost cause says what happened (`Connection refused`), the first only where."""
         causes = [cause["message"] for cause in error.details["causes"] or ()] or [error.message]
         if CONNECT_PHASE in causes:
             return _no_connection(causes[-1])
         if isinstance(error, reqwest_errors.RequestTimeoutError):
-            return _deadline_passed(self._patience)
+            return _timed_out(self._patience, bound_s)
         return _connection_lost(causes[-1])
 
 
@@ -142,17 +148,19 @@ class HttpxTransport:
         self._url = url
         self._headers = headers
         self._patience = patience
-        self._timeout = httpx.Timeout(patience.timeout_s, connect=patience.connect_timeout_s)
+        self._timeout = httpx.Timeout(longest_silence_s(patience), connect=patience.connect_timeout_s)
 
-    async def post(self, body: bytes) -> Answer:
-        """One attempt under one deadline."""
+    async def post(self, body: bytes, timeout_s: float | None = None) -> Answer:
+        """One attempt."""
+        bound_s = _tighter(self._patience, timeout_s)
+        total_s = self._patience.timeout_s if bound_s is None and self._patience.idle_timeout_s is None else bound_s
         try:
-            async with asyncio.timeout(self._patience.timeout_s):
+            async with asyncio.timeout(total_s):
                 return await self._post(body)
         except httpx.ConnectTimeout as error:
             raise _no_connection("no answer to the connection attempt") from error
         except (httpx.TimeoutException, TimeoutError) as error:
-            raise _deadline_passed(self._patience) from error
+            raise _timed_out(self._patience, bound_s) from error
         except httpx.ConnectError as error:
             raise _no_connection(str(error)) from error
         except (httpx.RequestError, httpx.StreamError) as error:
@@ -184,8 +192,23 @@ def _sized(answer: Answer) -> Answer:
     return answer
 
 
-def _deadline_passed(patience: Patience) -> Unavailable:
-    return Unavailable(f"no complete answer within {patience.timeout_s:g} s", kind=ErrorKind.TIMEOUT)
+def longest_silence_s(patience: Patience) -> float:
+    """Seconds without a byte after which an attempt has failed."""
+    return patience.timeout_s if patience.idle_timeout_s is None else patience.idle_timeout_s
+
+
+def _tighter(patience: Patience, timeout_s: float | None) -> float | None:
+    """The bound on one attempt where it is tighter than the provider's; streamed answers have no other."""
+    if timeout_s is None or (patience.idle_timeout_s is None and timeout_s >= patience.timeout_s):
+        return None
+    return timeout_s
+
+
+def _timed_out(patience: Patience, bound_s: float | None) -> Unavailable:
+    if bound_s is None and patience.idle_timeout_s is not None:
+        return Unavailable(f"nothing came for {patience.idle_timeout_s:g} s", kind=ErrorKind.TIMEOUT)
+    within_s = patience.timeout_s if bound_s is None else bound_s
+    return Unavailable(f"no complete answer within {within_s:.3g} s", kind=ErrorKind.TIMEOUT)
 
 
 def _no_connection(why: str) -> Unavailable:

@@ -36,6 +36,7 @@ def run_parameters(
     temperature: float | None,
     params: Mapping[str, Any],
     answer_format: AnswerFormat | None,
+    fail_truncated: bool = False,
 ) -> Parameters:
     """The parameters of every request of a run. Raises `InvalidInput` on a value or name that is refused."""
     for name in params:
@@ -48,7 +49,7 @@ def run_parameters(
     except orjson.JSONEncodeError as error:
         raise InvalidInput(f"the run's parameters cannot be sent as JSON: {error}") from error
     try:
-        return _checked(model, max_output_tokens, temperature, dict(params), answer_format)
+        return _checked(model, max_output_tokens, temperature, dict(params), answer_format, fail_truncated)
     except ValueError as error:
         raise InvalidInput(f"the run's parameters: {error}") from error
 
@@ -85,7 +86,8 @@ class RowParameters:
         for name in given:
             if complaint := _refusal(name, run.answer_format):
                 raise ValueError(f"{name!r} is refused: {complaint}")
-        return _checked(model, max_output_tokens, temperature, {**run.extra, **given}, run.answer_format)
+        extra = {**run.extra, **given}
+        return _checked(model, max_output_tokens, temperature, extra, run.answer_format, run.fail_truncated)
 
 
 def _refusal(name: str, answer_format: AnswerFormat | None) -> str | None:
@@ -107,6 +109,7 @@ def _checked(
     temperature: Any,
     extra: dict[str, Any],
     answer_format: AnswerFormat | None,
+    fail_truncated: bool,
 ) -> Parameters:
     """Raises `ValueError` on a value out of range."""
     if not isinstance(model, str) or not model:
@@ -120,7 +123,7 @@ def _checked(
         if not _is_number(temperature) or not 0 <= temperature <= MAX_TEMPERATURE:
             raise ValueError(f"temperature must be a number from 0 to {MAX_TEMPERATURE:g}, not {temperature!r}")
         temperature = float(temperature)
-    return Parameters(model, max_output_tokens, temperature, extra, answer_format)
+    return Parameters(model, max_output_tokens, temperature, extra, answer_format, fail_truncated)
 
 
 def _is_number(value: Any) -> bool:

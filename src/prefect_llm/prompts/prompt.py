@@ -30,7 +30,8 @@ class PromptSpec:
     """What a person gave: plain values, stored in the run's manifest as they are.
 
     Without a `template` each document's `messages` column is sent as it is. `row_params` names the column
-    with per-row parameters; `params` are the run's parameters that have no option of their own.
+    with per-row parameters; `params` are the run's parameters that have no option of their own. With
+    `fail_truncated` an answer that the output limit cut is a failure.
     """
 
     model: str
@@ -42,6 +43,7 @@ class PromptSpec:
     max_output_tokens: int | None = None
     temperature: float | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    fail_truncated: bool = False
 
 
 class Prompt:
@@ -64,7 +66,7 @@ class Prompt:
         wanted_format = None if spec.schema is None else answer_format(spec.schema)
         self.output_type = None if spec.schema is None else output_type(spec.schema)
         self.parameters = run_parameters(
-            spec.model, spec.max_output_tokens, spec.temperature, spec.params, wanted_format
+            spec.model, spec.max_output_tokens, spec.temperature, spec.params, wanted_format, spec.fail_truncated
         )
         self._row_parameters = None
         own = {MESSAGES} if self._prompt is None else set()

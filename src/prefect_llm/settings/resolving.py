@@ -41,6 +41,7 @@ def run_spec(
             max_output_tokens=api.max_output_tokens,
             temperature=api.temperature,
             params=api.param,
+            fail_truncated=api.fail_truncated,
         ),
         id_column=documents.id_column,
         keep=documents.keep or "default",

@@ -132,6 +132,11 @@ class ApiOptions(BaseModel):
     max_output_tokens: Count | None = Field(
         default=None, title="Output limit", description="How many tokens an answer may have at most."
     )
+    fail_truncated: bool = Field(
+        default=False,
+        title="Truncated answers fail",
+        description="Count an answer that the output limit cut as failed; with a schema it always is.",
+    )
     temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE), Wording("X")] | None = Field(
         default=None,
         title="Temperature",

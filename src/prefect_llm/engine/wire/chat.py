@@ -13,40 +13,26 @@ import msgspec
 import orjson
 
 from prefect_llm.engine.transport import Answer
+from prefect_llm.engine.wire import events
 from prefect_llm.engine.wire.refusals import one_line, raise_refusal
+from prefect_llm.engine.wire.shapes import Chat, Choice, Message
 from prefect_llm.errors import BadResponse, ErrorKind, Rejected
 from prefect_llm.records import MOST_TOKENS, Completion, Parameters, Provider, Request, Usage
 
 PATH = "/chat/completions"
 
 
-class _Message(msgspec.Struct):
-    content: Any = None
-    refusal: str | None = None
+_decode_chat = msgspec.json.Decoder(Chat).decode
 
 
-class _Choice(msgspec.Struct):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Chat(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    model: str | None = None
-    usage: Any = None
-
-
-_decode_chat = msgspec.json.Decoder(_Chat).decode
-
-
-def encode(request: Request, *, limit_name: str) -> bytes:
+def encode(request: Request, *, limit_name: str, streamed: bool = False) -> bytes:
     """The request's body. `limit_name` is what this endpoint calls the output limit."""
-    head = _encoded_parameters(request.parameters, limit_name)
+    head = _encoded_parameters(request.parameters, limit_name, streamed)
     return b'%b,"messages":%b}' % (head, orjson.dumps(request.messages))
 
 
 @lru_cache(maxsize=256)
-def _encoded_parameters(parameters: Parameters, limit_name: str) -> bytes:
+def _encoded_parameters(parameters: Parameters, limit_name: str, streamed: bool) -> bytes:
     """Everything but the messages, encoded once for all requests that share it, without the last brace."""
     body: dict[str, Any] = {"model": parameters.model}
     if parameters.max_output_tokens is not None:
@@ -56,6 +42,8 @@ def _encoded_parameters(parameters: Parameters, limit_name: str) -> bytes:
     if (answer_format := parameters.answer_format) is not None:
         schema = {"name": answer_format.name, "strict": True, "schema": answer_format.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if streamed:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     return orjson.dumps(body | dict(parameters.extra))[:-1]
 
 
@@ -73,23 +61,27 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
     if not 200 <= answer.status < 300:
         raise_refusal(answer)
     chat = _chat(answer)
-    choice = chat.choices[0] if chat.choices else _Choice(_Message())
+    choice = chat.choices[0] if chat.choices else Choice(Message())
+    content = choice.message.content
     completion = Completion(
-        content=_text(choice.message.content),
+        content=content if isinstance(content, str) else _text_of_parts(content),
         finish_reason=choice.finish_reason,
         model=chat.model,
         usage=_usage(chat.usage),
         raw=answer.body if keep_raw else None,
     )
+    if content is not None and completion.content is None:
+        message = f"message content is neither text nor parts but {type(content).__name__}"
+        raise BadResponse(message, status=answer.status, completion=completion)
     if not chat.choices:
         message = f"answer without choices: {one_line(answer.body)}"
         raise BadResponse(message, status=answer.status, completion=completion)
     return _checked(completion, choice.message.refusal, request)
 
 
-def _chat(answer: Answer) -> _Chat:
+def _chat(answer: Answer) -> Chat:
     try:
-        return _decode_chat(answer.body)
+        return events.joined(answer) if events.is_stream(answer.headers) else _decode_chat(answer.body)
     except msgspec.ValidationError as error:
         raise BadResponse(f"answer is not a chat completion: {error}", status=answer.status) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -108,8 +100,8 @@ def _checked(completion: Completion, refusal: str | None, request: Request) -> C
     if refusal:
         message = one_line(f"the model refused: {refusal}")
         raise Rejected(message, kind=ErrorKind.REFUSED, status=200, completion=completion)
-    if answer_format is not None and completion.finish_reason == "length":
-        message = "the output limit cut the answer before its JSON ended"
+    if completion.finish_reason == "length" and (answer_format is not None or request.parameters.fail_truncated):
+        message = "the output limit cut the answer" + (" before its JSON ended" if answer_format is not None else "")
         raise BadResponse(message, kind=ErrorKind.TRUNCATED, status=200, completion=completion)
     if completion.content is None:
         raise BadResponse("answer with null content", status=200, completion=completion)
@@ -123,14 +115,12 @@ def _checked(completion: Completion, refusal: str | None, request: Request) -> C
     return dataclasses.replace(completion, output=output)
 
 
-def _text(content: Any) -> str | None:
-    """Content as text; some endpoints answer in parts."""
-    if content is None or isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        texts = (part.get("text") for part in content if isinstance(part, dict))
-        return "".join(text for text in texts if isinstance(text, str))
-    raise BadResponse(f"message content is neither text nor parts but {type(content).__name__}", status=200)
+def _text_of_parts(content: Any) -> str | None:
+    """Some endpoints answer in parts; `None` for what is neither text nor parts."""
+    if not isinstance(content, list):
+        return None
+    texts = (part.get("text") for part in content if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _usage(usage: Any) -> Usage | None:

@@ -1,0 +1,32 @@
+"""The parts of a chat completion that are read, whether it came whole or as a stream of events.
+
+Not tracked by the garbage collector: they hold no cycle, and one is made for every answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Message(msgspec.Struct, gc=False):
+    """Content is text, parts of it, or null."""
+
+    content: Any = None
+    refusal: str | None = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    """Of several, the first counts."""
+
+    message: Message
+    finish_reason: str | None = None
+
+
+class Chat(msgspec.Struct, gc=False):
+    """One answer."""
+
+    choices: list[Choice] | None = None
+    model: str | None = None
+    usage: Any = None

@@ -1,0 +1,181 @@
+"""Streamed answers: what the events add up to, and how long a silence may last, over both transports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.engine.asking import HASTE, ask, provider_at, requests
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+from tests.scripted_server.steps import Step
+
+from prefect_llm.engine.transport import Answer
+from prefect_llm.engine.wire.chat import decode
+from prefect_llm.errors import BadResponse, ErrorKind, Rejected, RequestError, Throttled, Unavailable
+from prefect_llm.records import Completion, Outcome, Usage
+
+STREAM = {"content-type": "text/event-stream; charset=utf-8"}
+USAGE = {"prompt_tokens": 9, "completion_tokens": 2}
+
+
+def event(content: str | None = None, *, finish: str | None = None, **more: Any) -> str:
+    """One chunk of a streamed completion."""
+    delta = {} if content is None else {"content": content}
+    chunk = {"model": "m-1", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+USED = f"data: {json.dumps({'choices': [], 'usage': USAGE})}\n\n"
+DONE = "data: [DONE]\n\n"
+WHOLE = event("") + event("Hel") + event("lo") + event(finish="stop") + USED + DONE
+
+
+def decoded(body: str) -> Completion:
+    """The completion in a streamed answer."""
+    (request,) = requests(1)
+    return decode(Answer(200, STREAM, body.encode()), request, keep_raw=False)
+
+
+def failure(body: str) -> RequestError:
+    """What a streamed answer fails with."""
+    with pytest.raises(RequestError) as failed:
+        decoded(body)
+    return failed.value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        WHOLE,
+        WHOLE.replace("\n", "\r\n"),
+        WHOLE.replace("\n", "\r"),
+        ": ping\n\n" + WHOLE.replace("data: ", "event: chunk\ndata:"),
+        WHOLE.replace(DONE, ""),
+        event("Hello", finish="stop", usage={"prompt_tokens": 9, "completion_tokens": 1}) + USED,
+        event("Hello") + DONE.replace(DONE, event(None, finish="stop")) + USED + DONE,
+        WHOLE.replace('{"model"', '{\ndata: "model"'),
+    ],
+    ids=["plain", "CRLF", "CR", "comments", "no DONE", "usage in each", "empty delta", "data on several lines"],
+)
+def test_deltas_add_up_to_the_completion(body: str) -> None:
+    completion = decoded(body)
+    assert (completion.content, completion.finish_reason) == ("Hello", "stop")
+    assert completion.usage == Usage(9, None, 2, None)
+    assert completion.model == "m-1"
+
+
+def test_only_the_first_of_several_choices_counts() -> None:
+    other = event("no", finish="stop").replace('"index": 0', '"index": 1')
+    assert decoded(event("yes", finish="stop") + other + DONE).content == "yes"
+
+
+def test_content_may_come_in_parts() -> None:
+    parts = event("?", finish="stop").replace('"?"', '[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]')
+    assert decoded(parts + DONE).content == "ab"
+
+
+@pytest.mark.parametrize("body", ["", ": ping\n\n", event("Hel"), event("Hel") + USED], ids=range(4))
+def test_a_stream_that_ends_without_an_end_was_cut(body: str) -> None:
+    error = failure(body)
+    assert isinstance(error, Unavailable)
+    assert error.kind is ErrorKind.CONNECTION
+
+
+def test_a_stream_without_a_choice_or_content_is_no_answer() -> None:
+    assert "without choices" in failure(USED + DONE).message
+    null = failure(event(finish="stop") + USED + DONE)
+    assert "null content" in null.message
+    assert null.completion is not None
+    assert null.completion.usage == Usage(9, None, 2, None)
+
+
+def test_a_refusal_is_told_in_deltas_too() -> None:
+    body = event(finish="stop").replace('"delta": {}', '"delta": {"refusal": "I will not."}')
+    assert failure(body + DONE).kind is ErrorKind.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status"),
+    [
+        ({"message": "overloaded", "type": "overloaded_error"}, Unavailable, 500),
+        ({"message": "upstream", "code": 502}, Unavailable, 502),
+        ({"message": "slow down", "code": "rate_limit_exceeded"}, Throttled, 429),
+        ({"message": "too long", "code": "context_length_exceeded"}, Rejected, 400),
+        ({"message": "no such model", "code": "model_not_found"}, Rejected, 404),
+        ("broken", Unavailable, 500),
+    ],
+    ids=str,
+)
+def test_an_error_among_the_events_means_what_its_status_would(
+    error: object, kind: type[RequestError], status: int
+) -> None:
+    found = failure(event("Hel") + f"data: {json.dumps({'error': error})}\n\n")
+    assert isinstance(found, kind)
+    assert found.status == status
+
+
+def test_an_event_that_is_no_json_makes_the_answer_unusable() -> None:
+    assert isinstance(failure(event("Hel") + 'data: {"choices": [\n\n'), BadResponse)
+
+
+def streamed(text: str, **more: Any) -> Step:
+    """That text as a stream."""
+    return replace(steps.status(200, text, headers=STREAM), **more)
+
+
+def outcomes(server: ScriptedServer, transport: str, *, idle_s: float = 0.3, **patience: Any) -> Iterable[Outcome]:
+    """Those of two documents."""
+    patient = replace(HASTE, idle_timeout_s=idle_s, max_attempts=2, **patience)
+    return ask(provider_at(server.base_url, transport=transport, patience=patient), requests(2)).values()
+
+
+@pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+def test_an_answer_that_keeps_coming_may_take_longer_than_the_timeout(
+    scripted_server: ScriptedServer, transport: str
+) -> None:
+    piece_bytes = len(WHOLE) // 10
+    scripted_server.script_all(streamed(WHOLE, delivery="slow", piece_bytes=piece_bytes, pause_s=0.1))
+    for outcome in outcomes(scripted_server, transport, timeout_s=0.4):
+        assert outcome.completion is not None
+        assert (outcome.completion.content, outcome.attempts) == ("Hello", 1)
+        assert outcome.latency_ms is not None
+        assert outcome.latency_ms > 800
+    body = scripted_server.log()[0].body
+    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
+
+
+@pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+def test_a_silence_ends_an_attempt(scripted_server: ScriptedServer, transport: str) -> None:
+    scripted_server.script_all(steps.hang())
+    for outcome in outcomes(scripted_server, transport, idle_s=0.1, timeout_s=60):
+        assert outcome.failure is not None
+        assert (outcome.failure.kind, outcome.failure.message) == (ErrorKind.TIMEOUT, "nothing came for 0.1 s")
+
+
+@pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize(
+    "broken", [streamed(WHOLE, delivery="cut"), streamed(WHOLE[: len(WHOLE) // 3])], ids=["cut", "ended early"]
+)
+def test_a_cut_stream_is_asked_again(scripted_server: ScriptedServer, transport: str, broken: Step) -> None:
+    scripted_server.script_all(broken, streamed(WHOLE))
+    for outcome in outcomes(scripted_server, transport):
+        assert outcome.completion is not None
+        assert (outcome.completion.content, outcome.attempts) == ("Hello", 2)
+
+
+def test_an_endpoint_that_does_not_stream_is_understood_all_the_same(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.ok("whole"))
+    assert [outcome.ok for outcome in outcomes(scripted_server, "pyreqwest")] == [True, True]
+
+
+@pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+def test_the_deadline_holds_for_a_stream_that_goes_on(scripted_server: ScriptedServer, transport: str) -> None:
+    scripted_server.script_all(streamed(WHOLE, delivery="slow", piece_bytes=1, pause_s=0.05))
+    for outcome in outcomes(scripted_server, transport, deadline_s=0.4):
+        assert outcome.failure is not None
+        assert outcome.failure.kind is ErrorKind.TIMEOUT
+        assert "within the document's deadline of 0.4 s" in outcome.failure.message
