@@ -166,6 +166,11 @@ class LLMProvider(Block):
         title="Token accounting",
         description="Whether the provider counts what a request reserves (safe everywhere) or what it has used.",
     )
+    share_limits: bool = Field(
+        default=True,
+        title="Share limits",
+        description="In flow runs, hold the limits over all processes that use this block, by the Prefect server.",
+    )
     prices: dict[str, ModelPrice] = Field(
         default_factory=dict,
         title="Prices",
@@ -211,6 +216,7 @@ class LLMProvider(Block):
                 outage_s=self.outage_patience,
             ),
             prices={model: price.to_price() for model, price in self.prices.items()},
+            shared_as=self._block_document_name if self.share_limits else None,
         )
 
     def verify(self, model: str | None = None) -> Verified:

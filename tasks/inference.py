@@ -14,6 +14,7 @@ from prefect_llm.run import Run
 from prefect_llm.run import infer_chunk as infer
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.run_log import core_log
+from prefect_llm.tasks.sharing import limits_shared
 
 
 def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
@@ -38,7 +39,9 @@ def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference 
     the `RunError` that stopped the run; then the chunk stays pending.
     """
     with core_log():
-        figures = infer(run, chunk, resolve_provider(provider))
+        asked = resolve_provider(provider)
+        with limits_shared(asked):
+            figures = infer(run, chunk, asked)
     get_run_logger().info(
         "chunk %s done in %.1f s: %s requests, %s retries, %s throttled",
         chunk,

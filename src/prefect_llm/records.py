@@ -95,7 +95,8 @@ class Provider:
     """Endpoint, credentials, limits and prices. `base_url` includes `/v1`; secrets stay out of `repr`.
 
     `http_client` makes the httpx client to send with, where a proxy or client certificates ask for one.
-    `fallbacks` are asked in their order, each for its own `model`, where this one cannot answer.
+    `fallbacks` are asked in their order, each for its own `model`, where this one cannot answer. `shared_as` is
+    the name under which its limits are shared with other processes; `None`: they are this process's own.
     """
 
     base_url: str
@@ -107,6 +108,7 @@ class Provider:
     prices: Mapping[str, Price] = field(default_factory=dict)
     http_client: Callable[[], httpx.AsyncClient] | None = field(default=None, repr=False)
     fallbacks: tuple[Provider, ...] = ()
+    shared_as: str | None = None
 
     @property
     def name(self) -> str:

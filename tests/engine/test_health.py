@@ -43,14 +43,16 @@ class Watched:
         return self._breaker.outage
 
     def succeeded(self) -> None:
-        self._breaker.succeeded(0.0, in_flight=0)
+        assert self._breaker.admits(0.0, in_flight=0)
+        self._breaker.succeeded(0.0, left_at=0.0, in_flight=0)
         self._health.succeeded()
 
     def failed(self, now: float, request: Request, error: RequestError) -> RunError | None:
+        assert self._breaker.admits(now, in_flight=0)
         if isinstance(error, Unavailable):
             self._breaker.failed(now, now, request.document_id, error)
         else:
-            self._breaker.answered(now, in_flight=0)
+            self._breaker.answered(now, now, in_flight=0, throttled=isinstance(error, Throttled))
         return self._health.failed(now, request, error)
 
     def rest(self) -> None:

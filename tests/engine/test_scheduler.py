@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from tests.engine.asking import requests
 
-from prefect_llm.engine.breaker import Breaker
+from prefect_llm.engine.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
 from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
 from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Job, Submission
-from prefect_llm.errors import Interrupted
+from prefect_llm.errors import Interrupted, Unavailable
 from prefect_llm.records import Limits, Request
 
 
@@ -46,9 +47,10 @@ def scheduler(concurrency: int = 2, *submissions: Submission, **limits: Any) -> 
 
 
 def departing(made: Scheduler, now: float = 0.0) -> list[Job]:
-    """Every job that may leave at that instant."""
+    """Every job that may leave at that instant; each is one more attempt at its document."""
     jobs = []
     while isinstance(job := made.next(now), Job):
+        job.attempts += 1
         jobs.append(job)
     return jobs
 
@@ -62,6 +64,13 @@ def end(made: Scheduler, job: Job) -> None:
     """The job was answered."""
     made.land(job)
     job.submission.ended()
+
+
+def wait_for_retry(made: Scheduler, jobs: list[Job], now: float = 0.0) -> None:
+    """They have failed, and are to be asked again in a second."""
+    for job in jobs:
+        made.land(job)
+        made.again(job, now, delay_s=1.0)
 
 
 def test_no_more_leave_than_may_be_in_flight() -> None:
@@ -147,8 +156,8 @@ def test_a_cooldown_holds_everyone_until_its_end() -> None:
 def test_the_quota_lets_the_first_in_line_leave_first() -> None:
     made = scheduler(10, submission(3), requests_per_minute=60)
     assert names(departing(made, now=0.0)) == ["doc-0"]
-    assert made.next(0.5) == 1.0
-    assert names(departing(made, now=1.0)) == ["doc-1"]
+    assert made.next(0.5) == pytest.approx(1.02)
+    assert names(departing(made, now=1.02)) == ["doc-1"]
 
 
 def test_a_dropped_chunk_leaves_nothing_behind() -> None:
@@ -237,11 +246,11 @@ def test_a_dropped_document_that_waits_for_the_quota_lets_the_next_chunk_leave()
     chunk, other = submission(50), submission(2, first=100)
     made = scheduler(10, chunk, other, requests_per_minute=60)
     (job,) = departing(made)
-    assert made.next(0.5) == 1.0
+    assert made.next(0.5) == pytest.approx(1.02)
     made.drop(chunk)
     end(made, job)
     assert chunk.done.done()
-    assert names(departing(made, now=1.0)) == ["doc-100"]
+    assert names(departing(made, now=1.02)) == ["doc-100"]
 
 
 def test_a_broken_iterator_ends_its_chunk_with_its_fault_when_the_last_job_has_landed() -> None:
@@ -287,3 +296,157 @@ def test_more_places_may_be_used_at_once_and_fewer_as_they_come_free() -> None:
     end(made, jobs[2])
     end(made, jobs[3])
     assert len(departing(made)) == 1
+
+
+def broken(made: Scheduler, breaker: Breaker, now: float) -> list[Job]:
+    """All that may leave does, and fails: the breaker is open. Each waits for a second to be asked again."""
+    jobs = departing(made, now)
+    for job in jobs:
+        breaker.failed(now, job.left_at, job.request.document_id, Unavailable("down", unreachable=True))
+    wait_for_retry(made, jobs, now)
+    return jobs
+
+
+def answered(made: Scheduler, breaker: Breaker, job: Job, now: float) -> None:
+    """The job was answered well."""
+    breaker.succeeded(now, job.left_at, made.in_flight)
+    end(made, job)
+
+
+def breaking(concurrency: int, documents: int = 1000) -> tuple[Scheduler, Breaker]:
+    """A scheduler with a breaker that stays open for ten seconds."""
+    breaker = Breaker(lambda _: 10.0)
+    made = Scheduler(Limits(concurrency), written, breaker)
+    made.add(submission(documents))
+    return made, breaker
+
+
+def test_nothing_leaves_while_the_breaker_is_open_and_then_one_alone() -> None:
+    made, breaker = breaking(4)
+    broken(made, breaker, now=0.0)
+    assert made.next(9.9) == 10.0
+    (probe,) = departing(made, now=10.0)
+    assert probe.is_probe
+    assert made.next(10.0) is None
+
+
+def test_a_probe_is_a_new_document_if_there_is_one() -> None:
+    made, breaker = breaking(4)
+    broken(made, breaker, now=0.0)
+    assert names(departing(made, now=10.0)) == ["doc-4"]
+
+
+def test_a_probe_is_a_document_that_waits_for_its_retry_where_no_new_one_is_left() -> None:
+    made, breaker = breaking(4, documents=4)
+    broken(made, breaker, now=0.0)
+    assert names(departing(made, now=10.0)) == ["doc-0"]
+
+
+def test_a_probe_given_up_lets_another_leave() -> None:
+    made, breaker = breaking(4)
+    broken(made, breaker, now=0.0)
+    (probe,) = departing(made, now=10.0)
+    made.land(probe)
+    (other,) = departing(made, now=10.0)
+    assert other.is_probe
+
+
+def test_the_places_of_a_provider_that_recovers_double_with_its_answers() -> None:
+    made, breaker = breaking(100)
+    broken(made, breaker, now=0.0)
+    jobs, left = departing(made, now=10.0), []
+    for now in range(11, 17):
+        for job in jobs:
+            answered(made, breaker, job, float(now))
+        jobs = departing(made, float(now))
+        left.append(len(jobs))
+    assert left == [8, 16, 32, 64, 100, 100]
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(10, 5), (3, 1), (2, 1), (1, 1)])
+def test_retries_take_at_most_half_of_the_places_while_new_documents_can_leave(concurrency: int, most: int) -> None:
+    made = scheduler(concurrency, submission(1000))
+    wait_for_retry(made, departing(made))
+    leaving = departing(made, now=2.0)
+    assert len(leaving) == concurrency
+    assert sum(job.retries for job in leaving) == most
+
+
+def test_retries_take_all_places_where_no_new_document_is_left() -> None:
+    made = scheduler(10, submission(10))
+    wait_for_retry(made, departing(made))
+    assert [job.retries for job in departing(made, now=2.0)] == [True] * 10
+
+
+def test_a_retry_that_has_landed_makes_room_for_the_next() -> None:
+    made = scheduler(4, submission(1000))
+    wait_for_retry(made, departing(made))
+    first = [job for job in departing(made, now=2.0) if job.retries]
+    for job in first:
+        end(made, job)
+    assert [job.retries for job in departing(made, now=2.0)] == [True] * 2
+
+
+def test_retries_take_at_most_half_of_what_a_recovering_provider_is_asked() -> None:
+    made, breaker = breaking(100)
+    broken(made, breaker, now=0.0)
+    (probe,) = departing(made, now=10.0)
+    answered(made, breaker, probe, now=11.0)
+    assert sum(job.retries for job in departing(made, now=11.0)) == 4
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 3, 16])
+def test_an_outage_is_known_as_one_before_a_document_has_spent_two_attempts(concurrency: int) -> None:
+    breaker = Breaker(lambda _: 10.0)
+    made, now = Scheduler(Limits(concurrency), written, breaker), 0.0
+    made.add(submission(1000))
+    asked: dict[str, int] = {}
+    while breaker.state is BreakerState.CLOSED:
+        jobs = departing(made, now)
+        for job in jobs:
+            asked[job.request.document_id] = job.attempts
+            breaker.failed(now, job.left_at, job.request.document_id, Unavailable("down"))
+        wait_for_retry(made, jobs, now)
+        if not jobs:
+            now += 1.0
+        assert max(asked.values()) == 1, "these documents pay for the outage"
+
+
+def test_while_nothing_succeeds_new_documents_go_before_retries_so_that_an_outage_is_soon_known() -> None:
+    breaker = Breaker(lambda _: 10.0)
+    made = Scheduler(Limits(1), written, breaker)
+    made.add(submission(1000))
+    for document in range(OUTAGE_DOCUMENTS):
+        (job,) = departing(made, now=document * 120.0)
+        breaker.failed(document * 120.0 + 120.0, job.left_at, job.request.document_id, Unavailable("hangs"))
+        wait_for_retry(made, [job], document * 120.0)
+    assert breaker.state is BreakerState.OPEN
+
+
+@pytest.mark.parametrize(("share", "places"), [(1.0, 10), (0.5, 5), (0.25, 2), (0.01, 1), (0.0, 0)])
+def test_a_share_of_the_limits_is_a_share_of_the_places(share: float, places: int) -> None:
+    made = scheduler(10, submission(100))
+    made.share = share
+    assert len(departing(made)) == places
+
+
+def test_who_has_no_share_sends_nothing_until_it_has_one() -> None:
+    made = scheduler(4, submission(100))
+    jobs = departing(made)
+    made.share = 0.0
+    for job in jobs:
+        end(made, job)
+    assert made.next(1.0) is None
+    assert not made.idle
+    made.share = 0.5
+    assert len(departing(made, now=1.0)) == 2
+
+
+def test_a_share_is_of_the_limit_and_not_of_what_the_controller_has_found() -> None:
+    made = Scheduler(Limits(max_concurrency=100), written, unbroken())
+    made.add(submission(1000))
+    made.concurrency = 30
+    made.share = 0.5
+    assert made.places == 30
+    made.share = 0.2
+    assert made.places == 20

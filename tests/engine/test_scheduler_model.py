@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.engine.asking import requests
 
-from prefect_llm.engine.breaker import Breaker
-from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
+from prefect_llm.engine.breaker import Breaker, BreakerState
+from prefect_llm.engine.scheduler import RETRY_SHARE, WAITING_ALWAYS_ALLOWED, Scheduler
 from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Job, Submission
+from prefect_llm.errors import Unavailable
 from prefect_llm.records import Limits, Request
 
 SECONDS = st.floats(0, 90)
@@ -34,28 +35,37 @@ class Chunk:
 
 
 class Scheduling(RuleBasedStateMachine):
-    """Chunks come, answers come, documents are asked again, runs are stopped, limits change, time passes."""
+    """Chunks come, answers come, documents are asked again, runs are stopped, limits change, time passes.
+
+    What the breaker says is taken from it: it has a model of its own.
+    """
 
     chunks = Bundle("chunks")
 
     @initialize(
+        target=chunks,
         concurrency=st.integers(1, 12),
         rate=st.none() | st.integers(1, 300),
+        count=st.integers(0, 60),
     )
-    def open(self, concurrency: int, rate: int | None) -> None:
-        """A scheduler with nothing to do."""
-        self.rate = rate
-        self.scheduler = Scheduler(
-            Limits(concurrency, requests_per_minute=rate), lambda request: b"x" * 40, Breaker(lambda _: 1.0)
-        )
+    def open(self, concurrency: int, rate: int | None, count: int) -> Chunk:
+        """A scheduler with its first chunk."""
+        self.rate, self.most = rate, concurrency
+        self.breaker = Breaker(lambda openings: 4.0 * openings)
+        limits = Limits(concurrency, requests_per_minute=rate)
+        self.scheduler = Scheduler(limits, lambda request: b"x" * 40, self.breaker)
         self.now, self.cool_until, self.first = 0.0, 0.0, 0
         self.known: list[Chunk] = []
         self.jobs: dict[str, tuple[Chunk, Job]] = {}
         self.left_at: list[float] = []
+        return self._added(count)
 
     @rule(target=chunks, count=st.integers(0, 15))
     def add(self, count: int) -> Chunk:
         """Another chunk is queued."""
+        return self._added(count)
+
+    def _added(self, count: int) -> Chunk:
         chunk = Chunk(Submission(iter(()), lambda *_: None, Stop()))
         chunk.submission.requests = self._drawing(chunk, self.first, count)
         self.first += count
@@ -79,6 +89,11 @@ class Scheduling(RuleBasedStateMachine):
         """The controller decided."""
         self.scheduler.concurrency = concurrency
 
+    @rule(share=st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+    def change_share(self, share: float) -> None:
+        """Another process came or went."""
+        self.scheduler.share = share
+
     @rule()
     def depart(self) -> None:
         """Everyone leaves who may; whoever is left knows when to ask again."""
@@ -87,29 +102,37 @@ class Scheduling(RuleBasedStateMachine):
         assert decision is None or decision > self.now
         if decision is None:
             something_left = any(chunk.waiting or chunk.heads or not chunk.exhausted for chunk in self.known)
-            assert not something_left or self.scheduler.in_flight >= self.scheduler.concurrency
+            assert not something_left or self._is_full()
 
     @precondition(lambda self: self.jobs)
     @rule(choice=st.randoms(use_true_random=False))
     def answer(self, choice: object) -> None:
         """One in flight has its answer."""
-        chunk, job = self._landed(choice)
-        chunk.ended += 1
-        job.submission.ended()
+        self._end(self._one(choice))
+
+    @precondition(lambda self: self.jobs)
+    @rule(choice=st.randoms(use_true_random=False))
+    def cancel(self, choice: object) -> None:
+        """One in flight is given up: nothing is learnt."""
+        self._gives_up(self._one(choice))
+
+    @precondition(lambda self: self.jobs)
+    @rule(choice=st.randoms(use_true_random=False), delay_s=SECONDS, unreachable=st.booleans())
+    def fail(self, choice: object, delay_s: float, unreachable: bool) -> None:
+        """One in flight is to be asked again, or given up where its run has stopped."""
+        self._fails(self._one(choice), delay_s, Unavailable("no", unreachable=unreachable))
 
     @precondition(lambda self: self.jobs)
     @rule(choice=st.randoms(use_true_random=False), delay_s=SECONDS)
-    def fail(self, choice: object, delay_s: float) -> None:
-        """One in flight is to be asked again, or given up where its run has stopped."""
-        self._fails(*self._landed(choice), delay_s)
+    def refuse(self, choice: object, delay_s: float) -> None:
+        """One in flight is to be asked again for what is no fault of the provider's."""
+        self._fails(self._one(choice), delay_s, None)
 
     @rule(delay_s=SECONDS)
     def fail_all(self, delay_s: float) -> None:
         """The endpoint is down for a moment."""
         for name in sorted(self.jobs):
-            chunk, job = self.jobs.pop(name)
-            self.scheduler.land(job)
-            self._fails(chunk, job, delay_s)
+            self._fails(name, delay_s, Unavailable("no"))
 
     @rule(rounds=st.integers(2, 9), delay_s=st.floats(10, 90))
     def outage(self, rounds: int, delay_s: float) -> None:
@@ -117,6 +140,17 @@ class Scheduling(RuleBasedStateMachine):
         for _ in range(rounds):
             self.depart()
             self.fail_all(delay_s)
+
+    @precondition(lambda self: self.breaker.wait_until() is not None)
+    @rule(lost=st.integers(0, 2))
+    def probe(self, lost: int) -> None:
+        """The pauses of the breaker and of a 429 are over; so many probes are given up."""
+        self.now = max(self.now, self.breaker.wait_until() or 0.0, self.cool_until)
+        self.depart()
+        for _ in range(lost):
+            for name in [name for name, (_, job) in self.jobs.items() if job.is_probe]:
+                self._gives_up(name)
+            self.depart()
 
     @rule(chunk=chunks)
     def drop(self, chunk: Chunk) -> None:
@@ -146,6 +180,7 @@ class Scheduling(RuleBasedStateMachine):
         """If answers come from now on, every document ends, and nothing is left behind."""
         if not hasattr(self, "scheduler"):
             return
+        self.scheduler.share = 1.0
         for _ in range(2_000):
             decision = self.scheduler.next(self.now)
             if isinstance(decision, Job):
@@ -153,8 +188,7 @@ class Scheduling(RuleBasedStateMachine):
             elif decision is not None:
                 self.now = decision
             elif self.jobs:
-                name, (chunk, job) = next(iter(self.jobs.items()))
-                self._end(name, chunk, job)
+                self._end(next(iter(self.jobs)))
             else:
                 break
         assert self.scheduler.idle
@@ -164,9 +198,10 @@ class Scheduling(RuleBasedStateMachine):
         """The chunk's documents; each draw is held against the rules for new work."""
         for request in requests(count, first=first):
             waiting = [due for each in self.known for due in each.waiting.values()]
-            assert min(waiting, default=self.now + 1) > self.now, "a new document before a retry that was due"
+            due = min(waiting, default=self.now + 1) <= self.now
+            assert not due or self._prefers_new(), "a new document before a retry that was due"
             assert len(waiting) < max(self.scheduler.concurrency, WAITING_ALWAYS_ALLOWED)
-            assert len(self.jobs) < self.scheduler.concurrency, "a document was drawn that cannot leave"
+            assert not self._is_full(), "a document was drawn that cannot leave"
             earlier = self.known[: self.known.index(chunk)]
             assert all(each.exhausted for each in earlier), "a chunk was drawn from before the one ahead of it"
             chunk.drawn += 1
@@ -179,31 +214,73 @@ class Scheduling(RuleBasedStateMachine):
         (chunk,) = (each for each in self.known if each.submission is job.submission)
         assert not chunk.dropped
         assert self.now >= self.cool_until
-        assert len(self.jobs) < self.scheduler.concurrency
+        assert not self._is_full()
         assert name in chunk.heads or chunk.waiting[name] <= self.now
         assert name not in self.jobs
+        assert job.retries == (name in chunk.waiting)
+        assert job.is_probe == (self.breaker.state is BreakerState.HALF_OPEN)
+        if job.retries and self.rate is None and self._prefers_new():
+            waiting = sum(len(each.waiting) for each in self.known)
+            too_many = waiting >= max(self.scheduler.concurrency, WAITING_ALWAYS_ALLOWED)
+            assert too_many or all(each.exhausted for each in self.known), "a retry before a new document"
         chunk.heads.discard(name)
         chunk.waiting.pop(name, None)
+        job.attempts += 1
         self.jobs[name] = (chunk, job)
         self.left_at.append(self.now)
 
-    def _fails(self, chunk: Chunk, job: Job, delay_s: float) -> None:
+    def _is_full(self) -> bool:
+        """Whether one more in flight would be too many: for the limits, or for a provider that is down."""
+        share = self.scheduler.share
+        most = (
+            min(self.scheduler.concurrency, max(1, int(self.most * share)))
+            if share < 1
+            else self.scheduler.concurrency
+        )
+        if not share or len(self.jobs) >= most:
+            return True
+        if self.breaker.state is BreakerState.CLOSED:
+            return len(self.jobs) >= self.breaker.places
+        return self.breaker.state is BreakerState.OPEN or any(job.is_probe for _, job in self.jobs.values())
+
+    def _prefers_new(self) -> bool:
+        """Whether new documents go before retries: nothing succeeds, or half of what may leave are retries."""
+        retries = sum(job.retries for _, job in self.jobs.values())
+        return self.breaker.doubtful or retries >= max(1, int(RETRY_SHARE * self.scheduler.limit))
+
+    def _fails(self, name: str, delay_s: float, error: Unavailable | None) -> None:
+        """A fault of the provider's, or another failure that is asked again."""
+        _, job = self.jobs[name]
+        if error is not None:
+            self.breaker.failed(self.now, job.left_at, name, error)
+        else:
+            self.breaker.answered(self.now, job.left_at, len(self.jobs), throttled=True)
+        chunk, job = self._landed(name)
         if chunk.dropped:
             chunk.ended += 1
             job.submission.ended()
             return
-        chunk.waiting[job.request.document_id] = self.now + delay_s
+        chunk.waiting[name] = self.now + delay_s
         self.scheduler.again(job, self.now, delay_s)
 
-    def _landed(self, choice: object) -> tuple[Chunk, Job]:
-        name = choice.choice(sorted(self.jobs))  # type: ignore[attr-defined]
+    def _gives_up(self, name: str) -> None:
+        chunk, job = self._landed(name)
+        chunk.ended += 1
+        job.submission.ended()
+
+    def _one(self, choice: object) -> str:
+        return str(choice.choice(sorted(self.jobs)))  # type: ignore[attr-defined]
+
+    def _landed(self, name: str) -> tuple[Chunk, Job]:
         chunk, job = self.jobs.pop(name)
         self.scheduler.land(job)
         return chunk, job
 
-    def _end(self, name: str, chunk: Chunk, job: Job) -> None:
-        del self.jobs[name]
-        self.scheduler.land(job)
+    def _end(self, name: str) -> None:
+        """A good answer."""
+        _, job = self.jobs[name]
+        self.breaker.succeeded(self.now, job.left_at, len(self.jobs))
+        chunk, job = self._landed(name)
         chunk.ended += 1
         job.submission.ended()
 

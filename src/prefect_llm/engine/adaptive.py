@@ -12,6 +12,7 @@ class AdaptiveConcurrency:
 
     def __init__(self, ceiling: int) -> None:
         self._control = Control.start(ceiling)
+        self._when_last_answered = self._control
         self._latencies_s: list[float] = []
         self._pushed_back = 0
         self._peak_in_flight = 0
@@ -31,11 +32,20 @@ class AdaptiveConcurrency:
         """A good answer came."""
         self._latencies_s.append(latency_s)
         self._end_interval(now)
+        self._when_last_answered = self._control
 
     def pushed_back(self, now: float) -> None:
         """A 429, a timeout or a server's fault came instead of an answer."""
         self._pushed_back += 1
         self._end_interval(now)
+
+    def outage(self) -> None:
+        """What failed since the last good answer was an outage: take its decisions back, measure anew."""
+        self._control = self._when_last_answered
+        self._begin_interval(None)
+
+    def _begin_interval(self, now: float | None) -> None:
+        self._latencies_s, self._pushed_back, self._peak_in_flight, self._began = [], 0, 0, now
 
     def _end_interval(self, now: float) -> None:
         """An interval lasts as long as an answer does, and until it has seen enough of them."""
@@ -46,4 +56,4 @@ class AdaptiveConcurrency:
             return
         observation = Observation.of(self._latencies_s, self._pushed_back, self._peak_in_flight)
         self._control = decide(self._control, observation)
-        self._latencies_s, self._pushed_back, self._peak_in_flight, self._began = [], 0, 0, now
+        self._begin_interval(now)

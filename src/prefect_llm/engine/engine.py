@@ -31,8 +31,6 @@ GRACE_S = 5.0
 """How long requests in flight may still end after a stop (CONTRACT: first signal)."""
 OWN_CHOICE = (ModelNotFound, RequestRefused)
 """What one run asked for and others at the same provider may not have."""
-HELD_BACK_S = 2.0
-"""So long after it had to wait for a limit, an engine counts as one that could use more."""
 
 
 class Engine:
@@ -46,14 +44,13 @@ class Engine:
         allow_open_files(provider.limits.most_in_flight)
         self.provider = provider
         policy = RetryPolicy(provider.patience)
-        breaker = Breaker(policy.pause_s)
+        breaker = Breaker(policy.pause_s, provider.patience.outage_s)
         self._scheduler = Scheduler(provider.limits, self._encode, breaker)
         self._judge = Judge(provider, policy, breaker, self._scheduler)
         self._limit_name = chat.output_limit_name(provider)
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
         self._gone: set[str] = set()
-        self._limit = self._scheduler.limit
         self._timer: asyncio.TimerHandle | None = None
         self._transport: Transport | None = None
         self._loop = _new_event_loop()
@@ -113,13 +110,20 @@ class Engine:
 
     def set_share(self, share: float) -> None:
         """Hold this process to its part, from 0 to 1, of the provider's limits; at 0 nothing leaves. Any thread."""
-        self._loop.call_soon_threadsafe(self._set_share, share)
+        if not self.closed:
+            self._loop.call_soon_threadsafe(self._set_share, share)
 
     def demand(self) -> Demand:
-        """Whether there is work, and whether a limit lately held it back. Any thread."""
+        """Whether there is work, whether a limit holds it back, and how much is in flight. Any thread."""
         scheduler = self._scheduler
-        hungry = self._loop.time() - scheduler.held_back_at < HELD_BACK_S
-        return Demand(busy=not scheduler.idle, hungry=hungry and not scheduler.idle)
+        if self.closed:
+            return Demand(busy=False, held_back=False)
+        return Demand(not scheduler.idle, scheduler.is_held_back(self._loop.time()), scheduler.in_flight)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it asks nothing any more."""
+        return self._loop.is_closed()
 
     def close(self) -> None:
         """Stop what is under way, close connections, end the thread."""
@@ -232,6 +236,7 @@ class Engine:
             completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
             self._carry_out(job, self._judge.failed(self._loop.time(), job, error), time.perf_counter() - began)
+            self._widen()
             return
         latency_s = time.perf_counter() - began
         now = self._loop.time()
@@ -241,11 +246,9 @@ class Engine:
         self._deliver(job, completion, latency_s)
 
     def _widen(self) -> None:
-        """Where the limit grew there is room for more than the job that this coroutine goes on with."""
-        limit = self._scheduler.limit
-        if limit > self._limit:
+        """Where places are free there is room for more than the job that this coroutine goes on with."""
+        if self._scheduler.in_flight < self._scheduler.limit:
             self._loop.call_soon(self._pump)
-        self._limit = limit
 
     def _carry_out(self, job: Job, verdict: Verdict, latency_s: float) -> None:
         if isinstance(verdict, RunStops):

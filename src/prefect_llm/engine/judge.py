@@ -73,8 +73,7 @@ class Judge:
 
     def left(self, now: float, job: Job) -> None:
         """An attempt leaves. The deadline's clock starts with the first one, and again after an outage."""
-        opened_at = self._breaker.opened_at
-        if job.clock_began is None or (opened_at is not None and opened_at >= job.clock_began):
+        if job.clock_began is None or self._clock_restarts(job.clock_began):
             job.clock_began = now
         if self._adaptive is not None:
             self._adaptive.left(now, self._scheduler.in_flight)
@@ -83,7 +82,7 @@ class Judge:
         """Seconds of the document's deadline that are left; `None` without a deadline."""
         if self._patience.deadline_s is None:
             return None
-        return self._patience.deadline_s - (now - (job.clock_began or now))
+        return self._patience.deadline_s - (0.0 if job.clock_began is None else now - job.clock_began)
 
     def overdue(self, last: str = "nothing was sent again in time") -> Ended:
         """The verdict on a document whose deadline has passed."""
@@ -92,8 +91,9 @@ class Judge:
 
     def answered(self, now: float, job: Job, completion: Completion, latency_s: float) -> None:
         """A good answer came."""
+        stale = self._breaker.is_stale(job.left_at)
         self._succeeded(now, job, completion)
-        if self._adaptive is not None:
+        if self._adaptive is not None and not stale:
             self._adaptive.answered(now, latency_s)
             self._scheduler.concurrency = self._adaptive.concurrency
 
@@ -103,18 +103,19 @@ class Judge:
             self._scheduler.cool_down(now + wait_s)
 
     def failed(self, now: float, job: Job, error: RequestError) -> Verdict:
-        """An attempt failed."""
+        """An attempt failed. One that was under way before an outage or its end costs its document nothing."""
+        stale = self._breaker.is_stale(job.left_at)
         if error.completion is not None:
             self._succeeded(now, job, error.completion)
         else:
             self._tell_breaker(now, job, error)
         if (stopping := self._health.failed(now, job.request, error)) is not None:
             return RunStops(stopping, _diversion_of(stopping))
-        if isinstance(error, Retryable):
+        if isinstance(error, Retryable) and not stale:
             self._push_back(now)
         if isinstance(error, Throttled):
             self._cool_down(job, error, now)
-        delay_s = self._policy.delay_s(error, job.tries, outage=self._breaker.outage)
+        delay_s = self._policy.delay_s(error, job.tries, outage=stale or self._breaker.outage)
         if delay_s is None:
             return Ended(Failure(error.kind, error.message, error.status), error.completion, _diversion_of(error))
         if self._is_too_late(now + delay_s, job):
@@ -126,12 +127,16 @@ class Judge:
         return AskAgain(delay_s)
 
     def _is_too_late(self, at: float, job: Job) -> bool:
-        """Time in an outage counts for no deadline: its clock starts again."""
         left_s = self.time_left_s(at, job)
-        return left_s is not None and left_s <= 0 and not self._breaker.outage
+        restarts = job.clock_began is not None and self._clock_restarts(job.clock_began)
+        return left_s is not None and left_s <= 0 and not restarts
+
+    def _clock_restarts(self, began: float) -> bool:
+        """Time in an outage counts for no deadline: a clock that ran when it began starts again."""
+        return self._breaker.opened_at is not None and self._breaker.opened_at >= began
 
     def _succeeded(self, now: float, job: Job, completion: Completion) -> None:
-        self._breaker.succeeded(now, self._scheduler.in_flight)
+        self._breaker.succeeded(now, job.left_at, self._scheduler.in_flight)
         self._health.succeeded()
         self._throttled_in_a_row = 0
         if completion.usage is not None:
@@ -141,13 +146,17 @@ class Judge:
         if isinstance(error, Unavailable):
             self._breaker.failed(now, job.left_at, job.request.document_id, error)
         else:
-            self._breaker.answered(now, self._scheduler.in_flight)
+            throttled = isinstance(error, Throttled)
+            self._breaker.answered(now, job.left_at, self._scheduler.in_flight, throttled=throttled)
 
     def _push_back(self, now: float) -> None:
         """Faults tell the controller of a limit; those of an outage say nothing of how much the provider takes."""
-        if self._adaptive is None or self._breaker.state is not BreakerState.CLOSED:
+        if self._adaptive is None:
             return
-        self._adaptive.pushed_back(now)
+        if self._breaker.state is BreakerState.CLOSED:
+            self._adaptive.pushed_back(now)
+        else:
+            self._adaptive.outage()
         self._scheduler.concurrency = self._adaptive.concurrency
 
     def _cool_down(self, job: Job, error: Throttled, now: float) -> None:

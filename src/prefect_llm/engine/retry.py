@@ -19,7 +19,7 @@ from prefect_llm.records import Patience
 THROTTLED_PER_ATTEMPT = 4
 """A document may be throttled this many times `max_attempts`: waiting its turn is not its fault."""
 
-LONGEST_PAUSE_S = 10.0
+LONGEST_PAUSE_S = 5.0
 """Between two probes of a provider that is down: a run goes on so soon after it is back."""
 
 UNUSABLE_AGAIN: Mapping[ErrorKind, int] = MappingProxyType(

@@ -12,15 +12,18 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from prefect_llm.engine.breaker import Breaker
+from prefect_llm.engine.breaker import OUTAGE_DOCUMENTS, Breaker
 from prefect_llm.engine.controller import FIRST_CONCURRENCY
 from prefect_llm.engine.estimates import Estimates
 from prefect_llm.engine.quota import Quota
 from prefect_llm.engine.submission import Diversion, Job, Submission
 from prefect_llm.records import Limits, Request, Usage
 
-WAITING_ALWAYS_ALLOWED = 8
-"""As many documents may wait for a retry as may be in flight, but so many in any case: one must not stall all."""
+WAITING_ALWAYS_ALLOWED = OUTAGE_DOCUMENTS
+"""As many documents may wait for a retry as may be in flight, but so many in any case: a few must not stall all,
+and an outage must be told from their own faults."""
+HELD_BACK_S = 2.0
+"""So long after it had to wait for quota, more of it would still be used."""
 RETRY_SHARE = 0.5
 """Share of the places that retries may take while new documents can leave."""
 
@@ -28,14 +31,13 @@ RETRY_SHARE = 0.5
 class Scheduler:
     """Decides; the engine carries out. `concurrency` may change at any time.
 
-    `encode` makes a request's body. `held_back_at` is when something last could not leave for want of a place
-    or of quota.
+    `encode` makes a request's body.
     """
 
     def __init__(self, limits: Limits, encode: Callable[[Request], bytes], breaker: Breaker) -> None:
         self.concurrency = min(limits.most_in_flight, FIRST_CONCURRENCY) if limits.adaptive else limits.most_in_flight
         self.in_flight = 0
-        self.held_back_at = -math.inf
+        self._waited_for_quota_at = -math.inf
         self._limits = limits
         self._share = 1.0
         self._quota = Quota(limits)
@@ -94,7 +96,6 @@ class Scheduler:
         """The job that leaves now; or the instant to ask again; or nothing to do until something ends."""
         self._now = now
         if self.in_flight >= self.places:
-            self._held_back(now)
             return None
         if now < self._cool_until:
             return self._cool_until
@@ -105,7 +106,7 @@ class Scheduler:
         if self._head is None:
             return self._retries[0][0] if self._retries else None
         if (wait_s := self._quota.wait_s(now, self._head.tokens)) > 0:
-            self._held_back(now)
+            self._waited_for_quota_at = now
             return now + wait_s
         job, self._head = self._head, None
         return self._leaving(job, now)
@@ -124,6 +125,11 @@ class Scheduler:
         """Ask once more after a pause; the document is queued from now on."""
         job.queued_since = now
         heapq.heappush(self._retries, (now + delay_s, next(self._order), job))
+
+    def is_held_back(self, now: float) -> bool:
+        """Whether something waits, and for a place or for quota: more of either would be used."""
+        waits = self._head is not None or bool(self._submissions) or bool(self._retries)
+        return waits and (self.in_flight >= self.places or now - self._waited_for_quota_at < HELD_BACK_S)
 
     def cool_down(self, until: float) -> None:
         """Let nothing leave before that instant."""
@@ -175,10 +181,6 @@ class Scheduler:
             self._head = None
         return jobs
 
-    def _held_back(self, now: float) -> None:
-        if self._head is not None or self._submissions or self._retries:
-            self.held_back_at = now
-
     def _leaving(self, job: Job, now: float) -> Job:
         self._quota.take(now, job.tokens)
         job.queued_s += now - job.queued_since
@@ -197,7 +199,7 @@ class Scheduler:
         """
         if not (self._retries and self._retries[0][0] <= now):
             return self._first(now)
-        if self._breaker.doubtful or self._retries_in_flight >= max(1.0, RETRY_SHARE * self.places):
+        if self._breaker.doubtful or self._retries_in_flight >= max(1, int(RETRY_SHARE * self.limit)):
             return self._first(now) or self._due()
         return self._due()
 

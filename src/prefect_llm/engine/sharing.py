@@ -1,13 +1,106 @@
-"""How processes share one provider's limits."""
+"""How much of a provider's limits one of several processes holds: decided from what it sees, without IO.
+
+The provider has as many slots as requests that may be in flight. A process holds slots by leases; its part of
+every limit is the part of the slots that it holds. Whoever uses all it holds claims: the slots are divided
+evenly among those, and what nobody claims may be taken by anyone.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+PORTIONS = 8
+"""A lease is about so small a part of the limit, so that a part can be given back."""
+IDLE_S = 6.0
+"""A process without work gives everything back after so long."""
+TURN_S = 10.0
+"""Where there are more processes than slots, a slot goes round after so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Whether an engine has work, and whether a limit lately held it back."""
+    """An engine's side: whether it has work, whether a limit lately held it back, and what is under way."""
 
     busy: bool
-    hungry: bool
+    held_back: bool
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The shared side: the slots there are, those taken by all processes, and the processes that claim more."""
+
+    limit: int
+    taken: int
+    claims: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one process holds: the slots of each lease, oldest first, since when, and whether it claims.
+
+    `idle_since` is when it last had work to do; `None` while it has. Instants in seconds of a steady clock.
+    """
+
+    leases: tuple[int, ...] = ()
+    since: float = 0.0
+    claims: bool = False
+    idle_since: float | None = None
+
+    @property
+    def slots(self) -> int:
+        """Of all its leases."""
+        return sum(self.leases)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What to do: give back so many of the newest leases, take leases of these sizes, claim or not."""
+
+    give_back: int = 0
+    take: tuple[int, ...] = ()
+    claim: bool = False
+
+
+def decide(holding: Holding, seen: Seen, demand: Demand, now: float) -> Steps:
+    """The next steps of one process."""
+    if not demand.busy:
+        idle_s = 0.0 if holding.idle_since is None else now - holding.idle_since
+        return Steps(give_back=len(holding.leases) if idle_s >= IDLE_S else 0)
+    claim = demand.held_back or not holding.leases
+    claimants = max(seen.claims + claim - holding.claims, 1)
+    fair = seen.limit / claimants
+    free = seen.limit - seen.taken
+    if free > 0:
+        return Steps(take=_portions(_wanted(holding, seen, claimants, free) if claim else 0, seen.limit), claim=claim)
+    others_claim = seen.claims > holding.claims
+    if fair < 1 and others_claim and holding.leases and now - holding.since >= TURN_S:
+        return Steps(give_back=len(holding.leases), claim=claim)
+    return Steps(give_back=_beyond(holding, max(math.floor(fair), 1)) if others_claim else 0, claim=claim)
+
+
+def _wanted(holding: Holding, seen: Seen, claimants: int, free: int) -> int:
+    """Free slots up to the fair part; all of them where nobody else claims any."""
+    if claimants == 1:
+        return free
+    fair = max(math.floor(seen.limit / claimants), 1)
+    return max(min(free, fair - holding.slots), 0)
+
+
+def _portions(slots: int, limit: int) -> tuple[int, ...]:
+    """That many slots in leases of a portion each."""
+    portion = math.ceil(limit / PORTIONS)
+    whole, rest = divmod(slots, portion)
+    return (portion,) * whole + ((rest,) if rest else ())
+
+
+def _beyond(holding: Holding, fair: int) -> int:
+    """How many of the newest leases lie beyond the fair part; one that reaches into it is kept by half or more."""
+    slots, count = holding.slots, 0
+    for lease in reversed(holding.leases):
+        if slots - lease < fair - lease // 2 or slots - lease < 1:
+            break
+        slots -= lease
+        count += 1
+    return count

@@ -253,6 +253,11 @@ class BatchOptions(BaseModel):
             "everywhere), or used, settled by what an answer really took."
         ),
     )
+    share_limits: bool = Field(
+        default=True,
+        title="Share limits",
+        description="In flow runs, hold the limits over all processes that use the provider, by the Prefect server.",
+    )
     chunk_rows: Count | None = Field(
         default=None,
         title="Rows per chunk",

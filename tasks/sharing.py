@@ -1,0 +1,277 @@
+"""One provider's limits over all processes and machines that use it, by Prefect's global concurrency limits.
+
+Each process leases slots in bulk and gives its engine the part of the limits that goes with them; between two
+looks at the server, seconds apart, no request costs a call. Without a server the limits hold per process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import httpx
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import PrefectException
+
+from prefect_llm.engine import Engine, engine_for
+from prefect_llm.engine.sharing import Demand, Holding, Seen, Steps, decide
+from prefect_llm.records import Provider
+
+LEASE_S = 60.0
+"""The shortest that Prefect grants: a killed process's slots are free again after it."""
+RENEW_S = 20.0
+LOOK_S = 2.0
+SOON_S = 0.25
+"""Between two looks of a process that has work and no slot."""
+ALONE_S = 60.0
+"""After a server that could not be asked, chunks keep to their process for so long."""
+MANY = 10_000
+"""More processes than will ever claim."""
+
+logger = logging.getLogger(__name__)
+
+_Unreachable = (httpx.HTTPError, PrefectException)
+
+
+@contextmanager
+def limits_shared(provider: Provider) -> Iterator[None]:
+    """While the block runs, the limits of the provider and its fallbacks hold over all processes."""
+    shares = [_share_of(each) for each in (provider, *provider.fallbacks) if each.shared_as is not None]
+    for share in shares:
+        share.enter()
+    try:
+        yield
+    finally:
+        for share in shares:
+            share.leave()
+
+
+class Lease:
+    """Slots of one limit, renewed while they are held."""
+
+    def __init__(self, id: UUID, slots: int, now: float) -> None:
+        self.id = id
+        self.slots = slots
+        self.renewed_at = now
+
+
+class Share:
+    """What this process holds of one provider: a thread that looks, takes and gives back while there are users."""
+
+    def __init__(self, name: str, engine: Engine) -> None:
+        self._limit_name = f"llm-{name}"
+        self._claims_name = f"llm-{name}-claims"
+        self._engine = engine
+        self._most = engine.provider.limits.most_in_flight
+        self._lock = threading.Lock()
+        self._users = 0
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._closing = False
+        self._alone_until = 0.0
+        self._leases: list[Lease] = []
+        self._leaving: list[Lease] = []
+        self._claim: Lease | None = None
+        self._since = 0.0
+        self._idle_since: float | None = None
+
+    def enter(self) -> None:
+        """One more chunk asks this provider."""
+        with self._lock:
+            self._users += 1
+            alone = time.monotonic() < self._alone_until
+            if not alone and (self._thread is None or not self._thread.is_alive()):
+                self._engine.set_share(0.0)
+                context = contextvars.copy_context()  # Prefect's settings are those of whoever started it
+                self._thread = threading.Thread(
+                    target=context.run, args=(self._hold,), name=f"share-{self._limit_name}", daemon=True
+                )
+                self._thread.start()
+
+    def leave(self) -> None:
+        """One chunk less; what is held is given back once nothing has been asked for a while."""
+        with self._lock:
+            self._users -= 1
+
+    def close(self) -> None:
+        """Give everything back now."""
+        self._closing = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+
+    # Everything below runs on the share's own thread.
+
+    def _hold(self) -> None:
+        with get_client(sync_client=True) as client:
+            if self._prepared(client):
+                while not self._ended():
+                    self._look(client)
+                    self._wake.wait(self._pause_s())
+                self._release_all(client)
+        self._engine.set_share(1.0)
+
+    def _prepared(self, client: SyncPrefectClient) -> bool:
+        """Whether the two limits are there; without a server this process keeps the provider's to itself."""
+        try:
+            client.upsert_global_concurrency_limit_by_name(self._limit_name, self._most)
+            client.upsert_global_concurrency_limit_by_name(self._claims_name, MANY)
+        except _Unreachable as error:
+            self._alone_until = time.monotonic() + ALONE_S
+            logger.warning(
+                "the limits of %s hold for this process alone, not over all of them: the Prefect server "
+                "cannot share them (%s)",
+                self._engine.provider.name,
+                " ".join(str(error).split()),
+            )
+            return False
+        return True
+
+    def _ended(self) -> bool:
+        """Whether nobody is left to hold for; then nobody may come either, but to a new thread."""
+        with self._lock:
+            over = (
+                self._closing or self._engine.closed or (not self._users and not self._leases and not self._leaving)
+            )
+            if over:
+                self._thread = None
+            return over
+
+    def _pause_s(self) -> float:
+        if self._users and not self._leases:
+            return SOON_S * random.uniform(0.5, 1.5)
+        return LOOK_S * random.uniform(0.75, 1.25)
+
+    def _look(self, client: SyncPrefectClient) -> None:
+        """See, decide, act. An unreachable server changes nothing: nobody else can take slots from it either."""
+        try:
+            demand = self._demand()
+            self._renew(client)
+            steps = decide(self._holding(), self._seen(client), demand, time.monotonic())
+            self._act(client, steps, demand)
+        except _Unreachable as error:
+            logger.debug("%s: the Prefect server cannot be asked (%s)", self._limit_name, error)
+        self._set_share()
+
+    def _demand(self) -> Demand:
+        demand = self._engine.demand()
+        if demand.busy:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+        return demand
+
+    def _holding(self) -> Holding:
+        slots = tuple(lease.slots for lease in self._leases)
+        return Holding(slots, self._since, self._claim is not None, self._idle_since)
+
+    def _seen(self, client: SyncPrefectClient) -> Seen:
+        limit = client.read_global_concurrency_limit_by_name(self._limit_name)
+        claims = client.read_global_concurrency_limit_by_name(self._claims_name)
+        return Seen(limit.limit, limit.active_slots, claims.active_slots)
+
+    def _act(self, client: SyncPrefectClient, steps: Steps, demand: Demand) -> None:
+        self._set_claim(client, steps.claim)
+        for slots in steps.take:
+            if (lease := self._taken(client, self._limit_name, slots)) is None:
+                break
+            if not self._leases:
+                self._since = time.monotonic()
+            self._leases.append(lease)
+            self._set_share()
+        if steps.give_back:
+            kept = len(self._leases) - steps.give_back
+            self._leaving += self._leases[kept:]
+            del self._leases[kept:]
+            self._set_share()
+        self._let_go(client, demand)
+
+    def _let_go(self, client: SyncPrefectClient, demand: Demand) -> None:
+        """Give leases back once no request in flight needs their slots any more."""
+        spare = sum(lease.slots for lease in (*self._leases, *self._leaving)) - demand.in_flight
+        while self._leaving and self._leaving[-1].slots <= spare:
+            lease = self._leaving.pop()
+            spare -= lease.slots
+            client.release_concurrency_slots_with_lease(lease.id)
+
+    def _set_claim(self, client: SyncPrefectClient, wanted: bool) -> None:
+        if wanted and self._claim is None:
+            self._claim = self._taken(client, self._claims_name, 1)
+        elif not wanted and self._claim is not None:
+            claim, self._claim = self._claim, None
+            client.release_concurrency_slots_with_lease(claim.id)
+
+    def _taken(self, client: SyncPrefectClient, name: str, slots: int) -> Lease | None:
+        """A lease, or `None` where there are not so many slots now."""
+        try:
+            answer = client.increment_concurrency_slots_with_lease([name], slots, "concurrency", LEASE_S)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.LOCKED:
+                return None
+            raise
+        return Lease(UUID(answer.json()["lease_id"]), slots, time.monotonic())
+
+    def _renew(self, client: SyncPrefectClient) -> None:
+        """Keep what is held; a lease that is no longer known ran out while the server could not be asked."""
+        now = time.monotonic()
+        for lease in self._held():
+            if now - lease.renewed_at < RENEW_S:
+                continue
+            try:
+                client.renew_concurrency_lease(lease.id, LEASE_S)
+                lease.renewed_at = now
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code not in (httpx.codes.GONE, httpx.codes.NOT_FOUND):
+                    raise
+                self._forget(lease)
+
+    def _forget(self, lease: Lease) -> None:
+        self._leases = [each for each in self._leases if each is not lease]
+        self._leaving = [each for each in self._leaving if each is not lease]
+        self._claim = None if self._claim is lease else self._claim
+
+    def _set_share(self) -> None:
+        self._engine.set_share(min(sum(lease.slots for lease in self._leases) / self._most, 1.0))
+
+    def _release_all(self, client: SyncPrefectClient) -> None:
+        held = self._held()
+        self._leases, self._leaving, self._claim = [], [], None
+        try:
+            for lease in held:
+                client.release_concurrency_slots_with_lease(lease.id)
+        except _Unreachable as error:
+            logger.debug("%s: its leases run out by themselves (%s)", self._limit_name, error)
+
+    def _held(self) -> list[Lease]:
+        return [*self._leases, *self._leaving, *([self._claim] if self._claim else [])]
+
+
+_shares: dict[tuple[str, Engine], Share] = {}
+_shares_lock = threading.Lock()
+
+
+def _share_of(provider: Provider) -> Share:
+    engine = engine_for(provider)
+    name = provider.shared_as or provider.name
+    with _shares_lock:
+        for gone in [key for key in _shares if key[1].closed]:
+            del _shares[gone]
+        return _shares.setdefault((name, engine), Share(name, engine))
+
+
+def give_all_back() -> None:
+    """Return every lease of this process."""
+    for share in list(_shares.values()):
+        share.close()
+    _shares.clear()
+
+
+atexit.register(give_all_back)

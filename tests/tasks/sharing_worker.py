@@ -1,0 +1,44 @@
+"""A process that asks a scripted server under shared limits: `sharing_worker.py BASE_URL NAME CONCURRENCY COUNT`.
+
+It asks documents until its standard input is closed, at most COUNT, prints how many were answered, and ends with
+its standard input.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+
+from prefect_llm.engine import Stop, close_engines, engine_for
+from prefect_llm.records import Limits, Outcome, Parameters, Provider, Request
+from prefect_llm.tasks.sharing import give_all_back, limits_shared
+
+
+def main() -> None:
+    base_url, name, concurrency, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    provider = Provider(base_url, limits=Limits(concurrency), shared_as=name)
+    enough, answered = threading.Event(), 0
+    threading.Thread(target=lambda: (sys.stdin.read(), enough.set()), daemon=True).start()
+
+    def requests() -> Iterator[Request]:
+        for row in range(count):
+            if enough.is_set():
+                return
+            messages = ({"role": "user", "content": f"doc-{row} hello"},)
+            yield Request(row, f"doc-{row}", messages, Parameters("m"), "")
+
+    def deliver(_: Request, outcome: Outcome) -> None:
+        nonlocal answered
+        answered += outcome.ok
+
+    with limits_shared(provider):
+        engine_for(provider).run(requests(), deliver, Stop())
+    print(answered, flush=True)
+    enough.wait()
+    give_all_back()
+    close_engines()
+
+
+if __name__ == "__main__":
+    main()

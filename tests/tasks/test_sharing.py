@@ -1,0 +1,105 @@
+"""Limits that hold over processes: real processes, a real Prefect server, a scripted endpoint that counts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from tests.prefect_server import PrefectServer, eventually
+from tests.scripted_server.client import ScriptedServer
+
+WORKER = Path(__file__).with_name("sharing_worker.py")
+
+
+class Workers:
+    """Starts processes that share one limit, and looks at it."""
+
+    def __init__(self, server: ScriptedServer, prefect: PrefectServer) -> None:
+        self._server = server
+        self._prefect = prefect
+        self.name = f"shared-{uuid4().hex[:8]}"
+
+    @contextmanager
+    def worker(self, concurrency: int, count: int = 100_000) -> Iterator[subprocess.Popen[str]]:
+        """One process, killed with the block if it is still there."""
+        command = [sys.executable, str(WORKER), self._server.base_url, self.name, str(concurrency), str(count)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self._prefect.environ
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def taken(self) -> int:
+        """Slots that are leased now, over all processes."""
+        with self._prefect.client() as client:
+            return client.read_global_concurrency_limit_by_name(f"llm-{self.name}").active_slots
+
+    def limit(self) -> int:
+        """Slots there are."""
+        with self._prefect.client() as client:
+            return client.read_global_concurrency_limit_by_name(f"llm-{self.name}").limit
+
+
+@pytest.fixture
+def workers(scripted_server: ScriptedServer, prefect_server: PrefectServer) -> Workers:
+    return Workers(scripted_server, prefect_server)
+
+
+def ended(process: subprocess.Popen[str]) -> int:
+    """How many documents were answered, once it was told that it is enough."""
+    told, _ = process.communicate(timeout=30)
+    return int(told)
+
+
+def test_two_processes_never_have_more_in_flight_than_the_provider_allows(
+    workers: Workers, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.delay(0.05)
+    with workers.worker(8) as one:
+        scripted_server.wait_for(answered=50)
+        assert workers.limit() == 8
+        with workers.worker(8) as other:
+            scripted_server.wait_for(answered=1_500, timeout_s=60)
+            answered = ended(one), ended(other)
+    assert scripted_server.stats().max_in_flight == 8
+    assert min(answered) > 100
+    assert eventually(workers.taken, lambda taken: taken == 0) == 0
+
+
+def test_more_processes_than_places_take_turns(workers: Workers, scripted_server: ScriptedServer) -> None:
+    scripted_server.delay(0.05)
+    with workers.worker(1) as one, workers.worker(1) as other:
+        scripted_server.wait_for(answered=300, timeout_s=60)
+        answered = ended(one), ended(other)
+    assert scripted_server.stats().max_in_flight == 1
+    assert min(answered) > 0
+
+
+def test_who_has_nothing_to_ask_gives_its_slots_back_within_ten_seconds(
+    workers: Workers, scripted_server: ScriptedServer
+) -> None:
+    with workers.worker(8, count=1) as idle:
+        assert idle.stdout is not None
+        assert idle.stdout.readline() == "1\n"
+        assert eventually(workers.taken, lambda taken: taken == 0, timeout_s=10.0) == 0
+        assert idle.poll() is None
+
+
+def test_what_a_killed_process_held_is_free_again_after_its_lease(
+    workers: Workers, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.delay(0.05)
+    with workers.worker(8):
+        scripted_server.wait_for(answered=20)
+        assert eventually(workers.taken, lambda taken: taken == 8) == 8
+    assert workers.taken() == 8
+    with workers.worker(8) as other:
+        scripted_server.wait_for(answered=400, timeout_s=120)
+        assert ended(other) > 100
