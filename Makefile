@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := $(shell sed -E 's/(\[|=).*//' benchmarks/peers.txt)
+PEER_VENVS := .venv-bench
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
@@ -21,12 +23,11 @@ check: $(VENV)/.dev ## lint, types, import rules, packaging and docs
 	$(BIN)/lint-imports
 	$(BIN)/python docs/check.py
 
-bench: $(VENV)/.dev ## time the transports and the engine, and print tables
-	$(BIN)/python benchmarks/transports.py
-	$(BIN)/python benchmarks/whole_run.py
+bench: $(VENV)/.dev $(PEERS:%=$(PEER_VENVS)/%/.ready) ## measure everything, into benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run_all.py
 
 clean: ## remove the environment, caches and demo runs
-	rm -rf $(VENV) .cache build dist runs src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(PEER_VENVS) .cache build dist runs src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("prefect-llm needs Python 3.11 or later: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -40,6 +41,12 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+# A peer that does not install is a row without figures, not a reason to measure nothing.
+$(PEER_VENVS)/%/.ready: benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEER_VENVS)/$*
+	-$(PEER_VENVS)/$*/bin/python -m pip install --quiet uvloop orjson "$$(grep -E '^$*(\[|=)' benchmarks/peers.txt)"
 	@touch $@
 
 .PHONY: help demo test check bench clean

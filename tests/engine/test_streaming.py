@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.engine.asking import HASTE, ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
@@ -16,7 +19,7 @@ from tests.scripted_server.steps import Step
 from prefect_llm.engine.transport import Answer
 from prefect_llm.engine.wire.chat import decode
 from prefect_llm.errors import BadResponse, ErrorKind, Rejected, RequestError, Throttled, Unavailable
-from prefect_llm.records import Completion, Outcome, Usage
+from prefect_llm.records import Completion, Outcome, Patience, Usage
 
 STREAM = {"content-type": "text/event-stream; charset=utf-8"}
 USAGE = {"prompt_tokens": 9, "completion_tokens": 2}
@@ -34,10 +37,11 @@ DONE = "data: [DONE]\n\n"
 WHOLE = event("") + event("Hel") + event("lo") + event(finish="stop") + USED + DONE
 
 
-def decoded(body: str) -> Completion:
+def decoded(body: str | bytes, content_type: str = STREAM["content-type"], *, keep_raw: bool = False) -> Completion:
     """The completion in a streamed answer."""
     (request,) = requests(1)
-    return decode(Answer(200, STREAM, body.encode()), request, keep_raw=False)
+    raw = body if isinstance(body, bytes) else body.encode()
+    return decode(Answer(200, {"content-type": content_type}, raw), request, keep_raw=keep_raw)
 
 
 def failure(body: str) -> RequestError:
@@ -58,14 +62,30 @@ def failure(body: str) -> RequestError:
         event("Hello", finish="stop", usage={"prompt_tokens": 9, "completion_tokens": 1}) + USED,
         event("Hello") + DONE.replace(DONE, event(None, finish="stop")) + USED + DONE,
         WHOLE.replace('{"model"', '{\ndata: "model"'),
+        WHOLE.removesuffix("\n\n"),
+        WHOLE.replace(DONE, "data: [DO"),
+        WHOLE.replace('"finish_reason": null', '"finish_reason": ""'),
+        WHOLE.replace('"index": 0', '"index": null'),
+        WHOLE.replace('"model"', '"error": null, "model"').replace('{"choices": []', '{"error": {}, "choices": []'),
+        WHOLE + event("!"),
     ],
-    ids=["plain", "CRLF", "CR", "comments", "no DONE", "usage in each", "empty delta", "data on several lines"],
-)
+    ids=[
+        "plain", "CRLF", "CR", "comments", "no DONE", "usage in each", "empty delta", "data on several lines",
+        "no last blank line", "cut after all was said", "no reason as an empty text", "null index", "no error",
+        "more after its end",
+    ],
+)  # fmt: skip
 def test_deltas_add_up_to_the_completion(body: str) -> None:
     completion = decoded(body)
     assert (completion.content, completion.finish_reason) == ("Hello", "stop")
     assert completion.usage == Usage(9, None, 2, None)
     assert completion.model == "m-1"
+
+
+def test_a_stream_is_known_by_its_content_type_in_any_case_and_kept_as_it_came() -> None:
+    assert decoded(WHOLE, "Text/Event-Stream", keep_raw=True).raw == WHOLE.encode()
+    with pytest.raises(BadResponse, match="not JSON"):
+        decoded(WHOLE, "application/json")
 
 
 def test_only_the_first_of_several_choices_counts() -> None:
@@ -78,7 +98,19 @@ def test_content_may_come_in_parts() -> None:
     assert decoded(parts + DONE).content == "ab"
 
 
-@pytest.mark.parametrize("body", ["", ": ping\n\n", event("Hel"), event("Hel") + USED], ids=range(4))
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        ": ping\n\n",
+        event("Hel"),
+        event("Hel") + USED,
+        event("Hel", finish=""),
+        event("Hel") + event("lo", finish="stop")[:-9],
+        event("Hel") + "dat",
+    ],
+    ids=["empty", "a comment", "no reason", "usage but no reason", "an empty reason", "in an event", "in a name"],
+)
 def test_a_stream_that_ends_without_an_end_was_cut(body: str) -> None:
     error = failure(body)
     assert isinstance(error, Unavailable)
@@ -106,6 +138,9 @@ def test_a_refusal_is_told_in_deltas_too() -> None:
         ({"message": "slow down", "code": "rate_limit_exceeded"}, Throttled, 429),
         ({"message": "too long", "code": "context_length_exceeded"}, Rejected, 400),
         ({"message": "no such model", "code": "model_not_found"}, Rejected, 404),
+        ({"message": "slow down", "code": "429"}, Throttled, 429),
+        ({"message": "slow down", "code": 429, "status": "RESOURCE_EXHAUSTED"}, Throttled, 429),
+        ({"message": "no such request", "code": 40}, Unavailable, 500),
         ("broken", Unavailable, 500),
     ],
     ids=str,
@@ -118,6 +153,36 @@ def test_an_error_among_the_events_means_what_its_status_would(
     assert found.status == status
 
 
+@pytest.mark.parametrize(
+    ("told", "kind", "status"),
+    [
+        ('event: error\ndata: {"message": "busy", "type": "overloaded_error"}\n\n', Unavailable, 500),
+        ('event: error\ndata: {"message": "slow down", "code": 429}\n\n', Throttled, 429),
+        ("event: error\ndata: upstream is gone\n\n", Unavailable, 500),
+        ('data: {"object": "error", "message": "no", "type": "BadRequestError", "code": 400}\n\n', Rejected, 400),
+        ('data: {"type": "error", "message": "no"}\n\n', Unavailable, 500),
+    ],
+    ids=["named", "named with a status", "named, in plain words", "vLLM's", "by its type"],
+)
+def test_text_before_an_error_is_no_answer_however_the_error_is_told(
+    told: str, kind: type[RequestError], status: int
+) -> None:
+    found = failure(event("Hel") + told + DONE)
+    assert isinstance(found, kind)
+    assert found.status == status
+
+
+STREAMED = st.lists(st.sampled_from([*WHOLE.splitlines(keepends=True), "event: error\n", '{"choices": 1}', "data:"]))
+
+
+@given(STREAMED.map("".join).map(str.encode) | st.binary(max_size=60).map(b"data: ".__add__))
+def test_whatever_is_streamed_is_a_completion_or_a_failure(body: bytes) -> None:
+    try:
+        assert decoded(body).content is not None
+    except RequestError as error:
+        assert error.message  # noqa: PT017 - either way of ending is right
+
+
 def test_an_event_that_is_no_json_makes_the_answer_unusable() -> None:
     assert isinstance(failure(event("Hel") + 'data: {"choices": [\n\n'), BadResponse)
 
@@ -127,10 +192,15 @@ def streamed(text: str, **more: Any) -> Step:
     return replace(steps.status(200, text, headers=STREAM), **more)
 
 
-def outcomes(server: ScriptedServer, transport: str, *, idle_s: float = 0.3, **patience: Any) -> Iterable[Outcome]:
+def patient(idle_s: float = 0.3, **changes: Any) -> Patience:
+    """Haste, but for answers that are streamed."""
+    return replace(HASTE, idle_timeout_s=idle_s, max_attempts=2, **changes)
+
+
+def outcomes(server: ScriptedServer, transport: str, *, idle_s: float = 0.3, **changes: Any) -> Iterable[Outcome]:
     """Those of two documents."""
-    patient = replace(HASTE, idle_timeout_s=idle_s, max_attempts=2, **patience)
-    return ask(provider_at(server.base_url, transport=transport, patience=patient), requests(2)).values()
+    provider = provider_at(server.base_url, transport=transport, patience=patient(idle_s, **changes))
+    return ask(provider, requests(2)).values()
 
 
 @pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
@@ -149,9 +219,15 @@ def test_an_answer_that_keeps_coming_may_take_longer_than_the_timeout(
 
 
 @pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
-def test_a_silence_ends_an_attempt(scripted_server: ScriptedServer, transport: str) -> None:
-    scripted_server.script_all(steps.hang())
-    for outcome in outcomes(scripted_server, transport, idle_s=0.1, timeout_s=60):
+@pytest.mark.parametrize(
+    "silent", [steps.hang(), streamed(WHOLE, delivery="slow", piece_bytes=40, pause_s=60)], ids=["at once", "later"]
+)
+@pytest.mark.parametrize("deadline_s", [None, 60.0])
+def test_a_silence_ends_an_attempt(
+    scripted_server: ScriptedServer, transport: str, silent: Step, deadline_s: float | None
+) -> None:
+    scripted_server.script_all(silent)
+    for outcome in outcomes(scripted_server, transport, idle_s=0.1, timeout_s=60, deadline_s=deadline_s):
         assert outcome.failure is not None
         assert (outcome.failure.kind, outcome.failure.message) == (ErrorKind.TIMEOUT, "nothing came for 0.1 s")
 
@@ -165,6 +241,15 @@ def test_a_cut_stream_is_asked_again(scripted_server: ScriptedServer, transport:
     for outcome in outcomes(scripted_server, transport):
         assert outcome.completion is not None
         assert (outcome.completion.content, outcome.attempts) == ("Hello", 2)
+
+
+def test_a_wait_for_one_of_the_clients_own_connections_is_no_silence(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(streamed(WHOLE, delivery="slow", piece_bytes=len(WHOLE) // 10, pause_s=0.1))
+    one_connection = httpx.Limits(max_connections=1)
+    provider = provider_at(
+        scripted_server.base_url, patience=patient(), http_client=lambda: httpx.AsyncClient(limits=one_connection)
+    )
+    assert [outcome.attempts for outcome in ask(provider, requests(3)).values()] == [1, 1, 1]
 
 
 def test_an_endpoint_that_does_not_stream_is_understood_all_the_same(scripted_server: ScriptedServer) -> None:

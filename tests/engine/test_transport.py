@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,11 +15,29 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Engine, Stop, verify
-from prefect_llm.errors import InvalidInput, ProviderDown
+from prefect_llm.engine.transport import _timed_out, open_transport
+from prefect_llm.engine.wire.chat import PATH, encode
+from prefect_llm.errors import ErrorKind, InvalidInput, ProviderDown, Unavailable
 from prefect_llm.records import Provider
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
 KEY = "sk-0123456789abcdef"
+
+
+def failed_attempt(provider: Provider, at_most_s: float | None = None) -> Unavailable:
+    """How one attempt fails."""
+
+    async def post() -> None:
+        transport = open_transport(provider, PATH)
+        try:
+            (request,) = requests(1)
+            await transport.post(encode(request, limit_name="max_tokens"), at_most_s)
+        finally:
+            await transport.close()
+
+    with pytest.raises(Unavailable) as failed:
+        asyncio.run(post())
+    return failed.value
 
 
 @pytest.fixture
@@ -41,6 +60,41 @@ def test_a_host_that_takes_no_connection_is_one_that_cannot_be_reached(deaf_port
     provider = provider_at(f"http://127.0.0.1:{deaf_port}/v1", transport=transport, patience=patience)
     with pytest.raises(ProviderDown, match="cannot be reached"):
         ask(provider, requests(20))
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("changes", [{"timeout_s": 0.3}, {"idle_timeout_s": 0.3}], ids=["timeout", "idle timeout"])
+def test_no_connection_is_told_before_the_attempts_time_is_over(
+    deaf_port: int, transport: str, changes: dict[str, Any]
+) -> None:
+    patience = replace(HASTE, connect_timeout_s=10, **changes)
+    found = failed_attempt(provider_at(f"http://127.0.0.1:{deaf_port}/v1", transport=transport, patience=patience))
+    assert (found.kind, found.unreachable) == (ErrorKind.CONNECTION, True)
+
+
+@TRANSPORTS
+@pytest.mark.parametrize(
+    ("changes", "at_most_s", "said"),
+    [
+        ({"timeout_s": 0.1}, None, "no complete answer within 0.1 s"),
+        ({"timeout_s": 0.1}, 60, "no complete answer within 0.1 s"),
+        ({"timeout_s": 60}, 0.1, "no complete answer within 0.1 s"),
+        ({"timeout_s": 60, "idle_timeout_s": 60}, 0.1, "no complete answer within 0.1 s"),
+        ({"timeout_s": 60, "idle_timeout_s": 0.1}, 60, "nothing came for 0.1 s"),
+    ],
+    ids=["timeout", "a looser bound", "a tighter bound", "a tighter bound on a stream", "silence in a looser bound"],
+)
+def test_a_timeout_names_the_bound_that_passed(
+    scripted_server: ScriptedServer, transport: str, changes: dict[str, Any], at_most_s: float | None, said: str
+) -> None:
+    scripted_server.script_all(steps.hang())
+    provider = provider_at(scripted_server.base_url, transport=transport, patience=replace(HASTE, **changes))
+    found = failed_attempt(provider, at_most_s)
+    assert (found.kind, found.message, found.unreachable) == (ErrorKind.TIMEOUT, said, False)
+
+
+def test_long_times_are_told_in_full() -> None:
+    assert "1200 s" in _timed_out(replace(HASTE, timeout_s=1200), None).message
 
 
 @TRANSPORTS

@@ -60,7 +60,7 @@ def test_the_sdist_holds_what_a_person_needs_to_work_on_it_and_no_rubbish(releas
     wanted = {
         "Makefile", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "pyproject.toml",
         "deployments/run.yaml", "examples/messages.jsonl", "tests/conftest.py", "tests/scripted_server/server.py",
-        "tests/packaging/test_release.py", "docs/check.py", "benchmarks/transports.py", "blocks/provider.py",
+        "tests/packaging/test_release.py", "docs/check.py", "benchmarks/client_cpu.py", "blocks/provider.py",
         "flows/batch.py", "tasks/loading.py", "src/prefect_llm/run.py", "src/prefect_llm/py.typed",
     }  # fmt: skip
     assert wanted <= names

@@ -19,7 +19,12 @@ def main() -> None:
     base_url, name, concurrency, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     provider = Provider(base_url, limits=Limits(concurrency), shared_as=name)
     enough, answered = threading.Event(), 0
-    threading.Thread(target=lambda: (sys.stdin.read(), enough.set()), daemon=True).start()
+
+    def wait_for_the_end() -> None:
+        sys.stdin.read()
+        enough.set()
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
 
     def requests() -> Iterator[Request]:
         for row in range(count):

@@ -1,6 +1,6 @@
 """The seam to the network: a body goes out, an answer comes back, or `Unavailable`.
 
-Two transports: pyreqwest, chosen by measurement (benchmarks/transports.py), and any `httpx.AsyncClient` that
+Two transports: pyreqwest, chosen by measurement (benchmarks/client_cpu.py), and any `httpx.AsyncClient` that
 a user hands over for a proxy, client certificates or a transport of their own. Neither follows redirects.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,8 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 CONNECT_PHASE = "client error (Connect)"
 """How hyper calls the phase before a connection stands; pyreqwest raises its connect errors beyond it, too."""
+CONNECT_SHARE = 0.9
+"""Of an attempt's time: where both end at once, pyreqwest tells of the time and not of the missing connection."""
 
 
 class Headers(Protocol):
@@ -105,9 +108,7 @@ class ReqwestTransport:
         self._url = url
         self._patience = patience
         builder = ClientBuilder().default_headers(headers).follow_redirects(False).referer(False)
-        builder = builder.connect_timeout(
-            timedelta(seconds=min(patience.connect_timeout_s, longest_silence_s(patience)))
-        )
+        builder = builder.connect_timeout(timedelta(seconds=_connect_timeout_s(patience)))
         if patience.idle_timeout_s is None:
             self._client = builder.timeout(timedelta(seconds=patience.timeout_s)).build()
         else:
@@ -119,24 +120,28 @@ class ReqwestTransport:
         request = self._client.post(self._url).body_bytes(body)
         if bound_s is not None:
             request = request.timeout(timedelta(seconds=bound_s))
+        began = time.monotonic()
         try:
             async with request.build_streamed() as response:
                 content = await response.body_reader.read(MAX_ANSWER_BYTES + 1)
         except reqwest_errors.RequestError as error:
-            raise self._failure(error, bound_s) from error
+            raise self._failure(error, bound_s, time.monotonic() - began) from error
         return _sized(Answer(response.status, response.headers, bytes(content or b"")))
 
     async def close(self) -> None:
         """Close idle connections."""
         await self._client.close()
 
-    def _failure(self, error: reqwest_errors.RequestError, bound_s: float | None) -> Unavailable:
-        """The innermost cause says what happened (`Connection refused`), the first only where."""
+    def _failure(self, error: reqwest_errors.RequestError, bound_s: float | None, waited_s: float) -> Unavailable:
+        """The innermost cause says what happened (`Connection refused`), the first only where.
+
+        pyreqwest has one error for both sorts of timeout: the time waited tells them apart.
+        """
         causes = [cause["message"] for cause in error.details["causes"] or ()] or [error.message]
         if CONNECT_PHASE in causes:
             return _no_connection(causes[-1])
         if isinstance(error, reqwest_errors.RequestTimeoutError):
-            return _timed_out(self._patience, bound_s)
+            return _timed_out(self._patience, None if bound_s is None or waited_s < bound_s else bound_s)
         return _connection_lost(causes[-1])
 
 
@@ -148,7 +153,9 @@ class HttpxTransport:
         self._url = url
         self._headers = headers
         self._patience = patience
-        self._timeout = httpx.Timeout(longest_silence_s(patience), connect=patience.connect_timeout_s)
+        # A wait for one of the client's connections is no silence of the endpoint's.
+        connect_s = _connect_timeout_s(patience)
+        self._timeout = httpx.Timeout(longest_silence_s(patience), connect=connect_s, pool=None)
 
     async def post(self, body: bytes, timeout_s: float | None = None) -> Answer:
         """One attempt."""
@@ -159,8 +166,10 @@ class HttpxTransport:
                 return await self._post(body)
         except httpx.ConnectTimeout as error:
             raise _no_connection("no answer to the connection attempt") from error
-        except (httpx.TimeoutException, TimeoutError) as error:
-            raise _timed_out(self._patience, bound_s) from error
+        except httpx.TimeoutException as error:
+            raise _timed_out(self._patience, None) from error
+        except TimeoutError as error:
+            raise _timed_out(self._patience, total_s) from error
         except httpx.ConnectError as error:
             raise _no_connection(str(error)) from error
         except (httpx.RequestError, httpx.StreamError) as error:
@@ -197,6 +206,10 @@ def longest_silence_s(patience: Patience) -> float:
     return patience.timeout_s if patience.idle_timeout_s is None else patience.idle_timeout_s
 
 
+def _connect_timeout_s(patience: Patience) -> float:
+    return min(patience.connect_timeout_s, CONNECT_SHARE * longest_silence_s(patience))
+
+
 def _tighter(patience: Patience, timeout_s: float | None) -> float | None:
     """The bound on one attempt where it is tighter than the provider's; streamed answers have no other."""
     if timeout_s is None or (patience.idle_timeout_s is None and timeout_s >= patience.timeout_s):
@@ -205,10 +218,11 @@ def _tighter(patience: Patience, timeout_s: float | None) -> float | None:
 
 
 def _timed_out(patience: Patience, bound_s: float | None) -> Unavailable:
+    """`bound_s` is the bound that passed, `None` where it was the provider's own."""
     if bound_s is None and patience.idle_timeout_s is not None:
         return Unavailable(f"nothing came for {patience.idle_timeout_s:g} s", kind=ErrorKind.TIMEOUT)
     within_s = patience.timeout_s if bound_s is None else bound_s
-    return Unavailable(f"no complete answer within {within_s:.3g} s", kind=ErrorKind.TIMEOUT)
+    return Unavailable(f"no complete answer within {round(within_s, 3):g} s", kind=ErrorKind.TIMEOUT)
 
 
 def _no_connection(why: str) -> Unavailable:

@@ -15,7 +15,7 @@ import orjson
 from prefect_llm.engine.transport import Answer
 from prefect_llm.engine.wire import events
 from prefect_llm.engine.wire.refusals import one_line, raise_refusal
-from prefect_llm.engine.wire.shapes import Chat, Choice, Message
+from prefect_llm.engine.wire.shapes import Chat, Choice, Message, text_of
 from prefect_llm.errors import BadResponse, ErrorKind, Rejected
 from prefect_llm.records import MOST_TOKENS, Completion, Parameters, Provider, Request, Usage
 
@@ -64,7 +64,7 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
     choice = chat.choices[0] if chat.choices else Choice(Message())
     content = choice.message.content
     completion = Completion(
-        content=content if isinstance(content, str) else _text_of_parts(content),
+        content=text_of(content),
         finish_reason=choice.finish_reason,
         model=chat.model,
         usage=_usage(chat.usage),
@@ -113,14 +113,6 @@ def _checked(completion: Completion, refusal: str | None, request: Request) -> C
         error.status, error.completion = 200, completion
         raise
     return dataclasses.replace(completion, output=output)
-
-
-def _text_of_parts(content: Any) -> str | None:
-    """Some endpoints answer in parts; `None` for what is neither text nor parts."""
-    if not isinstance(content, list):
-        return None
-    texts = (part.get("text") for part in content if isinstance(part, dict))
-    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _usage(usage: Any) -> Usage | None:

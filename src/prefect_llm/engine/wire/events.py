@@ -6,20 +6,32 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html. The whole stream
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import msgspec
+import orjson
 
 from prefect_llm.engine.transport import Answer, Headers
-from prefect_llm.engine.wire.refusals import INSUFFICIENT_QUOTA, KINDS_BY_CODE, MODEL_NOT_FOUND, raise_refusal
-from prefect_llm.engine.wire.shapes import Chat, Choice, Message
+from prefect_llm.engine.wire.refusals import (
+    INSUFFICIENT_QUOTA,
+    KINDS_BY_CODE,
+    MODEL_NOT_FOUND,
+    raise_refusal,
+    read_complaint,
+)
+from prefect_llm.engine.wire.shapes import Chat, Choice, Message, text_of
 from prefect_llm.errors import ErrorKind, Unavailable
 
 CONTENT_TYPE = "text/event-stream"
 END = b"[DONE]"
+ERROR = "error"
+"""How an event says that it is none: by its name, its `object` (vLLM) or its `type` (Anthropic)."""
 RATE_LIMITED = frozenset({"rate_limit_exceeded", "rate_limit_error", "rate_limit", INSUFFICIENT_QUOTA})
 INVALID = frozenset({"invalid_request_error", *KINDS_BY_CODE})
+
+_ERROR_STATUS = re.compile("[45][0-9]{2}")
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -30,7 +42,7 @@ class _Delta(msgspec.Struct, gc=False):
 class _Piece(msgspec.Struct, gc=False):
     delta: _Delta | None = None
     finish_reason: str | None = None
-    index: int = 0
+    index: int | None = 0
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -38,6 +50,12 @@ class _Event(msgspec.Struct, gc=False):
     model: str | None = None
     usage: Any = None
     error: Any = None
+    object: Any = None
+    type: Any = None
+
+    def tells_an_error(self) -> bool:
+        """Whether the answer ends here."""
+        return bool(self.error) or self.object == ERROR or self.type == ERROR
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
@@ -45,7 +63,7 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 def is_stream(headers: Headers) -> bool:
     """Whether the endpoint streamed its answer; some send it whole although they were asked to."""
-    return (headers.get("content-type") or "").startswith(CONTENT_TYPE)
+    return (headers.get("content-type") or "").lower().startswith(CONTENT_TYPE)
 
 
 def joined(answer: Answer) -> Chat:
@@ -57,17 +75,16 @@ def joined(answer: Answer) -> Chat:
     chat = Chat()
     pieces: list[_Piece] = []
     ended = False
-    for data in _data(answer.body):
+    for name, data in _events(answer.body):
         if data == END:
             ended = True
             break
-        event = _decode_event(data)
-        if event.error is not None:
-            _raise_error(answer, data, event.error)
+        if name == ERROR.encode() or (event := _decode_event(data)).tells_an_error():
+            _raise_error(answer, data)
         chat.model = event.model or chat.model
         chat.usage = event.usage if event.usage is not None else chat.usage
-        pieces += [piece for piece in event.choices or () if piece.index == 0]
-    reasons = [piece.finish_reason for piece in pieces if piece.finish_reason is not None]
+        pieces += [piece for piece in event.choices or () if not piece.index]
+    reasons = [piece.finish_reason for piece in pieces if piece.finish_reason]  # some say "" until the end
     if not ended and not reasons:
         raise Unavailable("the stream broke off before its end", kind=ErrorKind.CONNECTION)
     if pieces:
@@ -77,44 +94,64 @@ def joined(answer: Answer) -> Chat:
 
 def _message(pieces: list[_Piece]) -> Message:
     deltas = [piece.delta for piece in pieces if piece.delta is not None]
-    texts = [text for delta in deltas if (text := _text(delta.content)) is not None]
+    texts = [text for delta in deltas if (text := text_of(delta.content)) is not None]
     refusals = [delta.refusal for delta in deltas if delta.refusal is not None]
     return Message("".join(texts) if texts else None, "".join(refusals) if refusals else None)
 
 
-def _text(content: Any) -> str | None:
-    if isinstance(content, list):
-        parts = (part.get("text") for part in content if isinstance(part, dict))
-        return "".join(part for part in parts if isinstance(part, str))
-    return content if isinstance(content, str) else None
+def _events(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The name and the data of each event; comments and other fields are passed over.
 
-
-def _data(body: bytes) -> Iterator[bytes]:
-    """What each event says; comments and other fields are passed over."""
+    The last one may lack its blank line; where it is cut itself, it is none.
+    """
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    for event in body.split(b"\n\n"):
-        if event.startswith(b"data: ") and b"\n" not in event:
-            yield event[6:]
-            continue
-        lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-        if lines:
-            yield b"\n".join(lines)
+    *whole, rest = body.split(b"\n\n")
+    for block in whole:
+        if block.startswith(b"data: ") and b"\n" not in block:
+            yield b"", block[6:]
+        elif (event := _event(block)) is not None:
+            yield event
+    last = _event(rest)
+    if last is not None and (last[1] == END or _is_json(last[1])):
+        yield last
 
 
-def _raise_error(answer: Answer, data: bytes, error: Any) -> NoReturn:
+def _event(block: bytes) -> tuple[bytes, bytes] | None:
+    fields = [line.partition(b":") for line in block.split(b"\n")]
+    data = [value.removeprefix(b" ") for name, _, value in fields if name == b"data"]
+    names = [value.removeprefix(b" ") for name, _, value in fields if name == b"event"]
+    return (names[-1] if names else b"", b"\n".join(data)) if data else None
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _raise_error(answer: Answer, data: bytes) -> NoReturn:
     """As the same body would have been understood with a status of its own."""
-    raise_refusal(Answer(_status_of(error), answer.headers, data))
+    raise_refusal(Answer(_status_of(data), answer.headers, data))
 
 
-def _status_of(error: Any) -> int:
-    told = error if isinstance(error, Mapping) else {}
-    for name in ("status", "code"):
-        if isinstance(status := told.get(name), int) and 400 <= status < 600:
-            return status
-    words = {word for name in ("code", "type") if isinstance(word := told.get(name), str)}
+def _status_of(data: bytes) -> int:
+    """The status that an error names, else the one its words stand for."""
+    if (named := _named_status(data)) is not None:
+        return named
+    words = read_complaint(data).codes
     if words & RATE_LIMITED:
         return 429
     if words & MODEL_NOT_FOUND:
         return 404
     return 400 if words & INVALID else 500
+
+
+def _named_status(data: bytes) -> int | None:
+    told = orjson.loads(data) if _is_json(data) else None
+    inner = told.get("error") if isinstance(told, dict) else None
+    places = [place for place in (inner, told) if isinstance(place, dict)]
+    texts = (str(place.get(name)) for place in places for name in ("status", "status_code", "code"))
+    return next((int(text) for text in texts if _ERROR_STATUS.fullmatch(text)), None)

@@ -30,3 +30,11 @@ class Chat(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
     model: str | None = None
     usage: Any = None
+
+
+def text_of(content: Any) -> str | None:
+    """Text as it is, or its parts joined; `None` for what is neither."""
+    if isinstance(content, list):
+        texts = (part.get("text") for part in content if isinstance(part, dict))
+        return "".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else None

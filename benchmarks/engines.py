@@ -1,0 +1,37 @@
+"""Our engine as the benchmarks ask it: the documents and rows of `workload`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from workload import MAX_OUTPUT_TOKENS, MODEL, documents
+
+
+def engine(url: str, count: int, concurrency: int) -> int:
+    """Asks, and makes a priced result row of every outcome; how many were answered."""
+    # imported here, so that peers' environments need not have it
+    from prefect_llm.engine import Engine, Stop
+    from prefect_llm.pricing import cost
+    from prefect_llm.records import Limits, Outcome, Parameters, Price, Provider, Request
+    from prefect_llm.store import ResultRow
+
+    parameters = Parameters(MODEL, max_output_tokens=MAX_OUTPUT_TOKENS)
+    price = Price(Decimal("0.4"), Decimal("1.6"))
+    rows: list[ResultRow] = []
+
+    def requests() -> Iterator[Request]:
+        for row, (document_id, prompt) in enumerate(documents(count)):
+            yield Request(row, document_id, [{"role": "user", "content": prompt}], parameters, document_id)
+
+    def deliver(request: Request, outcome: Outcome) -> None:
+        usage = outcome.completion.usage if outcome.completion is not None else None
+        paid = cost(usage, price)
+        rows.append(
+            ResultRow(request.document_id, request.fingerprint, MODEL, outcome, paid, price, provider="simulated")
+        )
+
+    asked = Engine(Provider(url, api_key="key", limits=Limits(concurrency)))
+    asked.run(requests(), deliver, Stop())
+    asked.close()
+    return sum(row.outcome.ok for row in rows)

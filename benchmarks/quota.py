@@ -1,0 +1,120 @@
+"""A known quota, three minutes: the share of it used in minutes 2 and 3, and the 429s of the whole run.
+
+The provider's buckets hold a minute's worth, as OpenAI's, and count tokens by either rule; answers take 1 s.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from simulated import SimulatedProvider, simulated_provider
+from tables import Table, heading, verdict
+from workload import MODEL, documents
+
+from prefect_llm.engine import Engine, Stop
+from prefect_llm.errors import Interrupted
+from prefect_llm.records import Limits, Parameters, Provider, Request
+
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A provider's quota as its options, ours as limits, and what the quota counts per minute."""
+
+    name: str
+    options: tuple[str, ...]
+    limits: Limits
+    counts: str
+    per_minute: int
+    max_output_tokens: int = 300
+
+
+CASES = (
+    Case(
+        "6,000 requests a minute",
+        ("--requests-per-minute", "6000"),
+        Limits(500, requests_per_minute=6_000),
+        "answered",
+        6_000,
+    ),
+    Case(
+        "2,000,000 tokens, reserved",
+        ("--tokens-per-minute", "2000000"),
+        Limits(500, tokens_per_minute=2_000_000),
+        "reserved",
+        2_000_000,
+    ),
+    Case(
+        "2,000,000 tokens, used",
+        ("--tokens-per-minute", "2000000", "--token-accounting", "used", "--output-tokens", "lognormal:100,0.5"),
+        Limits(500, tokens_per_minute=2_000_000, token_accounting="used"),
+        "tokens",
+        2_000_000,
+        1_000,
+    ),
+)
+
+
+def main() -> None:
+    """A row a case."""
+    heading("A known quota", __doc__)
+    chosen = CASES[: int(sys.argv[1])] if len(sys.argv) > 1 else CASES
+    table = Table("quota", "used in minutes 2 and 3", "429s")
+    shares, throttled = [], 0
+    for case in chosen:
+        with simulated_provider("--latency", "1", *case.options) as provider:
+            share, refused = used(case, provider)
+        shares.append(share)
+        throttled += refused
+        table.row(case.name, f"{share:.3f}", refused)
+    verdict("least share used", min(shares), at_least=0.97)
+    verdict("429s", throttled, at_most=0)
+
+
+def used(case: Case, provider: SimulatedProvider) -> tuple[float, int]:
+    """Share of the quota used from second 60 to second 180, and all 429s."""
+    engine, stop = Engine(Provider(provider.url, limits=case.limits)), Stop()
+    asking = threading.Thread(target=_ask, args=(engine, requests(case.max_output_tokens), stop))
+    asking.start()
+    counts = []
+    for minute in (1, 3):
+        provider.wait_until(minute * MINUTE_S)
+        counts.append((time.monotonic(), _count(case, provider)))
+    stop.set(Interrupted("measured"))
+    asking.join()
+    engine.close()
+    (began, before), (ended, after) = counts
+    return (after - before) / (case.per_minute * (ended - began) / MINUTE_S), int(provider.stats()["throttled"])
+
+
+def requests(max_output_tokens: int) -> Iterator[Request]:
+    """As many as are wanted."""
+    parameters = Parameters(MODEL, max_output_tokens=max_output_tokens)
+    for row, (document_id, prompt) in enumerate(documents(10_000_000)):
+        yield Request(row, document_id, [{"role": "user", "content": prompt}], parameters, document_id)
+
+
+def _ask(engine: Engine, asked: Iterator[Request], stop: Stop) -> None:
+    try:
+        engine.run(asked, lambda *_: None, stop)
+    except Interrupted:
+        return
+
+
+def _count(case: Case, provider: SimulatedProvider) -> float:
+    """What the quota has counted so far: requests, tokens used, or tokens reserved by input and output limit."""
+    stats = provider.stats()
+    if case.counts == "answered":
+        return float(stats["answered"])
+    if case.counts == "tokens":
+        return float(stats["input_tokens"] + stats["output_tokens"])
+    return float(stats["input_tokens"] + stats["answered"] * case.max_output_tokens)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Four worker processes share one quota of 6,000 requests a minute through a Prefect server: minutes 2 and 3.
+
+The provider's bucket holds a minute's worth; answers take 1 s. Each process is a worker's: it holds its part of the
+limits by leases of Prefect's global concurrency limits.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from quota import requests
+from runs import prefect_server
+from simulated import simulated_provider
+from tables import Table, heading, verdict
+
+from prefect_llm.engine import Stop, engine_for
+from prefect_llm.errors import Interrupted
+from prefect_llm.records import Limits, Provider
+
+WORKERS = 4
+PER_MINUTE = 6_000
+FROM_S, TO_S = 60.0, 180.0
+
+
+def main() -> None:
+    """One row, from the provider's own figures."""
+    heading("Four processes, one quota", __doc__)
+    table = Table("what", "used in minutes 2 and 3", "requests", "429s")
+    quota = ("--latency", "1", "--requests-per-minute", str(PER_MINUTE))
+    with simulated_provider(*quota) as provider, prefect_server() as environ:
+        command = [sys.executable, __file__, provider.url]
+        workers = [subprocess.Popen(command, env=environ, stdin=subprocess.PIPE) for _ in range(WORKERS)]
+        counts = []
+        for second in (FROM_S, TO_S):
+            provider.wait_until(second)
+            counts.append((time.monotonic(), int(provider.stats()["answered"])))
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+        stats = provider.stats()
+    (began, before), (ended, after) = counts
+    share = (after - before) / (PER_MINUTE * (ended - began) / 60.0)
+    table.row(f"{WORKERS} processes", f"{share:.3f}", f"{stats['requests']:,}", stats["throttled"])
+    verdict("share used", share, at_least=0.93)
+    verdict("share of 429s", stats["throttled"] / stats["requests"], at_most=0.001)
+
+
+def work(url: str) -> None:
+    """One worker process: ask until it is killed."""
+    from prefect_llm.tasks.sharing import limits_shared
+
+    limits = Limits(800, requests_per_minute=PER_MINUTE)
+    provider = Provider(url, limits=limits, shared_as="benchmark")
+    with limits_shared(provider):
+        try:
+            engine_for(provider).run(requests(100), lambda *_: None, Stop())
+        except Interrupted:
+            return
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        work(sys.argv[1])
+    else:
+        main()

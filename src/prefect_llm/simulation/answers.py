@@ -1,0 +1,160 @@
+"""Answers as bytes of HTTP/1.1, put together from prepared parts."""
+
+from __future__ import annotations
+
+import time
+from enum import Enum, auto
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import orjson
+
+from prefect_llm.simulation.asked import CHARACTERS_PER_TOKEN
+from prefect_llm.simulation.schema_instance import NoInstance, minimal_instance
+
+_WORDS = b"the simulated provider answers with words that mean nothing and are as long as an answer would be, "
+_PREPARED_TOKENS = 16_384
+_FILLER = (_WORDS * (_PREPARED_TOKENS * CHARACTERS_PER_TOKEN // len(_WORDS) + 1))[
+    : _PREPARED_TOKENS * CHARACTERS_PER_TOKEN
+]
+_GATEWAY_PAGE = b"<html><head><title>503</title></head><body><h1>503 Service Unavailable</h1></body></html>\n"
+
+
+class Then(Enum):
+    """What becomes of the connection after the bytes."""
+
+    KEEP = auto()
+    CLOSE = auto()
+    RESET = auto()
+
+
+class Delivery(NamedTuple):
+    """What a connection is to write, and what then."""
+
+    data: bytes
+    then: Then = Then.KEEP
+
+
+class Ending(NamedTuple):
+    """How an answer ends: its text as JSON, its length in tokens, and why it stopped there."""
+
+    content: bytes
+    output_tokens: int
+    finish_reason: bytes
+
+
+def ending(drawn_tokens: int, limit: int | None, schema: Any) -> Ending:
+    """The answer of about the drawn length within the limit. Raises `NoInstance` for a schema that has none.
+
+    With a schema the text is as long as its instance is; the tokens are the drawn ones, if they are more.
+    """
+    if schema is not None:
+        return _structured_ending(drawn_tokens, limit, schema)
+    if limit is not None and drawn_tokens > limit:
+        return Ending(_filler(limit), limit, b"length")
+    return Ending(_filler(drawn_tokens), drawn_tokens, b"stop")
+
+
+def _structured_ending(drawn_tokens: int, limit: int | None, schema: Any) -> Ending:
+    text = _instance_text(orjson.dumps(schema))
+    needed = -(-len(text) // CHARACTERS_PER_TOKEN)
+    if limit is not None and needed > limit:
+        return Ending(orjson.dumps(text[: limit * CHARACTERS_PER_TOKEN]), limit, b"length")
+    return Ending(orjson.dumps(text), max(needed, min(drawn_tokens, limit or drawn_tokens)), b"stop")
+
+
+@lru_cache(maxsize=256)
+def _instance_text(schema: bytes) -> str:
+    try:
+        return orjson.dumps(minimal_instance(orjson.loads(schema))).decode()
+    except orjson.JSONEncodeError as error:  # bounds beyond 64 bits
+        raise NoInstance(str(error)) from error
+
+
+def _filler(tokens: int) -> bytes:
+    if tokens <= _PREPARED_TOKENS:
+        return b'"%b"' % _FILLER[: tokens * CHARACTERS_PER_TOKEN]
+    return b'"%b"' % (_FILLER * -(-tokens // _PREPARED_TOKENS))[: tokens * CHARACTERS_PER_TOKEN]
+
+
+def completion(number: int, model: str, content: bytes, finish_reason: bytes, usage: bytes) -> bytes:
+    """The body of a chat completion; `content` is JSON."""
+    return (
+        b'{"id":"chatcmpl-%d","object":"chat.completion","created":%d,%b"choices":[{"index":0,"message":'
+        b'{"role":"assistant","content":%b,"refusal":null},"logprobs":null,"finish_reason":"%b"}],"usage":%b}'
+    ) % (number, time.time(), _model_member(model), content, finish_reason, usage)
+
+
+def completion_without_choices(number: int, model: str, usage: bytes) -> bytes:
+    """A chat completion with nothing in it."""
+    return b'{"id":"chatcmpl-%d","object":"chat.completion","created":%d,%b"choices":[],"usage":%b}' % (
+        number,
+        time.time(),
+        _model_member(model),
+        usage,
+    )
+
+
+def usage(input_tokens: int, output_tokens: int) -> bytes:
+    """The usage object."""
+    return b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}' % (
+        input_tokens,
+        output_tokens,
+        input_tokens + output_tokens,
+    )
+
+
+@lru_cache(maxsize=256)
+def _model_member(model: str) -> bytes:
+    return b'"model":%b,' % orjson.dumps(model)
+
+
+def ok(body: bytes, rate_headers: bytes = b"") -> bytes:
+    """A whole answer with status 200."""
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n%b" % (
+        len(body),
+        rate_headers,
+        body,
+    )
+
+
+def error(
+    status: int,
+    message: str,
+    kind: str = "invalid_request_error",
+    *,
+    parameter: str | None = None,
+    code: str | None = None,
+    headers: bytes = b"",
+) -> Delivery:
+    """An error as OpenAI words it."""
+    body = {"error": {"message": message, "type": kind, "param": parameter, "code": code}}
+    return Delivery(with_status(status, b"application/json", orjson.dumps(body), headers))
+
+
+def unavailable() -> Delivery:
+    """503 with a gateway's page."""
+    return Delivery(with_status(503, b"text/html", _GATEWAY_PAGE))
+
+
+def overloaded() -> Delivery:
+    """529 as Anthropic words it, https://docs.anthropic.com/en/api/errors."""
+    body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    return Delivery(with_status(529, b"application/json", orjson.dumps(body)))
+
+
+def with_status(status: int, content_type: bytes, body: bytes, headers: bytes = b"") -> bytes:
+    """A whole answer with any status."""
+    return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
+        status,
+        _reason(status),
+        content_type,
+        len(body),
+        headers,
+        body,
+    )
+
+
+def _reason(status: int) -> bytes:
+    return HTTPStatus(status).phrase.encode() if status in {each.value for each in HTTPStatus} else b"Overloaded"

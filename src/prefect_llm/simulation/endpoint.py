@@ -1,0 +1,83 @@
+"""The simulated provider on a port of the running loop: what all its connections share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import orjson
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.simulation import answers
+from prefect_llm.simulation.answers import Delivery
+from prefect_llm.simulation.connection import CHAT_PATH, Connection
+from prefect_llm.simulation.figures import Figures
+from prefect_llm.simulation.http_requests import Head
+from prefect_llm.simulation.provider import SimulatedProvider
+from prefect_llm.simulation.settings import Simulation
+from prefect_llm.simulation.turns import Turns
+
+BACKLOG = 4096
+MOST_PORT = 65_535
+MODELS_PATH, STATS_PATH, RESET_PATH = "/v1/models", "/stats", "/reset"
+METHODS = {CHAT_PATH: "POST", MODELS_PATH: "GET", STATS_PATH: "GET", RESET_PATH: "POST"}
+
+
+class Endpoint:
+    """One provider that listens. Made inside a running loop."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._provider = SimulatedProvider(simulation)
+        self._turns = Turns(simulation.knee)
+        self._opened: set[Connection] = set()
+
+    @property
+    def figures(self) -> Figures:
+        """The counts up to now."""
+        return self._provider.figures
+
+    async def listen(self, host: str, port: int) -> str:
+        """Take connections from now on; returns the base URL.
+
+        Raises `InvalidInput` for an address that cannot be listened on.
+        """
+        if not 0 <= port <= MOST_PORT:  # uvloop would take its last 16 bits
+            raise InvalidInput(f"cannot listen on port {port}: ports are 0 to {MOST_PORT} (0: any free)")
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(self._connection, host, port, backlog=BACKLOG)
+        except OSError as error:
+            reason = error.strerror or error
+            message = f"cannot listen on {host} port {port}: {reason}; choose another --host or --port (0: any free)"
+            raise InvalidInput(message) from error
+        return _base_url(host, self._server.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Drop every connection, whatever is under way."""
+        self._server.close()
+        for connection in tuple(self._opened):
+            connection.abort()
+
+    def _connection(self) -> Connection:
+        return Connection(self._provider, self._turns, self._route, self._opened)
+
+    def _route(self, head: Head) -> Delivery:
+        """Answer what is no chat request."""
+        method = METHODS.get(head.path)
+        if method is None:
+            message = f"Unknown request URL: {head.method} {head.path}. Please check the URL for typos."
+            return answers.error(404, message, code="unknown_url")
+        if head.method != method:
+            message = f"Not allowed to {head.method} on {head.path} (HINT: use {method})."
+            return answers.error(405, message, headers=b"allow: %b\r\n" % method.encode())
+        if head.path == MODELS_PATH:
+            return self._provider.models(head.authorization)
+        if head.path == RESET_PATH:
+            self._provider.reset()
+            self._turns.start_over()
+        figures = self.figures.to_json(time.monotonic(), len(self._opened))
+        return Delivery(answers.ok(orjson.dumps(figures)))
+
+
+def _base_url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
