@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from prefect_llm.cli.app import build_app
+from prefect_llm.cli.app import build_app, simulate
 from prefect_llm.settings import options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +22,7 @@ DOCUMENTS = (
     "examples/README.md",
 )
 RUN_ONLY = frozenset({"--config", "--prefect"})
+SIMULATED = {f"--{name.replace('_', '-')}" for name in inspect.signature(simulate).parameters}
 
 
 def problems() -> Iterator[str]:
@@ -58,7 +60,7 @@ def _command_problems(block: str) -> Iterator[str]:
             continue
         if command[1] not in build_app():
             yield f"there is no command {command[1]!r}"
-        flags = {option.flag for option in options().values()} | RUN_ONLY
+        flags = SIMULATED if command[1] == "simulate" else {option.flag for option in options().values()} | RUN_ONLY
         yield from (
             f"there is no option {flag}" for flag in re.findall(r"(?<=\s)--[a-z-]+", line) if flag not in flags
         )
