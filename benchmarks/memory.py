@@ -13,12 +13,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from measuring import in_own_process
 from runs import PROMPT, write_documents
 from simulated import COMMAND, simulated_provider
 from tables import Table, heading, verdict
 from workload import MODEL
 
 SMALL, LARGE = 10_000, 1_000_000
+TEXT = "A short text, as memory is not for the texts' length. " * 4
+MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
 
 
 def main() -> None:
@@ -39,9 +42,8 @@ def main() -> None:
 def peak_of_run(url: str, count: int) -> tuple[float, float]:
     """Megabytes and wall seconds of the command in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        source = write_documents(
-            Path(folder), count, text="A short text, as memory is not for the texts' length. " * 4
-        )
+        # not in this process: what a child's parent held when it was started counts as the child's peak
+        source = in_own_process(__file__, folder, count)["source"]
         command = [str(COMMAND), "run", source, "--output", f"{folder}/answers", "--base-url", url, "--model", MODEL]
         command += ["--prompt", PROMPT, "--concurrency", "200", "--quiet", "--json"]
         started = time.perf_counter()
@@ -54,8 +56,16 @@ def peak_of_run(url: str, count: int) -> tuple[float, float]:
         summary = json.loads(told.splitlines()[-1])
         if summary["ok"] != count:
             raise RuntimeError(f"{summary['ok']:,} of {count:,} documents were answered")
-        return usage.ru_maxrss / 1024, wall_s
+        return usage.ru_maxrss / MAXRSS_PER_MB, wall_s
+
+
+def written(folder: str, count: str) -> None:
+    """In a process of its own: write the documents, and print where as JSON."""
+    print(json.dumps({"source": write_documents(Path(folder), int(count), TEXT)}))
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 2:
+        written(*sys.argv[1:])
+    else:
+        main()

@@ -6,10 +6,12 @@ What takes a loop of ours runs on uvloop, which favours it. Each returns how man
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from workload import MAX_OUTPUT_TOKENS, MODEL, Row, documents
@@ -136,6 +138,10 @@ def curator(url: str, count: int, concurrency: int) -> int:
     """bespokelabs-curator's `LLM` with its openai backend, quotas out of the way, cache and telemetry off."""
     os.environ |= {"CURATOR_DISABLE_CACHE": "true", "TELEMETRY_ENABLED": "False", "CURATOR_VIEWER": "0"}
     os.environ |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": KEY}
+    litellm = importlib.util.find_spec("litellm")  # whose vocabulary spares tiktoken the network
+    assert litellm is not None
+    assert litellm.origin is not None
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(Path(litellm.origin).parent / "litellm_core_utils" / "tokenizers")
     from bespokelabs.curator import LLM
 
     class Summary(LLM):  # type: ignore[misc]

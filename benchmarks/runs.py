@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -24,7 +26,7 @@ BATCH_ROWS = 50_000
 
 def write_documents(folder: Path, count: int, text: str = TEXT) -> str:
     """A Parquet file of documents with ids and texts; its path."""
-    path = folder / "documents.parquet"
+    path = folder / f"documents-{count}.parquet"
     schema = pa.schema([("id", pa.string()), ("text", pa.string())])
     with pq.ParquetWriter(path, schema) as writer:
         for first in range(0, count, BATCH_ROWS):
@@ -63,9 +65,26 @@ def flow_run(source: str, output: str, url: str, *, concurrency: int) -> int:
     return summary.totals.ok
 
 
+@dataclass(frozen=True, slots=True)
+class PrefectServer:
+    """The running server's process, and the environment with which other processes use it."""
+
+    environ: Mapping[str, str]
+    pid: int
+
+    def cpu_s(self) -> float:
+        """User and system seconds so far; not a number where the system has no /proc."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return math.nan
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def prefect_server() -> Iterator[Mapping[str, str]]:
-    """A Prefect server on a fresh database; gives the environment with which processes use it."""
+def prefect_server() -> Iterator[PrefectServer]:
+    """A Prefect server on a fresh database."""
     with tempfile.TemporaryDirectory() as home:
         port = 4_200 + os.getpid() % 1_000
         url = f"http://127.0.0.1:{port}/api"
@@ -75,7 +94,8 @@ def prefect_server() -> Iterator[Mapping[str, str]]:
         with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
             try:
                 _wait_for(f"{url}/health")
-                yield environ | {"PREFECT_API_URL": url, "PREFECT_LOGGING_LEVEL": "WARNING"}
+                used = environ | {"PREFECT_API_URL": url, "PREFECT_LOGGING_LEVEL": "WARNING"}
+                yield PrefectServer(used, server.pid)
             finally:
                 server.terminate()
 

@@ -29,9 +29,9 @@ def main() -> None:
     heading("Four processes, one quota", __doc__)
     table = Table("what", "used in minutes 2 and 3", "requests", "429s")
     quota = ("--latency", "1", "--requests-per-minute", str(PER_MINUTE))
-    with simulated_provider(*quota) as provider, prefect_server() as environ:
+    with simulated_provider(*quota) as provider, prefect_server() as server:
         command = [sys.executable, __file__, provider.url]
-        workers = [subprocess.Popen(command, env=environ, stdin=subprocess.PIPE) for _ in range(WORKERS)]
+        workers = [subprocess.Popen(command, env=server.environ, stdin=subprocess.PIPE) for _ in range(WORKERS)]
         counts = []
         for second in (FROM_S, TO_S):
             provider.wait_until(second)

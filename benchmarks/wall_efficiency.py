@@ -30,10 +30,10 @@ def main() -> None:
     heading("Wall efficiency at 1,000 in flight", __doc__)
     table = Table("what", "wall s", "efficiency")
     found: dict[str, float] = {}
-    with simulated_provider("--latency", str(LATENCY_S), *ANSWER_OF_1_KB) as provider, prefect_server() as environ:
+    with simulated_provider("--latency", str(LATENCY_S), *ANSWER_OF_1_KB) as provider, prefect_server() as server:
         for name in ("pyreqwest alone", "engine", "core run", "flow"):
             provider.reset()
-            row = in_own_process(__file__, name, provider.url, environ=environ if name == "flow" else None)
+            row = in_own_process(__file__, name, provider.url, environ=server.environ if name == "flow" else None)
             found[name] = IDEAL_S / row["wall_s"]
             table.row(name, f"{row['wall_s']:.1f}", f"{found[name]:.3f}")
     verdict("engine / pyreqwest alone", found["engine"] / found["pyreqwest alone"], at_least=0.95)

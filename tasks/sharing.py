@@ -13,13 +13,13 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.exceptions import PrefectException
+from prefect.exceptions import ObjectAlreadyExists, PrefectException
 
 from prefect_llm.engine import Engine, engine_for
 from prefect_llm.engine.sharing import Demand, Holding, Seen, Steps, decide
@@ -28,6 +28,8 @@ from prefect_llm.records import Provider
 LEASE_S = 60.0
 """The shortest that Prefect grants: a killed process's slots are free again after it."""
 RENEW_S = 20.0
+LOST_AFTER_S = 75.0
+"""Longer than a lease: who gets no slot for so long takes it that slots were lost with a killed process."""
 LOOK_S = 2.0
 SOON_S = 0.25
 """Between two looks of a process that has work and no slot."""
@@ -77,6 +79,8 @@ class Share:
         self._wake = threading.Event()
         self._closing = False
         self._alone_until = 0.0
+        self._starved_since = time.monotonic()
+        self._told_alone = False
         self._leases: list[Lease] = []
         self._leaving: list[Lease] = []
         self._claim: Lease | None = None
@@ -122,8 +126,9 @@ class Share:
     def _prepared(self, client: SyncPrefectClient) -> bool:
         """Whether the two limits are there; without a server this process keeps the provider's to itself."""
         try:
-            client.upsert_global_concurrency_limit_by_name(self._limit_name, self._most)
-            client.upsert_global_concurrency_limit_by_name(self._claims_name, MANY)
+            for name, limit in ((self._limit_name, self._most), (self._claims_name, MANY)):
+                with suppress(ObjectAlreadyExists):  # another process was faster
+                    client.upsert_global_concurrency_limit_by_name(name, limit)
         except _Unreachable as error:
             self._alone_until = time.monotonic() + ALONE_S
             logger.warning(
@@ -239,6 +244,16 @@ class Share:
         self._claim = None if self._claim is lease else self._claim
 
     def _set_share(self) -> None:
+        """Where no slot came for longer than a lease lasts, slots were lost: better alone than for ever at rest."""
+        now = time.monotonic()
+        if self._leases or not self._engine.demand().busy:
+            self._starved_since = now
+        elif now - self._starved_since > LOST_AFTER_S:
+            if not self._told_alone:
+                logger.warning("%s: no slot came free in %.0f s; going on alone", self._limit_name, LOST_AFTER_S)
+            self._told_alone = True
+            self._engine.set_share(1.0)
+            return
         self._engine.set_share(min(sum(lease.slots for lease in self._leases) / self._most, 1.0))
 
     def _release_all(self, client: SyncPrefectClient) -> None:

@@ -88,6 +88,12 @@ def test_a_stream_is_known_by_its_content_type_in_any_case_and_kept_as_it_came()
         decoded(WHOLE, "application/json")
 
 
+@pytest.mark.parametrize("done", [DONE, DONE.strip()], ids=["ended", "no last blank line"])
+def test_done_is_an_end_without_a_reason_too(done: str) -> None:
+    completion = decoded(event("Hello") + done)
+    assert (completion.content, completion.finish_reason) == ("Hello", None)
+
+
 def test_only_the_first_of_several_choices_counts() -> None:
     other = event("no", finish="stop").replace('"index": 0', '"index": 1')
     assert decoded(event("yes", finish="stop") + other + DONE).content == "yes"

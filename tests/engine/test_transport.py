@@ -9,16 +9,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from tests.engine.asking import HASTE, ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Engine, Stop, verify
-from prefect_llm.engine.transport import _timed_out, open_transport
+from prefect_llm.engine.transport import open_transport
 from prefect_llm.engine.wire.chat import PATH, encode
 from prefect_llm.errors import ErrorKind, InvalidInput, ProviderDown, Unavailable
-from prefect_llm.records import Provider
+from prefect_llm.records import Patience, Provider
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
 KEY = "sk-0123456789abcdef"
@@ -93,8 +94,20 @@ def test_a_timeout_names_the_bound_that_passed(
     assert (found.kind, found.message, found.unreachable) == (ErrorKind.TIMEOUT, said, False)
 
 
-def test_long_times_are_told_in_full() -> None:
-    assert "1200 s" in _timed_out(replace(HASTE, timeout_s=1200), None).message
+class SilentTransport(httpx.AsyncBaseTransport):
+    """A user's own, whose every request has just timed out."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("", request=request)
+
+
+def test_a_long_timeout_is_told_in_full() -> None:
+    provider = Provider(
+        "http://host/v1",
+        patience=Patience(timeout_s=1200),
+        http_client=lambda: httpx.AsyncClient(transport=SilentTransport()),
+    )
+    assert failed_attempt(provider).message == "no complete answer within 1200 s"
 
 
 @TRANSPORTS

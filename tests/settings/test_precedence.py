@@ -60,7 +60,7 @@ def test_every_option_can_be_given_by_each_source(loaded: Loaded) -> None:
         "output": "out", "keep_raw": "true", "json": "true", "quiet": "true", "log_level": "ERROR",
         "stats_interval_seconds": "17", "max_concurrency": "18", "idle_timeout": "19", "deadline": "20",
         "input_tokens_per_minute": "21", "output_tokens_per_minute": "22", "token_accounting": "used",
-        "fallback": "backup/m2,/m3", "fail_truncated": "true", "share_limits": "false",
+        "fallback": "backup/m2,/m3", "fail_truncated": "true", "share_limits": "true",
     }  # fmt: skip
     assert set(values) == set(options())
     environ = {f"PREFECT_LLM_{key.upper()}": value for key, value in values.items()}

@@ -90,16 +90,3 @@ def test_who_has_nothing_to_ask_gives_its_slots_back_within_ten_seconds(
         assert idle.stdout.readline() == "1\n"
         assert eventually(workers.taken, lambda taken: taken == 0, timeout_s=10.0) == 0
         assert idle.poll() is None
-
-
-def test_what_a_killed_process_held_is_free_again_after_its_lease(
-    workers: Workers, scripted_server: ScriptedServer
-) -> None:
-    scripted_server.delay(0.05)
-    with workers.worker(8):
-        scripted_server.wait_for(answered=20)
-        assert eventually(workers.taken, lambda taken: taken == 8) == 8
-    assert workers.taken() == 8
-    with workers.worker(8) as other:
-        scripted_server.wait_for(answered=400, timeout_s=120)
-        assert ended(other) > 100

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 PORTIONS = 8
 """A lease is about so small a part of the limit, so that a part can be given back."""
-IDLE_S = 6.0
+IDLE_S = 4.0
 """A process without work gives everything back after so long."""
 TURN_S = 10.0
 """Where there are more processes than slots, a slot goes round after so long."""

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.pricing import ANY_MODEL
@@ -60,7 +59,7 @@ def endpoint_provider(api: ApiOptions, batch: BatchOptions, environ: Mapping[str
     if api.api_key_env is not None and not environ.get(api.api_key_env):
         raise InvalidInput(f"the variable {api.api_key_env}, named by api_key_env, is not set: export the key")
     key = environ.get(api.api_key_env or DEFAULT_KEY_VARIABLE)
-    return overlaid(Provider(api.base_url, api_key=key or None, shared_as=_shared_name(api.base_url)), api, batch)
+    return overlaid(Provider(api.base_url, api_key=key or None), api, batch)
 
 
 def overlaid(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provider:
@@ -80,13 +79,15 @@ def overlaid(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provid
         ),
         patience=_patience(provider, api),
         prices={ANY_MODEL: price} if (price := _stated_price(api)) is not None else provider.prices,
-        shared_as=provider.shared_as if batch.share_limits else None,
+        shared_as=provider.shared_as if "share_limits" not in batch.model_fields_set else _shared_as(provider, batch),
     )
 
 
-def _shared_name(base_url: str) -> str:
-    """The host for people, and enough of a hash for two endpoints on one host."""
-    return f"{urlsplit(base_url).hostname}-{hashlib.sha256(base_url.encode()).hexdigest()[:8]}"
+def _shared_as(provider: Provider, batch: BatchOptions) -> str | None:
+    """The block's name, else the host for people and enough of a hash for two endpoints on one host."""
+    if not batch.share_limits:
+        return None
+    return provider.shared_as or f"{provider.name}-{hashlib.sha256(provider.base_url.encode()).hexdigest()[:8]}"
 
 
 def with_fallbacks(provider: Provider, api: ApiOptions, block: Callable[[str], Provider]) -> Provider:

@@ -254,7 +254,7 @@ class BatchOptions(BaseModel):
         ),
     )
     share_limits: bool = Field(
-        default=True,
+        default=False,
         title="Share limits",
         description="In flow runs, hold the limits over all processes that use the provider, by the Prefect server.",
     )
