@@ -16,7 +16,6 @@ from simulated import simulated_provider
 from tables import Table, heading, verdict
 
 from prefect_llm.engine import Stop, engine_for
-from prefect_llm.errors import Interrupted
 from prefect_llm.records import Limits, Provider
 
 WORKERS = 4
@@ -31,7 +30,7 @@ def main() -> None:
     quota = ("--latency", "1", "--requests-per-minute", str(PER_MINUTE))
     with simulated_provider(*quota) as provider, prefect_server() as server:
         command = [sys.executable, __file__, provider.url]
-        workers = [subprocess.Popen(command, env=server.environ, stdin=subprocess.PIPE) for _ in range(WORKERS)]
+        workers = [subprocess.Popen(command, env=server.environ) for _ in range(WORKERS)]
         counts = []
         for second in (FROM_S, TO_S):
             provider.wait_until(second)
@@ -54,10 +53,7 @@ def work(url: str) -> None:
     limits = Limits(800, requests_per_minute=PER_MINUTE)
     provider = Provider(url, limits=limits, shared_as="benchmark")
     with limits_shared(provider):
-        try:
-            engine_for(provider).run(requests(100), lambda *_: None, Stop())
-        except Interrupted:
-            return
+        engine_for(provider).run(requests(100), lambda *_: None, Stop())
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ _Unreachable = (httpx.HTTPError, PrefectException)
 @contextmanager
 def limits_shared(provider: Provider) -> Iterator[None]:
     """While the block runs, the limits of the provider and its fallbacks hold over all processes."""
-    shares = [_share_of(each) for each in (provider, *provider.fallbacks) if each.shared_as is not None]
+    asked = (provider, *provider.fallbacks)
+    shares = [_share_of(each.shared_as, engine_for(each)) for each in asked if each.shared_as is not None]
     for share in shares:
         share.enter()
     try:
@@ -273,9 +274,7 @@ _shares: dict[tuple[str, Engine], Share] = {}
 _shares_lock = threading.Lock()
 
 
-def _share_of(provider: Provider) -> Share:
-    engine = engine_for(provider)
-    name = provider.shared_as or provider.name
+def _share_of(name: str, engine: Engine) -> Share:
     with _shares_lock:
         for gone in [key for key in _shares if key[1].closed]:
             del _shares[gone]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 SPARE = 256
 """For everything that is no connection."""
 
 
-def allow_open_files(connections: int) -> None:
-    """Raise this process's own limit so far that it holds so many connections, as far as it may."""
+def allow_open_files(connections: int | None = None) -> None:
+    """Raise this process's own limit so far that it holds so many connections, or as far as it may."""
     if sys.platform == "win32":
         return
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + SPARE if hard == resource.RLIM_INFINITY else min(connections + SPARE, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    wanted = hard if connections is None else connections + SPARE
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or (wanted != resource.RLIM_INFINITY and soft >= wanted):
+        return
+    with contextlib.suppress(ValueError, OSError):  # macOS refuses what its kernel does not have
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -9,18 +9,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
+from prefect_llm.cli.ending import Exit
 from prefect_llm.errors import InvalidInput
+from prefect_llm.records import TokenAccounting
 
 if TYPE_CHECKING:
     from prefect_llm.settings import RunSettings
-
-
-FAULT, REFUSED = 1, 2
-"""Of `ending.Exit`, whose module brings Arrow."""
 
 
 def main() -> None:
@@ -47,8 +45,8 @@ def exit_status(arguments: Sequence[str]) -> int:
         return int(leaving.code or 0)
     except Exception as fault:
         print(f"prefect-llm: unexpected {type(fault).__name__}: {' '.join(str(fault).split())}", file=sys.stderr)
-        return FAULT
-    return REFUSED
+        return Exit.FAULT
+    return Exit.REFUSED
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
@@ -137,7 +135,7 @@ def simulate(
     input_tokens_per_minute: Annotated[int | None, Parameter(help="The same for input tokens.")] = None,
     output_tokens_per_minute: Annotated[int | None, Parameter(help="The same for output tokens.")] = None,
     token_accounting: Annotated[
-        Literal["reserved", "used"],
+        TokenAccounting,
         Parameter(
             help="reserved: a request takes its input and its output limit, and nothing comes back; used: what the "
             "answer did not use of its limit comes back."

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import orjson
 
 from prefect_llm.errors import LLMBatchError, TooManyFailedRows
-from prefect_llm.report import Summary, to_rich
-from prefect_llm.settings import RunSettings
+
+if TYPE_CHECKING:
+    from prefect_llm.report import Summary
+    from prefect_llm.settings import RunSettings
 
 
 class Exit(IntEnum):
@@ -34,6 +37,8 @@ def show(summary: Summary, settings: RunSettings) -> None:
     """The table for people, then for `--json` the object, the last line of standard output."""
     if not settings.output.quiet:
         from rich.console import Console
+
+        from prefect_llm.report import to_rich
 
         Console(stderr=settings.output.json_summary).print(to_rich(summary))
     if settings.output.json_summary:

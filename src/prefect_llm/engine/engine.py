@@ -7,7 +7,6 @@ most as many coroutines as requests in flight: a served request's coroutine goes
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
 from prefect_llm.engine.transport import Transport, check_provider, open_transport
 from prefect_llm.engine.wire import chat
 from prefect_llm.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
+from prefect_llm.event_loops import new_event_loop
 from prefect_llm.open_files import allow_open_files
 from prefect_llm.records import Completion, Outcome, Provider, Request
 
@@ -45,15 +45,14 @@ class Engine:
         self.provider = provider
         policy = RetryPolicy(provider.patience)
         breaker = Breaker(policy.pause_s, provider.patience.outage_s)
-        self._scheduler = Scheduler(provider.limits, self._encode, breaker)
+        self._scheduler = Scheduler(provider.limits, chat.encoder(provider), breaker)
         self._judge = Judge(provider, policy, breaker, self._scheduler)
-        self._limit_name = chat.output_limit_name(provider)
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
         self._gone: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._transport: Transport | None = None
-        self._loop = _new_event_loop()
+        self._loop = new_event_loop()
         name = f"llm-{provider.name}"
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
@@ -141,10 +140,6 @@ class Engine:
             await self._transport.close()
 
     # Everything below runs on the loop's thread.
-
-    def _encode(self, request: Request) -> bytes:
-        streamed = self.provider.patience.idle_timeout_s is not None
-        return chat.encode(request, limit_name=self._limit_name, streamed=streamed)
 
     def _admit(self, submission: Submission) -> None:
         if self._scheduler.idle:
@@ -320,14 +315,6 @@ class Engine:
         for task, job in self._serving.items():
             if job.submission is submission and task is not asyncio.current_task(self._loop):
                 task.cancel()
-
-
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    if sys.platform == "win32":
-        return asyncio.new_event_loop()
-    import uvloop
-
-    return uvloop.new_event_loop()
 
 
 def _now_us() -> int:

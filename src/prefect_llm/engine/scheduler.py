@@ -50,7 +50,6 @@ class Scheduler:
         self._retries_in_flight = 0
         self._order = itertools.count()
         self._cool_until = 0.0
-        self._now = 0.0
 
     @property
     def idle(self) -> bool:
@@ -94,7 +93,6 @@ class Scheduler:
 
     def next(self, now: float) -> Job | float | None:
         """The job that leaves now; or the instant to ask again; or nothing to do until something ends."""
-        self._now = now
         if self.in_flight >= self.places:
             return None
         if now < self._cool_until:
@@ -156,14 +154,13 @@ class Scheduler:
         """While the breaker holds all: take out what waits and has a fallback, drawn to the last document."""
         if not self._breaker.holds_all(now):
             return []
-        self._now = now
         diverting = [each for each in self._submissions if each.diverts(Diversion.OUTAGE)]
         waiting = [job.submission for _, _, job in self._retries if job.submission.diverts(Diversion.OUTAGE)]
-        return [job for submission in dict.fromkeys(diverting + waiting) for job in self._drained(submission)]
+        return [job for submission in dict.fromkeys(diverting + waiting) for job in self._drained(submission, now)]
 
-    def _drained(self, submission: Submission) -> list[Job]:
+    def _drained(self, submission: Submission, now: float) -> list[Job]:
         jobs = self._taken_out(submission)
-        while (job := submission.draw(self._drawn)) is not None:
+        while (job := submission.draw(self._made, now)) is not None:
             jobs.append(job)
         if not jobs:
             submission.ended(0)
@@ -210,14 +207,11 @@ class Scheduler:
         """The next document's job; none while too many documents wait for a retry."""
         while self._submissions and len(self._retries) < max(self.concurrency, WAITING_ALWAYS_ALLOWED):
             submission = self._submissions[0]
-            if (job := submission.draw(self._drawn)) is not None:
+            if (job := submission.draw(self._made, now)) is not None:
                 return job
             self._submissions.popleft()
             submission.ended(0)
         return None
-
-    def _drawn(self, request: Request, submission: Submission) -> Job:
-        return self._made(request, submission, self._now)
 
     def _made(self, request: Request, submission: Submission, now: float) -> Job:
         body, parameters = self._encode(request), request.parameters

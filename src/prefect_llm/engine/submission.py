@@ -60,14 +60,14 @@ class Submission:
     exhausted: bool = False
     fault: Exception | None = None
 
-    def draw(self, made: Callable[[Request, Submission], Job]) -> Job | None:
+    def draw(self, made: Callable[[Request, Submission, float], Job], now: float) -> Job | None:
         """The next job; `None` after the last, and after a fault of the iterator or of encoding."""
         if self.handed:
             return self.handed.popleft()
         job = None
         try:
             if (request := next(self.requests, None)) is not None:
-                job = made(request, self)
+                job = made(request, self, now)
         except Exception as fault:  # the caller's code, or what it gave: its error goes back to the caller
             self.fault = fault
         if job is not None:

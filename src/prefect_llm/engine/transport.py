@@ -155,7 +155,7 @@ class HttpxTransport:
         self._patience = patience
         # A wait for one of the client's connections is no silence of the endpoint's.
         connect_s = _connect_timeout_s(patience)
-        self._timeout = httpx.Timeout(longest_silence_s(patience), connect=connect_s, pool=None)
+        self._timeout = httpx.Timeout(_longest_silence_s(patience), connect=connect_s, pool=None)
 
     async def post(self, body: bytes, timeout_s: float | None = None) -> Answer:
         """One attempt."""
@@ -201,13 +201,13 @@ def _sized(answer: Answer) -> Answer:
     return answer
 
 
-def longest_silence_s(patience: Patience) -> float:
+def _longest_silence_s(patience: Patience) -> float:
     """Seconds without a byte after which an attempt has failed."""
     return patience.timeout_s if patience.idle_timeout_s is None else patience.idle_timeout_s
 
 
 def _connect_timeout_s(patience: Patience) -> float:
-    return min(patience.connect_timeout_s, CONNECT_SHARE * longest_silence_s(patience))
+    return min(patience.connect_timeout_s, CONNECT_SHARE * _longest_silence_s(patience))
 
 
 def _tighter(patience: Patience, timeout_s: float | None) -> float | None:

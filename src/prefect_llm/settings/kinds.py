@@ -26,10 +26,12 @@ def is_api_key(name: str) -> bool:
     return name.lower().replace("-", "").replace("_", "").endswith("apikey")
 
 
+def _entries(value: Any) -> Any:
+    return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
+
+
 def _names(value: Any) -> Any:
-    if not isinstance(value, str) or value in ("all", "none"):
-        return value
-    return [name.strip() for name in value.split(",")]
+    return value if value in ("all", "none") else _entries(value)
 
 
 def _without_secrets(param: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -43,10 +45,6 @@ def without_credentials(address: str) -> str:
     if "@" in urlsplit(address).netloc:
         raise ValueError(CREDENTIALS_IN_ADDRESS)
     return address.rstrip("/")
-
-
-def _entries(value: Any) -> Any:
-    return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
 
 
 def _upper(value: Any) -> Any:

@@ -79,12 +79,14 @@ def overlaid(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provid
         ),
         patience=_patience(provider, api),
         prices={ANY_MODEL: price} if (price := _stated_price(api)) is not None else provider.prices,
-        shared_as=provider.shared_as if "share_limits" not in batch.model_fields_set else _shared_as(provider, batch),
+        shared_as=_shared_as(provider, batch),
     )
 
 
 def _shared_as(provider: Provider, batch: BatchOptions) -> str | None:
-    """The block's name, else the host for people and enough of a hash for two endpoints on one host."""
+    """The provider's own name, else the host for people and enough of a hash for two endpoints on one host."""
+    if "share_limits" not in batch.model_fields_set:
+        return provider.shared_as
     if not batch.share_limits:
         return None
     return provider.shared_as or f"{provider.name}-{hashlib.sha256(provider.base_url.encode()).hexdigest()[:8]}"

@@ -6,13 +6,12 @@ A refused request takes nothing. Pure in `now`, in seconds of any steady clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+
+from prefect_llm.records import TokenAccounting
 
 WINDOW_S = 60.0
 _ROUNDING = 1e-6
 """Sums of fractions of a unit must not refuse the last whole one."""
-
-Accounting = Literal["reserved", "used"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Rates:
     tokens: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    accounting: Accounting = "reserved"
+    accounting: TokenAccounting = "reserved"
     burst_s: float = WINDOW_S
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import signal
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+from prefect_llm.event_loops import new_event_loop
+from prefect_llm.open_files import allow_open_files
 from prefect_llm.simulation.endpoint import Endpoint
 from prefect_llm.simulation.figures import Figures
 from prefect_llm.simulation.settings import Simulation
@@ -20,8 +20,8 @@ def serve(simulation: Simulation, host: str, port: int, announce: Callable[[str]
 
     Raises `InvalidInput` for an address that cannot be listened on.
     """
-    _allow_many_connections()
-    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+    allow_open_files()
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(_until_signal(simulation, host, port, announce))
 
 
@@ -36,22 +36,3 @@ async def _until_signal(simulation: Simulation, host: str, port: int, announce: 
     figures = replace(endpoint.figures)  # those that are dropped were not abandoned
     endpoint.close()
     return figures
-
-
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    if sys.platform == "win32":
-        return asyncio.new_event_loop()
-    import uvloop
-
-    return uvloop.new_event_loop()
-
-
-def _allow_many_connections() -> None:
-    """Raise the limit of open files to what the system lets this process have."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS refuses an unlimited one
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from prefect_llm.errors import InvalidInput
-from prefect_llm.simulation.buckets import Accounting, Rates
+from prefect_llm.records import TokenAccounting
+from prefect_llm.simulation.buckets import Rates
 from prefect_llm.simulation.distributions import Distribution, parse_distribution
 from prefect_llm.simulation.faults import Fault
 from prefect_llm.simulation.places import Step
@@ -49,7 +50,7 @@ def parse_simulation(
     tokens_per_minute: int | None = None,
     input_tokens_per_minute: int | None = None,
     output_tokens_per_minute: int | None = None,
-    token_accounting: Accounting = "reserved",
+    token_accounting: TokenAccounting = "reserved",
     burst: float = 60.0,
     output_tokens: str = "100",
     fault: Sequence[str] = (),

@@ -6,7 +6,8 @@ https://platform.openai.com/docs/api-reference/chat. Only the fields used are de
 from __future__ import annotations
 
 import dataclasses
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -29,6 +30,12 @@ def encode(request: Request, *, limit_name: str, streamed: bool = False) -> byte
     """The request's body. `limit_name` is what this endpoint calls the output limit."""
     head = _encoded_parameters(request.parameters, limit_name, streamed)
     return b'%b,"messages":%b}' % (head, orjson.dumps(request.messages))
+
+
+def encoder(provider: Provider) -> Callable[[Request], bytes]:
+    """Makes the bodies of every request to that provider."""
+    streamed = provider.patience.idle_timeout_s is not None
+    return partial(encode, limit_name=output_limit_name(provider), streamed=streamed)
 
 
 @lru_cache(maxsize=256)
