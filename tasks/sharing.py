@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextvars
 import logging
+import math
 import random
 import threading
 import time
@@ -87,6 +88,7 @@ class Share:
         self._claim: Lease | None = None
         self._since = 0.0
         self._idle_since: float | None = None
+        self._turn_ended_at = -math.inf
 
     def enter(self) -> None:
         """One more chunk asks this provider."""
@@ -177,7 +179,7 @@ class Share:
 
     def _holding(self) -> Holding:
         slots = tuple(lease.slots for lease in self._leases)
-        return Holding(slots, self._since, self._claim is not None, self._idle_since)
+        return Holding(slots, self._since, self._claim is not None, self._idle_since, self._turn_ended_at)
 
     def _seen(self, client: SyncPrefectClient) -> Seen:
         limit = client.read_global_concurrency_limit_by_name(self._limit_name)
@@ -197,6 +199,8 @@ class Share:
             kept = len(self._leases) - steps.give_back
             self._leaving += self._leases[kept:]
             del self._leases[kept:]
+            if steps.ends_turn:
+                self._turn_ended_at = time.monotonic()
             self._set_share()
         self._let_go(client, demand)
 

@@ -16,6 +16,8 @@ IDLE_S = 4.0
 """A process without work gives everything back after so long."""
 TURN_S = 10.0
 """Where there are more processes than slots, a slot goes round after so long."""
+REST_S = 3.0
+"""Who has ended a turn leaves what is free to the others for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,15 @@ class Seen:
 class Holding:
     """What one process holds: the slots of each lease, oldest first, since when, and whether it claims.
 
-    `idle_since` is when it last had work to do; `None` while it has. Instants in seconds of a steady clock.
+    `idle_since` is when it last had work to do, `None` while it has; `turn_ended_at` when it last made room for
+    others. Instants in seconds of a steady clock.
     """
 
     leases: tuple[int, ...] = ()
     since: float = 0.0
     claims: bool = False
     idle_since: float | None = None
+    turn_ended_at: float = -math.inf
 
     @property
     def slots(self) -> int:
@@ -56,11 +60,15 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What to do: give back so many of the newest leases, take leases of these sizes, claim or not."""
+    """What to do: give back so many of the newest leases, take leases of these sizes, claim or not.
+
+    `ends_turn` says that what is given back was a turn.
+    """
 
     give_back: int = 0
     take: tuple[int, ...] = ()
     claim: bool = False
+    ends_turn: bool = False
 
 
 def decide(holding: Holding, seen: Seen, demand: Demand, now: float) -> Steps:
@@ -72,11 +80,13 @@ def decide(holding: Holding, seen: Seen, demand: Demand, now: float) -> Steps:
     claimants = max(seen.claims + claim - holding.claims, 1)
     fair = seen.limit / claimants
     free = seen.limit - seen.taken
-    if free > 0:
-        return Steps(take=_portions(_wanted(holding, seen, claimants, free) if claim else 0, seen.limit), claim=claim)
     others_claim = seen.claims > holding.claims
+    if free > 0:
+        rests = others_claim and now - holding.turn_ended_at < REST_S
+        wanted = _wanted(holding, seen, claimants, free) if claim and not rests else 0
+        return Steps(take=_portions(wanted, seen.limit), claim=claim)
     if fair < 1 and others_claim and holding.leases and now - holding.since >= TURN_S:
-        return Steps(give_back=len(holding.leases), claim=claim)
+        return Steps(give_back=len(holding.leases), claim=claim, ends_turn=True)
     return Steps(give_back=_beyond(holding, max(math.floor(fair), 1)) if others_claim else 0, claim=claim)
 
 
