@@ -273,9 +273,10 @@ def adaptive(now: float = 10.0) -> Provided:
 def test_faults_push_the_adaptive_concurrency_back() -> None:
     provided = adaptive()
     before = provided.scheduler.concurrency
-    jobs = [provided.leave(20.0) for _ in range(5)]
-    for job in jobs:
-        provided.fail(22.0, job, DOWN)
+    for second in (20.0, 22.0):
+        for job in [provided.leave(second) for _ in range(10)]:
+            provided.fail(second + 0.9, job, DOWN)
+            provided.answer(second + 0.9, provided.leave(second))
     assert provided.scheduler.concurrency == int(before * 0.7)
 
 

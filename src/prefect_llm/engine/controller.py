@@ -24,13 +24,17 @@ GENTLY = 1.12
 PUSHED_BACK = 0.7
 """What is left after an interval with 429s, timeouts or faults."""
 PUSHED_BACK_SHARE = 0.02
-"""Share of answers that were 429s, timeouts or faults, above which the endpoint pushes back."""
+"""Share of answers that were 429s, timeouts or faults, above those at rest, with which the endpoint pushes back."""
 SHRUNK_IN_VAIN = 3
-"""So many times in a row, latency as high as before: the endpoint itself became slower, nothing queues."""
+"""So many times in a row without effect: the endpoint itself became slower, or fails so often at any concurrency."""
 REST_FALLS_BY = 0.5
 """Share of the way to a lower median: one lucky interval is not the latency at rest."""
 NOISE_ALLOWED = 2.0
 """Standard errors of the median by which the two ratios above are widened."""
+CHANCE_ALLOWED = 3.0
+"""Standard errors of a share of faults that are no sign of more."""
+REMEMBERED_ANSWERS = 1000
+"""The share of faults at rest is that of about so many answers."""
 ENOUGH_ANSWERS = 20
 """An interval with fewer answers decides nothing about latency."""
 LEAST_USE = 0.8
@@ -39,45 +43,107 @@ LEAST_USE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One interval: answers that came, how many were refusals to serve, and the use that was made.
+    """One interval of `lasted_s` seconds: good answers, 429s, and timeouts or server's faults.
 
     `median_latency_s` is of good answers, `None` without any, and `noise` the standard error of that median as
     a share of it; `peak_in_flight` is the most that were under way.
     """
 
-    answers: int
-    pushed_back: int
+    good: int
+    throttled: int
+    faults: int
     median_latency_s: float | None
     noise: float
     peak_in_flight: int
+    lasted_s: float
 
     @classmethod
-    def of(cls, latencies_s: Sequence[float], pushed_back: int, peak_in_flight: int) -> Observation:
+    def of(
+        cls, latencies_s: Sequence[float], throttled: int, faults: int, peak_in_flight: int, lasted_s: float
+    ) -> Observation:
         """From the latencies of an interval's good answers; noise by their interquartile range."""
-        count = len(latencies_s)
-        answers = count + pushed_back
-        if count < 2:
-            return cls(answers, pushed_back, latencies_s[0] if count else None, math.inf, peak_in_flight)
+        good = len(latencies_s)
+        if good < 2:
+            median_s = latencies_s[0] if good else None
+            return cls(good, throttled, faults, median_s, math.inf, peak_in_flight, lasted_s)
         low, median, high = statistics.quantiles(latencies_s, n=4, method="inclusive")
         # the standard error of a median is 1.25 deviations / sqrt(n); the quartiles lie 1.35 deviations apart
-        noise = 1.25 * (high - low) / 1.35 / math.sqrt(count) / median if median else 0.0
-        return cls(answers, pushed_back, median, noise, peak_in_flight)
+        noise = 1.25 * (high - low) / 1.35 / math.sqrt(good) / median if median else 0.0
+        return cls(good, throttled, faults, median, noise, peak_in_flight, lasted_s)
+
+    @property
+    def answers(self) -> int:
+        """Of whatever kind."""
+        return self.good + self.throttled + self.faults
+
+    @property
+    def served(self) -> int:
+        """Answers that were no 429."""
+        return self.good + self.faults
+
+    @property
+    def fault_share(self) -> float:
+        """Timeouts and server's faults among those served."""
+        return self.faults / max(self.served, 1)
+
+    @property
+    def throughput(self) -> float:
+        """Good answers per second."""
+        return self.good / self.lasted_s
+
+
+@dataclass(frozen=True, slots=True)
+class Shrinks:
+    """Shrinks in a row: how many, and what was seen before the first."""
+
+    count: int
+    concurrency: int
+    latency_s: float | None
+    throughput: float
+
+
+@dataclass(frozen=True, slots=True)
+class FaultsAtRest:
+    """The share of answers that fail at any concurrency, and from how many answers that is known."""
+
+    share: float
+    answers: float
+
+    def exceeded(self, seen: Observation) -> bool:
+        """Whether more fails than at rest, and more than chance: by the errors of both shares."""
+        return seen.fault_share > self.share + PUSHED_BACK_SHARE + self._chance(seen)
+
+    def with_seen(self, seen: Observation) -> FaultsAtRest:
+        """The mean with what was seen; much less than the share itself is the new rest."""
+        if seen.fault_share < self.share - self._chance(seen):
+            return FaultsAtRest(seen.fault_share, seen.served)
+        known = self.answers + seen.served
+        share = self.share + (seen.fault_share - self.share) * seen.served / known
+        return FaultsAtRest(share, min(known, REMEMBERED_ANSWERS))
+
+    def _chance(self, seen: Observation) -> float:
+        share = max(self.share, PUSHED_BACK_SHARE)
+        return CHANCE_ALLOWED * math.sqrt(share * (1 - share) * (1 / max(seen.served, 1) + 1 / self.answers))
+
+
+NO_FAULTS = FaultsAtRest(0.0, 100)
+"""Before the first answer: an endpoint is taken for a good one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
     """What the controller carries from one interval to the next.
 
-    `at_rest_s` is the median latency without queueing; `shrunk_at_s` the one at the first of `shrunk` shrinks
-    in a row; `settling` says that the last interval's answers were still sent under another concurrency.
+    `at_rest_s` is the median latency without queueing; `settling` says that the last interval's answers were still
+    sent under another concurrency.
     """
 
     concurrency: int
     ceiling: int
     at_rest_s: float | None = None
+    faults_at_rest: FaultsAtRest = NO_FAULTS
     slow_start: bool = True
-    shrunk: int = 0
-    shrunk_at_s: float = 0.0
+    shrinks: Shrinks | None = None
     settling: bool = False
 
     @classmethod
@@ -88,28 +154,49 @@ class Control:
 
 def decide(control: Control, seen: Observation) -> Control:
     """The control for the next interval."""
-    if seen.answers and seen.pushed_back / seen.answers > PUSHED_BACK_SHARE:
-        return replace(_fewer(control, PUSHED_BACK), shrunk=0)
-    if seen.median_latency_s is None or seen.answers - seen.pushed_back < ENOUGH_ANSWERS:
-        return control
     if control.settling:
         return replace(control, settling=False)
+    if seen.throttled > PUSHED_BACK_SHARE * seen.answers:
+        return replace(_fewer(control, PUSHED_BACK), shrinks=None)
+    control = _faults_learnt(control, seen)
+    if control.faults_at_rest.exceeded(seen):
+        return _shrunk(control, PUSHED_BACK, seen)
+    if seen.median_latency_s is None or seen.good < ENOUGH_ANSWERS:
+        return control
     control = _rested(control, seen.median_latency_s)
     ratio = seen.median_latency_s / (control.at_rest_s or seen.median_latency_s)
     tolerance = NOISE_ALLOWED * seen.noise
     if ratio > QUEUEING + tolerance:
-        return _shrunk(control, ratio, seen.median_latency_s)
+        return _shrunk(control, max(GENTLY / ratio, 0.5), seen)
     if ratio > GENTLY + tolerance:
-        return replace(control, slow_start=False, shrunk=0)
+        return replace(control, slow_start=False, shrinks=None)
     grows = seen.peak_in_flight >= LEAST_USE * control.concurrency
-    return replace(_more(control) if grows else control, shrunk=0)
+    return replace(_more(control) if grows else control, shrinks=None)
+
+
+def _faults_learnt(control: Control, seen: Observation) -> Control:
+    """Learn how many fail at rest; more are believed where shrinking only cost throughput, and all is as before it.
+
+    Past its capacity an endpoint answers as many with fewer in flight; where faults come by chance it answers
+    fewer in proportion. What is nearer to that is taken for it.
+    """
+    if not control.faults_at_rest.exceeded(seen):
+        return replace(control, faults_at_rest=control.faults_at_rest.with_seen(seen))
+    first, at_rest = control.shrinks, FaultsAtRest(seen.fault_share, seen.served)
+    if first is None or first.count < SHRUNK_IN_VAIN:
+        return control
+    if seen.throughput >= first.throughput * math.sqrt(control.concurrency / first.concurrency):
+        return control
+    return replace(control, concurrency=first.concurrency, faults_at_rest=at_rest, slow_start=True, shrinks=None)
 
 
 def _rested(control: Control, latency_s: float) -> Control:
     """Learn the latency at rest; a greater one is believed where shrinking did not better it, and growth restarts."""
     if control.at_rest_s is None:
         return replace(control, at_rest_s=latency_s)
-    if control.shrunk >= SHRUNK_IN_VAIN and latency_s > control.shrunk_at_s / GENTLY:
+    first = control.shrinks
+    shrunk_from_s = first.latency_s if first is not None and first.count >= SHRUNK_IN_VAIN else None
+    if shrunk_from_s is not None and latency_s > shrunk_from_s / GENTLY:
         return replace(control, at_rest_s=latency_s, slow_start=True)
     if latency_s < control.at_rest_s:
         return replace(control, at_rest_s=control.at_rest_s + REST_FALLS_BY * (latency_s - control.at_rest_s))
@@ -127,6 +214,6 @@ def _fewer(control: Control, factor: float) -> Control:
     return replace(control, concurrency=fewer, slow_start=False, settling=True)
 
 
-def _shrunk(control: Control, ratio: float, latency_s: float) -> Control:
-    first_s = control.shrunk_at_s if control.shrunk else latency_s
-    return replace(_fewer(control, max(GENTLY / ratio, 0.5)), shrunk=control.shrunk + 1, shrunk_at_s=first_s)
+def _shrunk(control: Control, factor: float, seen: Observation) -> Control:
+    first = control.shrinks or Shrinks(0, control.concurrency, seen.median_latency_s, seen.throughput)
+    return replace(_fewer(control, factor), shrinks=replace(first, count=first.count + 1))

@@ -95,7 +95,7 @@ class Judge:
         self._succeeded(now, job, completion)
         if self._adaptive is not None and not stale:
             self._adaptive.answered(now, latency_s)
-            self._scheduler.concurrency = self._adaptive.concurrency
+            self._scheduler.hold(self._adaptive.concurrency, self._adaptive.ramp)
 
     def heed(self, now: float, job: Job, headers: Headers, wall_s: float) -> None:
         """Pause where the endpoint says that its bucket is empty, before it has to refuse anyone."""
@@ -112,7 +112,7 @@ class Judge:
         if (stopping := self._health.failed(now, job.request, error)) is not None:
             return RunStops(stopping, _diversion_of(stopping))
         if isinstance(error, Retryable) and not stale:
-            self._push_back(now)
+            self._push_back(now, throttled=isinstance(error, Throttled))
         if isinstance(error, Throttled):
             self._cool_down(job, error, now)
         delay_s = self._policy.delay_s(error, job.tries, outage=stale or self._breaker.outage)
@@ -149,15 +149,17 @@ class Judge:
             throttled = isinstance(error, Throttled)
             self._breaker.answered(now, job.left_at, self._scheduler.in_flight, throttled=throttled)
 
-    def _push_back(self, now: float) -> None:
+    def _push_back(self, now: float, *, throttled: bool) -> None:
         """Faults tell the controller of a limit; those of an outage say nothing of how much the provider takes."""
         if self._adaptive is None:
             return
-        if self._breaker.state is BreakerState.CLOSED:
-            self._adaptive.pushed_back(now)
-        else:
+        if self._breaker.state is not BreakerState.CLOSED:
             self._adaptive.outage()
-        self._scheduler.concurrency = self._adaptive.concurrency
+        elif throttled:
+            self._adaptive.throttled(now)
+        else:
+            self._adaptive.faulted(now)
+        self._scheduler.hold(self._adaptive.concurrency, self._adaptive.ramp)
 
     def _cool_down(self, job: Job, error: Throttled, now: float) -> None:
         """One pause for all: answers to requests that were under way when it began do not lengthen it."""

@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
+from prefect_llm.engine.adaptive import Ramp
 from prefect_llm.engine.breaker import OUTAGE_DOCUMENTS, Breaker
 from prefect_llm.engine.controller import FIRST_CONCURRENCY
 from prefect_llm.engine.estimates import Estimates
@@ -29,7 +30,7 @@ RETRY_SHARE = 0.5
 
 
 class Scheduler:
-    """Decides; the engine carries out. `concurrency` may change at any time.
+    """Decides; the engine carries out.
 
     `encode` makes a request's body.
     """
@@ -37,6 +38,7 @@ class Scheduler:
     def __init__(self, limits: Limits, encode: Callable[[Request], bytes], breaker: Breaker) -> None:
         self.concurrency = min(limits.most_in_flight, FIRST_CONCURRENCY) if limits.adaptive else limits.most_in_flight
         self.in_flight = 0
+        self._ramp: Ramp | None = None
         self._waited_for_quota_at = -math.inf
         self._limits = limits
         self._share = 1.0
@@ -81,6 +83,10 @@ class Scheduler:
         """The places, while a provider that was down is let recover."""
         return min(self.places, self._breaker.places)
 
+    def hold(self, concurrency: int, ramp: Ramp | None = None) -> None:
+        """So many may be in flight; by the ramp, if one is given."""
+        self.concurrency, self._ramp = concurrency, ramp
+
     def add(self, submission: Submission) -> None:
         """Queue a chunk's requests behind those of the chunks before it."""
         self._submissions.append(submission)
@@ -95,6 +101,8 @@ class Scheduler:
         """The job that leaves now; or the instant to ask again; or nothing to do until something ends."""
         if self.in_flight >= self.places:
             return None
+        if self._ramp is not None and (opens_at := self._ramp.opens_at(self.in_flight + 1)) > now:
+            return opens_at
         if now < self._cool_until:
             return self._cool_until
         if not self._breaker.admits(now, self.in_flight):
