@@ -31,7 +31,7 @@ def main() -> None:
 
 def output_of(name: str) -> Iterator[str]:
     """What a benchmark prints, line by line, shown as it comes."""
-    command = [sys.executable, str(HERE / f"{name}.py")]
+    command = [sys.executable, "-u", str(HERE / f"{name}.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -6,7 +6,7 @@ Learnt by model from the usage that the endpoint reports; no tokenizer and no do
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from prefect_llm.engine.quota import Tokens
 from prefect_llm.records import TokenAccounting, Usage
@@ -24,49 +24,48 @@ WIDE_MARGIN = 1.0
 
 
 @dataclass(slots=True)
-class Average:
-    """A mean that forgets: exponentially weighted, plain over the first values."""
-
-    mean: float = 0.0
-    count: int = 0
-
-    def add(self, value: float) -> None:
-        """One more value."""
-        self.count += 1
-        self.mean += (value - self.mean) * max(LEAST_WEIGHT, 1 / self.count)
-
-
-@dataclass(slots=True)
 class Learnt:
-    """Of one model: sizes, and the squared errors of what had been expected of each answer."""
+    """Of one model: means of sizes, and of the squared errors of what had been expected of each answer."""
 
-    body_bytes: Average = field(default_factory=Average)
-    input: Average = field(default_factory=Average)
-    input_error: Average = field(default_factory=Average)
-    output: Average = field(default_factory=Average)
-    output_error: Average = field(default_factory=Average)
+    inputs: int = 0
+    body_bytes: float = 0.0
+    input: float = 0.0
+    input_error: float = 0.0
+    outputs: int = 0
+    output: float = 0.0
+    output_error: float = 0.0
 
     def input_tokens(self, body_bytes: int, margin: float) -> float:
         """By the ratio of all tokens to all bytes: a mean of ratios would count short bodies too much."""
-        if not self.input.count:
+        if not self.inputs:
             return body_bytes / BYTES_PER_TOKEN
-        expected = self.input.mean + margin * math.sqrt(self.input_error.mean)
-        return body_bytes * expected / self.body_bytes.mean
+        return body_bytes * (self.input + margin * math.sqrt(self.input_error)) / self.body_bytes
 
     def output_tokens(self, margin: float) -> float:
         """Of an answer; only after the first."""
-        return self.output.mean + margin * math.sqrt(self.output_error.mean)
+        return self.output + margin * math.sqrt(self.output_error)
 
     def learn_input(self, body_bytes: int, tokens: int) -> None:
         """An answer came to a body of that size."""
-        self.input_error.add((tokens - self.input_tokens(body_bytes, 0.0)) ** 2)
-        self.body_bytes.add(body_bytes)
-        self.input.add(tokens)
+        error = tokens - self.input_tokens(body_bytes, 0.0)
+        self.inputs += 1
+        weight = _weight(self.inputs)
+        self.input_error += (error * error - self.input_error) * weight
+        self.body_bytes += (body_bytes - self.body_bytes) * weight
+        self.input += (tokens - self.input) * weight
 
     def learn_output(self, tokens: int) -> None:
         """An answer was that long."""
-        self.output_error.add((tokens - (self.output.mean if self.output.count else UNSTATED_OUTPUT_TOKENS)) ** 2)
-        self.output.add(tokens)
+        error = tokens - (self.output if self.outputs else UNSTATED_OUTPUT_TOKENS)
+        self.outputs += 1
+        weight = _weight(self.outputs)
+        self.output_error += (error * error - self.output_error) * weight
+        self.output += (tokens - self.output) * weight
+
+
+def _weight(count: int) -> float:
+    """Of the last value in a mean that forgets: plain over the first ones."""
+    return max(LEAST_WEIGHT, 1 / count)
 
 
 class Estimates:
@@ -97,9 +96,9 @@ class Estimates:
             learnt.learn_output(usage.output_tokens)
 
     def _output(self, learnt: Learnt, limit: int | None) -> float:
-        if limit is not None and (self._reserved or not learnt.output.count):
+        if limit is not None and (self._reserved or not learnt.outputs):
             return limit
-        if not learnt.output.count:
+        if not learnt.outputs:
             return UNSTATED_OUTPUT_TOKENS
         expected = learnt.output_tokens(WIDE_MARGIN if self._reserved else MARGIN)
         return expected if limit is None else min(limit, expected)

@@ -68,6 +68,10 @@ class Pace:
     def take(self, now: float, units: int) -> None:
         """So many units leave, or had left unnoticed."""
         self._fill(now)
+        self.take_now(units)
+
+    def take_now(self, units: int) -> None:
+        """So many units leave at the instant that was given last."""
         self._level = min(self._level, self._capacity) - units
 
     def give_back(self, now: float, units: int) -> None:
@@ -87,7 +91,7 @@ class Window:
     def __init__(self, limit: float) -> None:
         self.limit = limit
         self._slots = [0] * HELD_SLOTS
-        self._oldest = 0
+        self._oldest = self._current = 0
         self._held = 0
 
     def wait_s(self, now: float, units: int) -> float:
@@ -99,7 +103,12 @@ class Window:
 
     def take(self, now: float, units: int) -> None:
         """So many units leave, or had left unnoticed."""
-        self._slots[self._expire(now) % HELD_SLOTS] += units
+        self._expire(now)
+        self.take_now(units)
+
+    def take_now(self, units: int) -> None:
+        """So many units leave at the instant that was given last."""
+        self._slots[self._current % HELD_SLOTS] += units
         self._held += units
 
     def give_back(self, now: float, taken_at: float, units: int) -> None:
@@ -110,18 +119,17 @@ class Window:
             self._slots[slot % HELD_SLOTS] -= units
             self._held -= units
 
-    def _expire(self, now: float) -> int:
-        """Forget what is older than the window; the present slot's number."""
-        current = math.floor(now * SLOTS_PER_S)
+    def _expire(self, now: float) -> None:
+        """Forget what is older than the window."""
+        self._current = current = math.floor(now * SLOTS_PER_S)
         while self._held:
             place = self._oldest % HELD_SLOTS
             if self._slots[place] and current - self._oldest < HELD_SLOTS:
-                return current
+                return
             self._held -= self._slots[place]
             self._slots[place] = 0
             self._oldest += 1
         self._oldest = current
-        return current
 
 
 class Rate:
@@ -145,6 +153,11 @@ class Rate:
         """So many units leave, or had left unnoticed."""
         self._pace.take(now, units)
         self._window.take(now, units)
+
+    def take_now(self, units: int) -> None:
+        """So many units leave at the instant that was given last."""
+        self._pace.take_now(units)
+        self._window.take_now(units)
 
     def give_back(self, now: float, taken_at: float, units: int) -> None:
         """So many of the units that left at that instant were taken in vain."""
@@ -188,10 +201,13 @@ class Quota:
             longest_s = max(longest_s, rate.wait_s(now, units(tokens)))
         return longest_s
 
-    def take(self, now: float, tokens: Tokens) -> None:
-        """One request leaves."""
-        for rate, units in self._rates:
-            rate.take(now, units(tokens))
+    def take(self, now: float, tokens: Tokens) -> float:
+        """One request leaves, if it may: 0; else seconds until it is worth asking again, and nothing is taken."""
+        wait_s = self.wait_s(now, tokens)
+        if not wait_s:
+            for rate, units in self._rates:
+                rate.take_now(units(tokens))
+        return wait_s
 
     def settle(self, now: float, taken: Tokens, used: Usage, taken_at: float) -> None:
         """Charge what an answer used beyond its estimate; give back what it did not use of it, under `used`.

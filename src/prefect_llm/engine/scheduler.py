@@ -111,7 +111,7 @@ class Scheduler:
             self._head = self._chosen(now)
         if self._head is None:
             return self._retries[0][0] if self._retries else None
-        if (wait_s := self._quota.wait_s(now, self._head.tokens)) > 0:
+        if (wait_s := self._quota.take(now, self._head.tokens)) > 0:
             self._waited_for_quota_at = now
             return now + wait_s
         job, self._head = self._head, None
@@ -187,7 +187,6 @@ class Scheduler:
         return jobs
 
     def _leaving(self, job: Job, now: float) -> Job:
-        self._quota.take(now, job.tokens)
         job.queued_s += now - job.queued_since
         job.left_at = now
         job.in_flight = True

@@ -12,7 +12,6 @@ from decimal import (
     DivisionByZero,
     InvalidOperation,
     Overflow,
-    localcontext,
 )
 from typing import TypeGuard
 
@@ -54,11 +53,11 @@ def cost(usage: Usage | None, price: Price | None) -> Decimal | None:
         return None
     cached = min(max(usage.cached_input_tokens or 0, 0), usage.input_tokens)
     cached_price = price.input if price.cached_input is None else price.cached_input
-    with localcontext(_MONEY):
-        total = (
-            (usage.input_tokens - cached) * price.input + cached * cached_price + usage.output_tokens * price.output
-        )
-        return total.scaleb(_PER_MILLION).quantize(COST_STEP)
+    total = _MONEY.multiply(usage.input_tokens - cached, price.input)
+    if cached:
+        total = _MONEY.add(total, _MONEY.multiply(cached, cached_price))
+    total = _MONEY.add(total, _MONEY.multiply(usage.output_tokens, price.output))
+    return _MONEY.quantize(_MONEY.scaleb(total, _PER_MILLION), COST_STEP)
 
 
 def _is_count(tokens: int | None) -> TypeGuard[int]:
