@@ -167,7 +167,7 @@ class LLMProvider(Block):
         description="Whether the provider counts what a request reserves (safe everywhere) or what it has used.",
     )
     share_limits: bool = Field(
-        default=False,
+        default=True,
         title="Share limits",
         description="In flow runs, hold the limits over all processes that use this block, by the Prefect server.",
     )

@@ -20,7 +20,7 @@ from uuid import UUID
 import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.exceptions import ObjectAlreadyExists, PrefectException
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
 
 from prefect_llm.engine import Engine, engine_for
 from prefect_llm.engine.sharing import Demand, Holding, Seen, Steps, decide
@@ -130,8 +130,7 @@ class Share:
         """Whether the two limits are there; without a server this process keeps the provider's to itself."""
         try:
             for name, limit in ((self._limit_name, self._most), (self._claims_name, MANY)):
-                with suppress(ObjectAlreadyExists):  # another process was faster
-                    client.upsert_global_concurrency_limit_by_name(name, limit)
+                self._prepare(client, name, limit)
         except _Unreachable as error:
             self._alone_until = time.monotonic() + ALONE_S
             logger.warning(
@@ -142,6 +141,18 @@ class Share:
             )
             return False
         return True
+
+    def _prepare(self, client: SyncPrefectClient, name: str, limit: int) -> None:
+        try:
+            known = client.read_global_concurrency_limit_by_name(name).limit
+        except ObjectNotFound:
+            known = None
+        if known == limit:
+            return
+        if known is not None:
+            logger.warning("the limit %s is now %d for all who share it; it was %d", name, limit, known)
+        with suppress(ObjectAlreadyExists):  # another process was faster
+            client.upsert_global_concurrency_limit_by_name(name, limit)
 
     def _ended(self) -> bool:
         """Whether nobody is left to hold for; then nobody may come either, but to a new thread."""

@@ -43,7 +43,7 @@ class Option:
     @property
     def is_switch(self) -> bool:
         """Whether the bare flag says it all."""
-        return self._field.annotation is bool
+        return self._field.annotation in (bool, bool | None)
 
     @property
     def is_repeatable(self) -> bool:

@@ -85,7 +85,7 @@ def overlaid(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provid
 
 def _shared_as(provider: Provider, batch: BatchOptions) -> str | None:
     """The provider's own name, else the host for people and enough of a hash for two endpoints on one host."""
-    if "share_limits" not in batch.model_fields_set:
+    if batch.share_limits is None:
         return provider.shared_as
     if not batch.share_limits:
         return None

@@ -253,10 +253,13 @@ class BatchOptions(BaseModel):
             "everywhere), or used, settled by what an answer really took."
         ),
     )
-    share_limits: bool = Field(
-        default=False,
+    share_limits: bool | None = Field(
+        default=None,
         title="Share limits",
-        description="In flow runs, hold the limits over all processes that use the provider, by the Prefect server.",
+        description=(
+            "In flow runs, hold the limits over all processes that use the provider, by the Prefect server. "
+            "A saved block shares its own by default."
+        ),
     )
     chunk_rows: Count | None = Field(
         default=None,
