@@ -135,6 +135,7 @@ def _infer_all(
         output,
         run_spec(settings, default_model=provider.model, schema=schema),
         stop_error_share=settings.batch.stop_error_share,
+        flush_interval_s=settings.batch.flush_interval,
     )
     figures: list[ChunkFigures] = []
     stopped = None

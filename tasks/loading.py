@@ -6,20 +6,27 @@ import pyarrow as pa
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from prefect_llm.run import Run, open_run
+from prefect_llm.run import FLUSH_INTERVAL_S, Run, open_run
 from prefect_llm.spec import RunSpec
 from prefect_llm.tasks.run_log import core_log
 
 
 @task(name="load-documents", cache_policy=NO_CACHE)
-def load_documents(input: str | pa.Table, output: str, spec: RunSpec, *, stop_error_share: float = 0.5) -> Run:
+def load_documents(
+    input: str | pa.Table,
+    output: str,
+    spec: RunSpec,
+    *,
+    stop_error_share: float = 0.5,
+    flush_interval_s: float = FLUSH_INTERVAL_S,
+) -> Run:
     """Stage `input` as the snapshot of a run at `output`; asks no model anything.
 
     Returns the run with the chunks still to be inferred: all of a new one, the unfinished of an old one.
     Raises `InvalidInput` for an input, a spec or a directory that will not do.
     """
     with core_log():
-        run = open_run(input, output, spec, stop_error_share=stop_error_share)
+        run = open_run(input, output, spec, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s)
     get_run_logger().info(
         "%s documents, %s of %s chunks to infer, in %s",
         f"{run.rows:,}",

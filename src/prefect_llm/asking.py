@@ -3,42 +3,51 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
-from prefect_llm.errors import BadDocument, RunError
+from prefect_llm.errors import BadDocument, InvalidInput, RunError
 from prefect_llm.live import Live
 from prefect_llm.pricing import cost, price_for
 from prefect_llm.prompts import Prompt, to_output_array, with_model
 from prefect_llm.records import Failure, Outcome, Provider, Request
-from prefect_llm.store import ResultRow, add_money
+from prefect_llm.store import Entry, ResultRow
 
 
 class AskedChunk:
-    """One chunk on its way: requests out, priced rows in. The engine's thread calls both sides."""
+    """One chunk on its way: requests out, priced rows in. The engine's thread calls both sides.
 
-    def __init__(self, staged: StagedChunk, provider: Provider, live: Live) -> None:
+    `done` are the rows that earlier attempts at the chunk wrote down: they are not asked again.
+    """
+
+    def __init__(
+        self, staged: StagedChunk, provider: Provider, prompt: Prompt, live: Live, done: Sequence[Entry] = ()
+    ) -> None:
         self.staged = staged
         self._provider = provider
         self._routes = (provider, *provider.fallbacks)
+        self._prompt = prompt
         self._live = live
-        self._discarded: list[Decimal | None] = []
-        self._rows: list[ResultRow | None] = [None] * len(staged.ids)
+        self._entries: list[Entry | None] = [None] * len(staged.ids)
+        for entry in done:
+            self._restore(entry)
+        self._restored = frozenset(entry.place for entry in done)
 
-    def ask(self, prompt: Prompt, *, keep_raw: bool) -> None:
-        """Ask every document; blocks until each has its row.
+    def ask(self, write_down: Callable[[Entry], None], *, keep_raw: bool) -> None:
+        """Ask every document that has no row; blocks until each has one. `write_down` is told every new row.
 
         Raises the `RunError` that stopped the run, unless every document had ended all the same.
         """
         live = self._live
+        self._write_down = write_down
         try:
             ask(
                 self._provider,
-                self._requests(prompt),
+                self._requests(),
                 self._take,
                 live.stop,
                 rewritten=self._rewritten,
@@ -46,23 +55,38 @@ class AskedChunk:
                 sent=live.sent,
             )
         except RunError:
-            if None in self._rows:
+            if None in self._entries:
                 raise
 
-    def rows(self) -> list[ResultRow]:
+    def entries(self) -> list[Entry]:
         """The rows that have ended, in the order of the input."""
-        return [row for row in self._rows if row is not None]
+        return [entry for entry in self._entries if entry is not None]
 
-    def discarded_cost(self) -> Decimal | None:
-        """What billed answers that ended no row cost; unknown as soon as one of them is."""
-        total: Decimal | None = Decimal(0)
-        for each in self._discarded:
-            total = add_money(total, each)
-        return total
+    def new_entries(self) -> list[Entry]:
+        """Those of them that no earlier attempt had."""
+        return [entry for entry in self.entries() if entry.place not in self._restored]
 
-    def _requests(self, prompt: Prompt) -> Iterator[Request]:
-        """A request per document; a document that makes none gets its failed row at once."""
+    def _restore(self, entry: Entry) -> None:
+        """Take over a row that was written down; the parsed answer is parsed again."""
+        if entry.place >= len(self._entries) or entry.row.id != self.staged.ids[entry.place]:
+            raise InvalidInput(
+                f"the journal of this chunk has a row of {entry.row.id!r} as document {entry.place}, which its "
+                "snapshot has not: remove _run/inflight, and the chunk is asked anew"
+            )
+        answer_format, completion = self._prompt.parameters.answer_format, entry.row.outcome.completion
+        if answer_format is not None and entry.row.outcome.ok and completion is not None:
+            completion = replace(completion, output=answer_format.parse(completion.content or ""))
+            outcome = replace(entry.row.outcome, completion=completion)
+            entry = entry._replace(row=replace(entry.row, outcome=outcome))
+        self._entries[entry.place] = entry
+        self._live.restore(entry.row.outcome)
+
+    def _requests(self) -> Iterator[Request]:
+        """A request per document without a row; a document that makes none gets its failed row at once."""
+        prompt = self._prompt
         for row, document_id in enumerate(self.staged.ids):
+            if row in self._restored:
+                continue
             try:
                 request = prompt.request(row, document_id, self.staged.fields(row))
             except BadDocument as error:
@@ -70,7 +94,7 @@ class AskedChunk:
                 failure = Failure(error.kind, error.message)
                 outcome = Outcome(failure=failure, started_at_us=now_us, finished_at_us=now_us)
                 model, host = prompt.parameters.model, self._provider.name
-                self._keep(row, ResultRow(document_id, None, model, outcome, None, None, provider=host))
+                self._keep(Entry(row, ResultRow(document_id, None, model, outcome, None, None, provider=host)))
                 continue
             yield request
 
@@ -84,8 +108,9 @@ class AskedChunk:
         model, provider = request.parameters.model, self._routes[outcome.route]
         price = price_for(provider, model)
         usage = outcome.completion.usage if outcome.completion is not None else None
-        for each in outcome.discarded:
-            self._discarded.append(cost(each.usage, price_for(self._routes[each.route], each.model)))
+        thrown = tuple(
+            cost(each.usage, price_for(self._routes[each.route], each.model)) for each in outcome.discarded
+        )
         row = ResultRow(
             request.document_id,
             request.fingerprint,
@@ -95,10 +120,13 @@ class AskedChunk:
             price,
             provider=provider.name,
         )
-        self._keep(request.row, row)
+        entry = Entry(request.row, row, thrown)
+        self._write_down(entry)
+        self._keep(entry)
 
-    def _keep(self, place: int, row: ResultRow) -> None:
-        self._rows[place] = row
+    def _keep(self, entry: Entry) -> None:
+        row = entry.row
+        self._entries[entry.place] = entry
         self._live.count(row.outcome, row.cost, row.price)
 
 

@@ -185,5 +185,9 @@ class Interrupted(RunError):
     """A signal or a cancellation stopped the run."""
 
 
+class Superseded(RunError):
+    """Another process has taken over what this one was working on."""
+
+
 class InvalidInput(RunError):
     """Refused before anything was asked: input, settings, or a directory that is not ours."""

@@ -39,6 +39,9 @@ class Folder(Protocol):
     def write(self, name: str, content: bytes) -> None:
         """Create or replace the file: a reader sees the old one or the new one, never half of either."""
 
+    def create(self, name: str, content: bytes) -> bool:
+        """Create the file, whole, unless there is one: then nothing is changed, and `False`."""
+
     def names(self, prefix: str = "") -> list[str]:
         """The files below `prefix`, sorted; an absent folder has none."""
 
@@ -82,6 +85,24 @@ class LocalFolder:
     def write(self, name: str, content: bytes) -> None:
         """Temp file, fsync, rename, fsync of the directory: survives a power cut."""
         target = self.path / name
+        with self._temporary(target, content) as temporary:
+            os.replace(temporary, target)
+        _sync_directory(target.parent)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Temp file, fsync, hard link, fsync of the directory: of two at once only one succeeds."""
+        target = self.path / name
+        with self._temporary(target, content) as temporary:
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+        _sync_directory(target.parent)
+        return True
+
+    @contextmanager
+    def _temporary(self, target: Path, content: bytes) -> Iterator[Path]:
+        """A file with that content on the target's filesystem; gone at the end, if it is still there."""
         temporary = self.path / "_run" / "tmp" / f"{uuid.uuid4().hex}-{target.name}"
         temporary.parent.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,11 +111,9 @@ class LocalFolder:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
+            yield temporary
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
-        _sync_directory(target.parent)
 
     def names(self, prefix: str = "") -> list[str]:
         """The files below `prefix`, sorted."""
@@ -124,6 +143,15 @@ class RemoteFolder:
         """One PUT."""
         with _as_os_error():
             self._filesystem.pipe_file(f"{self._root}/{name}", content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """One conditional PUT."""
+        try:
+            with _as_os_error():
+                self._filesystem.pipe_file(f"{self._root}/{name}", content, mode="create")
+        except FileExistsError:
+            return False
+        return True
 
     def names(self, prefix: str = "") -> list[str]:
         """The objects below `prefix`, sorted, asked afresh: other workers write here too."""

@@ -105,6 +105,12 @@ class Live:
                 )
             )
 
+    def restore(self, outcome: Outcome) -> None:
+        """Count a document that an earlier attempt has finished: done, but not paid for now."""
+        with self._lock:
+            figures = self._figures
+            self._figures = replace(figures, ok=figures.ok + outcome.ok, failed=figures.failed + (not outcome.ok))
+
     def take_back(self, outcomes: Iterable[Outcome]) -> None:
         """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""
         ended = [outcome.ok for outcome in outcomes]

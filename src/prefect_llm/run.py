@@ -11,27 +11,33 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import pyarrow as pa
 
 from prefect_llm.asking import AskedChunk, output_array
 from prefect_llm.documents import Snapshot, Source, open_source, read_chunk, stage
-from prefect_llm.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows
+from prefect_llm.errors import Interrupted, InvalidInput, RunError, Superseded, TooManyFailedRows
 from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary, fold, to_markdown
 from prefect_llm.spec import RunSpec
 from prefect_llm.store import (
+    Attempt,
     ChunkFigures,
     Manifest,
     RunDirectory,
     State,
     Stopped,
     check_same_spec,
-    figures_of,
+    claim,
+    figures_in_journal,
+    flushed,
+    is_latest,
+    open_journal,
+    remove_journals,
     result_schema,
     result_table,
     sum_figures,
@@ -39,6 +45,8 @@ from prefect_llm.store import (
 
 LANE = "online"
 MOST_CHUNKS_AT_ONCE = 64
+FLUSH_INTERVAL_S = 2.0
+"""CONTRACT: what a power cut may lose; on object stores, what a killed process may."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +67,8 @@ class Run:
     pending: tuple[int, ...]
     invocation: str
     stop_error_share: float = 0.5
+    flush_interval_s: float = FLUSH_INTERVAL_S
+    epoch: int = 0
 
     @property
     def live(self) -> Live:
@@ -66,21 +76,29 @@ class Run:
         return live_run(self.invocation, self.pending_rows, self.stop_error_share)
 
 
-def open_run(input: str | pa.Table, output: str, spec: RunSpec, *, stop_error_share: float = 0.5) -> Run:
+def open_run(
+    input: str | pa.Table,
+    output: str,
+    spec: RunSpec,
+    *,
+    stop_error_share: float = 0.5,
+    flush_interval_s: float = FLUSH_INTERVAL_S,
+) -> Run:
     """Check everything, stage the input, or reopen the run that `output` holds. Asks nothing.
 
     Raises `InvalidInput` for an input, a spec or a directory that will not do.
     """
     try:
-        return _open_run(input, RunDirectory.open(output), spec, stop_error_share)
+        run = _open_run(input, RunDirectory.open(output), spec)
     except OSError as error:
         reason = " ".join(str(error.strerror or error).split())
         raise InvalidInput(
             f"the output {output} cannot be used ({reason}): give a directory that this process may write to"
         ) from error
+    return replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s)
 
 
-def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec, stop_error_share: float) -> Run:
+def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> Run:
     manifest = directory.check_ours()
     prompt = Prompt(spec.prompt)
     if manifest is None:
@@ -91,6 +109,7 @@ def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec, sto
     snapshot = Snapshot.from_json(manifest.snapshot)
     directory.write_schema_part(_schema(spec, prompt, snapshot))
     done = directory.complete_chunks()
+    remove_journals(directory.folder, done)
     pending = tuple(chunk for chunk in range(snapshot.chunks) if chunk not in done)
     return Run(
         url=directory.folder.url,
@@ -100,7 +119,6 @@ def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec, sto
         chunk_rows=snapshot.chunk_rows,
         pending=pending,
         invocation=uuid.uuid4().hex,
-        stop_error_share=stop_error_share,
     )
 
 
@@ -158,27 +176,38 @@ def _plan(url: str, run_id: str) -> _Plan:
 
 
 def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
-    """Ask every document of one chunk and write its part. Blocks until the part is durable.
+    """Ask every document of one chunk that has no row yet and write its part. Blocks until the part is durable.
 
-    Raises the `RunError` that stopped the run before the chunk's last document had ended; then the chunk has no
-    part and stays pending.
+    Returns what this attempt did. Raises the `RunError` that stopped the run before the chunk's last document had
+    ended; then the chunk stays pending, and its journal keeps the rows that have ended. Raises `Superseded` where a
+    later attempt has claimed the chunk.
     """
     live = run.live
     if live.stop.error is not None:
         raise live.stop.error
     plan = _plan(run.url, run.run_id)
-    asked = AskedChunk(read_chunk(plan.directory.folder, plan.snapshot, chunk), provider, live)
-    try:
-        return _infer(run, chunk, plan, asked)
-    except Exception:
-        live.take_back([row.outcome for row in asked.rows()])  # without a part none of them is done
-        raise
-
-
-def _infer(run: Run, chunk: int, plan: _Plan, asked: AskedChunk) -> ChunkFigures:
+    folder = plan.directory.folder
+    if chunk in plan.directory.complete_chunks():
+        return ChunkFigures()  # an earlier attempt was killed between its last write and its report
+    staged = read_chunk(folder, plan.snapshot, chunk)
+    attempt, done = claim(folder, chunk, run.epoch)
+    asked = AskedChunk(staged, provider, plan.prompt, live, done)
     started = time.monotonic()
-    asked.ask(plan.prompt, keep_raw=plan.spec.keep_raw)
-    rows = asked.rows()
+    try:
+        with flushed(open_journal(folder, chunk, attempt), run.flush_interval_s) as journal:
+            asked.ask(journal.append, keep_raw=plan.spec.keep_raw)
+        seconds = time.monotonic() - started
+        _commit(run, chunk, plan, asked, attempt, seconds)
+    except Exception:
+        live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
+        raise
+    remove_journals(folder, [chunk])
+    return figures_in_journal(asked.new_entries(), seconds)
+
+
+def _commit(run: Run, chunk: int, plan: _Plan, asked: AskedChunk, attempt: Attempt, seconds: float) -> None:
+    entries = asked.entries()
+    rows = [entry.row for entry in entries]
     table = result_table(
         rows,
         schema=_schema(plan.spec, plan.prompt, plan.snapshot),
@@ -187,13 +216,9 @@ def _infer(run: Run, chunk: int, plan: _Plan, asked: AskedChunk) -> ChunkFigures
         kept=asked.staged.kept,
         output=output_array(plan.prompt, rows),
     )
-    figures = figures_of(
-        [row.outcome for row in rows],
-        discarded_cost=asked.discarded_cost(),
-        seconds=time.monotonic() - started,
-    )
-    plan.directory.commit_part(chunk, table, figures)
-    return figures
+    if not is_latest(plan.directory.folder, chunk, attempt):
+        raise Superseded(f"chunk {chunk} was taken over by a later attempt, which finishes it: nothing is left to do")
+    plan.directory.commit_part(chunk, table, figures_in_journal(entries, seconds))
 
 
 def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:

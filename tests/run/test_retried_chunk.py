@@ -33,4 +33,4 @@ def test_a_chunk_that_is_tried_again_counts_its_documents_once(
     results.unlink()
     shutil.move(tmp_path / "aside", results)
     infer_chunk(run, 0, provider)
-    assert (run.live.figures.done, run.live.figures.requests) == (20, 40)
+    assert (run.live.figures.done, run.live.figures.requests) == (20, 20)

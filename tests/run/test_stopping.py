@@ -65,7 +65,8 @@ def test_too_large_a_share_of_failures_stops_the_run_after_a_hundred_outcomes(
         "60% of 100 documents failed, more than stop_error_share allows (50%); "
         "the last one: HTTP 400: Scripted answer 400."
     )
-    assert (summary.state, summary.totals.ok, summary.totals.failed) == ("stopped", 40, 60)
+    assert (summary.state, summary.totals.ok) == ("stopped", 40)
+    assert summary.totals.failed in (60, 61)  # what was in flight had still ended
 
 
 def test_a_chunk_whose_last_outcome_stops_the_run_is_kept(scripted_server: ScriptedServer, output: str) -> None:

@@ -43,7 +43,13 @@ def run(settings: RunSettings) -> int:
 
 def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
     spec = run_spec(settings, default_model=provider.model)
-    return open_run(settings.documents.input or "", output, spec, stop_error_share=settings.batch.stop_error_share)
+    return open_run(
+        settings.documents.input or "",
+        output,
+        spec,
+        stop_error_share=settings.batch.stop_error_share,
+        flush_interval_s=settings.batch.flush_interval,
+    )
 
 
 def _inferred(opened: Run, provider: Provider, settings: RunSettings) -> tuple[Summary, int]:

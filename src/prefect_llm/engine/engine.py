@@ -83,8 +83,8 @@ class Engine:
         def halt() -> None:
             self._loop.call_soon_threadsafe(self._halt, submission)
 
+        submission.stop.listen(halt)  # first: between the two, a stop would let requests leave
         self._loop.call_soon_threadsafe(self._admit, submission)
-        submission.stop.listen(halt)
         submission.done.add_done_callback(lambda _: submission.stop.forget(halt))
 
     def finish(self, submission: Submission) -> None:

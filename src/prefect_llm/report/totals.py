@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -47,7 +48,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Every figure of a run directory. `rows` are the snapshot's; those without a part yet are pending.
+    """Every figure of a run directory. `rows` are the snapshot's; those without a durable row are pending.
 
     Token sums are those of the rows; `work` adds up the chunks' figures, `work.discarded` what was billed and
     thrown away. `asked` rows had at least one request. `known_cost` is the money known to be spent, discarded
@@ -112,9 +113,9 @@ class Totals:
 
 
 def fold(directory: RunDirectory, rows: int) -> Totals:
-    """The totals of every complete chunk. `rows` is how many documents the snapshot has."""
+    """The totals of every durable row, of unfinished chunks too. `rows` is how many documents the snapshot has."""
     sums = _Sums()
-    for table in directory.scan(_COLUMNS):
+    for table in chain(directory.scan(_COLUMNS), directory.scan_journals(_COLUMNS)):
         sums.add(table)
         sums.work = sum_figures((sums.work, figures_in(table.schema, directory.results_url)))
     return sums.totals(rows)

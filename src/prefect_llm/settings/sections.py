@@ -266,6 +266,13 @@ class BatchOptions(BaseModel):
         title="Rows per chunk",
         description="Documents per chunk and Parquet part; without it 1,000, or more above a million rows.",
     )
+    flush_interval: Seconds = Field(
+        default=2.0,
+        title="Flush interval",
+        description=(
+            "Seconds after which finished rows are safe from a power cut; on an object store, from a killed process."
+        ),
+    )
     max_error_share: Share = Field(
         default=0.05,
         title="Accepted error share",

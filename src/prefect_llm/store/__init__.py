@@ -1,7 +1,9 @@
 """What a run leaves on disk: the row schema, its parts, the run directory and its manifest."""
 
-from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.directory import RunDirectory, figures_in_journal
 from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figures_of, sum_figures
+from prefect_llm.store.flushing import flushed
+from prefect_llm.store.journal import Attempt, Entry, claim, is_latest, open_journal, remove_journals
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.rows import ResultRow, result_table
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
@@ -9,8 +11,10 @@ from prefect_llm.store.spec import difference
 
 __all__ = [
     "RESULT_COLUMNS",
+    "Attempt",
     "ChunkFigures",
     "Discarded",
+    "Entry",
     "Manifest",
     "ResultRow",
     "RunDirectory",
@@ -18,8 +22,14 @@ __all__ = [
     "Stopped",
     "add_money",
     "check_same_spec",
+    "claim",
     "difference",
+    "figures_in_journal",
     "figures_of",
+    "flushed",
+    "is_latest",
+    "open_journal",
+    "remove_journals",
     "result_schema",
     "result_table",
     "sum_figures",

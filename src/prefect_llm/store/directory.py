@@ -6,12 +6,14 @@ What is done is what has a part under its final name; nothing else is consulted 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 import pyarrow as pa
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.files import Folder, LocalFolder, open_folder
-from prefect_llm.store.figures import ChunkFigures
+from prefect_llm.store.figures import ChunkFigures, add_money, figures_of
+from prefect_llm.store.journal import Entry, journaled
 from prefect_llm.store.manifest import Manifest, read_manifest
 from prefect_llm.store.parts import (
     FIGURES_KEY,
@@ -23,6 +25,8 @@ from prefect_llm.store.parts import (
     read_part,
     read_part_figures,
 )
+from prefect_llm.store.rows import result_table
+from prefect_llm.store.schema import result_schema
 
 MANIFEST = "_run/manifest.json"
 REPORT = "_run/report.md"
@@ -115,6 +119,18 @@ class RunDirectory:
         for chunk in self._chunks():
             yield self.read_chunk(chunk, columns)
 
+    def scan_journals(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Some result columns of what unfinished chunks have in their journals, as `scan` gives those of parts."""
+        complete = self.complete_chunks()
+        schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
+        for chunk, entries in journaled(self.folder):
+            if chunk in complete or not entries:
+                continue
+            rows = [entry.row for entry in entries]
+            table = result_table(rows, schema=schema, run_id="", lane="", kept=pa.table({}), output=None)
+            figures = figures_in_journal(entries).to_json()
+            yield table.select(list(columns)).replace_schema_metadata({FIGURES_KEY: figures})
+
     def write_report(self, markdown: str) -> None:
         """Replace `_run/report.md`."""
         self.folder.write(REPORT, markdown.encode("utf-8", "backslashreplace"))
@@ -142,6 +158,14 @@ class RunDirectory:
                 f"{self.url} holds {_listed(foreign)}, which this run of {manifest.chunks:,} chunks did not "
                 "write: move it away, since every reader of results/ would read it too"
             )
+
+
+def figures_in_journal(entries: Sequence[Entry], seconds: float = 0.0) -> ChunkFigures:
+    """The figures of a chunk so far; what was thrown away costs an unknown sum as soon as one cost is unknown."""
+    cost: Decimal | None = Decimal(0)
+    for each in (each for entry in entries for each in entry.discarded_costs):
+        cost = add_money(cost, each)
+    return figures_of([entry.row.outcome for entry in entries], discarded_cost=cost, seconds=seconds)
 
 
 def _is_part_of(manifest: Manifest, chunk: int | None) -> bool:

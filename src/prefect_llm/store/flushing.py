@@ -1,0 +1,89 @@
+"""Flushes a process's open journals at their interval, from one thread for all of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect_llm.store.journal import Entry, Journal
+
+
+class Flushed:
+    """A journal that is flushed while it is open; a failed flush is raised by the next row or at the end."""
+
+    def __init__(self, journal: Journal, every_s: float) -> None:
+        self.due = time.monotonic() + every_s
+        self._journal = journal
+        self._every_s = every_s
+        self._fault: Exception | None = None
+
+    def append(self, entry: Entry) -> None:
+        """Write a row down."""
+        if self._fault is not None:
+            raise self._fault
+        self._journal.append(entry)
+
+    def flush(self) -> None:
+        """For the thread: nothing is raised here."""
+        self.due = time.monotonic() + self._every_s
+        try:
+            self._journal.flush()
+        except Exception as fault:
+            self._fault = fault
+
+
+class Flusher:
+    """The thread and the journals it flushes; it ends with the last of them."""
+
+    def __init__(self) -> None:
+        self._open: set[Flushed] = set()
+        self._changed = threading.Condition()
+        self._running = False
+
+    def add(self, journal: Flushed) -> None:
+        """Flush it from now on."""
+        with self._changed:
+            self._open.add(journal)
+            self._changed.notify()
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="llm-journals", daemon=True).start()
+
+    def remove(self, journal: Flushed) -> None:
+        """Flush it no more."""
+        with self._changed:
+            self._open.discard(journal)
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while (due := self._next_due()) is not None:
+            for journal in due:
+                journal.flush()
+
+    def _next_due(self) -> list[Flushed] | None:
+        """Wait until some are due; `None` when none is open."""
+        with self._changed:
+            while self._open:
+                now = time.monotonic()
+                if due := [journal for journal in self._open if journal.due <= now]:
+                    return due
+                self._changed.wait(min(journal.due for journal in self._open) - now)
+            self._running = False
+            return None
+
+
+_flusher = Flusher()
+
+
+@contextmanager
+def flushed(journal: Journal, every_s: float) -> Iterator[Flushed]:
+    """While the block runs, the journal is flushed at that interval; at its end it is closed, which flushes, too."""
+    kept = Flushed(journal, every_s)
+    _flusher.add(kept)
+    try:
+        yield kept
+    finally:
+        _flusher.remove(kept)
+        journal.close()

@@ -1,0 +1,223 @@
+"""The journal of a running chunk: a row is written down as it ends, so that a killed process loses none.
+
+`_run/inflight/chunk-00007-e3-a1.jsonl`: the owner's epoch and the chunk's attempt are in the name. Every attempt
+claims a name of its own and only the latest claimed may commit, so that one that was paused and wakes up changes
+nothing. A line is a checksum and JSON, so that what a power cut left of one is told from a whole one. On an object
+store each flush is an object of its own, `chunk-00007-e3-a1-00000.jsonl`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from prefect_llm.files import Folder, LocalFolder
+from prefect_llm.store.rows import ResultRow
+
+INFLIGHT = "_run/inflight/"
+
+_NAME = re.compile(rf"{INFLIGHT}chunk-([0-9]{{5,18}})-e([0-9]+)-a([0-9]+)(?:-([0-9]+))?\.jsonl")
+
+logger = logging.getLogger(__name__)
+
+
+class Entry(NamedTuple):
+    """A row that has ended: its place in the chunk, and what each of its discarded answers cost."""
+
+    place: int
+    row: ResultRow
+    discarded_costs: tuple[Decimal | None, ...] = ()
+
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+_decode = msgspec.json.Decoder(Entry).decode
+
+
+class Attempt(NamedTuple):
+    """Who works on a chunk; a greater one was claimed later."""
+
+    epoch: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    chunk: int
+    attempt: Attempt
+
+
+class Journal(Protocol):
+    """Takes the rows of one attempt. A failed write is raised, at the latest by the next call."""
+
+    def append(self, entry: Entry) -> None:
+        """Write a row down; returns at once. Any one thread."""
+
+    def flush(self) -> None:
+        """Make durable what was appended. Any thread."""
+
+    def close(self) -> None:
+        """Flush for the last time."""
+
+
+def claim(folder: Folder, chunk: int, epoch: int) -> tuple[Attempt, list[Entry]]:
+    """Begin an attempt at the chunk: its mark, and the rows that earlier attempts wrote down.
+
+    Creates the attempt's first file, so that whoever claimed before it can no longer commit.
+    """
+    while True:
+        earlier = [file for file in _files(folder) if file.chunk == chunk]
+        last = max((file.attempt for file in earlier), default=Attempt(epoch, 0))
+        attempt = Attempt(max(epoch, last.epoch), last.number + 1)
+        if folder.create(_name(chunk, attempt), b""):
+            return attempt, read_entries(folder, earlier)
+
+
+def is_latest(folder: Folder, chunk: int, attempt: Attempt) -> bool:
+    """Whether nobody has claimed the chunk since."""
+    return max((file.attempt for file in _files(folder) if file.chunk == chunk), default=None) == attempt
+
+
+def open_journal(folder: Folder, chunk: int, attempt: Attempt) -> Journal:
+    """The journal of a claimed attempt."""
+    if isinstance(folder, LocalFolder):
+        return LocalJournal(folder, _name(chunk, attempt))
+    return RemoteJournal(folder, _name(chunk, attempt))
+
+
+def remove_journals(folder: Folder, chunks: Iterable[int]) -> None:
+    """Remove what is left of chunks that have their part."""
+    complete = frozenset(chunks)
+    for file in _files(folder):
+        if file.chunk in complete:
+            folder.remove(file.name)
+
+
+def journaled(folder: Folder) -> Iterator[tuple[int, list[Entry]]]:
+    """Every chunk that has a journal, and its rows."""
+    by_chunk: dict[int, list[_File]] = {}
+    for file in _files(folder):
+        by_chunk.setdefault(file.chunk, []).append(file)
+    for chunk, files in sorted(by_chunk.items()):
+        yield chunk, read_entries(folder, files)
+
+
+def read_entries(folder: Folder, files: Iterable[_File]) -> list[Entry]:
+    """The rows of some files of one chunk in the order of their places; of two for one place the earlier."""
+    entries: dict[int, Entry] = {}
+    for file in sorted(files, key=lambda file: (file.attempt, file.name)):
+        for entry in _entries(folder, file.name):
+            entries.setdefault(entry.place, entry)
+    return [entries[place] for place in sorted(entries)]
+
+
+def _entries(folder: Folder, name: str) -> Iterator[Entry]:
+    try:
+        content = folder.read(name)
+    except FileNotFoundError:
+        return  # committed meanwhile by another attempt
+    torn = 0
+    for line in content.splitlines():
+        if (entry := _read_line(line)) is None:
+            torn += 1
+        else:
+            yield entry
+    if torn:
+        logger.warning("%s/%s: %d lines were cut off; their documents are asked again", folder.url, name, torn)
+
+
+def line_of(entry: Entry) -> bytes:
+    """The journal's line. The parsed answer stays out: it is parsed again from the text."""
+    completion = entry.row.outcome.completion
+    if completion is not None and completion.output is not None:
+        outcome = replace(entry.row.outcome, completion=replace(completion, output=None))
+        entry = entry._replace(row=replace(entry.row, outcome=outcome))
+    encoded = _encode(entry)
+    return b"%08x %b\n" % (zlib.crc32(encoded), encoded)
+
+
+def _read_line(line: bytes) -> Entry | None:
+    """`None` for what is no whole line."""
+    checksum, _, encoded = line.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(encoded):
+        return None
+    return _decode(encoded)
+
+
+class LocalJournal:
+    """A file to which each row is appended in one write: what the process wrote outlives it."""
+
+    def __init__(self, folder: LocalFolder, name: str) -> None:
+        self._descriptor = os.open(folder.path / name, os.O_WRONLY | os.O_APPEND)
+        self._lock = threading.Lock()
+        self._dirty = False
+
+    def append(self, entry: Entry) -> None:
+        """One write; the system has it then."""
+        line = line_of(entry)
+        if os.write(self._descriptor, line) != len(line):
+            raise OSError("the journal could not be written in full: is the disk full?")
+        self._dirty = True
+
+    def flush(self) -> None:
+        """Onto the disk."""
+        with self._lock:
+            if self._dirty and self._descriptor >= 0:
+                self._dirty = False
+                os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+
+class RemoteJournal:
+    """Rows are kept until the next flush, which is one PUT."""
+
+    def __init__(self, folder: Folder, name: str) -> None:
+        self._folder = folder
+        self._stem = name.removesuffix(".jsonl")
+        self._lines: list[bytes] = []
+        self._flushes = 0
+        self._lock = threading.Lock()
+
+    def append(self, entry: Entry) -> None:
+        """Keep it for the next flush."""
+        self._lines.append(line_of(entry))
+
+    def flush(self) -> None:
+        """One object with what came since the last."""
+        with self._lock:
+            if not self._lines:
+                return
+            count = len(self._lines)
+            content = b"".join(self._lines[:count])
+            self._folder.write(f"{self._stem}-{self._flushes:05d}.jsonl", content)
+            del self._lines[:count]  # only now: what could not be written is kept for another try
+            self._flushes += 1
+
+    def close(self) -> None:
+        """Flush."""
+        self.flush()
+
+
+def _name(chunk: int, attempt: Attempt) -> str:
+    return f"{INFLIGHT}chunk-{chunk:05d}-e{attempt.epoch}-a{attempt.number}.jsonl"
+
+
+def _files(folder: Folder) -> list[_File]:
+    matches = (match for name in folder.names(INFLIGHT) if (match := _NAME.fullmatch(name)) is not None)
+    return [_File(match[0], int(match[1]), Attempt(int(match[2]), int(match[3]))) for match in matches]
