@@ -136,6 +136,7 @@ def _infer_all(
         run_spec(settings, default_model=provider.model, schema=schema),
         stop_error_share=settings.batch.stop_error_share,
         flush_interval_s=settings.batch.flush_interval,
+        reuse=settings.batch.reuse,
     )
     figures: list[ChunkFigures] = []
     stopped = None

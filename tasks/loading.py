@@ -19,6 +19,7 @@ def load_documents(
     *,
     stop_error_share: float = 0.5,
     flush_interval_s: float = FLUSH_INTERVAL_S,
+    reuse: str | None = None,
 ) -> Run:
     """Stage `input` as the snapshot of a run at `output`; asks no model anything.
 
@@ -26,7 +27,9 @@ def load_documents(
     Raises `InvalidInput` for an input, a spec or a directory that will not do.
     """
     with core_log():
-        run = open_run(input, output, spec, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s)
+        run = open_run(
+            input, output, spec, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse
+        )
     get_run_logger().info(
         "%s documents, %s of %s chunks to infer, in %s",
         f"{run.rows:,}",

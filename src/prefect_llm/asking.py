@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,17 +16,53 @@ from prefect_llm.live import Live
 from prefect_llm.pricing import cost, price_for
 from prefect_llm.prompts import Prompt, to_output_array, with_model
 from prefect_llm.records import Failure, Outcome, Provider, Request
-from prefect_llm.store import Entry, ResultRow
+from prefect_llm.store import Entry, ResultRow, as_reused
+
+
+class Twins:
+    """Documents of one chunk with the same request: the first is asked, the others wait for its answer."""
+
+    def __init__(self, done: Sequence[Entry]) -> None:
+        self._first = {
+            each.row.fingerprint: each.place for each in reversed(done) if each.row.fingerprint is not None
+        }
+        self._ended = set(self._first)
+        self._waiting: dict[str, list[int]] = {}
+        self._lock = threading.Lock()  # a fallback's answers come on another thread
+
+    def first_of(self, request: Request) -> int | None:
+        """The place of an earlier document with that request; it waits for that one, unless it has ended."""
+        with self._lock:
+            first = self._first.setdefault(request.fingerprint, request.row)
+            if first == request.row:
+                return None
+            if request.fingerprint not in self._ended:
+                self._waiting.setdefault(request.fingerprint, []).append(request.row)
+            return first
+
+    def waiting_for(self, request: Request) -> list[int]:
+        """The request has ended: the places that waited for it."""
+        with self._lock:
+            self._ended.add(request.fingerprint)
+            return self._waiting.pop(request.fingerprint, [])
 
 
 class AskedChunk:
     """One chunk on its way: requests out, priced rows in. The engine's thread calls both sides.
 
-    `done` are the rows that earlier attempts at the chunk wrote down: they are not asked again.
+    `done` are the rows that are there already, from earlier attempts at the chunk or from other runs: they are not
+    asked again. With `dedup` identical requests are asked once, and each of their documents gets the answer.
     """
 
     def __init__(
-        self, staged: StagedChunk, provider: Provider, prompt: Prompt, live: Live, done: Sequence[Entry] = ()
+        self,
+        staged: StagedChunk,
+        provider: Provider,
+        prompt: Prompt,
+        live: Live,
+        done: Sequence[Entry] = (),
+        *,
+        dedup: bool = False,
     ) -> None:
         self.staged = staged
         self._provider = provider
@@ -36,6 +73,7 @@ class AskedChunk:
         for entry in done:
             self._restore(entry)
         self._restored = frozenset(entry.place for entry in done)
+        self._twins = Twins(done) if dedup else None
 
     def ask(self, write_down: Callable[[Entry], None], *, keep_raw: bool) -> None:
         """Ask every document that has no row; blocks until each has one. `write_down` is told every new row.
@@ -96,7 +134,10 @@ class AskedChunk:
                 model, host = prompt.parameters.model, self._provider.name
                 self._keep(Entry(row, ResultRow(document_id, None, model, outcome, None, None, provider=host)))
                 continue
-            yield request
+            if self._twins is None or (first := self._twins.first_of(request)) is None:
+                yield request
+            elif (entry := self._entries[first]) is not None:
+                self._keep(Entry(row, as_reused(entry.row, document_id)))
 
     def _rewritten(self, request: Request, route: int) -> Request:
         """The request as that fallback is asked: for its own model, where it names one."""
@@ -123,6 +164,8 @@ class AskedChunk:
         entry = Entry(request.row, row, thrown)
         self._write_down(entry)
         self._keep(entry)
+        for place in self._twins.waiting_for(request) if self._twins is not None else ():
+            self._keep(Entry(place, as_reused(row, self.staged.ids[place])))
 
     def _keep(self, entry: Entry) -> None:
         row = entry.row

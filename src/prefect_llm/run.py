@@ -23,6 +23,7 @@ from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary, fold, to_markdown
+from prefect_llm.reusing import open_answers, reused_entries
 from prefect_llm.spec import RunSpec
 from prefect_llm.store import (
     Attempt,
@@ -69,6 +70,7 @@ class Run:
     stop_error_share: float = 0.5
     flush_interval_s: float = FLUSH_INTERVAL_S
     epoch: int = 0
+    reuse: str | None = None
 
     @property
     def live(self) -> Live:
@@ -83,11 +85,15 @@ def open_run(
     *,
     stop_error_share: float = 0.5,
     flush_interval_s: float = FLUSH_INTERVAL_S,
+    reuse: str | None = None,
 ) -> Run:
     """Check everything, stage the input, or reopen the run that `output` holds. Asks nothing.
 
-    Raises `InvalidInput` for an input, a spec or a directory that will not do.
+    `reuse` is the directory of an earlier run, whose answers to the same requests are taken. Raises `InvalidInput`
+    for an input, a spec or a directory that will not do.
     """
+    if reuse is not None:
+        open_answers(reuse)
     try:
         run = _open_run(input, RunDirectory.open(output), spec)
     except OSError as error:
@@ -95,7 +101,7 @@ def open_run(
         raise InvalidInput(
             f"the output {output} cannot be used ({reason}): give a directory that this process may write to"
         ) from error
-    return replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s)
+    return replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse)
 
 
 def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> Run:
@@ -191,7 +197,10 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
         return ChunkFigures()  # an earlier attempt was killed between its last write and its report
     staged = read_chunk(folder, plan.snapshot, chunk)
     attempt, done = claim(folder, chunk, run.epoch)
-    asked = AskedChunk(staged, provider, plan.prompt, live, done)
+    if run.reuse is not None:
+        places = {entry.place for entry in done}
+        done += reused_entries(open_answers(run.reuse), staged, plan.prompt, provider, places)
+    asked = AskedChunk(staged, provider, plan.prompt, live, done, dedup=plan.spec.asks_once)
     started = time.monotonic()
     try:
         with flushed(open_journal(folder, chunk, attempt), run.flush_interval_s) as journal:

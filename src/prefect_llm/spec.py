@@ -15,7 +15,10 @@ from prefect_llm.store import RESULT_COLUMNS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """How documents are read and asked. `keep_raw` stores each answer as it came."""
+    """How documents are read and asked. `keep_raw` stores each answer as it came.
+
+    Identical requests are asked once, unless `no_dedup` or `temperature` asks for answers of their own.
+    """
 
     prompt: PromptSpec
     id_column: str | None = None
@@ -23,6 +26,7 @@ class RunSpec:
     limit: int | None = None
     chunk_rows: int | None = None
     keep_raw: bool = False
+    no_dedup: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """One flat mapping for the manifest, in the command line's own words."""
@@ -35,16 +39,22 @@ class RunSpec:
             "limit": self.limit,
             "chunk_rows": self.chunk_rows,
             "keep_raw": self.keep_raw,
+            "no_dedup": self.no_dedup,
         }
 
     @classmethod
     def from_json(cls, spec: dict[str, Any]) -> RunSpec:
         """Read what `to_json` wrote."""
         rest = dict(spec)
-        own = {name: rest.pop(name) for name in ("id_column", "limit", "chunk_rows", "keep_raw")}
+        own = {name: rest.pop(name) for name in ("id_column", "limit", "chunk_rows", "keep_raw", "no_dedup")}
         keep = rest.pop("keep")
         prompt = PromptSpec(template=rest.pop("prompt"), **rest)
         return cls(prompt=prompt, keep=tuple(keep) if isinstance(keep, list) else keep, **own)
+
+    @property
+    def asks_once(self) -> bool:
+        """Whether identical requests are asked once."""
+        return not self.no_dedup and not self.prompt.temperature
 
     def staging(self, prompt: Prompt) -> Staging:
         """What of the input has to be staged for this prompt."""

@@ -38,7 +38,7 @@ def test_a_spec_comes_back_from_json_as_it_was(spec: RunSpec) -> None:
 def test_the_manifest_speaks_the_words_of_the_command_line() -> None:
     assert list(FULL.to_json()) == [
         "prompt", "model", "system", "null_as", "row_params", "schema", "max_output_tokens", "temperature", "params",
-        "fail_truncated", "id_column", "keep", "limit", "chunk_rows", "keep_raw",
+        "fail_truncated", "id_column", "keep", "limit", "chunk_rows", "keep_raw", "no_dedup",
     ]  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def test_every_option_can_be_given_by_each_source(loaded: Loaded) -> None:
         "max_output_tokens": "6", "temperature": "0.5", "param": '{"seed": 1}', "timeout": "8",
         "max_attempts": "9", "outage_patience": "10", "price_input": "1", "price_cached_input": "2",
         "price_output": "3", "currency": "EUR", "concurrency": "11", "requests_per_minute": "12",
-        "tokens_per_minute": "13", "chunk_rows": "14", "flush_interval": "21",
+        "tokens_per_minute": "13", "chunk_rows": "14", "flush_interval": "21", "reuse": "earlier", "no_dedup": "true",
         "max_error_share": "0.15", "stop_error_share": "0.16",
         "output": "out", "keep_raw": "true", "json": "true", "quiet": "true", "log_level": "ERROR",
         "stats_interval_seconds": "17", "max_concurrency": "18", "idle_timeout": "19", "deadline": "20",

@@ -29,7 +29,7 @@ def test_every_field_explains_itself_in_the_form(model: type[BaseModel]) -> None
 
 
 def test_options_that_do_not_work_yet_are_absent() -> None:
-    later = {"reuse", "max_cost", "no_dedup", "dedup"}
+    later = {"max_cost"}
     assert not later & options().keys()
 
 

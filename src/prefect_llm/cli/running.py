@@ -49,6 +49,7 @@ def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
         spec,
         stop_error_share=settings.batch.stop_error_share,
         flush_interval_s=settings.batch.flush_interval,
+        reuse=settings.batch.reuse,
     )
 
 

@@ -49,6 +49,7 @@ def run_spec(
         limit=documents.limit,
         chunk_rows=settings.batch.chunk_rows,
         keep_raw=settings.output.keep_raw,
+        no_dedup=settings.batch.no_dedup,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -38,6 +38,21 @@ class ResultRow:
     price: Price | None
     reused: bool = False
     provider: str | None = None
+
+
+def as_reused(row: ResultRow, id: str) -> ResultRow:
+    """The same answer, or failure, as the row of another document with the same request."""
+    completion = row.outcome.completion
+    outcome = replace(
+        row.outcome,
+        completion=None if completion is None else replace(completion, usage=None),
+        attempts=0,
+        throttled=0,
+        latency_ms=None,
+        queued_ms=None,
+        discarded=(),
+    )
+    return replace(row, id=id, outcome=outcome, cost=NOTHING_PAID, price=None, reused=True)
 
 
 def result_table(
