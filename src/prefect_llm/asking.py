@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -30,15 +30,16 @@ class Twins:
         self._waiting: dict[str, list[int]] = {}
         self._lock = threading.Lock()  # a fallback's answers come on another thread
 
-    def first_of(self, request: Request) -> int | None:
-        """The place of an earlier document with that request; it waits for that one, unless it has ended."""
+    def join(self, request: Request) -> tuple[int, bool]:
+        """The place of the first document with that request, and whether it has ended: if not, this one waits."""
         with self._lock:
-            first = self._first.setdefault(request.fingerprint, request.row)
-            if first == request.row:
-                return None
-            if request.fingerprint not in self._ended:
+            first, ended = (
+                self._first.setdefault(request.fingerprint, request.row),
+                request.fingerprint in self._ended,
+            )
+            if first != request.row and not ended:
                 self._waiting.setdefault(request.fingerprint, []).append(request.row)
-            return first
+            return first, ended
 
     def waiting_for(self, request: Request) -> list[int]:
         """The request has ended: the places that waited for it."""
@@ -51,7 +52,8 @@ class AskedChunk:
     """One chunk on its way: requests out, priced rows in. The engine's thread calls both sides.
 
     `done` are the rows that are there already, from earlier attempts at the chunk or from other runs: they are not
-    asked again. With `dedup` identical requests are asked once, and each of their documents gets the answer.
+    asked again. Without `only` all places of the chunk are asked. With `dedup` identical requests are asked once, and
+    each of their documents gets the answer.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class AskedChunk:
         live: Live,
         done: Sequence[Entry] = (),
         *,
+        only: Collection[int] | None = None,
         dedup: bool = False,
     ) -> None:
         self.staged = staged
@@ -72,6 +75,7 @@ class AskedChunk:
         self._entries: list[Entry | None] = [None] * len(staged.ids)
         for entry in done:
             self._restore(entry)
+        self._places = range(len(staged.ids)) if only is None else sorted(only)
         self._restored = frozenset(entry.place for entry in done)
         self._twins = Twins(done) if dedup else None
 
@@ -93,7 +97,7 @@ class AskedChunk:
                 sent=live.sent,
             )
         except RunError:
-            if None in self._entries:
+            if any(self._entries[place] is None for place in self._places):
                 raise
 
     def entries(self) -> list[Entry]:
@@ -122,9 +126,10 @@ class AskedChunk:
     def _requests(self) -> Iterator[Request]:
         """A request per document without a row; a document that makes none gets its failed row at once."""
         prompt = self._prompt
-        for row, document_id in enumerate(self.staged.ids):
+        for row in self._places:
             if row in self._restored:
                 continue
+            document_id = self.staged.ids[row]
             try:
                 request = prompt.request(row, document_id, self.staged.fields(row))
             except BadDocument as error:
@@ -134,9 +139,10 @@ class AskedChunk:
                 model, host = prompt.parameters.model, self._provider.name
                 self._keep(Entry(row, ResultRow(document_id, None, model, outcome, None, None, provider=host)))
                 continue
-            if self._twins is None or (first := self._twins.first_of(request)) is None:
+            first, ended = (row, False) if self._twins is None else self._twins.join(request)
+            if first == row:
                 yield request
-            elif (entry := self._entries[first]) is not None:
+            elif ended and (entry := self._entries[first]) is not None:
                 self._keep(Entry(row, as_reused(entry.row, document_id)))
 
     def _rewritten(self, request: Request, route: int) -> Request:

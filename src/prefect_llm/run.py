@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,7 +22,7 @@ from prefect_llm.errors import Interrupted, InvalidInput, RunError, Superseded, 
 from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
-from prefect_llm.report import Summary, fold, to_markdown
+from prefect_llm.report import Summary, failed_csv, fold, to_markdown
 from prefect_llm.reusing import open_answers, reused_entries
 from prefect_llm.spec import RunSpec
 from prefect_llm.store import (
@@ -162,7 +162,7 @@ def _schema(spec: RunSpec, prompt: Prompt, snapshot: Snapshot) -> pa.Schema:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """What every chunk of a run needs, read once per process."""
 
     directory: RunDirectory
@@ -171,14 +171,24 @@ class _Plan:
     snapshot: Snapshot
 
 
+def plan_of(run: Run) -> Plan:
+    """The run's plan; `InvalidInput` where its directory holds another run by now."""
+    return _plan(run.url, run.run_id)
+
+
 @lru_cache(maxsize=16)
-def _plan(url: str, run_id: str) -> _Plan:
+def _plan(url: str, run_id: str) -> Plan:
     directory = RunDirectory.open(url)
     manifest = directory.manifest()
     if manifest is None or manifest.run_id != run_id:
         raise InvalidInput(f"{url} no longer holds the run {run_id}: start the flow again")
     spec = RunSpec.from_json(manifest.spec)
-    return _Plan(directory, spec, Prompt(spec.prompt), Snapshot.from_json(manifest.snapshot))
+    return Plan(directory, spec, Prompt(spec.prompt), Snapshot.from_json(manifest.snapshot))
+
+
+def schema_of(plan: Plan) -> pa.Schema:
+    """The schema of every part of the run."""
+    return _schema(plan.spec, plan.prompt, plan.snapshot)
 
 
 def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
@@ -191,7 +201,7 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     live = run.live
     if live.stop.error is not None:
         raise live.stop.error
-    plan = _plan(run.url, run.run_id)
+    plan = plan_of(run)
     folder = plan.directory.folder
     if chunk in plan.directory.complete_chunks():
         return ChunkFigures()  # an earlier attempt was killed between its last write and its report
@@ -214,12 +224,12 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     return figures_in_journal(asked.new_entries(), seconds)
 
 
-def _commit(run: Run, chunk: int, plan: _Plan, asked: AskedChunk, attempt: Attempt, seconds: float) -> None:
+def _commit(run: Run, chunk: int, plan: Plan, asked: AskedChunk, attempt: Attempt, seconds: float) -> None:
     entries = asked.entries()
     rows = [entry.row for entry in entries]
     table = result_table(
         rows,
-        schema=_schema(plan.spec, plan.prompt, plan.snapshot),
+        schema=schema_of(plan),
         run_id=run.run_id,
         lane=LANE,
         kept=asked.staged.kept,
@@ -252,6 +262,7 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
         seconds=live.seconds,
     )
     directory.write_report(to_markdown(summary))
+    directory.write_failed(failed_csv(directory) if summary.totals.failed else None)
     directory.write_manifest(manifest.changed(state=summary.state, stopped=summary.stopped, totals=summary.to_json()))
     return summary
 
@@ -267,10 +278,15 @@ def infer_pending(run: Run, provider: Provider) -> Summary:
 
     A `RunError` ends in the summary; anything else is raised after the other chunks were stopped.
     """
+    return infer_side_by_side(run, provider, lambda chunk: infer_chunk(run, chunk, provider))
+
+
+def infer_side_by_side(run: Run, provider: Provider, infer: Callable[[int], ChunkFigures]) -> Summary:
+    """`infer` every pending chunk, as many at once as the provider's limits let be filled; see `infer_pending`."""
     figures: list[ChunkFigures] = []
     stopped = None
     with ThreadPoolExecutor(chunks_at_once(run, provider), thread_name_prefix="llm-chunk") as pool:
-        futures = [pool.submit(infer_chunk, run, chunk, provider) for chunk in run.pending]
+        futures = [pool.submit(infer, chunk) for chunk in run.pending]
         try:
             figures.extend(future.result() for future in as_completed(futures))
         except RunError as error:

@@ -1,16 +1,18 @@
 """What a run leaves on disk: the row schema, its parts, the run directory and its manifest."""
 
 from prefect_llm.store.answers import Answers
-from prefect_llm.store.directory import RunDirectory, figures_in_journal
+from prefect_llm.store.directory import RunDirectory, figures_in_journal, figures_in_part
+from prefect_llm.store.failed_rows import FAILED_BY, failed_places, replaced, thrown_away
 from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figures_of, sum_figures
 from prefect_llm.store.flushing import flushed
-from prefect_llm.store.journal import Attempt, Entry, claim, is_latest, open_journal, remove_journals
+from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, open_journal, remove_journals
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 from prefect_llm.store.spec import difference
 
 __all__ = [
+    "FAILED_BY",
     "RESULT_COLUMNS",
     "Answers",
     "Attempt",
@@ -22,18 +24,23 @@ __all__ = [
     "RunDirectory",
     "State",
     "Stopped",
+    "Work",
     "add_money",
     "as_reused",
     "check_same_spec",
     "claim",
     "difference",
+    "failed_places",
     "figures_in_journal",
+    "figures_in_part",
     "figures_of",
     "flushed",
     "is_latest",
     "open_journal",
     "remove_journals",
+    "replaced",
     "result_schema",
     "result_table",
     "sum_figures",
+    "thrown_away",
 ]

@@ -21,6 +21,7 @@ from prefect_llm.store.parts import (
     SCHEMA_PART,
     chunk_of,
     encode_part,
+    figures_in,
     part_name,
     read_part,
     read_part_figures,
@@ -30,6 +31,7 @@ from prefect_llm.store.schema import result_schema
 
 MANIFEST = "_run/manifest.json"
 REPORT = "_run/report.md"
+FAILED = "_run/failed.csv"
 _BEFORE_THE_MANIFEST = ("_run/tmp/", "_run/input/")
 """What a run killed before its manifest was written may leave: temps, and a snapshot being staged."""
 
@@ -135,6 +137,13 @@ class RunDirectory:
         """Replace `_run/report.md`."""
         self.folder.write(REPORT, markdown.encode("utf-8", "backslashreplace"))
 
+    def write_failed(self, csv: str | None) -> None:
+        """Replace `_run/failed.csv`, or remove it."""
+        if csv is None:
+            self.folder.remove(FAILED)
+        else:
+            self.folder.write(FAILED, csv.encode("utf-8", "backslashreplace"))
+
     def _chunks(self) -> list[int]:
         names = self.folder.names(RESULTS)
         return sorted(chunk for name in names if (chunk := chunk_of(name)) is not None)
@@ -158,6 +167,11 @@ class RunDirectory:
                 f"{self.url} holds {_listed(foreign)}, which this run of {manifest.chunks:,} chunks did not "
                 "write: move it away, since every reader of results/ would read it too"
             )
+
+
+def figures_in_part(part: pa.Table) -> ChunkFigures:
+    """The figures that a part's table, as it was read, carries."""
+    return figures_in(part.schema, "a part")
 
 
 def figures_in_journal(entries: Sequence[Entry], seconds: float = 0.0) -> ChunkFigures:

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -25,9 +26,16 @@ from prefect_llm.store.rows import ResultRow
 
 INFLIGHT = "_run/inflight/"
 
-_NAME = re.compile(rf"{INFLIGHT}chunk-([0-9]{{5,18}})-e([0-9]+)-a([0-9]+)(?:-([0-9]+))?\.jsonl")
+_NAME = re.compile(rf"{INFLIGHT}(chunk|redrive)-([0-9]{{5,18}})-e([0-9]+)-a([0-9]+)(?:-[0-9]+)?\.jsonl")
 
 logger = logging.getLogger(__name__)
+
+
+class Work(StrEnum):
+    """What a journal is of: a chunk without a part, or the failed rows of one that has its part."""
+
+    CHUNK = "chunk"
+    REDRIVE = "redrive"
 
 
 class Entry(NamedTuple):
@@ -52,6 +60,7 @@ class Attempt(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class _File:
     name: str
+    work: Work
     chunk: int
     attempt: Attempt
 
@@ -69,43 +78,42 @@ class Journal(Protocol):
         """Flush for the last time."""
 
 
-def claim(folder: Folder, chunk: int, epoch: int) -> tuple[Attempt, list[Entry]]:
+def claim(folder: Folder, chunk: int, epoch: int, work: Work = Work.CHUNK) -> tuple[Attempt, list[Entry]]:
     """Begin an attempt at the chunk: its mark, and the rows that earlier attempts wrote down.
 
     Creates the attempt's first file, so that whoever claimed before it can no longer commit.
     """
     while True:
-        earlier = [file for file in _files(folder) if file.chunk == chunk]
+        earlier = [file for file in _files(folder, work) if file.chunk == chunk]
         last = max((file.attempt for file in earlier), default=Attempt(epoch, 0))
         attempt = Attempt(max(epoch, last.epoch), last.number + 1)
-        if folder.create(_name(chunk, attempt), b""):
+        if folder.create(_name(work, chunk, attempt), b""):
             return attempt, read_entries(folder, earlier)
 
 
-def is_latest(folder: Folder, chunk: int, attempt: Attempt) -> bool:
+def is_latest(folder: Folder, chunk: int, attempt: Attempt, work: Work = Work.CHUNK) -> bool:
     """Whether nobody has claimed the chunk since."""
-    return max((file.attempt for file in _files(folder) if file.chunk == chunk), default=None) == attempt
+    return max((file.attempt for file in _files(folder, work) if file.chunk == chunk), default=None) == attempt
 
 
-def open_journal(folder: Folder, chunk: int, attempt: Attempt) -> Journal:
+def open_journal(folder: Folder, chunk: int, attempt: Attempt, work: Work = Work.CHUNK) -> Journal:
     """The journal of a claimed attempt."""
-    if isinstance(folder, LocalFolder):
-        return LocalJournal(folder, _name(chunk, attempt))
-    return RemoteJournal(folder, _name(chunk, attempt))
+    name = _name(work, chunk, attempt)
+    return LocalJournal(folder, name) if isinstance(folder, LocalFolder) else RemoteJournal(folder, name)
 
 
-def remove_journals(folder: Folder, chunks: Iterable[int]) -> None:
-    """Remove what is left of chunks that have their part."""
+def remove_journals(folder: Folder, chunks: Iterable[int], work: Work = Work.CHUNK) -> None:
+    """Remove what is left of chunks whose part holds it."""
     complete = frozenset(chunks)
-    for file in _files(folder):
+    for file in _files(folder, work):
         if file.chunk in complete:
             folder.remove(file.name)
 
 
 def journaled(folder: Folder) -> Iterator[tuple[int, list[Entry]]]:
-    """Every chunk that has a journal, and its rows."""
+    """Every chunk that has the journal of its first rows, and those."""
     by_chunk: dict[int, list[_File]] = {}
-    for file in _files(folder):
+    for file in _files(folder, Work.CHUNK):
         by_chunk.setdefault(file.chunk, []).append(file)
     for chunk, files in sorted(by_chunk.items()):
         yield chunk, read_entries(folder, files)
@@ -214,10 +222,14 @@ class RemoteJournal:
         self.flush()
 
 
-def _name(chunk: int, attempt: Attempt) -> str:
-    return f"{INFLIGHT}chunk-{chunk:05d}-e{attempt.epoch}-a{attempt.number}.jsonl"
+def _name(work: Work, chunk: int, attempt: Attempt) -> str:
+    return f"{INFLIGHT}{work}-{chunk:05d}-e{attempt.epoch}-a{attempt.number}.jsonl"
 
 
-def _files(folder: Folder) -> list[_File]:
+def _files(folder: Folder, work: Work) -> list[_File]:
     matches = (match for name in folder.names(INFLIGHT) if (match := _NAME.fullmatch(name)) is not None)
-    return [_File(match[0], int(match[1]), Attempt(int(match[2]), int(match[3]))) for match in matches]
+    return [
+        _File(match[0], work, int(match[2]), Attempt(int(match[3]), int(match[4])))
+        for match in matches
+        if match[1] == work
+    ]
