@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import queue
-from collections import deque
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from prefect import flow, get_client, runtime
 from prefect.context import FlowRunContext
-from prefect.exceptions import TerminationSignal
-from prefect.futures import PrefectFuture
-from prefect.states import Failed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import JsonValue, ValidationError
 
-from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
-from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, TooManyFailedRows
-from prefect_llm.flows.progress import progress_shown
+from prefect_llm.blocks import LLMProvider, resolve_provider
+from prefect_llm.errors import InvalidInput, LLMBatchError
+from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
+from prefect_llm.flows.form import given_in, name_of, reference_to
 from prefect_llm.report import Summary
-from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, chunks_at_once
-from prefect_llm.run import finish_run as finish
+from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import (
     ApiOptions,
     BatchOptions,
@@ -33,17 +26,13 @@ from prefect_llm.settings import (
     output_directory,
     run_spec,
 )
-from prefect_llm.store import ChunkFigures
-from prefect_llm.tasks import finish_run, infer_chunk, load_documents
-
-_INTERRUPTED = "the flow run was interrupted: finished chunks are kept, the same run goes on from there"
-_RUNNER = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=MOST_CHUNKS_AT_ONCE))
+from prefect_llm.tasks import infer_chunk, load_documents
 
 
 @flow(
     name="batch-inference",
     description="Documents in, one Parquet row per document out; every request limited, retried and priced.",
-    task_runner=_RUNNER,
+    task_runner=TASK_RUNNER,
 )
 def batch_inference(
     input: str,
@@ -85,7 +74,7 @@ def batch_inference(
     then Failed, by the name of the reason.
     """
     sections: dict[str, dict[str, Any]] = {
-        "documents": _given(documents) | {"input": input},
+        "documents": given_in(documents) | {"input": input},
         "prompt": {
             "prompt": prompt,
             "prompt_file": prompt_file,
@@ -93,16 +82,16 @@ def batch_inference(
             "schema": answer_schema if isinstance(answer_schema, str) else None,
             "row_params": row_params,
         },
-        "api": _given(api) | {"model": model, "provider": _name(provider)},
-        "batch": _given(batch),
+        "api": given_in(api) | {"model": model, "provider": name_of(provider)},
+        "batch": given_in(batch),
         "output": {"output": output, "keep_raw": keep_raw},
-        "monitoring": _given(monitoring),
+        "monitoring": given_in(monitoring),
     }
     try:
         settings = _checked(sections)
         return _infer_all(settings, provider, None if isinstance(answer_schema, str) else answer_schema)
     except LLMBatchError as error:
-        return cast(Summary, Failed(name=_state_name(error), message=str(error), data=error))
+        return failed(error)
 
 
 def _checked(sections: dict[str, dict[str, Any]]) -> RunSettings:
@@ -125,7 +114,7 @@ def _checked(sections: dict[str, dict[str, Any]]) -> RunSettings:
 def _infer_all(
     settings: RunSettings, given: LLMProvider | str | None, schema: dict[str, JsonValue] | None
 ) -> Summary:
-    reference = _reference(given, settings)
+    reference = reference_to(given, settings.api, settings.batch)
     provider = resolve_provider(reference)
     assert settings.documents.input is not None
     assert settings.output.output is not None
@@ -138,59 +127,13 @@ def _infer_all(
         flush_interval_s=settings.batch.flush_interval,
         reuse=settings.batch.reuse,
     )
-    figures: list[ChunkFigures] = []
-    stopped = None
-    try:
-        with progress_shown(run, settings.monitoring.stats_interval_seconds):
-            for each in _inferred(run, reference, chunks_at_once(run, provider)):
-                figures.append(each)  # noqa: PERF402 - what came before an error counts
-    except RunError as error:
-        stopped = error
-    except (KeyboardInterrupt, TerminationSignal):
-        finish(run, figures, Interrupted(_INTERRUPTED))  # the directory says so; a dying run starts no task
-        raise
-    summary = finish_run(run, figures, stopped)
-    try:
-        if stopped is not None:
-            raise stopped
-        check_failed_share(summary, settings.batch.max_error_share)
-    except LLMBatchError as error:
-        error.summary = summary
-        raise
-    return summary
-
-
-def _reference(given: LLMProvider | str | None, settings: RunSettings) -> ProviderReference:
-    """What chunk tasks are handed: a name wherever there is one, and the loaded block only if never saved."""
-    api = ApiOptions.model_validate(settings.api.model_dump(exclude_unset=True, exclude={"provider", "model"}))
-    if isinstance(given, LLMProvider):
-        given = given._block_document_name or given
-    return ProviderReference(block=given, api=api, batch=settings.batch)
-
-
-def _inferred(run: Run, provider: ProviderReference, at_once: int) -> Iterator[ChunkFigures]:
-    """Each chunk's figures as it ends. A window of task runs, so that a stopped run starts no more of them."""
-    waiting = deque(run.pending)
-    ended: queue.SimpleQueue[PrefectFuture[ChunkFigures]] = queue.SimpleQueue()
-    under_way: set[PrefectFuture[ChunkFigures]] = set()
-    try:
-        while waiting or under_way:
-            while waiting and len(under_way) < at_once:
-                future = infer_chunk.submit(run, waiting.popleft(), provider)
-                under_way.add(future)
-                future.add_done_callback(ended.put)
-            future = ended.get()
-            under_way.remove(future)
-            yield future.result()
-    except (KeyboardInterrupt, TerminationSignal):
-        run.live.stop.set(Interrupted(_INTERRUPTED))
-        raise
-    except BaseException as error:
-        run.live.stop.set(error if isinstance(error, RunError) else Interrupted("another chunk failed"))
-        raise
-    finally:
-        for future in under_way:
-            future.wait()
+    return carried_out(
+        run,
+        lambda chunk: infer_chunk.submit(run, chunk, reference),
+        chunks_at_once(run, provider),
+        stats_interval_s=settings.monitoring.stats_interval_seconds,
+        max_error_share=settings.batch.max_error_share,
+    )
 
 
 def _scheduled() -> datetime:
@@ -211,20 +154,3 @@ def _scheduled() -> datetime:
 def _flow_run_id() -> str | None:
     context = FlowRunContext.get()
     return str(context.flow_run.id) if context is not None and context.flow_run is not None else None
-
-
-def _name(provider: LLMProvider | str | None) -> str | None:
-    if isinstance(provider, LLMProvider):
-        return provider._block_document_name or provider.get_block_type_slug()
-    return provider
-
-
-def _given(options: DocumentOptions | ApiOptions | BatchOptions | MonitoringSection | None) -> dict[str, Any]:
-    return options.model_dump(exclude_unset=True) if options is not None else {}
-
-
-def _state_name(error: LLMBatchError) -> str:
-    """CONTRACT, exits: the Prefect state is named after the reason."""
-    if isinstance(error, InvalidInput):
-        return "Refused"
-    return error.kind if isinstance(error, (RunError, TooManyFailedRows)) else "Failed"

@@ -23,15 +23,16 @@ def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> boo
     return not isinstance(error, RunError)
 
 
-@task(
-    name="infer-chunk",
-    task_run_name="infer-chunk-{chunk}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=[5, 30],
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_may_pass,
-)
+RETRIES: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": [5, 30],
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": _may_pass,
+}
+"""Prefect's options for every task that asks a chunk."""
+
+
+@task(name="infer-chunk", task_run_name="infer-chunk-{chunk}", cache_policy=NO_CACHE, **RETRIES)
 def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
     """Ask every document of one chunk of an opened run and write its part.
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prefect_llm.blocks import LLMProvider, ModelPrice, ProviderReference
     from prefect_llm.errors import InvalidInput, LLMBatchError, RunError, TooManyFailedRows
-    from prefect_llm.flows import batch_inference
+    from prefect_llm.flows import batch_inference, redrive_failures
     from prefect_llm.prompts import PromptSpec
     from prefect_llm.report import Summary
     from prefect_llm.run import Run
     from prefect_llm.spec import RunSpec
-    from prefect_llm.tasks import finish_run, infer_chunk, load_documents
+    from prefect_llm.tasks import finish_run, infer_chunk, load_documents, redrive_chunk
 
 __all__ = [
     "InvalidInput",
@@ -34,6 +34,8 @@ __all__ = [
     "finish_run",
     "infer_chunk",
     "load_documents",
+    "redrive_chunk",
+    "redrive_failures",
 ]
 
 _ROOMS = {
@@ -52,6 +54,8 @@ _ROOMS = {
     "finish_run": "tasks",
     "infer_chunk": "tasks",
     "load_documents": "tasks",
+    "redrive_chunk": "tasks",
+    "redrive_failures": "flows",
 }
 
 

@@ -1,0 +1,25 @@
+"""Task: ask the failed rows of one chunk again."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
+from prefect_llm.redriving import Redrive
+from prefect_llm.redriving import redrive_chunk as redrive_failed_rows
+from prefect_llm.store import ChunkFigures
+from prefect_llm.tasks.inference import RETRIES
+from prefect_llm.tasks.run_log import core_log
+from prefect_llm.tasks.sharing import limits_shared
+
+
+@task(name="redrive-chunk", task_run_name="redrive-chunk-{chunk}", cache_policy=NO_CACHE, **RETRIES)
+def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
+    """Ask the failed rows of one chunk again and replace its part; as `infer_chunk` otherwise."""
+    with core_log():
+        asked = resolve_provider(provider)
+        with limits_shared(asked):
+            figures = redrive_failed_rows(redrive, chunk, asked)
+    get_run_logger().info("chunk %s redriven in %.1f s: %s requests", chunk, figures.seconds, f"{figures.requests:,}")
+    return figures
