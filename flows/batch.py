@@ -20,8 +20,9 @@ from pydantic import JsonValue, ValidationError
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, TooManyFailedRows
 from prefect_llm.flows.progress import progress_shown
+from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, chunks_at_once
+from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, chunks_at_once, release_run
 from prefect_llm.run import finish_run as finish
 from prefect_llm.settings import (
     ApiOptions,
@@ -137,6 +138,13 @@ def _infer_all(
         stop_error_share=settings.batch.stop_error_share,
         flush_interval_s=settings.batch.flush_interval,
     )
+    try:
+        return _carried_out(run, reference, provider, settings)
+    finally:
+        release_run(run)
+
+
+def _carried_out(run: Run, reference: ProviderReference, provider: Provider, settings: RunSettings) -> Summary:
     figures: list[ChunkFigures] = []
     stopped = None
     try:

@@ -31,12 +31,16 @@ from prefect_llm.store import (
     RunDirectory,
     State,
     Stopped,
+    acquired,
+    check_owner,
     check_same_spec,
     claim,
+    current_epoch,
     figures_in_journal,
     flushed,
     is_latest,
     open_journal,
+    release,
     remove_journals,
     result_schema,
     result_table,
@@ -56,7 +60,8 @@ class Run:
     """An opened run, small enough to hand to every chunk task.
 
     `url` is its directory, `pending` the chunks without a part, `invocation` this attempt at the run: chunks of
-    one invocation share figures and stop together.
+    one invocation share figures and stop together. `epoch` is that of the directory's lease: a later one has taken
+    the run over.
     """
 
     url: str
@@ -86,7 +91,8 @@ def open_run(
 ) -> Run:
     """Check everything, stage the input, or reopen the run that `output` holds. Asks nothing.
 
-    Raises `InvalidInput` for an input, a spec or a directory that will not do.
+    This process owns the directory then, until `finish_run` or `release_run`.
+    Raises `InvalidInput` for an input, a spec or a directory that will not do, or that another process owns.
     """
     try:
         run = _open_run(input, RunDirectory.open(output), spec)
@@ -99,13 +105,23 @@ def open_run(
 
 
 def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> Run:
+    """Whatever can be refused without owning the directory is, so that nothing is written there."""
     manifest = directory.check_ours()
     prompt = Prompt(spec.prompt)
+    source = None
     if manifest is None:
-        manifest = _create(directory, open_source(input), spec, prompt)
+        source = open_source(input)
     else:
         check_same_spec(manifest, spec.to_json(), where=directory.url)
         _compare_source(input, manifest)
+    with acquired(directory.folder) as epoch:
+        if source is not None:
+            manifest = _create(directory, source, spec, prompt, epoch)
+        assert manifest is not None
+        return _opened(directory, manifest, spec, prompt, epoch)
+
+
+def _opened(directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: Prompt, epoch: int) -> Run:
     snapshot = Snapshot.from_json(manifest.snapshot)
     directory.write_schema_part(_schema(spec, prompt, snapshot))
     done = directory.complete_chunks()
@@ -119,11 +135,15 @@ def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> 
         chunk_rows=snapshot.chunk_rows,
         pending=pending,
         invocation=uuid.uuid4().hex,
+        epoch=epoch,
     )
 
 
-def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prompt) -> Manifest:
+def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prompt, epoch: int) -> Manifest:
+    if directory.manifest() is not None:
+        raise InvalidInput(f"another process has just begun a run in {directory.url}: start again to go on with it")
     snapshot = stage(source, spec.staging(prompt), directory.folder)
+    check_owner(directory.folder, epoch)
     manifest = Manifest.new(uuid.uuid4().hex, spec.to_json(), snapshot.to_json())
     directory.create(manifest)
     return manifest
@@ -180,7 +200,7 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
 
     Returns what this attempt did. Raises the `RunError` that stopped the run before the chunk's last document had
     ended; then the chunk stays pending, and its journal keeps the rows that have ended. Raises `Superseded` where a
-    later attempt has claimed the chunk.
+    later attempt has claimed the chunk, or a later owner the directory.
     """
     live = run.live
     if live.stop.error is not None:
@@ -189,6 +209,7 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     folder = plan.directory.folder
     if chunk in plan.directory.complete_chunks():
         return ChunkFigures()  # an earlier attempt was killed between its last write and its report
+    check_owner(folder, run.epoch)
     staged = read_chunk(folder, plan.snapshot, chunk)
     attempt, done = claim(folder, chunk, run.epoch)
     asked = AskedChunk(staged, provider, plan.prompt, live, done)
@@ -216,15 +237,17 @@ def _commit(run: Run, chunk: int, plan: _Plan, asked: AskedChunk, attempt: Attem
         kept=asked.staged.kept,
         output=output_array(plan.prompt, rows),
     )
+    check_owner(plan.directory.folder, run.epoch)
     if not is_latest(plan.directory.folder, chunk, attempt):
         raise Superseded(f"chunk {chunk} was taken over by a later attempt, which finishes it: nothing is left to do")
     plan.directory.commit_part(chunk, table, figures_in_journal(entries, seconds))
 
 
 def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:
-    """Fold what lies in the directory into the summary, and write manifest and report.
+    """Fold what lies in the directory into the summary, write manifest and report, and release the directory.
 
-    `figures` are those that `infer_chunk` returned, `stopped` is what it raised.
+    `figures` are those that `infer_chunk` returned, `stopped` is what it raised. Writes nothing where a later owner
+    has taken the directory over.
     """
     directory = RunDirectory.open(run.url)
     manifest = directory.manifest()
@@ -242,9 +265,17 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
         throttled=max(live.throttled, counters.throttled),
         seconds=live.seconds,
     )
-    directory.write_report(to_markdown(summary))
-    directory.write_manifest(manifest.changed(state=summary.state, stopped=summary.stopped, totals=summary.to_json()))
+    if current_epoch(directory.folder) <= run.epoch:
+        totals = summary.to_json()
+        directory.write_report(to_markdown(summary))
+        directory.write_manifest(manifest.changed(state=summary.state, stopped=summary.stopped, totals=totals))
+    release_run(run)
     return summary
+
+
+def release_run(run: Run) -> None:
+    """Let another process have the directory of a run that is not going to be finished here."""
+    release(RunDirectory.open(run.url).folder, run.epoch)
 
 
 def _state(stopped: RunError | None) -> State:
@@ -256,8 +287,17 @@ def _state(stopped: RunError | None) -> State:
 def infer_pending(run: Run, provider: Provider) -> Summary:
     """Infer every pending chunk side by side in threads of this process, then finish the run.
 
-    A `RunError` ends in the summary; anything else is raised after the other chunks were stopped.
+    A `RunError` ends in the summary; anything else is raised after the other chunks were stopped and the directory
+    was released.
     """
+    try:
+        return finish_run(run, *_inferred(run, provider))
+    except BaseException:
+        release_run(run)
+        raise
+
+
+def _inferred(run: Run, provider: Provider) -> tuple[list[ChunkFigures], RunError | None]:
     figures: list[ChunkFigures] = []
     stopped = None
     with ThreadPoolExecutor(chunks_at_once(run, provider), thread_name_prefix="llm-chunk") as pool:
@@ -270,7 +310,7 @@ def infer_pending(run: Run, provider: Provider) -> Summary:
             if len(figures) < len(futures):
                 run.live.stop.set(stopped or Interrupted("another chunk of this run failed"))
                 pool.shutdown(cancel_futures=True)
-    return finish_run(run, figures, stopped)
+    return figures, stopped
 
 
 def chunks_at_once(run: Run, provider: Provider) -> int:

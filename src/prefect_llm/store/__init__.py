@@ -4,6 +4,7 @@ from prefect_llm.store.directory import RunDirectory, figures_in_journal
 from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figures_of, sum_figures
 from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import Attempt, Entry, claim, is_latest, open_journal, remove_journals
+from prefect_llm.store.lease import acquired, check_owner, current_epoch, release
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.rows import ResultRow, result_table
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
@@ -20,15 +21,19 @@ __all__ = [
     "RunDirectory",
     "State",
     "Stopped",
+    "acquired",
     "add_money",
+    "check_owner",
     "check_same_spec",
     "claim",
+    "current_epoch",
     "difference",
     "figures_in_journal",
     "figures_of",
     "flushed",
     "is_latest",
     "open_journal",
+    "release",
     "remove_journals",
     "result_schema",
     "result_table",
