@@ -19,6 +19,7 @@ import pyarrow as pa
 from prefect_llm.asking import AskedChunk, output_array
 from prefect_llm.documents import Snapshot, Source, open_source, read_chunk, stage
 from prefect_llm.errors import Interrupted, InvalidInput, RunError, Superseded, TooManyFailedRows
+from prefect_llm.files import open_folder
 from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
@@ -45,6 +46,7 @@ from prefect_llm.store import (
     result_schema,
     result_table,
     sum_figures,
+    when_superseded,
 )
 
 LANE = "online"
@@ -101,7 +103,9 @@ def open_run(
         raise InvalidInput(
             f"the output {output} cannot be used ({reason}): give a directory that this process may write to"
         ) from error
-    return replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s)
+    run = replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s)
+    when_superseded(open_folder(run.url), run.epoch, lambda error: run.live.stop.set(error))  # it would only pay
+    return run
 
 
 def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> Run:
@@ -275,7 +279,7 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
 
 def release_run(run: Run) -> None:
     """Let another process have the directory of a run that is not going to be finished here."""
-    release(RunDirectory.open(run.url).folder, run.epoch)
+    release(open_folder(run.url), run.epoch)
 
 
 def _state(stopped: RunError | None) -> State:

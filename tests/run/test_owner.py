@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from prefect_llm.documents import Snapshot, stage
 from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.files import LocalFolder
 from prefect_llm.run import finish_run, infer_chunk, infer_pending, open_run, release_run
+from prefect_llm.store import lease
 from prefect_llm.store.lease import acquire
 from prefect_llm.store.process import Process, this_process
 
@@ -53,16 +56,15 @@ def files_of(output: Path) -> dict[str, bytes]:
 
 def make_old_and_from_elsewhere(file: Path) -> None:
     """As a process on another host would find it that has not heard of the owner for long."""
-    lease = json.loads(file.read_text())
-    lease["heartbeat"] -= 3600
-    lease["process"] |= {"host": ELSEWHERE.host, "place": ELSEWHERE.place}
-    file.write_text(json.dumps(lease))
+    content = json.loads(file.read_text())
+    content["heartbeat"] -= 3600
+    content["process"] |= {"host": ELSEWHERE.host, "place": ELSEWHERE.place}
+    file.write_text(json.dumps(content))
 
 
 def acquire_as_another_host(output: str) -> None:
-    """Take the directory over from this process."""
-    make_old_and_from_elsewhere(lease_of(Path(output)))
-    assert acquire(LocalFolder(Path(output)), replace(ELSEWHERE, host="third")) == 2
+    """Take the directory over from this process, an hour from now."""
+    assert acquire(LocalFolder(Path(output)), ELSEWHERE, lambda: time.time() + 3600) == 2
 
 
 def test_a_second_process_is_refused_while_the_first_lives_and_changes_nothing(
@@ -159,6 +161,26 @@ def test_a_chunk_that_is_being_asked_when_the_run_is_taken_over_is_not_committed
     assert files_of(Path(output)) == before
 
 
+def test_an_owner_that_was_taken_over_asks_no_more(
+    scripted_server: ScriptedServer, output: str, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT_S", 0.01)
+    scripted_server.script_all(steps.hang())
+    run = open_run(documents(100), output, spec_of(chunk_rows=50))
+    told = threading.Event()
+    run.live.stop.listen(told.set)
+    asking = pool.submit(infer_pending, run, provider_at(scripted_server.base_url, concurrency=5))
+    scripted_server.wait_for(in_flight=5)
+    acquire_as_another_host(output)
+    assert told.wait(10)
+    scripted_server.release()
+
+    summary = asking.result(20)
+    assert summary.stopped is not None
+    assert summary.stopped.kind == "Superseded"
+    assert scripted_server.stats().requests == 5
+
+
 def test_staging_that_is_overtaken_writes_no_manifest(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def stage_slowly(*arguments: Any) -> Snapshot:
         snapshot = stage(*arguments)
@@ -169,7 +191,7 @@ def test_staging_that_is_overtaken_writes_no_manifest(output: str, monkeypatch: 
     with pytest.raises(Superseded):
         open_run(documents(10), output, spec_of())
     assert not Path(output, "_run", "manifest.json").exists()
-    assert json.loads(lease_of(Path(output)).read_text())["process"]["host"] == "third"
+    assert json.loads(lease_of(Path(output)).read_text())["process"]["host"] == ELSEWHERE.host
 
 
 @pytest.mark.parametrize("ending", ["finished", "stopped", "released", "faulted"])

@@ -4,7 +4,7 @@ from prefect_llm.store.directory import RunDirectory, figures_in_journal
 from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figures_of, sum_figures
 from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import Attempt, Entry, claim, is_latest, open_journal, remove_journals
-from prefect_llm.store.lease import acquired, check_owner, current_epoch, release
+from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.rows import ResultRow, result_table
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
@@ -38,4 +38,5 @@ __all__ = [
     "result_schema",
     "result_table",
     "sum_figures",
+    "when_superseded",
 ]

@@ -87,6 +87,14 @@ def acquire(folder: Folder, process: Process | None = None, clock: Clock = time.
         return epoch
 
 
+def when_superseded(folder: Folder, epoch: int, tell: Callable[[Superseded], None]) -> None:
+    """Have the thread that renews this process's lease call `tell` once it sees a later owner."""
+    with _lock:
+        renewal = _renewals.get(folder.url)
+        if renewal is not None and renewal.epoch == epoch:
+            renewal.tell = tell
+
+
 def current_epoch(folder: Folder) -> int:
     """The owner's epoch; 0 for a directory that nobody has owned."""
     return max(_epochs(folder), default=0)
@@ -179,6 +187,7 @@ class _Renewal:
 
     def __init__(self, folder: Folder, epoch: int) -> None:
         self.epoch = epoch
+        self.tell: Callable[[Superseded], None] = lambda _: None
         self._folder = folder
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="llm-lease", daemon=True)
@@ -188,7 +197,11 @@ class _Renewal:
         while not self._ended.wait(BEAT_S):
             try:
                 if not renew(self._folder, self.epoch):
+                    check_owner(self._folder, self.epoch)
                     return
+            except Superseded as superseded:
+                self.tell(superseded)
+                return
             except (OSError, InvalidInput) as error:
                 logger.warning("the lease of %s could not be renewed: %s", self._folder.url, error)
 
