@@ -15,7 +15,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, TooManyFailedRows
 from prefect_llm.flows.progress import progress_shown
 from prefect_llm.report import Summary
-from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share
+from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, release_run
 from prefect_llm.run import finish_run as finish
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks import finish_run
@@ -31,6 +31,13 @@ def carried_out(
     run: Run, submit: Submit, at_once: int, *, stats_interval_s: float, max_error_share: float
 ) -> Summary:
     """The summary after every pending chunk. Raises, holding the summary, what stopped the run or makes it fail."""
+    try:
+        return _carried_out(run, submit, at_once, stats_interval_s, max_error_share)
+    finally:
+        release_run(run)
+
+
+def _carried_out(run: Run, submit: Submit, at_once: int, stats_interval_s: float, max_error_share: float) -> Summary:
     figures: list[ChunkFigures] = []
     stopped = None
     try:

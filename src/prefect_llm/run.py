@@ -19,6 +19,7 @@ import pyarrow as pa
 from prefect_llm.asking import AskedChunk, output_array
 from prefect_llm.documents import Snapshot, Source, open_source, read_chunk, stage
 from prefect_llm.errors import Interrupted, InvalidInput, RunError, Superseded, TooManyFailedRows
+from prefect_llm.files import open_folder
 from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
@@ -32,16 +33,21 @@ from prefect_llm.store import (
     RunDirectory,
     State,
     Stopped,
+    acquired,
+    check_owner,
     check_same_spec,
     claim,
+    current_epoch,
     figures_in_journal,
     flushed,
     is_latest,
     open_journal,
+    release,
     remove_journals,
     result_schema,
     result_table,
     sum_figures,
+    when_superseded,
 )
 
 LANE = "online"
@@ -57,7 +63,8 @@ class Run:
     """An opened run, small enough to hand to every chunk task.
 
     `url` is its directory, `pending` the chunks without a part, `invocation` this attempt at the run: chunks of
-    one invocation share figures and stop together.
+    one invocation share figures and stop together. `epoch` is that of the directory's lease: a later one has taken
+    the run over.
     """
 
     url: str
@@ -89,8 +96,9 @@ def open_run(
 ) -> Run:
     """Check everything, stage the input, or reopen the run that `output` holds. Asks nothing.
 
-    `reuse` is the directory of an earlier run, whose answers to the same requests are taken. Raises `InvalidInput`
-    for an input, a spec or a directory that will not do.
+    `reuse` is the directory of an earlier run, whose answers to the same requests are taken. This process owns the
+    run's directory then, until `finish_run` or `release_run`. Raises `InvalidInput` for an input, a spec or a
+    directory that will not do, or that another process owns.
     """
     if reuse is not None:
         open_answers(reuse)
@@ -101,17 +109,29 @@ def open_run(
         raise InvalidInput(
             f"the output {output} cannot be used ({reason}): give a directory that this process may write to"
         ) from error
-    return replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse)
+    run = replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse)
+    when_superseded(open_folder(run.url), run.epoch, lambda error: run.live.stop.set(error))  # it would only pay
+    return run
 
 
 def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> Run:
+    """Whatever can be refused without owning the directory is, so that nothing is written there."""
     manifest = directory.check_ours()
     prompt = Prompt(spec.prompt)
+    source = None
     if manifest is None:
-        manifest = _create(directory, open_source(input), spec, prompt)
+        source = open_source(input)
     else:
         check_same_spec(manifest, spec.to_json(), where=directory.url)
         _compare_source(input, manifest)
+    with acquired(directory.folder) as epoch:
+        if source is not None:
+            manifest = _create(directory, source, spec, prompt, epoch)
+        assert manifest is not None
+        return _opened(directory, manifest, spec, prompt, epoch)
+
+
+def _opened(directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: Prompt, epoch: int) -> Run:
     snapshot = Snapshot.from_json(manifest.snapshot)
     directory.write_schema_part(_schema(spec, prompt, snapshot))
     done = directory.complete_chunks()
@@ -125,11 +145,15 @@ def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> 
         chunk_rows=snapshot.chunk_rows,
         pending=pending,
         invocation=uuid.uuid4().hex,
+        epoch=epoch,
     )
 
 
-def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prompt) -> Manifest:
+def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prompt, epoch: int) -> Manifest:
+    if directory.manifest() is not None:
+        raise InvalidInput(f"another process has just begun a run in {directory.url}: start again to go on with it")
     snapshot = stage(source, spec.staging(prompt), directory.folder)
+    check_owner(directory.folder, epoch)
     manifest = Manifest.new(uuid.uuid4().hex, spec.to_json(), snapshot.to_json())
     directory.create(manifest)
     return manifest
@@ -196,7 +220,7 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
 
     Returns what this attempt did. Raises the `RunError` that stopped the run before the chunk's last document had
     ended; then the chunk stays pending, and its journal keeps the rows that have ended. Raises `Superseded` where a
-    later attempt has claimed the chunk.
+    later attempt has claimed the chunk, or a later owner the directory.
     """
     live = run.live
     if live.stop.error is not None:
@@ -205,6 +229,7 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     folder = plan.directory.folder
     if chunk in plan.directory.complete_chunks():
         return ChunkFigures()  # an earlier attempt was killed between its last write and its report
+    check_owner(folder, run.epoch)
     staged = read_chunk(folder, plan.snapshot, chunk)
     attempt, done = claim(folder, chunk, run.epoch)
     if run.reuse is not None:
@@ -235,15 +260,17 @@ def _commit(run: Run, chunk: int, plan: Plan, asked: AskedChunk, attempt: Attemp
         kept=asked.staged.kept,
         output=output_array(plan.prompt, rows),
     )
+    check_owner(plan.directory.folder, run.epoch)
     if not is_latest(plan.directory.folder, chunk, attempt):
         raise Superseded(f"chunk {chunk} was taken over by a later attempt, which finishes it: nothing is left to do")
     plan.directory.commit_part(chunk, table, figures_in_journal(entries, seconds))
 
 
 def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:
-    """Fold what lies in the directory into the summary, and write manifest and report.
+    """Fold what lies in the directory into the summary, write manifest and report, and release the directory.
 
-    `figures` are those that `infer_chunk` returned, `stopped` is what it raised.
+    `figures` are those that `infer_chunk` returned, `stopped` is what it raised. Writes nothing where a later owner
+    has taken the directory over.
     """
     directory = RunDirectory.open(run.url)
     manifest = directory.manifest()
@@ -261,10 +288,18 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
         throttled=max(live.throttled, counters.throttled),
         seconds=live.seconds,
     )
-    directory.write_report(to_markdown(summary))
-    directory.write_failed(failed_csv(directory) if summary.totals.failed else None)
-    directory.write_manifest(manifest.changed(state=summary.state, stopped=summary.stopped, totals=summary.to_json()))
+    if current_epoch(directory.folder) <= run.epoch:
+        totals = summary.to_json()
+        directory.write_report(to_markdown(summary))
+        directory.write_failed(failed_csv(directory) if summary.totals.failed else None)
+        directory.write_manifest(manifest.changed(state=summary.state, stopped=summary.stopped, totals=totals))
+    release_run(run)
     return summary
+
+
+def release_run(run: Run) -> None:
+    """Let another process have the directory of a run that is not going to be finished here."""
+    release(open_folder(run.url), run.epoch)
 
 
 def _state(stopped: RunError | None) -> State:
@@ -276,13 +311,24 @@ def _state(stopped: RunError | None) -> State:
 def infer_pending(run: Run, provider: Provider) -> Summary:
     """Infer every pending chunk side by side in threads of this process, then finish the run.
 
-    A `RunError` ends in the summary; anything else is raised after the other chunks were stopped.
+    A `RunError` ends in the summary; anything else is raised after the other chunks were stopped and the directory
+    was released.
     """
     return infer_side_by_side(run, provider, lambda chunk: infer_chunk(run, chunk, provider))
 
 
 def infer_side_by_side(run: Run, provider: Provider, infer: Callable[[int], ChunkFigures]) -> Summary:
     """`infer` every pending chunk, as many at once as the provider's limits let be filled; see `infer_pending`."""
+    try:
+        return finish_run(run, *_inferred(run, provider, infer))
+    except BaseException:
+        release_run(run)
+        raise
+
+
+def _inferred(
+    run: Run, provider: Provider, infer: Callable[[int], ChunkFigures]
+) -> tuple[list[ChunkFigures], RunError | None]:
     figures: list[ChunkFigures] = []
     stopped = None
     with ThreadPoolExecutor(chunks_at_once(run, provider), thread_name_prefix="llm-chunk") as pool:
@@ -295,7 +341,7 @@ def infer_side_by_side(run: Run, provider: Provider, infer: Callable[[int], Chun
             if len(figures) < len(futures):
                 run.live.stop.set(stopped or Interrupted("another chunk of this run failed"))
                 pool.shutdown(cancel_futures=True)
-    return finish_run(run, figures, stopped)
+    return figures, stopped
 
 
 def chunks_at_once(run: Run, provider: Provider) -> int:

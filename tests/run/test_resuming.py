@@ -199,4 +199,4 @@ def test_a_run_whose_directory_was_replaced_is_told_so(scripted_server: Scripted
 
 def test_a_run_is_small_whatever_its_rows(output: str) -> None:
     run = open_run(documents(30), output, spec_of())
-    assert run == Run(output, run.run_id, 30, 30, 10, (0, 1, 2), run.invocation)
+    assert run == Run(output, run.run_id, 30, 30, 10, (0, 1, 2), run.invocation, epoch=1)

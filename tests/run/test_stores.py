@@ -72,6 +72,7 @@ def test_a_run_stops_resumes_and_ends_there(scripted_server: ScriptedServer, sto
         "_run/input/chunk-00000.arrow",
         "_run/input/chunk-00001.arrow",
         "_run/input/chunk-00002.arrow",
+        "_run/lease/epoch-00002.json",
         "_run/manifest.json",
         "_run/report.md",
         "results/part-00000.parquet",

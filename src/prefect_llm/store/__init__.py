@@ -6,6 +6,7 @@ from prefect_llm.store.failed_rows import FAILED_BY, failed_places, replaced, th
 from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figures_of, sum_figures
 from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, open_journal, remove_journals
+from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
@@ -25,10 +26,13 @@ __all__ = [
     "State",
     "Stopped",
     "Work",
+    "acquired",
     "add_money",
     "as_reused",
+    "check_owner",
     "check_same_spec",
     "claim",
+    "current_epoch",
     "difference",
     "failed_places",
     "figures_in_journal",
@@ -37,10 +41,12 @@ __all__ = [
     "flushed",
     "is_latest",
     "open_journal",
+    "release",
     "remove_journals",
     "replaced",
     "result_schema",
     "result_table",
     "sum_figures",
     "thrown_away",
+    "when_superseded",
 ]

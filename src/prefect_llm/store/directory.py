@@ -14,6 +14,7 @@ from prefect_llm.errors import InvalidInput
 from prefect_llm.files import Folder, LocalFolder, open_folder
 from prefect_llm.store.figures import ChunkFigures, add_money, figures_of
 from prefect_llm.store.journal import Entry, journaled
+from prefect_llm.store.lease import LEASES
 from prefect_llm.store.manifest import Manifest, read_manifest
 from prefect_llm.store.parts import (
     FIGURES_KEY,
@@ -32,8 +33,8 @@ from prefect_llm.store.schema import result_schema
 MANIFEST = "_run/manifest.json"
 REPORT = "_run/report.md"
 FAILED = "_run/failed.csv"
-_BEFORE_THE_MANIFEST = ("_run/tmp/", "_run/input/")
-"""What a run killed before its manifest was written may leave: temps, and a snapshot being staged."""
+_BEFORE_THE_MANIFEST = ("_run/tmp/", "_run/input/", LEASES)
+"""What a run killed before its manifest was written may leave: temps, a snapshot being staged, and its lease."""
 
 
 class RunDirectory:

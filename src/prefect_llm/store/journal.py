@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from prefect_llm.errors import Superseded
 from prefect_llm.files import Folder, LocalFolder
 from prefect_llm.store.rows import ResultRow
 
@@ -81,12 +82,15 @@ class Journal(Protocol):
 def claim(folder: Folder, chunk: int, epoch: int, work: Work = Work.CHUNK) -> tuple[Attempt, list[Entry]]:
     """Begin an attempt at the chunk: its mark, and the rows that earlier attempts wrote down.
 
-    Creates the attempt's first file, so that whoever claimed before it can no longer commit.
+    Creates the attempt's first file, so that whoever claimed before it can no longer commit. Raises `Superseded`
+    where an owner of a later epoch has claimed the chunk.
     """
     while True:
         earlier = [file for file in _files(folder, work) if file.chunk == chunk]
         last = max((file.attempt for file in earlier), default=Attempt(epoch, 0))
-        attempt = Attempt(max(epoch, last.epoch), last.number + 1)
+        if last.epoch > epoch:
+            raise Superseded(f"chunk {chunk} was taken over by a later owner of the run, which finishes it")
+        attempt = Attempt(epoch, last.number + 1)
         if folder.create(_name(work, chunk, attempt), b""):
             return attempt, read_entries(folder, earlier)
 
@@ -94,6 +98,11 @@ def claim(folder: Folder, chunk: int, epoch: int, work: Work = Work.CHUNK) -> tu
 def is_latest(folder: Folder, chunk: int, attempt: Attempt, work: Work = Work.CHUNK) -> bool:
     """Whether nobody has claimed the chunk since."""
     return max((file.attempt for file in _files(folder, work) if file.chunk == chunk), default=None) == attempt
+
+
+def latest_epoch(folder: Folder) -> int:
+    """The latest epoch of any journal; 0 where there is none."""
+    return max((file.attempt.epoch for work in Work for file in _files(folder, work)), default=0)
 
 
 def open_journal(folder: Folder, chunk: int, attempt: Attempt, work: Work = Work.CHUNK) -> Journal:
