@@ -187,10 +187,12 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
         raise live.stop.error
     plan = _plan(run.url, run.run_id)
     folder = plan.directory.folder
-    if chunk in plan.directory.complete_chunks():
+    if _is_complete(plan, chunk):
         return ChunkFigures()  # an earlier attempt was killed between its last write and its report
     staged = read_chunk(folder, plan.snapshot, chunk)
     attempt, done = claim(folder, chunk, run.epoch)
+    if _is_complete(plan, chunk):
+        return ChunkFigures()  # by another attempt since: its journal may have been gone when it was to be read
     asked = AskedChunk(staged, provider, plan.prompt, live, done)
     started = time.monotonic()
     try:
@@ -205,6 +207,14 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     return figures_in_journal(asked.new_entries(), seconds)
 
 
+def _is_complete(plan: _Plan, chunk: int) -> bool:
+    """Whether the chunk has its part; then nothing is left of its journals."""
+    if chunk not in plan.directory.complete_chunks():
+        return False
+    remove_journals(plan.directory.folder, [chunk])
+    return True
+
+
 def _commit(run: Run, chunk: int, plan: _Plan, asked: AskedChunk, attempt: Attempt, seconds: float) -> None:
     entries = asked.entries()
     rows = [entry.row for entry in entries]
@@ -217,6 +227,7 @@ def _commit(run: Run, chunk: int, plan: _Plan, asked: AskedChunk, attempt: Attem
         output=output_array(plan.prompt, rows),
     )
     if not is_latest(plan.directory.folder, chunk, attempt):
+        _is_complete(plan, chunk)  # what this attempt still wrote goes, where it is of no use to the later one
         raise Superseded(f"chunk {chunk} was taken over by a later attempt, which finishes it: nothing is left to do")
     plan.directory.commit_part(chunk, table, figures_in_journal(entries, seconds))
 
