@@ -242,18 +242,22 @@ def test_on_an_object_store_a_flush_is_one_put_and_nothing_to_flush_is_none(buck
 
 
 @pytest.mark.parametrize("kind", ["memory", "s3"])
-def test_rows_whose_put_failed_go_with_the_next(request: pytest.FixtureRequest, kind: str) -> None:
+def test_rows_whose_put_failed_and_rows_that_come_during_a_put_go_with_the_next(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
     base = f"memory://journal-tests/{uuid.uuid4().hex}" if kind == "memory" else request.getfixturevalue("bucket")
-    folder = FailingFolder(open_folder(f"{base}/run"))
+    folder = FailingFolder(open_folder(f"{base}/run"), failing=1)
     journal = open_journal(folder, 0, claim(folder, 0, 0)[0])
     journal.append(entry(0))
-    folder.failing, folder.before = 1, lambda: journal.append(entry(len(folder.written) + 1))
+    meanwhile = [entry(2), entry(1)]
+    folder.before = lambda: journal.append(meanwhile.pop())
     with pytest.raises(OSError, match="503"):
         journal.flush()
+    journal.flush()
     folder.before = lambda: None
     journal.close()
-    assert len(folder.written) == 1
-    assert read_again(folder, 0) == [entry(0), entry(1)]
+    assert len(folder.written) == 2
+    assert read_again(folder, 0) == [entry(0), entry(1), entry(2)]
 
 
 def _file_of(folder: LocalFolder, attempt: Attempt) -> Path:
