@@ -98,8 +98,8 @@ def requests_of(provider: SimulatedProvider) -> int:
 def rows_kept(output: Path) -> int:
     """Rows that the next start will not ask for: those of parts, and those of journals."""
     directory = RunDirectory.open(str(output))
-    parts = sum(table.num_rows for table in directory.scan(["id"]))
-    return parts + sum(table.num_rows for table in directory.scan_journals(["id"]))
+    tables = [*directory.scan(["id"]), *directory.scan_journals(["id"])]
+    return sum(int(table.num_rows) for table in tables)
 
 
 def ids_in(output: Path) -> list[str] | None:

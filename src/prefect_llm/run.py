@@ -178,9 +178,8 @@ def _plan(url: str, run_id: str) -> _Plan:
 def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     """Ask every document of one chunk that has no row yet and write its part. Blocks until the part is durable.
 
-    Returns what this attempt did. Raises the `RunError` that stopped the run before the chunk's last document had
-    ended; then the chunk stays pending, and its journal keeps the rows that have ended. Raises `Superseded` where a
-    later attempt has claimed the chunk.
+    Returns what this attempt did. Raises the `RunError` that stopped the run; then the chunk stays pending, and its
+    journal keeps the rows that have ended. Raises `Superseded` where a later attempt has claimed the chunk.
     """
     live = run.live
     if live.stop.error is not None:
@@ -192,7 +191,7 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     staged = read_chunk(folder, plan.snapshot, chunk)
     attempt, done = claim(folder, chunk, run.epoch)
     if _is_complete(plan, chunk):
-        return ChunkFigures()  # by another attempt since: its journal may have been gone when it was to be read
+        return ChunkFigures()  # by another attempt since, whose journal may have been gone before it was read
     asked = AskedChunk(staged, provider, plan.prompt, live, done)
     started = time.monotonic()
     try:
