@@ -86,12 +86,15 @@ class LocalFolder:
         """Temp file, fsync, rename, fsync of the directory: survives a power cut."""
         target = self.path / name
         with self._temporary(target, content) as temporary:
-            os.replace(temporary, target)
+            if not _appears_with_its_folder(temporary, target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(temporary, target)
         _sync_directory(target.parent)
 
     def create(self, name: str, content: bytes) -> bool:
         """Temp file, fsync, hard link, fsync of the directory: of two at once only one succeeds."""
         target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
         with self._temporary(target, content) as temporary:
             try:
                 os.link(temporary, target)
@@ -105,7 +108,6 @@ class LocalFolder:
         """A file with that content on the target's filesystem; gone at the end, if it is still there."""
         temporary = self.path / "_run" / "tmp" / f"{uuid.uuid4().hex}-{target.name}"
         temporary.parent.mkdir(parents=True, exist_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -173,6 +175,25 @@ def _as_os_error() -> Iterator[None]:
         yield
     except store_errors() as error:
         raise OSError(str(error) or type(error).__name__) from error
+
+
+def _appears_with_its_folder(temporary: Path, target: Path) -> bool:
+    """Rename a new folder with the file in it, so that no reader finds it empty; `False` where it is not new."""
+    if target.parent.exists():
+        return False
+    target.parent.parent.mkdir(parents=True, exist_ok=True)
+    folder = temporary.with_name(f"{temporary.name}.folder")
+    folder.mkdir()
+    try:
+        os.replace(temporary, folder / target.name)
+        _sync_directory(folder)
+        os.rename(folder, target.parent)
+    except OSError:  # another was faster, and its folder is not empty
+        os.replace(folder / target.name, temporary)
+        folder.rmdir()
+        return False
+    _sync_directory(target.parent.parent)
+    return True
 
 
 def _sync_directory(path: Path) -> None:

@@ -77,6 +77,7 @@ class Live:
         self.stop = Stop()
         self._stop_error_share = stop_error_share
         self._figures = LiveFigures(rows)
+        self._ended = self._ended_badly = 0
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
@@ -94,13 +95,17 @@ class Live:
     def count(self, outcome: Outcome, cost: Decimal | None, price: Price | None) -> None:
         """Take in one outcome; stop the run when too large a share has failed."""
         with self._lock:
-            self._figures = figures = self._figures.plus(outcome, cost, price)
-        if figures.done < OUTCOMES_BEFORE_A_SHARE_COUNTS or self.stop.error is not None:
+            self._figures = self._figures.plus(outcome, cost, price)
+            # Apart from the figures: rows of earlier invocations would stop every later one at its first failure.
+            self._ended += 1
+            self._ended_badly += not outcome.ok
+            ended, badly = self._ended, self._ended_badly
+        if ended < OUTCOMES_BEFORE_A_SHARE_COUNTS or self.stop.error is not None:
             return
-        if (share := figures.failed / figures.done) > self._stop_error_share and outcome.failure is not None:
+        if (share := badly / ended) > self._stop_error_share and outcome.failure is not None:
             self.stop.set(
                 TooManyFailures(
-                    f"{share:.0%} of {figures.done:,} documents failed, more than stop_error_share allows "
+                    f"{share:.0%} of {ended:,} documents failed, more than stop_error_share allows "
                     f"({self._stop_error_share:.0%}); the last one: {outcome.failure.message}"
                 )
             )

@@ -218,20 +218,22 @@ def schema_of(plan: Plan) -> pa.Schema:
 def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     """Ask every document of one chunk that has no row yet and write its part. Blocks until the part is durable.
 
-    Returns what this attempt did. Raises the `RunError` that stopped the run before the chunk's last document had
-    ended; then the chunk stays pending, and its journal keeps the rows that have ended. Raises `Superseded` where a
-    later attempt has claimed the chunk, or a later owner the directory.
+    Returns what this attempt did. Raises the `RunError` that stopped the run; then the chunk stays pending, and its
+    journal keeps the rows that have ended. Raises `Superseded` where a later attempt has claimed the chunk, or a later
+    owner the directory.
     """
     live = run.live
     if live.stop.error is not None:
         raise live.stop.error
     plan = plan_of(run)
     folder = plan.directory.folder
-    if chunk in plan.directory.complete_chunks():
+    if _is_complete(plan, chunk):
         return ChunkFigures()  # an earlier attempt was killed between its last write and its report
     check_owner(folder, run.epoch)
     staged = read_chunk(folder, plan.snapshot, chunk)
     attempt, done = claim(folder, chunk, run.epoch)
+    if _is_complete(plan, chunk):
+        return ChunkFigures()  # by another attempt since, whose journal may have been gone before it was read
     if run.reuse is not None:
         places = {entry.place for entry in done}
         done += reused_entries(open_answers(run.reuse), staged, plan.prompt, provider, places)
@@ -249,6 +251,14 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     return figures_in_journal(asked.new_entries(), seconds)
 
 
+def _is_complete(plan: Plan, chunk: int) -> bool:
+    """Whether the chunk has its part; then nothing is left of its journals."""
+    if chunk not in plan.directory.complete_chunks():
+        return False
+    remove_journals(plan.directory.folder, [chunk])
+    return True
+
+
 def _commit(run: Run, chunk: int, plan: Plan, asked: AskedChunk, attempt: Attempt, seconds: float) -> None:
     entries = asked.entries()
     rows = [entry.row for entry in entries]
@@ -262,6 +272,7 @@ def _commit(run: Run, chunk: int, plan: Plan, asked: AskedChunk, attempt: Attemp
     )
     check_owner(plan.directory.folder, run.epoch)
     if not is_latest(plan.directory.folder, chunk, attempt):
+        _is_complete(plan, chunk)  # what this attempt still wrote goes, where it is of no use to the later one
         raise Superseded(f"chunk {chunk} was taken over by a later attempt, which finishes it: nothing is left to do")
     plan.directory.commit_part(chunk, table, figures_in_journal(entries, seconds))
 

@@ -103,16 +103,17 @@ def test_after_kill_9_in_the_middle_the_same_command_ends_with_exactly_the_docum
         scripted_server.wait_for(in_flight=1, answered=9)
         process.kill()
         assert ended(process).status == -signal.SIGKILL
-    before = {row["id"] for row in result_rows(tmp_path / "out")}
-    assert before <= {f"d{n}" for n in range(5)}
+    assert {row["id"] for row in result_rows(tmp_path / "out")} <= {f"d{n}" for n in range(5)}
+    answered = scripted_server.stats().by_document
     scripted_server.reset()
 
     again = call(*asking, "--concurrency", "2", "--json", cwd=tmp_path)
 
     assert (again.status, again.summary["state"], again.summary["ok"]) == (0, "completed", 10)
     assert [row["id"] for row in result_rows(tmp_path / "out")] == [f"d{n}" for n in range(10)]
-    asked = set(scripted_server.stats().by_document)
-    assert asked == {f"doc-{n}" for n in range(10) if f"d{n}" not in before}
+    asked = scripted_server.stats().by_document
+    assert asked["doc-7"] == 1
+    assert (len({*answered, *asked}), sum(asked.values()) <= 2) == (10, True)  # what was in flight, at most
 
 
 @pytest.mark.parametrize("answered", [0, 4, 5, 6, 10])
@@ -124,11 +125,11 @@ def test_after_kill_9_at_any_instant_the_rows_are_exactly_the_documents(
         scripted_server.wait_for(requests=1, answered=answered)
         process.kill()
         ended(process)
-    before = [row["id"] for row in result_rows(tmp_path / "out")]
-    scripted_server.reset()
+    sent = scripted_server.stats().requests
     assert call(*asking, "--concurrency", "1", cwd=tmp_path).status == 0
     assert [row["id"] for row in result_rows(tmp_path / "out")] == [f"d{n}" for n in range(10)]
-    assert scripted_server.stats().requests == 10 - len(before)
+    assert answered <= sent
+    assert scripted_server.stats().requests in (10, 11)  # the one in flight, if there was one
 
 
 def _wait_for_no_signal_pending(process: subprocess.Popen[str]) -> None:

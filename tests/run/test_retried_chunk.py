@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from tests.scripted_server.client import ScriptedServer
 
+from prefect_llm.documents import StagedChunk, read_chunk
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.records import Limits, Provider
 from prefect_llm.run import infer_chunk, open_run
 from prefect_llm.spec import RunSpec
+from prefect_llm.store import ChunkFigures
 
 
 def test_a_chunk_that_is_tried_again_counts_its_documents_once(
@@ -34,3 +37,22 @@ def test_a_chunk_that_is_tried_again_counts_its_documents_once(
     shutil.move(tmp_path / "aside", results)
     infer_chunk(run, 0, provider)
     assert (run.live.figures.done, run.live.figures.requests) == (20, 20)
+
+
+def test_a_chunk_that_another_attempt_finishes_after_the_first_look_is_not_asked_again(
+    scripted_server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = pa.table({"text": [f"doc-{row}" for row in range(20)]})
+    run = open_run(documents, str(tmp_path / "run"), RunSpec(prompt=PromptSpec(model="m", template="{{ text }}")))
+    provider = Provider(scripted_server.base_url, limits=Limits(concurrency=4))
+    read = read_chunk
+
+    def read_slowly(*arguments: Any) -> StagedChunk:
+        monkeypatch.undo()
+        infer_chunk(run, 0, provider)
+        return read(*arguments)
+
+    monkeypatch.setattr("prefect_llm.run.read_chunk", read_slowly)
+    assert infer_chunk(run, 0, provider) == ChunkFigures()
+    assert scripted_server.stats().requests == 20
+    assert not list((tmp_path / "run" / "_run" / "inflight").iterdir())

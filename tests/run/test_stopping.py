@@ -69,6 +69,24 @@ def test_too_large_a_share_of_failures_stops_the_run_after_a_hundred_outcomes(
     assert summary.totals.failed in (60, 61)  # what was in flight had still ended
 
 
+def test_a_run_that_goes_on_is_judged_by_its_new_outcomes_not_by_the_failures_it_was_stopped_for(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    scripted_server.script_all(steps.status(400))
+    provider, spec = provider_at(scripted_server.base_url, concurrency=1), spec_of(chunk_rows=300)
+    stopped = carry_out(documents(300), output, provider, spec)
+    assert stopped.stopped is not None
+    failed = stopped.totals.failed
+    assert failed in (100, 101)
+    scripted_server.reset()
+    scripted_server.script({f"doc-{failed}": steps.status(400)})
+
+    summary = carry_out(documents(300), output, provider, spec)
+
+    assert (summary.state, summary.totals.failed, summary.totals.ok) == ("completed", failed + 1, 299 - failed)
+    assert scripted_server.stats().requests == 300 - failed
+
+
 def test_a_chunk_whose_last_outcome_stops_the_run_is_kept(scripted_server: ScriptedServer, output: str) -> None:
     scripted_server.script_all(steps.status(400))
     provider, spec = provider_at(scripted_server.base_url), spec_of(chunk_rows=100)

@@ -25,6 +25,12 @@ class Flushed:
             raise self._fault
         self._journal.append(entry)
 
+    def close(self) -> None:
+        """Flush for the last time; raises what a flush failed with that no row has told."""
+        self._journal.close()
+        if self._fault is not None:
+            raise self._fault
+
     def flush(self) -> None:
         """For the thread: nothing is raised here."""
         self.due = time.monotonic() + self._every_s
@@ -86,4 +92,4 @@ def flushed(journal: Journal, every_s: float) -> Iterator[Flushed]:
         yield kept
     finally:
         _flusher.remove(kept)
-        journal.close()
+        kept.close()

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from prefect_llm.errors import Superseded
+from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.files import Folder, LocalFolder
 from prefect_llm.store.rows import ResultRow
 
@@ -96,8 +96,13 @@ def claim(folder: Folder, chunk: int, epoch: int, work: Work = Work.CHUNK) -> tu
 
 
 def is_latest(folder: Folder, chunk: int, attempt: Attempt, work: Work = Work.CHUNK) -> bool:
-    """Whether nobody has claimed the chunk since."""
-    return max((file.attempt for file in _files(folder, work) if file.chunk == chunk), default=None) == attempt
+    """Whether nobody has claimed the chunk since, or finished it: then the attempt's mark is gone.
+
+    Its flushed rows are no mark: on an object store an attempt that wakes up late may still write some.
+    """
+    files = [file for file in _files(folder, work) if file.chunk == chunk]
+    marked = any(file.name == _name(work, chunk, attempt) for file in files)
+    return marked and max(file.attempt for file in files) == attempt
 
 
 def latest_epoch(folder: Folder) -> int:
@@ -144,10 +149,10 @@ def _entries(folder: Folder, name: str) -> Iterator[Entry]:
         return  # committed meanwhile by another attempt
     torn = 0
     for line in content.splitlines():
-        if (entry := _read_line(line)) is None:
+        if (encoded := _whole(line)) is None:
             torn += 1
         else:
-            yield entry
+            yield _read(encoded, f"{folder.url}/{name}")
     if torn:
         logger.warning("%s/%s: %d lines were cut off; their documents are asked again", folder.url, name, torn)
 
@@ -162,43 +167,57 @@ def line_of(entry: Entry) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(encoded), encoded)
 
 
-def _read_line(line: bytes) -> Entry | None:
-    """`None` for what is no whole line."""
+def _whole(line: bytes) -> bytes | None:
+    """The line's JSON; `None` for what is no whole line."""
     checksum, _, encoded = line.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(encoded):
-        return None
-    return _decode(encoded)
+    return encoded if encoded and checksum == b"%08x" % zlib.crc32(encoded) else None
+
+
+def _read(encoded: bytes, where: str) -> Entry:
+    try:
+        return _decode(encoded)
+    except msgspec.DecodeError as error:  # whole, so another version of this package wrote it
+        raise InvalidInput(
+            f"{where} holds a row that this version cannot read ({error}): finish the run with the version that "
+            "began it, or remove the file, and its documents are asked again"
+        ) from error
 
 
 class LocalJournal:
     """A file to which each row is appended in one write: what the process wrote outlives it."""
 
     def __init__(self, folder: LocalFolder, name: str) -> None:
-        self._descriptor = os.open(folder.path / name, os.O_WRONLY | os.O_APPEND)
+        self._path = folder.path / name
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._lock = threading.Lock()
         self._dirty = False
 
     def append(self, entry: Entry) -> None:
         """One write; the system has it then."""
-        line = line_of(entry)
-        if os.write(self._descriptor, line) != len(line):
-            raise OSError("the journal could not be written in full: is the disk full?")
+        line = memoryview(line_of(entry))
+        try:
+            while line:  # a disk that fills up takes a part, and says so at the rest
+                line = line[os.write(self._descriptor, line) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._dirty = True
 
     def flush(self) -> None:
         """Onto the disk."""
         with self._lock:
             if self._dirty and self._descriptor >= 0:
-                self._dirty = False
+                self._dirty = False  # first: a row that is appended meanwhile makes it dirty again
                 os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Flush and close."""
-        self.flush()
-        with self._lock:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
+        try:
+            self.flush()
+        finally:
+            with self._lock:
+                descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 class RemoteJournal:
