@@ -1,7 +1,7 @@
 """The one composition of the rooms: staged documents -> requests -> outcomes -> rows -> parts -> summary.
 
-The command line and the Prefect tasks call these same functions: `open_run` once, `infer_chunk` per pending
-chunk from any thread or process, `finish_run` once.
+The command line and the Prefect tasks call these same functions: `open_run` or `reopen_run` once,
+`infer_chunk` per pending chunk from any thread or process, `finish_run` once.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -88,14 +89,34 @@ def open_run(
 
     Raises `InvalidInput` for an input, a spec or a directory that will not do.
     """
-    try:
+    with _usable(output):
         run = _open_run(input, RunDirectory.open(output), spec)
+    return replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s)
+
+
+def reopen_run(output: str, *, stop_error_share: float = 0.5, flush_interval_s: float = FLUSH_INTERVAL_S) -> Run:
+    """Reopen the run in `output` under its own spec and over its snapshot; the source is not looked at.
+
+    Raises `InvalidInput` for a directory that holds no run.
+    """
+    with _usable(output):
+        directory = RunDirectory.open(output)
+        manifest = directory.check_run()
+        spec = RunSpec.from_json(manifest.spec)
+        check_same_spec(manifest, spec.to_json(), where=directory.url)
+        run = _opened(directory, manifest, spec, Prompt(spec.prompt))
+    return replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s)
+
+
+@contextmanager
+def _usable(output: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = " ".join(str(error.strerror or error).split())
         raise InvalidInput(
             f"the output {output} cannot be used ({reason}): give a directory that this process may write to"
         ) from error
-    return replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s)
 
 
 def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> Run:
@@ -106,6 +127,10 @@ def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> 
     else:
         check_same_spec(manifest, spec.to_json(), where=directory.url)
         _compare_source(input, manifest)
+    return _opened(directory, manifest, spec, prompt)
+
+
+def _opened(directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: Prompt) -> Run:
     snapshot = Snapshot.from_json(manifest.snapshot)
     directory.write_schema_part(_schema(spec, prompt, snapshot))
     done = directory.complete_chunks()

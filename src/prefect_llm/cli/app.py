@@ -66,9 +66,10 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     app.command(simulate)
     if arguments[:1] == ["simulate"]:
         return app
-    from prefect_llm.cli.options import add_run
+    from prefect_llm.cli.options import add_resume, add_run
 
     add_run(app, run)
+    add_resume(app, resume)
     app.command(verify)
     app.command(demo)
     return app
@@ -86,6 +87,16 @@ def run(settings: RunSettings, prefect: bool) -> int:
     from prefect_llm.cli import running
 
     return running.run(settings)
+
+
+def resume(settings: RunSettings, directory: str) -> int:
+    """Finish the run in DIR with its own documents, prompt and model; nothing already answered is asked again.
+
+    Say who is asked, as for `run`: a run's directory knows neither address nor key.
+    """
+    from prefect_llm.cli import running
+
+    return running.resume(settings, directory)
 
 
 def verify(
