@@ -18,7 +18,7 @@ from functools import lru_cache
 import pyarrow as pa
 
 from prefect_llm.asking import AskedChunk, output_array
-from prefect_llm.documents import Snapshot, Source, open_source, read_chunk, stage
+from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, read_chunk, stage
 from prefect_llm.errors import Interrupted, InvalidInput, RunError, Superseded, TooManyFailedRows
 from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
@@ -136,6 +136,12 @@ def _opened(directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: 
     done = directory.complete_chunks()
     remove_journals(directory.folder, done)
     pending = tuple(chunk for chunk in range(snapshot.chunks) if chunk not in done)
+    if pending and (gone := absent_chunks(directory.folder, pending)):
+        raise InvalidInput(
+            f"{directory.url} cannot be finished: the documents of {len(gone):,} of its {snapshot.chunks:,} chunks "
+            "were removed from _run/input (prefect-llm clean does that); its results stay, ask the others in a new "
+            "--output"
+        )
     return Run(
         url=directory.folder.url,
         run_id=manifest.run_id,

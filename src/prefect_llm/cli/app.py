@@ -70,6 +70,7 @@ def build_app(arguments: Sequence[str] = ()) -> App:
 
     add_run(app, run)
     add_resume(app, resume)
+    app.command(clean)
     app.command(verify)
     app.command(demo)
     return app
@@ -97,6 +98,23 @@ def resume(settings: RunSettings, directory: str) -> int:
     from prefect_llm.cli import running
 
     return running.resume(settings, directory)
+
+
+def clean(
+    directory: Annotated[str, Parameter(name="DIR", help="The run's directory, local or a URL.")],
+    /,
+    *,
+    force: Annotated[
+        bool, Parameter(negative="", help="An unfinished run too, which then can never be finished.")
+    ] = False,
+) -> int:
+    """Remove the documents from the directory of a completed run: snapshot, temporary files and journals.
+
+    Results (with the input columns they keep), manifest and report stay.
+    """
+    from prefect_llm.cli import cleaning
+
+    return cleaning.clean(directory, force=force)
 
 
 def verify(
