@@ -105,7 +105,8 @@ def clean(
     /,
     *,
     force: Annotated[
-        bool, Parameter(negative="", help="An unfinished run too, which then can never be finished.")
+        bool,
+        Parameter(negative="", show_default=False, help="An unfinished run too, which then can never be finished."),
     ] = False,
 ) -> int:
     """Remove the documents from the directory of a completed run: snapshot, temporary files and journals.

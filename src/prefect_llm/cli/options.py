@@ -49,7 +49,8 @@ def add_run(app: App, body: RunBody) -> None:
 def add_resume(app: App, body: ResumeBody) -> None:
     """Give `app` the command `resume`, with the options of `run` that are free when a run goes on."""
 
-    def resume(directory: str, **given: Any) -> int:
+    def resume(*args: Any, **given: Any) -> int:
+        (directory,) = args
         config = given.pop("config", None)
         settings = load(given, os.environ, config)
         check_resume(settings)
