@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from prefect_llm.cli.app import build_app, simulate
-from prefect_llm.settings import options
+from prefect_llm.cli.app import build_app
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
@@ -21,8 +19,6 @@ DOCUMENTS = (
     "benchmarks/README.md",
     "examples/README.md",
 )
-RUN_ONLY = frozenset({"--config", "--prefect"})
-SIMULATED = {f"--{name.replace('_', '-')}" for name in inspect.signature(simulate).parameters}
 
 
 def problems() -> Iterator[str]:
@@ -60,10 +56,15 @@ def _command_problems(block: str) -> Iterator[str]:
             continue
         if command[1] not in build_app():
             yield f"there is no command {command[1]!r}"
-        flags = SIMULATED if command[1] == "simulate" else {option.flag for option in options().values()} | RUN_ONLY
+        flags = _flags(command[1])
         yield from (
             f"there is no option {flag}" for flag in re.findall(r"(?<=\s)--[a-z-]+", line) if flag not in flags
         )
+
+
+def _flags(command: str) -> set[str]:
+    arguments = build_app([command])[command].assemble_argument_collection()
+    return {name for argument in arguments for name in argument.names}
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prefect_llm.report import Summary
     from prefect_llm.run import Run
     from prefect_llm.spec import RunSpec
+    from prefect_llm.store.reading import read_results
     from prefect_llm.tasks import finish_run, infer_chunk, load_documents, redrive_chunk
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "finish_run",
     "infer_chunk",
     "load_documents",
+    "read_results",
     "redrive_chunk",
     "redrive_failures",
 ]
@@ -54,6 +56,7 @@ _ROOMS = {
     "finish_run": "tasks",
     "infer_chunk": "tasks",
     "load_documents": "tasks",
+    "read_results": "store.reading",
     "redrive_chunk": "tasks",
     "redrive_failures": "flows",
 }

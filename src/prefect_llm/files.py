@@ -6,6 +6,7 @@ Every write is all or nothing: a temp file and a rename on a local disk, one PUT
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Iterator
@@ -45,8 +46,14 @@ class Folder(Protocol):
     def names(self, prefix: str = "") -> list[str]:
         """The files below `prefix`, sorted; an absent folder has none."""
 
+    def folders(self) -> list[str]:
+        """The names of the folders right in this one, sorted; `FileNotFoundError` where this one is absent."""
+
     def remove(self, name: str) -> None:
         """Delete the file; an absent one is no error."""
+
+    def remove_below(self, prefix: str) -> int:
+        """Delete the files below `prefix`, and its folder; returns how many files there were."""
 
 
 def open_folder(url: str) -> Folder:
@@ -123,9 +130,21 @@ class LocalFolder:
         found = (Path(folder, file) for folder, _, files in os.walk(start) for file in files)
         return sorted(path.relative_to(self.path).as_posix() for path in found)
 
+    def folders(self) -> list[str]:
+        """The names of the folders right in this one."""
+        with os.scandir(self.path) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+
     def remove(self, name: str) -> None:
         """Delete the file."""
         (self.path / name).unlink(missing_ok=True)
+
+    def remove_below(self, prefix: str) -> int:
+        """Delete the files and their folder."""
+        count = len(self.names(prefix))
+        if (self.path / prefix).exists():
+            shutil.rmtree(self.path / prefix)
+        return count
 
 
 class RemoteFolder:
@@ -162,11 +181,26 @@ class RemoteFolder:
             found = self._filesystem.find(f"{self._root}/{prefix}".rstrip("/"))
         return sorted(path.removeprefix(f"{self._root}/") for path in found)
 
+    def folders(self) -> list[str]:
+        """What lies between this prefix and the next slash."""
+        self._filesystem.invalidate_cache()
+        with _as_os_error():
+            found = self._filesystem.ls(self._root, detail=True)
+        return sorted(each["name"].rstrip("/").rpartition("/")[2] for each in found if each["type"] == "directory")
+
     def remove(self, name: str) -> None:
         """Delete the object."""
         with _as_os_error():
             if self._filesystem.exists(f"{self._root}/{name}"):
                 self._filesystem.rm_file(f"{self._root}/{name}")
+
+    def remove_below(self, prefix: str) -> int:
+        """Delete the objects, many in one request where the store can."""
+        names = self.names(prefix)
+        with _as_os_error():
+            if names:
+                self._filesystem.rm([f"{self._root}/{name}" for name in names])
+        return len(names)
 
 
 @contextmanager

@@ -18,12 +18,14 @@ from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import FLUSH_INTERVAL_S, LANE, Plan, Run, infer_side_by_side, plan_of, schema_of
+from prefect_llm.run import FLUSH_INTERVAL_S, LANE, Plan, Run, guarded, infer_side_by_side, plan_of, schema_of
 from prefect_llm.store import (
     FAILED_BY,
     ChunkFigures,
     RunDirectory,
     Work,
+    acquired,
+    check_owner,
     claim,
     failed_places,
     figures_in_journal,
@@ -61,9 +63,7 @@ def open_redrive(
     Raises `InvalidInput` where there is no run, one that is not finished, or one whose snapshot was removed.
     """
     directory = RunDirectory.open(output)
-    manifest = directory.check_ours()
-    if manifest is None:
-        raise InvalidInput(f"{output} holds no run: give the --output of a finished one")
+    manifest = directory.check_run()
     snapshot, complete = Snapshot.from_json(manifest.snapshot), directory.complete_chunks()
     if len(complete) < snapshot.chunks:
         raise InvalidInput(
@@ -72,18 +72,20 @@ def open_redrive(
         )
     failed = {chunk: len(failed_places(directory.read_chunk(chunk, FAILED_BY), kinds)) for chunk in sorted(complete)}
     pending = tuple(chunk for chunk, count in failed.items() if count)
-    run = Run(
-        url=directory.folder.url,
-        run_id=manifest.run_id,
-        rows=snapshot.rows,
-        pending_rows=sum(failed.values()),
-        chunk_rows=snapshot.chunk_rows,
-        pending=pending,
-        invocation=uuid.uuid4().hex,
-        stop_error_share=stop_error_share,
-        flush_interval_s=flush_interval_s,
-    )
-    return Redrive(run, None if kinds is None else frozenset(kinds), model)
+    with acquired(directory.folder) as epoch:
+        run = Run(
+            url=directory.folder.url,
+            run_id=manifest.run_id,
+            rows=snapshot.rows,
+            pending_rows=sum(failed.values()),
+            chunk_rows=snapshot.chunk_rows,
+            pending=pending,
+            invocation=uuid.uuid4().hex,
+            stop_error_share=stop_error_share,
+            flush_interval_s=flush_interval_s,
+            epoch=epoch,
+        )
+    return Redrive(guarded(run), None if kinds is None else frozenset(kinds), model)
 
 
 def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkFigures:
@@ -111,6 +113,7 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkFigu
         live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
         raise
     seconds = time.monotonic() - started
+    check_owner(folder, run.epoch)
     if not is_latest(folder, chunk, attempt, Work.REDRIVE):
         raise Superseded(f"chunk {chunk} was taken over by a later redrive, which finishes it: nothing is left to do")
     figures = (figures_in_part(part), thrown_away(part, places), figures_in_journal(asked.entries(), seconds))

@@ -1,7 +1,7 @@
 """The one composition of the rooms: staged documents -> requests -> outcomes -> rows -> parts -> summary.
 
-The command line and the Prefect tasks call these same functions: `open_run` once, `infer_chunk` per pending
-chunk from any thread or process, `finish_run` once.
+The command line and the Prefect tasks call these same functions: `open_run` or `reopen_run` once,
+`infer_chunk` per pending chunk from any thread or process, `finish_run` once.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import pyarrow as pa
 
 from prefect_llm.asking import AskedChunk, output_array
-from prefect_llm.documents import Snapshot, Source, open_source, read_chunk, stage
+from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, read_chunk, stage
 from prefect_llm.errors import Interrupted, InvalidInput, RunError, Superseded, TooManyFailedRows
 from prefect_llm.files import open_folder
 from prefect_llm.live import Live, live_run
@@ -102,16 +103,42 @@ def open_run(
     """
     if reuse is not None:
         open_answers(reuse)
-    try:
+    with _usable(output):
         run = _open_run(input, RunDirectory.open(output), spec)
+    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse))
+
+
+def reopen_run(output: str, *, stop_error_share: float = 0.5, flush_interval_s: float = FLUSH_INTERVAL_S) -> Run:
+    """Reopen the run in `output` under its own spec and over its snapshot; the source is not looked at.
+
+    This process owns the directory as after `open_run`. Raises `InvalidInput` for a directory that holds no run, or
+    that another process owns.
+    """
+    with _usable(output):
+        directory = RunDirectory.open(output)
+        manifest = directory.check_run()
+        spec = RunSpec.from_json(manifest.spec)
+        check_same_spec(manifest, spec.to_json(), where=directory.url)
+        with acquired(directory.folder) as epoch:
+            run = _opened(directory, manifest, spec, Prompt(spec.prompt), epoch)
+    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
+
+
+def guarded(run: Run) -> Run:
+    """The run, which stops once another process has taken its directory over: it would only pay."""
+    when_superseded(open_folder(run.url), run.epoch, lambda error: run.live.stop.set(error))
+    return run
+
+
+@contextmanager
+def _usable(output: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = " ".join(str(error.strerror or error).split())
         raise InvalidInput(
             f"the output {output} cannot be used ({reason}): give a directory that this process may write to"
         ) from error
-    run = replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse)
-    when_superseded(open_folder(run.url), run.epoch, lambda error: run.live.stop.set(error))  # it would only pay
-    return run
 
 
 def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> Run:
@@ -137,6 +164,12 @@ def _opened(directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: 
     done = directory.complete_chunks()
     remove_journals(directory.folder, done)
     pending = tuple(chunk for chunk in range(snapshot.chunks) if chunk not in done)
+    if pending and (gone := absent_chunks(directory.folder, pending)):
+        raise InvalidInput(
+            f"{directory.url} cannot be finished: the documents of {len(gone):,} of its {snapshot.chunks:,} chunks "
+            "were removed from _run/input (prefect-llm clean does that); its results stay, ask the others in a new "
+            "--output"
+        )
     return Run(
         url=directory.folder.url,
         run_id=manifest.run_id,
@@ -219,8 +252,8 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     """Ask every document of one chunk that has no row yet and write its part. Blocks until the part is durable.
 
     Returns what this attempt did. Raises the `RunError` that stopped the run; then the chunk stays pending, and its
-    journal keeps the rows that have ended. Raises `Superseded` where a later attempt has claimed the chunk, or a later
-    owner the directory.
+    journal keeps the rows that have ended. Raises `Superseded` where a later attempt has claimed the chunk, or a
+    later owner the directory.
     """
     live = run.live
     if live.stop.error is not None:

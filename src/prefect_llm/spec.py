@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefect_llm.documents import Keep, Staging
+from prefect_llm.errors import InvalidInput
 from prefect_llm.prompts import Prompt, PromptSpec
 from prefect_llm.store import RESULT_COLUMNS
 
@@ -44,11 +45,16 @@ class RunSpec:
 
     @classmethod
     def from_json(cls, spec: dict[str, Any]) -> RunSpec:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote; `InvalidInput` for what another version wrote."""
         rest = dict(spec)
-        own = {name: rest.pop(name) for name in ("id_column", "limit", "chunk_rows", "keep_raw", "no_dedup")}
-        keep = rest.pop("keep")
-        prompt = PromptSpec(template=rest.pop("prompt"), **rest)
+        try:
+            own = {name: rest.pop(name) for name in ("id_column", "limit", "chunk_rows", "keep_raw", "no_dedup")}
+            keep = rest.pop("keep")
+            prompt = PromptSpec(template=rest.pop("prompt"), **rest)
+        except (KeyError, TypeError) as error:
+            raise InvalidInput(
+                f"the run's settings are not this prefect-llm's ({error}): finish it with the version that began it"
+            ) from error
         return cls(prompt=prompt, keep=tuple(keep) if isinstance(keep, list) else keep, **own)
 
     @property

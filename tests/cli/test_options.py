@@ -11,7 +11,7 @@ import pytest
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
-from prefect_llm.cli.options import add_run
+from prefect_llm.cli.options import add_resume, add_run
 from prefect_llm.errors import InvalidInput
 from prefect_llm.settings import RunSettings, options
 
@@ -19,7 +19,7 @@ Ran = list[tuple[RunSettings, bool]]
 Call = Callable[..., Ran]
 
 COMPLETE = ["in.csv", "--output", "out", "--base-url", "https://h/v1", "--model", "m"]
-NOT_YET = ["--reuse", "--flush-interval", "--max-cost", "--no-dedup", "--no-"]
+NOT_YET = ["--reuse", "--max-cost", "--no-dedup", "--no-"]
 
 
 @pytest.fixture
@@ -43,6 +43,17 @@ def help_text() -> str:
     app = _app([])
     app.help_print(["run"], console=Console(file=written, width=100, force_terminal=False))
     return written.getvalue()
+
+
+def test_the_help_of_resume_shows_its_directory_and_exactly_what_is_free() -> None:
+    written = io.StringIO()
+    app = App(name="prefect-llm")
+    add_resume(app, lambda settings, directory: 0)
+    app.help_print(["resume"], console=Console(file=written, width=100, force_terminal=False))
+    free = {option.flag for option in options().values() if option.is_free}
+    assert set(re.findall(r"(?<![\w-])--[\w-]+", written.getvalue())) == free | {"--config"}
+    assert "DIR  The run's directory, local or a URL. [required]" in written.getvalue()
+    assert {"--base-url", "--concurrency", "--price-input", "--json"} < free
 
 
 def _app(ran: Ran) -> App:

@@ -86,6 +86,22 @@ def test_removing_is_complete_and_an_absent_file_is_no_error(folder: Folder) -> 
     assert folder.names() == []
 
 
+def test_the_folders_right_below_are_listed(folder: Folder) -> None:
+    with pytest.raises(FileNotFoundError):
+        folder.folders()
+    for name in ("b/x", "a/deep/y", "a/z", "file"):
+        folder.write(name, b"")
+    assert [name for name in folder.folders() if name != "_run"] == ["a", "b"]
+
+
+def test_everything_below_a_name_is_removed_and_nothing_else(folder: Folder) -> None:
+    for name in ("a/b/c", "a/b/d/e", "a/bc", "f"):
+        folder.write(name, b"")
+    assert folder.remove_below("a/b/") == 2
+    assert folder.names() == ["a/bc", "f"]
+    assert folder.remove_below("a/b/") == folder.remove_below("never/there/") == 0
+
+
 def test_a_file_of_another_writer_is_seen_at_once(folder: Folder, url: str) -> None:
     folder.write("a/b", b"one")
     assert folder.names("a/") == ["a/b"]

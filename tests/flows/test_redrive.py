@@ -27,4 +27,4 @@ def test_a_directory_without_a_run_is_refused(parameters: Parameters, tmp_path: 
     state = redrive_failures(output=str(tmp_path / "none"), api=parameters["api"], return_state=True)
     assert state.name == "Refused"
     assert state.message is not None
-    assert "holds no run" in state.message
+    assert "is not a run directory" in state.message

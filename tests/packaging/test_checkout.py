@@ -21,7 +21,7 @@ PUBLIC = {
     "prefect_llm": [
         "InvalidInput", "LLMBatchError", "LLMProvider", "ModelPrice", "PromptSpec", "ProviderReference", "Run",
         "RunError", "RunSpec", "Summary", "TooManyFailedRows", "batch_inference", "finish_run", "infer_chunk",
-        "load_documents",
+        "load_documents", "read_results",
     ],
     "prefect_llm.blocks": ["LLMProvider", "ModelPrice", "ProviderReference", "load_block", "resolve_provider"],
     "prefect_llm.flows": ["batch_inference"],

@@ -125,7 +125,7 @@ def test_a_run_that_is_not_finished_is_refused(scripted_server: ScriptedServer, 
 
 
 def test_a_directory_without_a_run_is_refused(output: str) -> None:
-    with pytest.raises(InvalidInput, match="holds no run"):
+    with pytest.raises(InvalidInput, match="is not a run directory"):
         open_redrive(output)
     assert not Path(output).exists()
 

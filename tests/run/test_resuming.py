@@ -15,7 +15,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.errors import AuthenticationFailed, InvalidInput
-from prefect_llm.run import Run, finish_run, infer_chunk, infer_pending, open_run
+from prefect_llm.run import Run, finish_run, infer_chunk, infer_pending, open_run, reopen_run
 from prefect_llm.store import RunDirectory
 
 
@@ -200,3 +200,39 @@ def test_a_run_whose_directory_was_replaced_is_told_so(scripted_server: Scripted
 def test_a_run_is_small_whatever_its_rows(output: str) -> None:
     run = open_run(documents(30), output, spec_of())
     assert run == Run(output, run.run_id, 30, 30, 10, (0, 1, 2), run.invocation, epoch=1)
+
+
+def test_a_run_is_reopened_from_its_directory_alone(
+    scripted_server: ScriptedServer, output: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "in.parquet"
+    pq.write_table(documents(30), source)
+    stop_after_a_chunk(scripted_server, str(source), output)
+    source.unlink()
+
+    run = reopen_run(output, stop_error_share=0.9, flush_interval_s=7)
+    summary = infer_pending(run, provider_at(scripted_server.base_url))
+
+    assert (run.pending, run.stop_error_share, run.flush_interval_s) == ((1, 2), 0.9, 7)
+    assert [row["id"] for row in rows_of(summary)] == [f"d{n}" for n in range(30)]
+    assert (summary.state, summary.requests, caplog.messages) == ("completed", 20, [])
+    assert reopen_run(output).pending == ()
+
+
+def test_a_directory_without_a_run_cannot_be_reopened_and_stays_as_it_is(output: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{output} is not a run directory: it has no _run/manifest.json"):
+        reopen_run(output)
+    assert not Path(output).exists()
+
+
+def test_a_run_whose_manifest_was_edited_or_is_another_version_s_is_not_reopened(output: str) -> None:
+    open_run(documents(3), output, spec_of())
+    directory = RunDirectory.open(output)
+    manifest = directory.manifest()
+    assert manifest is not None
+    directory.write_manifest(manifest.changed(spec={**manifest.spec, "model": "n"}))
+    with pytest.raises(InvalidInput, match="its manifest was edited"):
+        reopen_run(output)
+    directory.write_manifest(manifest.changed(spec={**manifest.spec, "mood": "kind"}))
+    with pytest.raises(InvalidInput, match=r"mood.*finish it with the version that began it"):
+        reopen_run(output)

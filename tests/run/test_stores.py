@@ -18,6 +18,8 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.errors import AuthenticationFailed, InvalidInput
 from prefect_llm.run import finish_run, infer_chunk, infer_pending, open_run
+from prefect_llm.store.cleaning import clean_run
+from prefect_llm.store.reading import read_results
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,33 @@ def test_a_run_beside_another_with_a_longer_name_is_its_own(scripted_server: Scr
         infer_pending(open_run(documents(5), f"{store}/{name}", spec_of()), provider)
     assert scripted_server.stats().requests == 10
     assert _ids(f"{store}/run") == _ids(f"{store}/run-2") == [f"d{n}" for n in range(5)]
+
+
+def test_the_newest_run_below_a_url_is_read_in_order(scripted_server: ScriptedServer, store: str) -> None:
+    provider = provider_at(scripted_server.base_url)
+    infer_pending(open_run(documents(2), f"{store}/runs/a", spec_of()), provider)
+    infer_pending(open_run(documents(25), f"{store}/runs/2026/b", spec_of()), provider)
+    assert read_results(f"{store}/runs").to_table()["id"].to_pylist() == [f"d{n}" for n in range(25)]
+    assert read_results(f"{store}/runs/a/").to_table()["id"].to_pylist() == ["d0", "d1"]
+    with pytest.raises(InvalidInput, match=f"there is no directory {store}/absent"):
+        read_results(f"{store}/absent")
+
+
+def test_a_finished_run_is_cleaned_there_and_stays_finished(scripted_server: ScriptedServer, store: str) -> None:
+    output = f"{store}/run"
+    infer_pending(open_run(documents(15), output, spec_of()), provider_at(scripted_server.base_url))
+    infer_pending(open_run(documents(5), f"{store}/run-2", spec_of()), provider_at(scripted_server.base_url))
+    assert [clean_run(output), clean_run(output)] == [2, 0]
+    filesystem, root = _filesystem(output)
+    assert sorted(name.removeprefix(f"{root}/") for name in filesystem.find(root)) == [
+        "_run/manifest.json",
+        "_run/report.md",
+        "results/part-00000.parquet",
+        "results/part-00001.parquet",
+        "results/part-schema.parquet",
+    ]
+    assert open_run(documents(15), output, spec_of()).pending == ()
+    assert clean_run(f"{store}/run-2") == 1
 
 
 def test_foreign_files_and_a_changed_spec_are_refused_there_too(scripted_server: ScriptedServer, store: str) -> None:

@@ -6,7 +6,9 @@ import sys
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from prefect_llm.prompts import PromptSpec
 from prefect_llm.settings import ApiOptions, DocumentOptions, RunSettings, options, sections
+from prefect_llm.spec import RunSpec
 
 MODELS = [next(iter(known.values())).model for known in sections().values()]
 
@@ -55,3 +57,10 @@ def test_settings_load_without_prefect() -> None:
     code = "import sys, prefect_llm.settings; print({'prefect'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_what_the_spec_of_a_run_holds_is_fixed_and_no_other_option_but_its_files_and_places() -> None:
+    spec = RunSpec(prompt=PromptSpec(model="m", template="t")).to_json().keys() - {"params"} | {"param"}
+    assert spec | {"input", "output", "prompt_file"} == {
+        option.key for option in options().values() if not option.is_free
+    }

@@ -71,3 +71,9 @@ class FailingFolder:
 
     def remove(self, name: str) -> None:
         self.inner.remove(name)
+
+    def folders(self) -> list[str]:
+        return self.inner.folders()
+
+    def remove_below(self, prefix: str) -> int:
+        return self.inner.remove_below(prefix)

@@ -158,6 +158,7 @@ def test_whoever_was_slower_than_a_whole_run_of_another_is_refused(local: Folder
 
         url = local.url
         read, write, names, remove = local.read, local.write, local.names, local.remove
+        folders, remove_below = local.folders, local.remove_below
 
         def create(self, name: str, content: bytes) -> bool:
             if current_epoch(local) == 1:
@@ -251,6 +252,7 @@ def test_the_owner_renews_its_lease_by_itself_until_it_releases_it(
 
         url = local.url
         read, names, remove, create = local.read, local.names, local.remove, local.create
+        folders, remove_below = local.folders, local.remove_below
 
         def write(self, name: str, content: bytes) -> None:
             local.write(name, content)
@@ -276,6 +278,7 @@ def test_a_heartbeat_that_fails_is_tried_again(
 
         url = local.url
         read, names, remove, create = local.read, local.names, local.remove, local.create
+        folders, remove_below = local.folders, local.remove_below
 
         def write(self, name: str, content: bytes) -> None:
             for fault in faults:

@@ -66,9 +66,11 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     app.command(simulate)
     if arguments[:1] == ["simulate"]:
         return app
-    from prefect_llm.cli.options import add_run
+    from prefect_llm.cli.options import add_resume, add_run
 
     add_run(app, run)
+    add_resume(app, resume)
+    app.command(clean)
     app.command(verify)
     app.command(demo)
     return app
@@ -86,6 +88,34 @@ def run(settings: RunSettings, prefect: bool) -> int:
     from prefect_llm.cli import running
 
     return running.run(settings)
+
+
+def resume(settings: RunSettings, directory: str) -> int:
+    """Finish the run in DIR with its own documents, prompt and model; nothing already answered is asked again.
+
+    Say who is asked, as for `run`: a run's directory knows neither address nor key.
+    """
+    from prefect_llm.cli import running
+
+    return running.resume(settings, directory)
+
+
+def clean(
+    directory: Annotated[str, Parameter(name="DIR", help="The run's directory, local or a URL.")],
+    /,
+    *,
+    force: Annotated[
+        bool,
+        Parameter(negative="", show_default=False, help="An unfinished run too, which then can never be finished."),
+    ] = False,
+) -> int:
+    """Remove the documents from the directory of a completed run: snapshot, temporary files and journals.
+
+    Results (with the input columns they keep), manifest and report stay.
+    """
+    from prefect_llm.cli import cleaning
+
+    return cleaning.clean(directory, force=force)
 
 
 def verify(

@@ -1,4 +1,4 @@
-"""The options of `prefect-llm run`, made from the settings: here nothing is named, bounded or explained again.
+"""The options of `prefect-llm run` and `resume`, made from the settings: nothing is named or explained again.
 
 Values are handed on as the text that was typed, so that the settings judge and word everything alike.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
-from prefect_llm.settings import Option, RunSettings, check, load, sections
+from prefect_llm.settings import Option, RunSettings, check, check_resume, load, sections
 from prefect_llm.settings.options import POSITIONAL
 
 EPILOGUE = (
@@ -21,8 +21,15 @@ EPILOGUE = (
     "stronger than the file, the file stronger than a provider block."
 )
 
+RESUME_EPILOGUE = (
+    "What is fixed for the run (documents, prompt, model, parameters, chunks) is read from its directory, whatever "
+    "the environment or the configuration file say. " + EPILOGUE
+)
+
 RunBody = Callable[[RunSettings, bool], int]
 """Carries out `run`: complete settings, whether Prefect is to run them; returns the exit status."""
+ResumeBody = Callable[[RunSettings, str], int]
+"""Carries out `resume`: settings of what is free, and the run's directory; returns the exit status."""
 
 
 def add_run(app: App, body: RunBody) -> None:
@@ -39,6 +46,27 @@ def add_run(app: App, body: RunBody) -> None:
     )
 
 
+def add_resume(app: App, body: ResumeBody) -> None:
+    """Give `app` the command `resume`, with the options of `run` that are free when a run goes on."""
+
+    def resume(*args: Any, **given: Any) -> int:
+        (directory,) = args
+        config = given.pop("config", None)
+        settings = load(given, os.environ, config)
+        check_resume(settings)
+        return body(settings, directory)
+
+    app.command(
+        _described(
+            resume, body, [_directory(), *_of_sections(lambda option: option.is_free), *_of_the_run(prefect=False)]
+        ),
+        name="resume",
+        usage=f"Usage: {app.name[0]} resume DIR [OPTIONS]",
+        help_format="plaintext",
+        help_epilogue=RESUME_EPILOGUE,
+    )
+
+
 def _command(body: RunBody) -> Callable[..., int]:
     def run(*args: Any, **given: Any) -> int:
         config = given.pop("config", None)
@@ -48,33 +76,39 @@ def _command(body: RunBody) -> Callable[..., int]:
         check(settings)
         return body(settings, prefect)
 
-    run.__doc__ = inspect.getdoc(body)
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        sorted(_parameters(), key=lambda parameter: parameter.kind), return_annotation=int
-    )
-    return run
+    return _described(run, body, [*_of_sections(lambda _: True), *_of_the_run(prefect=True)])
 
 
-def _parameters() -> Iterator[inspect.Parameter]:
+def _described(
+    command: Callable[..., int], body: Callable[..., int], parameters: Iterable[inspect.Parameter]
+) -> Callable[..., int]:
+    """The command with the docstring of its body and these parameters."""
+    ordered = sorted(parameters, key=lambda parameter: parameter.kind)
+    command.__doc__ = inspect.getdoc(body)
+    command.__signature__ = inspect.Signature(ordered, return_annotation=int)  # type: ignore[attr-defined]
+    return command
+
+
+def _of_sections(shown: Callable[[Option], bool]) -> Iterator[inspect.Parameter]:
     for name, known in sections().items():
         model = next(iter(known.values())).model
         group = Group.create_ordered(model.model_config.get("title") or name)
-        yield from (_of_option(option, group) for option in known.values())
+        yield from (_of_option(option, group) for option in known.values() if shown(option))
+
+
+def _of_the_run(*, prefect: bool) -> Iterator[inspect.Parameter]:
     group = Group.create_ordered("Run")
-    yield _parameter(
-        "config",
-        str,
-        Parameter(
-            name="--config", metavar="run.yaml", group=group, help="A file with these options, section by section."
-        ),
-    )
-    yield _parameter(
-        "prefect",
-        bool,
-        Parameter(
-            name="--prefect", negative="", group=group, help="Run as the flow batch_inference, watched by Prefect."
-        ),
-    )
+    text = "A file with these options, section by section."
+    yield _parameter("config", str, Parameter(name="--config", metavar="run.yaml", group=group, help=text))
+    if prefect:
+        text = "Run as the flow batch_inference, watched by Prefect."
+        yield _parameter("prefect", bool, Parameter(name="--prefect", negative="", group=group, help=text))
+
+
+def _directory() -> inspect.Parameter:
+    parameter = Parameter(name="DIR", help="The run's directory, local or a URL.")
+    kind = Annotated[str, parameter]
+    return inspect.Parameter("directory", inspect.Parameter.POSITIONAL_ONLY, annotation=kind)
 
 
 def _of_option(option: Option, group: Group) -> inspect.Parameter:

@@ -1,4 +1,4 @@
-"""The command `run`: the core in this process, then the summary and the exit status."""
+"""The commands `run` and `resume`: the core in this process, then the summary and the exit status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
@@ -18,20 +18,48 @@ from prefect_llm.cli.providing import provider_of
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import Run, check_failed_share, infer_pending, open_run
+from prefect_llm.run import Run, check_failed_share, finish_run, infer_pending, open_run, reopen_run
 from prefect_llm.settings import RunSettings, output_directory, run_spec
 
 
 def run(settings: RunSettings) -> int:
     """Carry out a run in this process. Raises `InvalidInput` for what is refused before anything was asked."""
+    output = output_directory(settings.output.output or "", scheduled=datetime.now(UTC))
+
+    def opened() -> tuple[Run, Provider]:
+        provider = _provider(settings)
+        return _opened(settings, output, provider), provider
+
+    return _carried_out(opened, output, settings)
+
+
+def resume(settings: RunSettings, output: str) -> int:
+    """Finish the run in `output`; of the settings counts what is free. Raises `InvalidInput` as `run` does.
+
+    Who is to be asked need not be said where nothing is left to ask.
+    """
+
+    def opened() -> tuple[Run, Provider | None]:
+        named = settings.api.provider is not None or settings.api.base_url is not None
+        provider = _provider(settings) if named else None
+        batch = settings.batch
+        run = reopen_run(output, stop_error_share=batch.stop_error_share, flush_interval_s=batch.flush_interval)
+        return run, provider or (_provider(settings) if run.pending else None)
+
+    return _carried_out(opened, output, settings)
+
+
+def _provider(settings: RunSettings) -> Provider:
+    return provider_of(settings.api, settings.batch, os.environ)
+
+
+def _carried_out(open_: Callable[[], tuple[Run, Provider | None]], output: str, settings: RunSettings) -> int:
     # Of other libraries only what warns: their DEBUG shows headers.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("prefect_llm").setLevel(settings.logging.log_level)
-    output = output_directory(settings.output.output or "", scheduled=datetime.now(UTC))
     opened = None
     try:
-        provider = provider_of(settings.api, settings.batch, os.environ)
-        opened = _opened(settings, output, provider)
+        opened, provider = open_()
         summary, status = _inferred(opened, provider, settings)
     except InvalidInput:
         raise
@@ -53,10 +81,10 @@ def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
     )
 
 
-def _inferred(opened: Run, provider: Provider, settings: RunSettings) -> tuple[Summary, int]:
+def _inferred(opened: Run, provider: Provider | None, settings: RunSettings) -> tuple[Summary, int]:
     error: LLMBatchError | None = None
     with _signals_stop(opened) as received, _figures_shown(opened, settings):
-        summary = infer_pending(opened, provider)
+        summary = finish_run(opened) if provider is None else infer_pending(opened, provider)
     try:
         check_failed_share(summary, settings.batch.max_error_share)
     except TooManyFailedRows as failed:

@@ -1,5 +1,6 @@
 """Read any source as a stream of record batches and stage it as the run's snapshot."""
 
+from prefect_llm.documents.chunk_files import absent_chunks
 from prefect_llm.documents.columns import Keep, KeptColumn, Staging
 from prefect_llm.documents.snapshot import Snapshot, StagedChunk, read_chunk
 from prefect_llm.documents.source import Source, open_source
@@ -12,6 +13,7 @@ __all__ = [
     "Source",
     "StagedChunk",
     "Staging",
+    "absent_chunks",
     "open_source",
     "read_chunk",
     "stage",

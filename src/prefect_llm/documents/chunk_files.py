@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -85,6 +85,12 @@ def chunk_name(chunk: int) -> str:
 def read_table(folder: Folder, chunk: int) -> pa.Table:
     """A staged chunk: ids in column 0, the staged columns after it."""
     return pa.ipc.open_file(pa.BufferReader(folder.read(chunk_name(chunk)))).read_all()
+
+
+def absent_chunks(folder: Folder, chunks: Iterable[int]) -> list[int]:
+    """Those of these chunks whose file is gone."""
+    there = frozenset(folder.names(_FOLDER))
+    return [chunk for chunk in chunks if chunk_name(chunk) not in there]
 
 
 def staged_ids(folder: Folder, chunks: int) -> Iterator[list[str]]:

@@ -21,6 +21,12 @@ def check(settings: RunSettings) -> None:
         raise InvalidInput("\n".join(problems))
 
 
+def check_resume(settings: RunSettings) -> None:
+    """The same for a run that is resumed: its input, prompt and model are known, and a finished one asks nobody."""
+    if problems := [*_contradictions(settings.api), *_prices(settings.api)]:
+        raise InvalidInput("\n".join(problems))
+
+
 def _input(settings: RunSettings) -> Iterator[str]:
     if settings.documents.input is None:
         yield _missing("input")
@@ -29,12 +35,16 @@ def _input(settings: RunSettings) -> Iterator[str]:
 def _endpoint(api: ApiSection) -> Iterator[str]:
     if api.provider is None and api.base_url is None:
         yield f"no provider: give {_ways('provider')}; or a base URL: {_ways('base_url')}"
-    elif api.provider is not None and api.base_url is not None:
+    yield from _contradictions(api)
+    if api.model is None and api.provider is None:
+        yield _missing("model")
+
+
+def _contradictions(api: ApiSection) -> Iterator[str]:
+    if api.provider is not None and api.base_url is not None:
         yield "provider and base_url are both given: leave one out, since a block has its own address and key"
     elif api.provider is not None and api.api_key_env is not None:
         yield "provider and api_key_env are both given: leave one out, since a block has its own key"
-    if api.model is None and api.provider is None:
-        yield _missing("model")
 
 
 def _prompt(settings: RunSettings) -> Iterator[str]:

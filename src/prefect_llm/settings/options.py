@@ -14,6 +14,13 @@ from prefect_llm.settings.wording import Wording, expected_by, wording_of
 
 POSITIONAL = "input"
 """The one option that is an argument on the command line."""
+FIXED = frozenset(
+    {
+        "input", "id_column", "keep", "null_as", "limit", "prompt", "prompt_file", "system", "schema", "row_params",
+        "model", "max_output_tokens", "fail_truncated", "temperature", "param", "chunk_rows", "output", "keep_raw",
+    }
+)  # fmt: skip
+"""The options that a run keeps from its first attempt to its last; the others may change when it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,11 @@ class Option:
     def is_repeatable(self) -> bool:
         """Whether the flag may be given several times."""
         return get_origin(self._field.annotation) is dict
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may change when a run is resumed."""
+        return self.key not in FIXED
 
     @property
     def metavar(self) -> str:

@@ -81,6 +81,14 @@ class RunDirectory:
             self._check_results(manifest)
         return manifest
 
+    def check_run(self) -> Manifest:
+        """The manifest of the run that is here; refuse a directory that holds none, or more than its run."""
+        manifest = self.manifest()
+        if manifest is None:
+            raise InvalidInput(f"{self.url} is not a run directory: it has no {MANIFEST}; give the --output of a run")
+        self._check_results(manifest)
+        return manifest
+
     def create(self, manifest: Manifest) -> None:
         """Write the first manifest; `InvalidInput` if there is one already."""
         if self.manifest() is not None:

@@ -1,0 +1,46 @@
+"""Takes out of a run's directory what only going on with it needs: the documents' texts lie there once more."""
+
+from __future__ import annotations
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.journal import INFLIGHT, journaled
+from prefect_llm.store.manifest import Manifest
+
+REMOVED = ("_run/input/", "_run/tmp/", INFLIGHT)
+"""The snapshot, temps and journals. Results, manifest and report stay."""
+
+
+def clean_run(output: str, *, force: bool = False) -> int:
+    """Remove them from the completed run in `output`; returns how many files there were, 0 where it was clean.
+
+    Raises `InvalidInput` for a directory that holds no run, and, unless `force`, for an unfinished run, which could
+    never be finished afterwards.
+    """
+    directory = RunDirectory.open(output)
+    try:
+        manifest = directory.check_run()
+        if not force and not _is_finished(directory, manifest):
+            raise InvalidInput(_what_is_lost(directory, manifest))
+        return sum(directory.folder.remove_below(prefix) for prefix in REMOVED)
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput(
+            f"{output} cannot be cleaned ({reason}): let this process write there, and clean it again"
+        ) from error
+
+
+def _is_finished(directory: RunDirectory, manifest: Manifest) -> bool:
+    return manifest.state == "completed" and len(directory.complete_chunks()) == manifest.chunks
+
+
+def _what_is_lost(directory: RunDirectory, manifest: Manifest) -> str:
+    complete = directory.complete_chunks()
+    written = sum(part.num_rows for part in directory.scan(["id"]))
+    answered = sum(len(entries) for chunk, entries in journaled(directory.folder) if chunk not in complete)
+    rows = int(manifest.snapshot["rows"])
+    return (
+        f"{directory.url} is not finished and needs its snapshot: without it, {rows - written:,} of its {rows:,} "
+        f"documents never get a result row, {answered:,} answers in its journals included; finish it with "
+        "`prefect-llm resume`, or clean it all the same with --force"
+    )

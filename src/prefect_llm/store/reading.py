@@ -1,0 +1,114 @@
+"""A run's results as one `pyarrow.dataset`, for whoever works with the answers in Python."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import fsspec
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.files import LocalFolder, open_folder
+from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.manifest import Manifest
+from prefect_llm.store.parts import SCHEMA_PART, part_name
+
+LEVELS_SEARCHED = 4
+"""How deep below a base directory runs are looked for: `{scheduled:%Y/%m/%d/%H}`."""
+_LOOKS_AT_ONCE = 16
+
+logger = logging.getLogger(__name__)
+
+
+def read_results(path: str | os.PathLike[str]) -> ds.Dataset:
+    """The results of the run in a directory, or of the newest complete run below it. Rows are in input order.
+
+    `path` is local or an fsspec URL. Of several runs the one that was begun last counts, at most four levels down.
+    An unfinished run is read where its own directory is given: then these are the rows of its finished chunks.
+    Raises `InvalidInput` where there is no such run.
+    """
+    where = os.fspath(path)
+    try:
+        directory, manifest = _found(where)
+        return _dataset(directory, manifest)
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput(
+            f"the results in {where} cannot be read ({reason}): give a run directory that this process may read"
+        ) from error
+
+
+def _found(where: str) -> tuple[RunDirectory, Manifest]:
+    directory = RunDirectory.open(where)
+    manifest = directory.manifest()
+    return _newest_below(where) if manifest is None else (directory, manifest)
+
+
+def _newest_below(base: str) -> tuple[RunDirectory, Manifest]:
+    try:
+        runs = _runs_below(base)
+    except FileNotFoundError as error:
+        raise InvalidInput(f"there is no directory {base}: give that of a run, or one with runs below it") from error
+    except NotADirectoryError as error:
+        raise InvalidInput(f"{base} is a file: give the directory of a run, or one with runs below it") from error
+    if not runs:
+        raise InvalidInput(
+            f"{base} is no run directory and has none below it: give the --output of a run, or a directory above it"
+        )
+    complete = [run for run in runs if run[1].state == "completed"]
+    if not complete:
+        raise InvalidInput(
+            f"{base} has unfinished runs only ({_states(runs)}): finish one with `prefect-llm resume`, or give the "
+            "directory of a run to read what it has so far"
+        )
+    return max(complete, key=lambda run: run[1].created_at)
+
+
+def _runs_below(base: str) -> list[tuple[RunDirectory, Manifest]]:
+    """Level by level; a run's own folders are not entered."""
+    runs: list[tuple[RunDirectory, Manifest]] = []
+    level = [base.rstrip("/")]
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="find-runs") as pool:
+        for _ in range(LEVELS_SEARCHED):
+            names = zip(level, pool.map(_folders, level), strict=True)
+            below = [f"{parent}/{name}" for parent, found in names for name in found]
+            directories = [RunDirectory.open(each) for each in below]
+            manifests = list(pool.map(RunDirectory.manifest, directories))
+            looked_at = zip(directories, manifests, strict=True)
+            runs += [(directory, manifest) for directory, manifest in looked_at if manifest is not None]
+            level = [each for each, manifest in zip(below, manifests, strict=True) if manifest is None]
+    return runs
+
+
+def _folders(url: str) -> list[str]:
+    return open_folder(url).folders()
+
+
+def _states(runs: Sequence[tuple[RunDirectory, Manifest]]) -> str:
+    directory, newest = max(runs, key=lambda run: run[1].created_at)
+    return f"{len(runs):,} in all; the newest, {directory.url}, is {newest.state}"
+
+
+def _dataset(directory: RunDirectory, manifest: Manifest) -> ds.Dataset:
+    chunks = sorted(directory.complete_chunks())
+    if not chunks and SCHEMA_PART not in directory.folder.names("results"):
+        raise InvalidInput(
+            f"{directory.url} holds a run that has not come to its results: finish it with `prefect-llm resume`"
+        )
+    if len(chunks) < manifest.chunks:
+        logger.warning(
+            "%s is not finished: %d of its %d chunks are read", directory.url, len(chunks), manifest.chunks
+        )
+    names = [SCHEMA_PART, *map(part_name, chunks)]
+    if isinstance(directory.folder, LocalFolder):
+        filesystem, paths = None, [str(directory.folder.path / name) for name in names]
+    else:
+        filesystem, root = fsspec.core.url_to_fs(directory.url)
+        paths = [f"{root.rstrip('/')}/{name}" for name in names]
+    # a chunk's figures in the metadata of its part are not those of the whole
+    schema = ds.dataset(paths[0], filesystem=filesystem, format="parquet").schema.remove_metadata()
+    return ds.dataset(paths, schema=schema, filesystem=filesystem, format="parquet")
