@@ -6,7 +6,8 @@ import pyarrow as pa
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from prefect_llm.run import FLUSH_INTERVAL_S, Run, open_run
+from prefect_llm.opening import open_run
+from prefect_llm.run import FLUSH_INTERVAL_S, Run
 from prefect_llm.spec import RunSpec
 from prefect_llm.tasks.run_log import core_log
 

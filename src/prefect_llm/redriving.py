@@ -15,10 +15,11 @@ import pyarrow as pa
 from prefect_llm.asking import AskedChunk, output_array
 from prefect_llm.documents import Snapshot, read_chunk
 from prefect_llm.errors import InvalidInput, Superseded
+from prefect_llm.opening import guarded
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import FLUSH_INTERVAL_S, LANE, Plan, Run, guarded, infer_side_by_side, plan_of, schema_of
+from prefect_llm.run import FLUSH_INTERVAL_S, LANE, Plan, Run, infer_side_by_side, plan_of, schema_of
 from prefect_llm.store import (
     FAILED_BY,
     ChunkFigures,

@@ -12,10 +12,11 @@ import pytest
 
 from prefect_llm.engine import close_engines
 from prefect_llm.local import LocalModel, fetch_weights, local_model
+from prefect_llm.opening import open_run
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.records import Limits, Price, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import infer_pending, open_run
+from prefect_llm.run import infer_pending
 from prefect_llm.spec import RunSpec
 
 MESSAGES = 12

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset
 
+from prefect_llm.opening import open_run
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.records import Limits, Patience, Price, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import infer_pending, open_run
+from prefect_llm.run import infer_pending
 from prefect_llm.spec import RunSpec
 
 Rows = list[dict[str, Any]]
@@ -51,3 +54,11 @@ def rows_of(summary: Summary) -> Rows:
     """Every result row, in the order of the input."""
     rows: Rows = pyarrow.dataset.dataset(f"{summary.output}/results").to_table().to_pylist()
     return rows
+
+
+def make_old_and_from_elsewhere(file: Path) -> None:
+    """As a process on another host would find it that has not heard of the owner for long."""
+    content = json.loads(file.read_text())
+    content["heartbeat"] -= 3600
+    content["process"] |= {"host": "elsewhere", "place": "boot-2 pid:[1]"}
+    file.write_text(json.dumps(content))

@@ -18,6 +18,7 @@ import pytest
 from tests.cli.commanding import Ended, call, ended, environment, started
 from tests.conftest import WriteDocuments
 from tests.run import dying
+from tests.run.running import make_old_and_from_elsewhere
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -82,8 +83,9 @@ def test_an_attempt_that_was_paused_and_wakes_up_is_superseded_and_changes_nothi
     scripted_server.script({"doc-3": steps.hang()})
     with dying_run(tmp_path, source, scripted_server, "none:0:before") as paused:
         scripted_server.wait_for(in_flight=1, answered=3)
-        wait_for_rows(tmp_path / "run" / INFLIGHT / "chunk-00000-e0-a1.jsonl", 3)
+        wait_for_rows(tmp_path / "run" / INFLIGHT / "chunk-00000-e1-a1.jsonl", 3)
         paused.send_signal(signal.SIGSTOP)
+        make_old_and_from_elsewhere(tmp_path / "run" / "_run" / "lease" / "epoch-00001.json")
         scripted_server.script({"doc-3": steps.ok()})
         with dying_run(tmp_path, source, scripted_server, "none:0:before") as second:
             assert ended(second).out == "completed\n"

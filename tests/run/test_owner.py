@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from tests.cli.commanding import call, ended, result_rows, started, write_documents
-from tests.run.running import documents, provider_at, spec_of
+from tests.run.running import documents, make_old_and_from_elsewhere, provider_at, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -25,7 +25,8 @@ import prefect_llm.run
 from prefect_llm.documents import Snapshot, stage
 from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.files import LocalFolder
-from prefect_llm.run import finish_run, infer_chunk, infer_pending, open_run, release_run
+from prefect_llm.opening import open_run
+from prefect_llm.run import finish_run, infer_chunk, infer_pending, release_run
 from prefect_llm.store import lease
 from prefect_llm.store.lease import acquire
 from prefect_llm.store.process import Process, this_process
@@ -52,14 +53,6 @@ def files_of(output: Path) -> dict[str, bytes]:
     passing = (output / "_run" / "inflight", output / "_run" / "tmp")
     found = [path for path in output.rglob("*") if path.is_file() and not path.is_relative_to(passing[0])]
     return {str(path): path.read_bytes() for path in found if not path.is_relative_to(passing[1])}
-
-
-def make_old_and_from_elsewhere(file: Path) -> None:
-    """As a process on another host would find it that has not heard of the owner for long."""
-    content = json.loads(file.read_text())
-    content["heartbeat"] -= 3600
-    content["process"] |= {"host": ELSEWHERE.host, "place": ELSEWHERE.place}
-    file.write_text(json.dumps(content))
 
 
 def acquire_as_another_host(output: str) -> None:

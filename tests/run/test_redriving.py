@@ -13,10 +13,10 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.errors import AuthenticationFailed, InvalidInput
+from prefect_llm.opening import open_run
 from prefect_llm.records import ErrorKind, Price, Provider
 from prefect_llm.redriving import open_redrive, redrive_chunk, redrive_pending
 from prefect_llm.report import Summary
-from prefect_llm.run import open_run
 from prefect_llm.store import RunDirectory
 
 PRICES = {"m": Price(Decimal(1), Decimal(2)), "n": Price(Decimal(10), Decimal(20))}

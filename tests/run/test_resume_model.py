@@ -10,8 +10,9 @@ from tests.run.running import documents, provider_at, rows_of, spec_of
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.errors import Interrupted
+from prefect_llm.opening import open_run
 from prefect_llm.records import Completion, Outcome, Provider
-from prefect_llm.run import Run, infer_pending, open_run
+from prefect_llm.run import Run, infer_pending
 from prefect_llm.store import RunDirectory, claim, open_journal
 from prefect_llm.store.journal import Entry
 from prefect_llm.store.rows import ResultRow

@@ -15,7 +15,8 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.errors import AuthenticationFailed, InvalidInput
-from prefect_llm.run import Run, finish_run, infer_chunk, infer_pending, open_run, reopen_run
+from prefect_llm.opening import open_run, reopen_run
+from prefect_llm.run import Run, finish_run, infer_chunk, infer_pending
 from prefect_llm.store import RunDirectory
 
 

@@ -11,9 +11,10 @@ import pytest
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.documents import StagedChunk, read_chunk
+from prefect_llm.opening import open_run
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.records import Limits, Provider
-from prefect_llm.run import infer_chunk, open_run
+from prefect_llm.run import infer_chunk
 from prefect_llm.spec import RunSpec
 from prefect_llm.store import ChunkFigures
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.s3_server import start_s3
 from tests.store.journaling import FailingFolder, entry, read_again, write_down
 
-from prefect_llm.errors import ErrorKind, InvalidInput
+from prefect_llm.errors import ErrorKind, InvalidInput, Superseded
 from prefect_llm.files import Folder, LocalFolder, open_folder
 from prefect_llm.records import MOST_TOKENS, Completion, DiscardedAnswer, Failure, Outcome, Price, Usage
 from prefect_llm.store.journal import (
@@ -185,7 +185,9 @@ def test_of_two_rows_for_one_document_the_earlier_attempts_wins(folder: Folder) 
 
 
 def test_an_attempt_of_a_later_owner_comes_after_every_one_of_an_earlier(folder: Folder) -> None:
-    assert [claim(folder, 0, epoch)[0] for epoch in (0, 0, 2, 1)] == [(0, 1), (0, 2), (2, 3), (2, 4)]
+    assert [claim(folder, 0, epoch)[0] for epoch in (0, 0, 2, 2)] == [(0, 1), (0, 2), (2, 3), (2, 4)]
+    with pytest.raises(Superseded, match="later owner"):
+        claim(folder, 0, 1)
 
 
 def test_claims_that_race_are_all_granted_in_some_order_and_the_last_is_the_latest(folder: Folder) -> None:

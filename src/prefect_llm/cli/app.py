@@ -18,6 +18,7 @@ from prefect_llm.errors import InvalidInput
 from prefect_llm.records import TokenAccounting
 
 if TYPE_CHECKING:
+    from prefect_llm.records import ErrorKind
     from prefect_llm.settings import RunSettings
 
 
@@ -66,10 +67,11 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     app.command(simulate)
     if arguments[:1] == ["simulate"]:
         return app
-    from prefect_llm.cli.options import add_resume, add_run
+    from prefect_llm.cli.options import add_redrive, add_resume, add_run
 
     add_run(app, run)
     add_resume(app, resume)
+    add_redrive(app, redrive)
     app.command(clean)
     app.command(verify)
     app.command(demo)
@@ -98,6 +100,16 @@ def resume(settings: RunSettings, directory: str) -> int:
     from prefect_llm.cli import running
 
     return running.resume(settings, directory)
+
+
+def redrive(settings: RunSettings, directory: str, only: frozenset[ErrorKind] | None) -> int:
+    """Ask the failed rows of the finished run in DIR again, and replace them where they lie.
+
+    Those that fail again are listed in _run/failed.csv. Say who is asked, as for `run`.
+    """
+    from prefect_llm.cli import running
+
+    return running.redrive(settings, directory, only)
 
 
 def clean(

@@ -1,4 +1,4 @@
-"""The options of `prefect-llm run` and `resume`, made from the settings: nothing is named or explained again.
+"""The options of `run`, `resume` and `redrive`, made from the settings: nothing is named or explained again.
 
 Values are handed on as the text that was typed, so that the settings judge and word everything alike.
 """
@@ -12,7 +12,9 @@ from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
-from prefect_llm.settings import Option, RunSettings, check, check_resume, load, sections
+from prefect_llm.errors import InvalidInput
+from prefect_llm.records import ErrorKind
+from prefect_llm.settings import Option, RunSettings, check, check_redrive, check_resume, load, sections
 from prefect_llm.settings.options import POSITIONAL
 
 EPILOGUE = (
@@ -26,10 +28,16 @@ RESUME_EPILOGUE = (
     "the environment or the configuration file say. " + EPILOGUE
 )
 
+KINDS_OF_FAILURE = f"they are {', '.join(ErrorKind)}"
+
 RunBody = Callable[[RunSettings, bool], int]
 """Carries out `run`: complete settings, whether Prefect is to run them; returns the exit status."""
 ResumeBody = Callable[[RunSettings, str], int]
 """Carries out `resume`: settings of what is free, and the run's directory; returns the exit status."""
+
+
+RedriveBody = Callable[[RunSettings, str, frozenset[ErrorKind] | None], int]
+"""Carries out `redrive`: as `resume`, and which kinds of failures are asked again; `None` for all."""
 
 
 def add_run(app: App, body: RunBody) -> None:
@@ -65,6 +73,42 @@ def add_resume(app: App, body: ResumeBody) -> None:
         help_format="plaintext",
         help_epilogue=RESUME_EPILOGUE,
     )
+
+
+def add_redrive(app: App, body: RedriveBody) -> None:
+    """Give `app` the command `redrive`: the options of `resume`, which kinds of failures, and another model."""
+
+    def redrive(*args: Any, **given: Any) -> int:
+        (directory,) = args
+        config, only = given.pop("config", None), given.pop("only", None)
+        kinds = _kinds(only)
+        settings = load(given, os.environ, config)
+        check_redrive(settings)
+        return body(settings, directory, kinds)
+
+    options = _of_sections(lambda option: option.is_free or option.key == "model")
+    app.command(
+        _described(redrive, body, [_directory(), _only(), *options, *_of_the_run(prefect=False)]),
+        name="redrive",
+        usage=f"Usage: {app.name[0]} redrive DIR [OPTIONS]",
+        help_format="plaintext",
+        help_epilogue=RESUME_EPILOGUE,
+    )
+
+
+def _kinds(only: str | None) -> frozenset[ErrorKind] | None:
+    if only is None:
+        return None
+    words = [word.strip() for word in only.split(",")]
+    if unknown := [word for word in words if word not in set(ErrorKind)]:
+        raise InvalidInput(f"--only: {', '.join(map(repr, unknown))} is no kind of failure; {KINDS_OF_FAILURE}")
+    return frozenset(map(ErrorKind, words))
+
+
+def _only() -> inspect.Parameter:
+    text = f"Only these kinds of failures, separated by commas; {KINDS_OF_FAILURE}."
+    group = Group.create_ordered("Failures")
+    return _parameter("only", str, Parameter(name="--only", metavar="KIND,KIND", group=group, help=text))
 
 
 def _command(body: RunBody) -> Callable[..., int]:

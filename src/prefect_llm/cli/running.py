@@ -1,4 +1,4 @@
-"""The commands `run` and `resume`: the core in this process, then the summary and the exit status."""
+"""The commands `run`, `resume` and `redrive`: the core in this process, then the summary and the exit status."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from prefect_llm.cli.faults import report_fault
 from prefect_llm.cli.progress import progress_bar, progress_log
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
-from prefect_llm.records import Provider
+from prefect_llm.opening import open_run, reopen_run
+from prefect_llm.records import ErrorKind, Provider
+from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.report import Summary
-from prefect_llm.run import Run, check_failed_share, finish_run, infer_pending, open_run, reopen_run
+from prefect_llm.run import Run, check_failed_share, finish_run, infer_pending
 from prefect_llm.settings import RunSettings, output_directory, run_spec
 
 
@@ -43,24 +45,57 @@ def resume(settings: RunSettings, output: str) -> int:
         named = settings.api.provider is not None or settings.api.base_url is not None
         provider = _provider(settings) if named else None
         batch = settings.batch
-        run = reopen_run(output, stop_error_share=batch.stop_error_share, flush_interval_s=batch.flush_interval)
+        run = reopen_run(
+            output,
+            stop_error_share=batch.stop_error_share,
+            flush_interval_s=batch.flush_interval,
+            reuse=batch.reuse,
+        )
         return run, provider or (_provider(settings) if run.pending else None)
 
     return _carried_out(opened, output, settings)
+
+
+def redrive(settings: RunSettings, output: str, only: frozenset[ErrorKind] | None) -> int:
+    """Ask the failed rows of the run in `output` again; of the settings counts what is free, and another model."""
+    batch, redrive = settings.batch, None
+
+    def opened() -> tuple[Run, Provider | None]:
+        nonlocal redrive
+        provider = _provider(settings)
+        redrive = open_redrive(
+            output,
+            kinds=only,
+            model=settings.api.model,
+            stop_error_share=batch.stop_error_share,
+            flush_interval_s=batch.flush_interval,
+        )
+        return redrive.run, provider
+
+    def carry_out(_: Run, provider: Provider) -> Summary:
+        assert redrive is not None
+        return redrive_pending(redrive, provider)
+
+    return _carried_out(opened, output, settings, carry_out)
 
 
 def _provider(settings: RunSettings) -> Provider:
     return provider_of(settings.api, settings.batch, os.environ)
 
 
-def _carried_out(open_: Callable[[], tuple[Run, Provider | None]], output: str, settings: RunSettings) -> int:
+def _carried_out(
+    open_: Callable[[], tuple[Run, Provider | None]],
+    output: str,
+    settings: RunSettings,
+    carry_out: Callable[[Run, Provider], Summary] = infer_pending,
+) -> int:
     # Of other libraries only what warns: their DEBUG shows headers.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("prefect_llm").setLevel(settings.logging.log_level)
     opened = None
     try:
         opened, provider = open_()
-        summary, status = _inferred(opened, provider, settings)
+        summary, status = _inferred(opened, provider, settings, carry_out)
     except InvalidInput:
         raise
     except Exception as fault:
@@ -81,10 +116,12 @@ def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
     )
 
 
-def _inferred(opened: Run, provider: Provider | None, settings: RunSettings) -> tuple[Summary, int]:
+def _inferred(
+    opened: Run, provider: Provider | None, settings: RunSettings, carry_out: Callable[[Run, Provider], Summary]
+) -> tuple[Summary, int]:
     error: LLMBatchError | None = None
     with _signals_stop(opened) as received, _figures_shown(opened, settings):
-        summary = finish_run(opened) if provider is None else infer_pending(opened, provider)
+        summary = finish_run(opened) if provider is None else carry_out(opened, provider)
     try:
         check_failed_share(summary, settings.batch.max_error_share)
     except TooManyFailedRows as failed:

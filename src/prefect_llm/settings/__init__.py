@@ -1,6 +1,6 @@
 """The settings of a run: one model per section, merged from flags, environment and run.yaml, judged once."""
 
-from prefect_llm.settings.completeness import check, check_resume
+from prefect_llm.settings.completeness import check, check_redrive, check_resume
 from prefect_llm.settings.directory_name import output_directory
 from prefect_llm.settings.options import Option, options, sections
 from prefect_llm.settings.precedence import load
@@ -33,6 +33,7 @@ __all__ = [
     "RunSettings",
     "answer_schema",
     "check",
+    "check_redrive",
     "check_resume",
     "endpoint_provider",
     "load",

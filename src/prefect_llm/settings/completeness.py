@@ -27,6 +27,18 @@ def check_resume(settings: RunSettings) -> None:
         raise InvalidInput("\n".join(problems))
 
 
+def check_redrive(settings: RunSettings) -> None:
+    """The same for failed rows that are asked again: somebody has to be asked."""
+    api = settings.api
+    missing = [] if api.provider or api.base_url else [_no_provider()]
+    if problems := [*missing, *_contradictions(api), *_prices(api)]:
+        raise InvalidInput("\n".join(problems))
+
+
+def _no_provider() -> str:
+    return f"no provider: give {_ways('provider')}; or a base URL: {_ways('base_url')}"
+
+
 def _input(settings: RunSettings) -> Iterator[str]:
     if settings.documents.input is None:
         yield _missing("input")
@@ -34,7 +46,7 @@ def _input(settings: RunSettings) -> Iterator[str]:
 
 def _endpoint(api: ApiSection) -> Iterator[str]:
     if api.provider is None and api.base_url is None:
-        yield f"no provider: give {_ways('provider')}; or a base URL: {_ways('base_url')}"
+        yield _no_provider()
     yield from _contradictions(api)
     if api.model is None and api.provider is None:
         yield _missing("model")

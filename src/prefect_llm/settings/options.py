@@ -17,7 +17,8 @@ POSITIONAL = "input"
 FIXED = frozenset(
     {
         "input", "id_column", "keep", "null_as", "limit", "prompt", "prompt_file", "system", "schema", "row_params",
-        "model", "max_output_tokens", "fail_truncated", "temperature", "param", "chunk_rows", "output", "keep_raw",
+        "model", "max_output_tokens", "fail_truncated", "temperature", "param", "chunk_rows", "no_dedup", "output",
+        "keep_raw",
     }
 )  # fmt: skip
 """The options that a run keeps from its first attempt to its last; the others may change when it is resumed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect_llm.errors import InvalidInput
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.journal import INFLIGHT, journaled
+from prefect_llm.store.lease import acquired, release
 from prefect_llm.store.manifest import Manifest
 
 REMOVED = ("_run/input/", "_run/tmp/", INFLIGHT)
@@ -14,15 +15,18 @@ REMOVED = ("_run/input/", "_run/tmp/", INFLIGHT)
 def clean_run(output: str, *, force: bool = False) -> int:
     """Remove them from the completed run in `output`; returns how many files there were, 0 where it was clean.
 
-    Raises `InvalidInput` for a directory that holds no run, and, unless `force`, for an unfinished run, which could
-    never be finished afterwards.
+    Raises `InvalidInput` for a directory that holds no run or that a living process owns, and, unless `force`, for an
+    unfinished run, which could never be finished afterwards.
     """
     directory = RunDirectory.open(output)
     try:
         manifest = directory.check_run()
         if not force and not _is_finished(directory, manifest):
             raise InvalidInput(_what_is_lost(directory, manifest))
-        return sum(directory.folder.remove_below(prefix) for prefix in REMOVED)
+        with acquired(directory.folder) as epoch:
+            removed = sum(directory.folder.remove_below(prefix) for prefix in REMOVED)
+        release(directory.folder, epoch)
+        return removed
     except OSError as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(

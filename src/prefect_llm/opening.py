@@ -1,0 +1,166 @@
+"""Opens a run: everything is checked, the input staged and the directory owned before anything is asked."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pyarrow as pa
+
+from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, stage
+from prefect_llm.errors import InvalidInput
+from prefect_llm.files import open_folder
+from prefect_llm.prompts import Prompt
+from prefect_llm.reusing import open_answers
+from prefect_llm.run import FLUSH_INTERVAL_S, Plan, Run, schema_of
+from prefect_llm.spec import RunSpec
+from prefect_llm.store import (
+    Manifest,
+    RunDirectory,
+    acquired,
+    check_owner,
+    check_same_spec,
+    remove_journals,
+    when_superseded,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def open_run(
+    input: str | pa.Table,
+    output: str,
+    spec: RunSpec,
+    *,
+    stop_error_share: float = 0.5,
+    flush_interval_s: float = FLUSH_INTERVAL_S,
+    reuse: str | None = None,
+) -> Run:
+    """Check everything, stage the input, or reopen the run that `output` holds. Asks nothing.
+
+    `reuse` is the directory of an earlier run, whose answers to the same requests are taken. This process owns the
+    run's directory then, until `finish_run` or `release_run`. Raises `InvalidInput` for an input, a spec or a
+    directory that will not do, or that another process owns.
+    """
+    if reuse is not None:
+        open_answers(reuse)
+    with _usable(output):
+        run = _open_run(input, RunDirectory.open(output), spec)
+    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse))
+
+
+def reopen_run(
+    output: str,
+    *,
+    stop_error_share: float = 0.5,
+    flush_interval_s: float = FLUSH_INTERVAL_S,
+    reuse: str | None = None,
+) -> Run:
+    """Reopen the run in `output` under its own spec and over its snapshot; the source is not looked at.
+
+    This process owns the directory as after `open_run`. Raises `InvalidInput` for a directory that holds no run, or
+    that another process owns.
+    """
+    if reuse is not None:
+        open_answers(reuse)
+    with _usable(output):
+        directory = RunDirectory.open(output)
+        manifest = directory.check_run()
+        spec = RunSpec.from_json(manifest.spec)
+        check_same_spec(manifest, spec.to_json(), where=directory.url)
+        with acquired(directory.folder) as epoch:
+            run = _opened(directory, manifest, spec, Prompt(spec.prompt), epoch)
+    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse))
+
+
+def guarded(run: Run) -> Run:
+    """The run, which stops once another process has taken its directory over: it would only pay."""
+    when_superseded(open_folder(run.url), run.epoch, lambda error: run.live.stop.set(error))
+    return run
+
+
+@contextmanager
+def _usable(output: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = " ".join(str(error.strerror or error).split())
+        raise InvalidInput(
+            f"the output {output} cannot be used ({reason}): give a directory that this process may write to"
+        ) from error
+
+
+def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> Run:
+    """Whatever can be refused without owning the directory is, so that nothing is written there."""
+    manifest = directory.check_ours()
+    prompt = Prompt(spec.prompt)
+    source = None
+    if manifest is None:
+        source = open_source(input)
+    else:
+        check_same_spec(manifest, spec.to_json(), where=directory.url)
+        _compare_source(input, manifest)
+    with acquired(directory.folder) as epoch:
+        if source is not None:
+            manifest = _create(directory, source, spec, prompt, epoch)
+        assert manifest is not None
+        return _opened(directory, manifest, spec, prompt, epoch)
+
+
+def _opened(directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: Prompt, epoch: int) -> Run:
+    snapshot = Snapshot.from_json(manifest.snapshot)
+    directory.write_schema_part(schema_of(Plan(directory, spec, prompt, snapshot)))
+    done = directory.complete_chunks()
+    remove_journals(directory.folder, done)
+    pending = tuple(chunk for chunk in range(snapshot.chunks) if chunk not in done)
+    if pending and (gone := absent_chunks(directory.folder, pending)):
+        raise InvalidInput(
+            f"{directory.url} cannot be finished: the documents of {len(gone):,} of its {snapshot.chunks:,} chunks "
+            "were removed from _run/input (prefect-llm clean does that); its results stay, ask the others in a new "
+            "--output"
+        )
+    return Run(
+        url=directory.folder.url,
+        run_id=manifest.run_id,
+        rows=snapshot.rows,
+        pending_rows=sum(_chunk_length(snapshot, chunk) for chunk in pending),
+        chunk_rows=snapshot.chunk_rows,
+        pending=pending,
+        invocation=uuid.uuid4().hex,
+        epoch=epoch,
+    )
+
+
+def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prompt, epoch: int) -> Manifest:
+    if directory.manifest() is not None:
+        raise InvalidInput(f"another process has just begun a run in {directory.url}: start again to go on with it")
+    snapshot = stage(source, spec.staging(prompt), directory.folder)
+    check_owner(directory.folder, epoch)
+    manifest = Manifest.new(uuid.uuid4().hex, spec.to_json(), snapshot.to_json())
+    directory.create(manifest)
+    return manifest
+
+
+def _compare_source(input: str | pa.Table, manifest: Manifest) -> None:
+    """A finished run over another input is refused, an unfinished one goes on with its snapshot."""
+    staged = Snapshot.from_json(manifest.snapshot)
+    try:
+        same = open_source(input).fingerprint() == staged.source_fingerprint
+    except InvalidInput:
+        if manifest.state == "completed":
+            raise
+        same = False
+    if same:
+        return
+    if manifest.state == "completed":
+        raise InvalidInput(
+            f"{staged.source} has changed since this run finished: give a new output directory for the new input"
+        )
+    logger.warning("%s has changed since it was staged; the run goes on with its snapshot", staged.source)
+
+
+def _chunk_length(snapshot: Snapshot, chunk: int) -> int:
+    return min(snapshot.chunk_rows, snapshot.rows - chunk * snapshot.chunk_rows)
