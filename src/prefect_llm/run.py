@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -49,6 +50,9 @@ LANE = "online"
 MOST_CHUNKS_AT_ONCE = 64
 FLUSH_INTERVAL_S = 2.0
 """CONTRACT: what a power cut may lose; on object stores, what a killed process may."""
+
+SIGNAL_LATENCY_S = 0.5
+"""A second signal leaves at once, at the latest after this."""
 
 logger = logging.getLogger(__name__)
 
@@ -241,14 +245,23 @@ def _inferred(
     with ThreadPoolExecutor(chunks_at_once(run, provider), thread_name_prefix="llm-chunk") as pool:
         futures = [pool.submit(infer, chunk) for chunk in run.pending]
         try:
-            figures.extend(future.result() for future in as_completed(futures))
+            figures.extend(future.result() for future in _as_ended(futures))
         except RunError as error:
             stopped = error
         finally:
             if len(figures) < len(futures):
                 run.live.stop.set(stopped or Interrupted("another chunk of this run failed"))
-                pool.shutdown(cancel_futures=True)
+                pool.shutdown(wait=False, cancel_futures=True)
+                deque(_as_ended(future for future in futures if not future.cancelled()), maxlen=0)
     return figures, stopped
+
+
+def _as_ended(futures: Iterable[Future[ChunkFigures]]) -> Iterator[Future[ChunkFigures]]:
+    """Each as it ends. In slices of time: a signal that the system gives to another thread wakes no waiting one."""
+    under_way = set(futures)
+    while under_way:
+        ended, under_way = wait(under_way, timeout=SIGNAL_LATENCY_S, return_when=FIRST_COMPLETED)
+        yield from ended
 
 
 def chunks_at_once(run: Run, provider: Provider) -> int:

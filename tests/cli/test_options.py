@@ -19,7 +19,7 @@ Ran = list[tuple[RunSettings, bool]]
 Call = Callable[..., Ran]
 
 COMPLETE = ["in.csv", "--output", "out", "--base-url", "https://h/v1", "--model", "m"]
-NOT_YET = ["--reuse", "--max-cost", "--no-dedup", "--no-"]
+NOT_YET = ["--max-cost"]
 
 
 @pytest.fixture

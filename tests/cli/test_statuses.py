@@ -61,7 +61,7 @@ def test_a_fault_of_ours_exits_1_with_one_sentence_and_keeps_the_traceback(
     assert "commit_part" in traceback
     assert list(faulted.summary) == KEYS
     assert (faulted.summary["state"], faulted.summary["stopped"]["kind"]) == ("failed", "FileExistsError")
-    assert (faulted.summary["rows"], faulted.summary["ok"], faulted.summary["requests"]) == (10, 0, 10)
+    assert (faulted.summary["rows"], faulted.summary["ok"], faulted.summary["requests"]) == (10, 10, 10)
 
 
 def test_after_a_fault_the_same_command_finishes_the_run(

@@ -21,11 +21,11 @@ PUBLIC = {
     "prefect_llm": [
         "InvalidInput", "LLMBatchError", "LLMProvider", "ModelPrice", "PromptSpec", "ProviderReference", "Run",
         "RunError", "RunSpec", "Summary", "TooManyFailedRows", "batch_inference", "finish_run", "infer_chunk",
-        "load_documents", "read_results",
+        "load_documents", "read_results", "redrive_chunk", "redrive_failures",
     ],
     "prefect_llm.blocks": ["LLMProvider", "ModelPrice", "ProviderReference", "load_block", "resolve_provider"],
-    "prefect_llm.flows": ["batch_inference"],
-    "prefect_llm.tasks": ["finish_run", "infer_chunk", "load_documents"],
+    "prefect_llm.flows": ["batch_inference", "redrive_failures"],
+    "prefect_llm.tasks": ["finish_run", "infer_chunk", "load_documents", "redrive_chunk"],
 }  # fmt: skip
 CORE = (
     "prefect_llm", "prefect_llm.engine", "prefect_llm.run", "prefect_llm.settings", "prefect_llm.local",

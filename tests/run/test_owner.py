@@ -21,7 +21,6 @@ from tests.run.running import documents, make_old_and_from_elsewhere, provider_a
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-import prefect_llm.run
 from prefect_llm.documents import Snapshot, stage
 from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.files import LocalFolder
@@ -180,7 +179,7 @@ def test_staging_that_is_overtaken_writes_no_manifest(output: str, monkeypatch: 
         acquire_as_another_host(output)
         return snapshot
 
-    monkeypatch.setattr(prefect_llm.run, "stage", stage_slowly)
+    monkeypatch.setattr("prefect_llm.opening.stage", stage_slowly)
     with pytest.raises(Superseded):
         open_run(documents(10), output, spec_of())
     assert not Path(output, "_run", "manifest.json").exists()
