@@ -13,7 +13,7 @@ from pydantic import JsonValue, ValidationError
 from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.errors import InvalidInput, LLMBatchError
 from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
-from prefect_llm.flows.form import given_in, name_of, reference_to
+from prefect_llm.flows.form import check_someone_is_asked, given_in, name_of, reference_to
 from prefect_llm.report import Summary
 from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import (
@@ -103,8 +103,7 @@ def _checked(sections: dict[str, dict[str, Any]]) -> RunSettings:
         raise InvalidInput(
             "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults)
         ) from error
-    if settings.api.provider is None and settings.api.base_url is None:
-        raise InvalidInput("no provider: choose a saved LLM Provider block, or give api.base_url")
+    check_someone_is_asked(settings.api.provider, settings.api)
     if settings.api.provider is None and settings.api.model is None:
         raise InvalidInput("no model: only a block has a default model, so give one")
     check(settings)

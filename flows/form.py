@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from prefect_llm.blocks import LLMProvider, ProviderReference
+from prefect_llm.errors import InvalidInput
 from prefect_llm.settings import ApiOptions, BatchOptions
 
 
@@ -20,6 +21,12 @@ def name_of(provider: LLMProvider | str | None) -> str | None:
     if isinstance(provider, LLMProvider):
         return provider._block_document_name or provider.get_block_type_slug()
     return provider
+
+
+def check_someone_is_asked(given: LLMProvider | str | None, api: ApiOptions) -> None:
+    """Raises `InvalidInput` where the form names neither a block nor an endpoint."""
+    if given is None and api.base_url is None:
+        raise InvalidInput("no provider: choose a saved LLM Provider block, or give api.base_url")
 
 
 def reference_to(given: LLMProvider | str | None, api: ApiOptions, batch: BatchOptions) -> ProviderReference:

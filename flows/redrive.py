@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect import flow
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
-from prefect_llm.errors import InvalidInput, LLMBatchError
+from prefect_llm.errors import LLMBatchError
 from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
-from prefect_llm.flows.form import reference_to
+from prefect_llm.flows.form import check_someone_is_asked, reference_to
 from prefect_llm.records import ErrorKind
 from prefect_llm.redriving import open_redrive
 from prefect_llm.report import Summary
@@ -66,8 +66,7 @@ def _redrive_all(
     batch: BatchOptions,
     monitoring: MonitoringSection,
 ) -> Summary:
-    if given is None and api.base_url is None:
-        raise InvalidInput("no provider: choose a saved LLM Provider block, or give api.base_url")
+    check_someone_is_asked(given, api)
     reference = reference_to(given, api, batch)
     provider = resolve_provider(reference)
     redrive = open_redrive(

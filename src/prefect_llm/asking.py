@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -33,10 +34,8 @@ class Twins:
     def join(self, request: Request) -> tuple[int, bool]:
         """The place of the first document with that request, and whether it has ended: if not, this one waits."""
         with self._lock:
-            first, ended = (
-                self._first.setdefault(request.fingerprint, request.row),
-                request.fingerprint in self._ended,
-            )
+            first = self._first.setdefault(request.fingerprint, request.row)
+            ended = request.fingerprint in self._ended
             if first != request.row and not ended:
                 self._waiting.setdefault(request.fingerprint, []).append(request.row)
             return first, ended
@@ -52,8 +51,8 @@ class AskedChunk:
     """One chunk on its way: requests out, priced rows in. The engine's thread calls both sides.
 
     `done` are the rows that are there already, from earlier attempts at the chunk or from other runs: they are not
-    asked again. Without `only` all places of the chunk are asked. With `dedup` identical requests are asked once, and
-    each of their documents gets the answer.
+    asked again. Without `only` all places of the chunk are asked; `kept` are the input columns of those. With `dedup`
+    identical requests are asked once, and each of their documents gets the answer.
     """
 
     def __init__(
@@ -68,6 +67,7 @@ class AskedChunk:
         dedup: bool = False,
     ) -> None:
         self.staged = staged
+        self.kept = staged.kept if only is None else staged.kept.take(sorted(only))
         self._provider = provider
         self._routes = (provider, *provider.fallbacks)
         self._prompt = prompt
@@ -85,12 +85,11 @@ class AskedChunk:
         Raises the `RunError` that stopped the run, unless every document had ended all the same.
         """
         live = self._live
-        self._write_down = write_down
         try:
             ask(
                 self._provider,
                 self._requests(),
-                self._take,
+                partial(self._take, write_down),
                 live.stop,
                 rewritten=self._rewritten,
                 keep_raw=keep_raw,
@@ -150,8 +149,8 @@ class AskedChunk:
         model = self._routes[route].model
         return request if model is None else with_model(request, model)
 
-    def _take(self, request: Request, outcome: Outcome) -> None:
-        """Price an outcome, by whoever answered, and keep its row."""
+    def _take(self, write_down: Callable[[Entry], None], request: Request, outcome: Outcome) -> None:
+        """Price an outcome, by whoever answered, write its row down and keep it."""
         model, provider = request.parameters.model, self._routes[outcome.route]
         price = price_for(provider, model)
         usage = outcome.completion.usage if outcome.completion is not None else None
@@ -168,7 +167,7 @@ class AskedChunk:
             provider=provider.name,
         )
         entry = Entry(request.row, row, thrown)
-        self._write_down(entry)
+        write_down(entry)
         self._keep(entry)
         for place in self._twins.waiting_for(request) if self._twins is not None else ():
             self._keep(Entry(place, as_reused(row, self.staged.ids[place])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def open_run(
     """
     if reuse is not None:
         open_answers(reuse)
-    with _usable(output):
+    with usable(output):
         run = _open_run(input, RunDirectory.open(output), spec)
     return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse))
 
@@ -66,7 +66,7 @@ def reopen_run(
     """
     if reuse is not None:
         open_answers(reuse)
-    with _usable(output):
+    with usable(output):
         directory = RunDirectory.open(output)
         manifest = directory.check_run()
         spec = RunSpec.from_json(manifest.spec)
@@ -83,7 +83,8 @@ def guarded(run: Run) -> Run:
 
 
 @contextmanager
-def _usable(output: str) -> Iterator[None]:
+def usable(output: str) -> Iterator[None]:
+    """A directory that cannot be read or written is refused."""
     try:
         yield
     except OSError as error:
@@ -115,10 +116,19 @@ def _opened(directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: 
     directory.write_schema_part(schema_of(Plan(directory, spec, prompt, snapshot)))
     done = directory.complete_chunks()
     remove_journals(directory.folder, done)
-    pending = tuple(chunk for chunk in range(snapshot.chunks) if chunk not in done)
-    if pending and (gone := absent_chunks(directory.folder, pending)):
+    pending = {chunk: _chunk_length(snapshot, chunk) for chunk in range(snapshot.chunks) if chunk not in done}
+    return run_over(directory, manifest, pending, epoch, to="be finished")
+
+
+def run_over(directory: RunDirectory, manifest: Manifest, pending: Mapping[int, int], epoch: int, *, to: str) -> Run:
+    """The run of the chunks in `pending`, each with how many of its rows are to be asked.
+
+    Raises `InvalidInput` where their documents are gone; `to` says what is then impossible.
+    """
+    snapshot = Snapshot.from_json(manifest.snapshot)
+    if pending and (gone := absent_chunks(directory.folder, tuple(pending))):
         raise InvalidInput(
-            f"{directory.url} cannot be finished: the documents of {len(gone):,} of its {snapshot.chunks:,} chunks "
+            f"{directory.url} cannot {to}: the documents of {len(gone):,} of its {snapshot.chunks:,} chunks "
             "were removed from _run/input (prefect-llm clean does that); its results stay, ask the others in a new "
             "--output"
         )
@@ -126,9 +136,9 @@ def _opened(directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: 
         url=directory.folder.url,
         run_id=manifest.run_id,
         rows=snapshot.rows,
-        pending_rows=sum(_chunk_length(snapshot, chunk) for chunk in pending),
+        pending_rows=sum(pending.values()),
         chunk_rows=snapshot.chunk_rows,
-        pending=pending,
+        pending=tuple(pending),
         invocation=uuid.uuid4().hex,
         epoch=epoch,
     )

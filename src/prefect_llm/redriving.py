@@ -5,38 +5,29 @@ As with `run`: `open_redrive` once, `redrive_chunk` per chunk from any thread or
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from prefect_llm.asking import AskedChunk, output_array
+from prefect_llm.asking import AskedChunk
 from prefect_llm.documents import Snapshot, read_chunk
-from prefect_llm.errors import InvalidInput, Superseded
-from prefect_llm.opening import guarded
+from prefect_llm.errors import InvalidInput
+from prefect_llm.opening import guarded, run_over, usable
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import FLUSH_INTERVAL_S, LANE, Plan, Run, infer_side_by_side, plan_of, schema_of
+from prefect_llm.run import FLUSH_INTERVAL_S, Plan, Run, carry_out_attempt, infer_side_by_side, plan_of, schema_of
 from prefect_llm.store import (
     FAILED_BY,
     ChunkFigures,
     RunDirectory,
     Work,
     acquired,
-    check_owner,
     claim,
     failed_places,
-    figures_in_journal,
-    figures_in_part,
-    flushed,
-    is_latest,
-    open_journal,
-    remove_journals,
+    figures_in,
     replaced,
-    result_table,
     sum_figures,
     thrown_away,
 )
@@ -63,30 +54,23 @@ def open_redrive(
 
     Raises `InvalidInput` where there is no run, one that is not finished, or one whose snapshot was removed.
     """
-    directory = RunDirectory.open(output)
-    manifest = directory.check_run()
-    snapshot, complete = Snapshot.from_json(manifest.snapshot), directory.complete_chunks()
-    if len(complete) < snapshot.chunks:
-        raise InvalidInput(
-            f"{output} has {snapshot.chunks - len(complete):,} of {snapshot.chunks:,} chunks still to be asked: "
-            "finish the run first, by its own command or prefect-llm resume"
-        )
-    failed = {chunk: len(failed_places(directory.read_chunk(chunk, FAILED_BY), kinds)) for chunk in sorted(complete)}
-    pending = tuple(chunk for chunk, count in failed.items() if count)
-    with acquired(directory.folder) as epoch:
-        run = Run(
-            url=directory.folder.url,
-            run_id=manifest.run_id,
-            rows=snapshot.rows,
-            pending_rows=sum(failed.values()),
-            chunk_rows=snapshot.chunk_rows,
-            pending=pending,
-            invocation=uuid.uuid4().hex,
-            stop_error_share=stop_error_share,
-            flush_interval_s=flush_interval_s,
-            epoch=epoch,
-        )
-    return Redrive(guarded(run), None if kinds is None else frozenset(kinds), model)
+    with usable(output):
+        directory = RunDirectory.open(output)
+        manifest = directory.check_run()
+        snapshot, complete = Snapshot.from_json(manifest.snapshot), directory.complete_chunks()
+        if len(complete) < snapshot.chunks:
+            raise InvalidInput(
+                f"{output} has {snapshot.chunks - len(complete):,} of {snapshot.chunks:,} chunks still to be asked: "
+                "finish the run first, by its own command or prefect-llm resume"
+            )
+        failed = {
+            chunk: len(failed_places(directory.read_chunk(chunk, FAILED_BY), kinds)) for chunk in sorted(complete)
+        }
+        pending = {chunk: count for chunk, count in failed.items() if count}
+        with acquired(directory.folder) as epoch:
+            run = run_over(directory, manifest, pending, epoch, to="be redriven")
+    run = guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
+    return Redrive(run, None if kinds is None else frozenset(kinds), model)
 
 
 def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkFigures:
@@ -106,23 +90,12 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkFigu
     # a failure in a journal may be that of a redrive that was killed after it had replaced the part
     done = [entry for entry in done if entry.place in places and entry.row.outcome.ok]
     asked = AskedChunk(staged, provider, prompt, live, done, only=places, dedup=plan.spec.asks_once)
-    started = time.monotonic()
-    try:
-        with flushed(open_journal(folder, chunk, attempt, Work.REDRIVE), run.flush_interval_s) as journal:
-            asked.ask(journal.append, keep_raw=plan.spec.keep_raw)
-    except Exception:
-        live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
-        raise
-    seconds = time.monotonic() - started
-    check_owner(folder, run.epoch)
-    if not is_latest(folder, chunk, attempt, Work.REDRIVE):
-        raise Superseded(f"chunk {chunk} was taken over by a later redrive, which finishes it: nothing is left to do")
-    figures = (figures_in_part(part), thrown_away(part, places), figures_in_journal(asked.entries(), seconds))
-    plan.directory.commit_part(
-        chunk, replaced(part, _rows(redrive, plan, asked, places), places), sum_figures(figures)
-    )
-    remove_journals(folder, [chunk], Work.REDRIVE)
-    return figures_in_journal(asked.new_entries(), seconds)
+
+    def part_of(rows: pa.Table, figures: ChunkFigures) -> tuple[pa.Table, ChunkFigures]:
+        before = figures_in(part.schema, f"chunk {chunk} of {run.url}")
+        return replaced(part, rows, places), sum_figures((before, thrown_away(part, places), figures))
+
+    return carry_out_attempt(run, plan, chunk, asked, attempt, Work.REDRIVE, part_of)
 
 
 def redrive_pending(redrive: Redrive, provider: Provider) -> Summary:
@@ -134,15 +107,3 @@ def _prompt(redrive: Redrive, plan: Plan) -> Prompt:
     if redrive.model is None:
         return plan.prompt
     return Prompt(replace(plan.spec.prompt, model=redrive.model))
-
-
-def _rows(redrive: Redrive, plan: Plan, asked: AskedChunk, places: list[int]) -> pa.Table:
-    rows = [entry.row for entry in asked.entries()]
-    return result_table(
-        rows,
-        schema=schema_of(plan),
-        run_id=redrive.run.run_id,
-        lane=LANE,
-        kept=asked.staged.kept.take(places),
-        output=output_array(plan.prompt, rows),
-    )

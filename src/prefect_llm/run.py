@@ -6,7 +6,6 @@ The command line and the Prefect tasks call these same functions: `open_run` or 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +31,7 @@ from prefect_llm.store import (
     RunDirectory,
     State,
     Stopped,
+    Work,
     check_owner,
     claim,
     current_epoch,
@@ -50,11 +50,11 @@ LANE = "online"
 MOST_CHUNKS_AT_ONCE = 64
 FLUSH_INTERVAL_S = 2.0
 """CONTRACT: what a power cut may lose; on object stores, what a killed process may."""
-
 SIGNAL_LATENCY_S = 0.5
 """A second signal leaves at once, at the latest after this."""
 
-logger = logging.getLogger(__name__)
+PartOf = Callable[[pa.Table, ChunkFigures], tuple[pa.Table, ChunkFigures]]
+"""Makes a chunk's part and its figures of the rows that were asked and theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +138,52 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
         places = {entry.place for entry in done}
         done += reused_entries(open_answers(run.reuse), staged, plan.prompt, provider, places)
     asked = AskedChunk(staged, provider, plan.prompt, live, done, dedup=plan.spec.asks_once)
-    started = time.monotonic()
+    return carry_out_attempt(run, plan, chunk, asked, attempt)
+
+
+def carry_out_attempt(
+    run: Run,
+    plan: Plan,
+    chunk: int,
+    asked: AskedChunk,
+    attempt: Attempt,
+    work: Work = Work.CHUNK,
+    part_of: PartOf = lambda rows, figures: (rows, figures),
+) -> ChunkFigures:
+    """Ask what has no row yet under the claimed attempt's journal, then write the chunk's part.
+
+    Returns and raises as `infer_chunk` does.
+    """
+    folder, started = plan.directory.folder, time.monotonic()
     try:
-        with flushed(open_journal(folder, chunk, attempt), run.flush_interval_s) as journal:
+        with flushed(open_journal(folder, chunk, attempt, work), run.flush_interval_s) as journal:
             asked.ask(journal.append, keep_raw=plan.spec.keep_raw)
         seconds = time.monotonic() - started
-        _commit(run, chunk, plan, asked, attempt, seconds)
+        part, figures = part_of(_rows(run, plan, asked), figures_in_journal(asked.entries(), seconds))
+        check_owner(folder, run.epoch)
+        if not is_latest(folder, chunk, attempt, work):
+            _is_complete(plan, chunk)  # what this attempt still wrote goes, where it is of no use to the later one
+            raise Superseded(
+                f"chunk {chunk} was taken over by a later attempt, which finishes it: nothing is left to do"
+            )
+        plan.directory.commit_part(chunk, part, figures)
     except Exception:
-        live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
+        run.live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
         raise
-    remove_journals(folder, [chunk])
+    remove_journals(folder, [chunk], work)
     return figures_in_journal(asked.new_entries(), seconds)
+
+
+def _rows(run: Run, plan: Plan, asked: AskedChunk) -> pa.Table:
+    rows = [entry.row for entry in asked.entries()]
+    return result_table(
+        rows,
+        schema=schema_of(plan),
+        run_id=run.run_id,
+        lane=LANE,
+        kept=asked.kept,
+        output=output_array(plan.prompt, rows),
+    )
 
 
 def _is_complete(plan: Plan, chunk: int) -> bool:
@@ -157,24 +192,6 @@ def _is_complete(plan: Plan, chunk: int) -> bool:
         return False
     remove_journals(plan.directory.folder, [chunk])
     return True
-
-
-def _commit(run: Run, chunk: int, plan: Plan, asked: AskedChunk, attempt: Attempt, seconds: float) -> None:
-    entries = asked.entries()
-    rows = [entry.row for entry in entries]
-    table = result_table(
-        rows,
-        schema=schema_of(plan),
-        run_id=run.run_id,
-        lane=LANE,
-        kept=asked.staged.kept,
-        output=output_array(plan.prompt, rows),
-    )
-    check_owner(plan.directory.folder, run.epoch)
-    if not is_latest(plan.directory.folder, chunk, attempt):
-        _is_complete(plan, chunk)  # what this attempt still wrote goes, where it is of no use to the later one
-        raise Superseded(f"chunk {chunk} was taken over by a later attempt, which finishes it: nothing is left to do")
-    plan.directory.commit_part(chunk, table, figures_in_journal(entries, seconds))
 
 
 def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:

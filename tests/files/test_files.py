@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
 import pytest
 import s3fs
-from tests.s3_server import start_s3
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.files import Folder, LocalFolder, RemoteFolder, open_folder
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[Mapping[str, str]]:
-    with start_s3() as environment:
-        yield environment
-
-
-@pytest.fixture
-def bucket(s3_server: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name, value in s3_server.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = f"files-{uuid.uuid4().hex[:12]}"
-    fsspec.filesystem("s3").mkdir(name)
-    yield f"s3://{name}"
-    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

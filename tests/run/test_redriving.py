@@ -18,6 +18,7 @@ from prefect_llm.records import ErrorKind, Price, Provider
 from prefect_llm.redriving import open_redrive, redrive_chunk, redrive_pending
 from prefect_llm.report import Summary
 from prefect_llm.store import RunDirectory
+from prefect_llm.store.cleaning import clean_run
 
 PRICES = {"m": Price(Decimal(1), Decimal(2)), "n": Price(Decimal(10), Decimal(20))}
 FAILING = {"doc-3": steps.status(400), "doc-14": steps.not_json(), "doc-17": steps.status(400)}
@@ -121,6 +122,13 @@ def test_a_structured_row_is_replaced_with_its_output(scripted_server: ScriptedS
 def test_a_run_that_is_not_finished_is_refused(scripted_server: ScriptedServer, output: str) -> None:
     open_run(documents(25), output, spec_of())
     with pytest.raises(InvalidInput, match="3 of 3 chunks still to be asked"):
+        open_redrive(output)
+
+
+def test_a_run_whose_documents_were_removed_is_refused(scripted_server: ScriptedServer, output: str) -> None:
+    with_failures(scripted_server, output)
+    clean_run(output)
+    with pytest.raises(InvalidInput, match="cannot be redriven: the documents of 2 of its 3 chunks were removed"):
         open_redrive(output)
 
 

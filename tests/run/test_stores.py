@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
 
 import fsspec
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-import s3fs
 from tests.run.running import documents, provider_at, spec_of
-from tests.s3_server import start_s3
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -23,30 +20,12 @@ from prefect_llm.store.cleaning import clean_run
 from prefect_llm.store.reading import read_results
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[Mapping[str, str]]:
-    with start_s3() as environment:
-        yield environment
-
-
-@pytest.fixture
-def s3(s3_server: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty bucket that s3fs finds by its environment, as on a user's machine."""
-    for name, value in s3_server.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    bucket = f"tests-{uuid.uuid4().hex[:12]}"
-    fsspec.filesystem("s3").mkdir(bucket)
-    yield f"s3://{bucket}"
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
 @pytest.fixture(params=["memory", "s3"])
 def store(request: pytest.FixtureRequest) -> str:
     """The URL of an empty place."""
     if request.param == "memory":
         return f"memory://run-tests/{uuid.uuid4().hex}"
-    url: str = request.getfixturevalue("s3")
+    url: str = request.getfixturevalue("bucket")
     return url
 
 

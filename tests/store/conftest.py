@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from prefect_llm.files import Folder, open_folder
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.spec import spec_fingerprint
@@ -20,6 +21,16 @@ def directory(request: pytest.FixtureRequest, tmp_path: Path) -> RunDirectory:
     if request.param == "local":
         return RunDirectory.open(str(tmp_path / "run"))
     return RunDirectory.open(f"memory://store-tests/{uuid.uuid4().hex}")
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    """Where a run directory may come to be; nothing is there yet."""
+    if request.param == "local":
+        return open_folder(str(tmp_path / "run"))
+    if request.param == "memory":
+        return open_folder(f"memory://store-tests/{uuid.uuid4().hex}/run")
+    return open_folder(f"{request.getfixturevalue('bucket')}/run")
 
 
 @pytest.fixture

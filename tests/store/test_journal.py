@@ -5,19 +5,15 @@ from __future__ import annotations
 import logging
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from threading import Barrier
 
-import fsspec
 import pytest
-import s3fs
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.s3_server import start_s3
 from tests.store.journaling import FailingFolder, entry, read_again, write_down
 
 from prefect_llm.errors import ErrorKind, InvalidInput, Superseded
@@ -35,32 +31,6 @@ from prefect_llm.store.journal import (
     remove_journals,
 )
 from prefect_llm.store.rows import ResultRow
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[Mapping[str, str]]:
-    with start_s3() as environment:
-        yield environment
-
-
-@pytest.fixture
-def bucket(s3_server: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name, value in s3_server.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = f"journals-{uuid.uuid4().hex[:12]}"
-    fsspec.filesystem("s3").mkdir(name)
-    yield f"s3://{name}"
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-@pytest.fixture(params=["local", "memory", "s3"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
-    if request.param == "local":
-        return open_folder(str(tmp_path / "run"))
-    if request.param == "memory":
-        return open_folder(f"memory://journal-tests/{uuid.uuid4().hex}")
-    return open_folder(f"{request.getfixturevalue('bucket')}/run")
 
 
 @pytest.fixture

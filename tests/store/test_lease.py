@@ -8,16 +8,13 @@ import os
 import subprocess
 import sys
 import threading
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import fsspec
 import pytest
-import s3fs
-from tests.s3_server import start_s3
 
 from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.files import Folder, open_folder
@@ -28,33 +25,6 @@ from prefect_llm.store.process import Process, lives, this_process
 
 ELSEWHERE = Process("elsewhere", 17, "boot-2 pid:[1]", 5)
 THIRD = Process("third", 18, "boot-3 pid:[1]", 6)
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[Mapping[str, str]]:
-    with start_s3() as environment:
-        yield environment
-
-
-@pytest.fixture
-def bucket(s3_server: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name, value in s3_server.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = f"lease-{uuid.uuid4().hex[:12]}"
-    fsspec.filesystem("s3").mkdir(name)
-    yield f"s3://{name}"
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-@pytest.fixture(params=["local", "memory", "s3"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
-    """A run directory that nobody has owned."""
-    if request.param == "local":
-        return open_folder(str(tmp_path / "run"))
-    if request.param == "memory":
-        return open_folder(f"memory://lease-tests/{uuid.uuid4().hex}/run")
-    return open_folder(f"{request.getfixturevalue('bucket')}/run")
 
 
 @pytest.fixture

@@ -23,14 +23,18 @@ from prefect_llm.report import Summary
 from prefect_llm.run import Run, check_failed_share, finish_run, infer_pending
 from prefect_llm.settings import RunSettings, output_directory, run_spec
 
+Opened = tuple[Run, Callable[[], Summary]]
+"""An opened run, and what carries it out."""
+
 
 def run(settings: RunSettings) -> int:
     """Carry out a run in this process. Raises `InvalidInput` for what is refused before anything was asked."""
     output = output_directory(settings.output.output or "", scheduled=datetime.now(UTC))
 
-    def opened() -> tuple[Run, Provider]:
+    def opened() -> Opened:
         provider = _provider(settings)
-        return _opened(settings, output, provider), provider
+        run = _opened(settings, output, provider)
+        return run, lambda: infer_pending(run, provider)
 
     return _carried_out(opened, output, settings)
 
@@ -41,7 +45,7 @@ def resume(settings: RunSettings, output: str) -> int:
     Who is to be asked need not be said where nothing is left to ask.
     """
 
-    def opened() -> tuple[Run, Provider | None]:
+    def opened() -> Opened:
         named = settings.api.provider is not None or settings.api.base_url is not None
         provider = _provider(settings) if named else None
         batch = settings.batch
@@ -51,51 +55,41 @@ def resume(settings: RunSettings, output: str) -> int:
             flush_interval_s=batch.flush_interval,
             reuse=batch.reuse,
         )
-        return run, provider or (_provider(settings) if run.pending else None)
+        asked = provider or (_provider(settings) if run.pending else None)
+        return run, lambda: finish_run(run) if asked is None else infer_pending(run, asked)
 
     return _carried_out(opened, output, settings)
 
 
 def redrive(settings: RunSettings, output: str, only: frozenset[ErrorKind] | None) -> int:
     """Ask the failed rows of the run in `output` again; of the settings counts what is free, and another model."""
-    batch, redrive = settings.batch, None
 
-    def opened() -> tuple[Run, Provider | None]:
-        nonlocal redrive
+    def opened() -> Opened:
         provider = _provider(settings)
         redrive = open_redrive(
             output,
             kinds=only,
             model=settings.api.model,
-            stop_error_share=batch.stop_error_share,
-            flush_interval_s=batch.flush_interval,
+            stop_error_share=settings.batch.stop_error_share,
+            flush_interval_s=settings.batch.flush_interval,
         )
-        return redrive.run, provider
+        return redrive.run, lambda: redrive_pending(redrive, provider)
 
-    def carry_out(_: Run, provider: Provider) -> Summary:
-        assert redrive is not None
-        return redrive_pending(redrive, provider)
-
-    return _carried_out(opened, output, settings, carry_out)
+    return _carried_out(opened, output, settings)
 
 
 def _provider(settings: RunSettings) -> Provider:
     return provider_of(settings.api, settings.batch, os.environ)
 
 
-def _carried_out(
-    open_: Callable[[], tuple[Run, Provider | None]],
-    output: str,
-    settings: RunSettings,
-    carry_out: Callable[[Run, Provider], Summary] = infer_pending,
-) -> int:
+def _carried_out(open_: Callable[[], Opened], output: str, settings: RunSettings) -> int:
     # Of other libraries only what warns: their DEBUG shows headers.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("prefect_llm").setLevel(settings.logging.log_level)
     opened = None
     try:
-        opened, provider = open_()
-        summary, status = _inferred(opened, provider, settings, carry_out)
+        opened, carry_out = open_()
+        summary, status = _inferred(opened, carry_out, settings)
     except InvalidInput:
         raise
     except Exception as fault:
@@ -116,12 +110,10 @@ def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
     )
 
 
-def _inferred(
-    opened: Run, provider: Provider | None, settings: RunSettings, carry_out: Callable[[Run, Provider], Summary]
-) -> tuple[Summary, int]:
+def _inferred(opened: Run, carry_out: Callable[[], Summary], settings: RunSettings) -> tuple[Summary, int]:
     error: LLMBatchError | None = None
     with _signals_stop(opened) as received, _figures_shown(opened, settings):
-        summary = finish_run(opened) if provider is None else carry_out(opened, provider)
+        summary = carry_out()
     try:
         check_failed_share(summary, settings.batch.max_error_share)
     except TooManyFailedRows as failed:

@@ -14,7 +14,8 @@ def check(settings: RunSettings) -> None:
 
     Without a prompt the documents must have a column `messages`; whether they do is seen when they are staged.
     """
-    problems = [*_input(settings), *_endpoint(settings.api), *_prompt(settings), *_prices(settings.api)]
+    api = settings.api
+    problems = [*_input(settings), *_endpoint(api), *_model(api), *_prompt(settings), *_prices(api)]
     if settings.output.output is None:
         problems.append(_missing("output"))
     if problems:
@@ -29,14 +30,8 @@ def check_resume(settings: RunSettings) -> None:
 
 def check_redrive(settings: RunSettings) -> None:
     """The same for failed rows that are asked again: somebody has to be asked."""
-    api = settings.api
-    missing = [] if api.provider or api.base_url else [_no_provider()]
-    if problems := [*missing, *_contradictions(api), *_prices(api)]:
+    if problems := [*_endpoint(settings.api), *_prices(settings.api)]:
         raise InvalidInput("\n".join(problems))
-
-
-def _no_provider() -> str:
-    return f"no provider: give {_ways('provider')}; or a base URL: {_ways('base_url')}"
 
 
 def _input(settings: RunSettings) -> Iterator[str]:
@@ -46,8 +41,11 @@ def _input(settings: RunSettings) -> Iterator[str]:
 
 def _endpoint(api: ApiSection) -> Iterator[str]:
     if api.provider is None and api.base_url is None:
-        yield _no_provider()
+        yield f"no provider: give {_ways('provider')}; or a base URL: {_ways('base_url')}"
     yield from _contradictions(api)
+
+
+def _model(api: ApiSection) -> Iterator[str]:
     if api.model is None and api.provider is None:
         yield _missing("model")
 

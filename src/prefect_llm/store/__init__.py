@@ -1,13 +1,14 @@
 """What a run leaves on disk: the row schema, its parts, the run directory and its manifest."""
 
 from prefect_llm.store.answers import Answers
-from prefect_llm.store.directory import RunDirectory, figures_in_journal, figures_in_part
+from prefect_llm.store.directory import RunDirectory, figures_in_journal
 from prefect_llm.store.failed_rows import FAILED_BY, failed_places, replaced, thrown_away
 from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figures_of, sum_figures
 from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, open_journal, remove_journals
 from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
+from prefect_llm.store.parts import figures_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 from prefect_llm.store.spec import difference
@@ -35,8 +36,8 @@ __all__ = [
     "current_epoch",
     "difference",
     "failed_places",
+    "figures_in",
     "figures_in_journal",
-    "figures_in_part",
     "figures_of",
     "flushed",
     "is_latest",

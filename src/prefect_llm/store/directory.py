@@ -22,7 +22,6 @@ from prefect_llm.store.parts import (
     SCHEMA_PART,
     chunk_of,
     encode_part,
-    figures_in,
     part_name,
     read_part,
     read_part_figures,
@@ -176,11 +175,6 @@ class RunDirectory:
                 f"{self.url} holds {_listed(foreign)}, which this run of {manifest.chunks:,} chunks did not "
                 "write: move it away, since every reader of results/ would read it too"
             )
-
-
-def figures_in_part(part: pa.Table) -> ChunkFigures:
-    """The figures that a part's table, as it was read, carries."""
-    return figures_in(part.schema, "a part")
 
 
 def figures_in_journal(entries: Sequence[Entry], seconds: float = 0.0) -> ChunkFigures:
