@@ -217,7 +217,8 @@ class Outcome:
     `latency_ms` is the last attempt's, `queued_ms` the time spent waiting for limits, cooldowns and backoff;
     the two instants are microseconds since 1970 UTC. `discarded` holds the billed attempts before the last,
     `throttled` is how many answers were 429. `route` is who was asked last: 0 for the provider, 1 for its first
-    fallback, and so on; attempts are counted over all of them.
+    fallback, and so on; attempts are counted over all of them. `lost` attempts brought no answer and may have been
+    billed: a timeout, a cut connection, an answer that is none.
     """
 
     completion: Completion | None = None
@@ -230,6 +231,7 @@ class Outcome:
     finished_at_us: int | None = None
     discarded: tuple[DiscardedAnswer, ...] = ()
     route: int = 0
+    lost: int = 0
 
     @property
     def ok(self) -> bool:

@@ -18,6 +18,7 @@ from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.sharing import Demand
+from prefect_llm.engine.spending import Budget
 from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
 from prefect_llm.engine.transport import Transport, check_provider, open_transport
@@ -45,7 +46,7 @@ class Engine:
         self.provider = provider
         policy = RetryPolicy(provider.patience)
         breaker = Breaker(policy.pause_s, provider.patience.outage_s)
-        self._scheduler = Scheduler(provider.limits, chat.encoder(provider), breaker)
+        self._scheduler = Scheduler(provider.limits, chat.encoder(provider), breaker, self._money_changed)
         self._judge = Judge(provider, policy, breaker, self._scheduler)
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
@@ -65,6 +66,7 @@ class Engine:
         *,
         keep_raw: bool = False,
         sent: Callable[[int], None] = unheard,
+        budget: Budget | None = None,
     ) -> None:
         """Ask every request; return when each has been delivered. Blocks the calling thread.
 
@@ -73,7 +75,7 @@ class Engine:
         the `RunError` that stopped the run, or what one of the three raised; outcomes delivered before that
         are good.
         """
-        submission = Submission(requests, deliver, stop, keep_raw, sent)
+        submission = Submission(requests, deliver, stop, keep_raw, sent, budget)
         self.start(submission)
         self.finish(submission)
 
@@ -167,6 +169,15 @@ class Engine:
         self._scheduler.share = share
         self._pump()
 
+    def _money_changed(self) -> None:
+        """A budget may have room again. Any thread."""
+        if not self.closed:
+            self._loop.call_soon_threadsafe(self._unpark)
+
+    def _unpark(self) -> None:
+        self._scheduler.unpark()
+        self._pump()
+
     def _pump(self) -> None:
         """Start every job that may leave now, and come back when the next one may."""
         while (job := self._next_job()) is not None:
@@ -201,18 +212,21 @@ class Engine:
             except Exception as fault:  # a receiver's failed write, or a fault of ours, ends its chunk loudly
                 self._fail(job, fault)
             finally:
+                job.lose()  # cancelled, or a fault of ours: nothing else leaves it held
                 self._scheduler.land(job)
             job = self._next_job()
 
     def _served(self, task: asyncio.Task[None]) -> None:
         job = self._serving.pop(task)
         if task.cancelled():
+            job.lose()  # where it was cancelled before it began
             self._scheduler.land(job)
             job.submission.ended()
             self._pump()
 
     async def _attempt(self, job: Job) -> None:
         if job.request.parameters.model in self._gone and self._divert(job, Diversion.MODEL_GONE):
+            job.release()
             return
         if self._transport is None:
             self._transport = open_transport(self.provider, chat.PATH)
@@ -220,6 +234,7 @@ class Engine:
         self._judge.left(now, job)
         time_left_s = self._judge.time_left_s(now, job)
         if time_left_s is not None and time_left_s <= 0:
+            job.release()
             self._deliver(job, self._judge.overdue(), None)
             return
         job.attempts += 1
@@ -230,11 +245,13 @@ class Engine:
             answer = redacted(await self._transport.post(job.body, time_left_s), self.provider)
             completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
+            job.settle(error)
             self._carry_out(job, self._judge.failed(self._loop.time(), job, error), time.perf_counter() - began)
             self._widen()
             return
         latency_s = time.perf_counter() - began
         now = self._loop.time()
+        job.bill(completion)
         self._judge.answered(now, job, completion, latency_s)
         self._judge.heed(now, job, answer.headers, time.time())
         self._widen()
@@ -281,6 +298,7 @@ class Engine:
             finished_at_us=_now_us(),
             discarded=tuple(job.discarded),
             route=job.submission.route,
+            lost=job.lost,
         )
         job.submission.deliver(job.request, outcome)
         job.submission.ended()

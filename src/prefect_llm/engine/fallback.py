@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from prefect_llm.engine.engine import Engine
 from prefect_llm.engine.registry import engine_for
+from prefect_llm.engine.spending import Budget
 from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
 from prefect_llm.records import Outcome, Provider, Request
@@ -28,6 +29,7 @@ def ask(
     rewritten: Rewritten,
     keep_raw: bool = False,
     sent: Callable[[int], None] = unheard,
+    budget: Budget | None = None,
 ) -> None:
     """Ask every request of the provider or one of its fallbacks; each outcome's `route` says of whom.
 
@@ -36,7 +38,7 @@ def ask(
     routes = (provider, *provider.fallbacks)
     links: list[_Link] = []
     for route, each in enumerate(routes):
-        submission = Submission(requests if route == 0 else iter(()), deliver, stop, keep_raw, sent)
+        submission = Submission(requests if route == 0 else iter(()), deliver, stop, keep_raw, sent, budget)
         submission.route, submission.open = route, route > 0
         submission.fallback = _Onwards(links, route, rewritten) if route + 1 < len(routes) else None
         links.append(_Link(engine_for(each), submission))

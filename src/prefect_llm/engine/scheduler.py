@@ -32,10 +32,17 @@ RETRY_SHARE = 0.5
 class Scheduler:
     """Decides; the engine carries out.
 
-    `encode` makes a request's body.
+    `encode` makes a request's body; `money_changed` is what budgets call, from any thread, when a submission that was
+    parked for want of money may go on: `unpark` follows then.
     """
 
-    def __init__(self, limits: Limits, encode: Callable[[Request], bytes], breaker: Breaker) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        encode: Callable[[Request], bytes],
+        breaker: Breaker,
+        money_changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.concurrency = min(limits.most_in_flight, FIRST_CONCURRENCY) if limits.adaptive else limits.most_in_flight
         self.in_flight = 0
         self._ramp: Ramp | None = None
@@ -47,6 +54,8 @@ class Scheduler:
         self._encode = encode
         self._breaker = breaker
         self._submissions: deque[Submission] = deque()
+        self._parked: list[Submission] = []
+        self._money_changed = money_changed
         self._head: Job | None = None
         self._retries: list[tuple[float, int, Job]] = []
         self._retries_in_flight = 0
@@ -56,7 +65,7 @@ class Scheduler:
     @property
     def idle(self) -> bool:
         """Whether nothing is in flight or waits."""
-        return not (self.in_flight or self._submissions or self._retries or self._head)
+        return not (self.in_flight or self._submissions or self._retries or self._head or self._parked)
 
     @property
     def share(self) -> float:
@@ -108,7 +117,7 @@ class Scheduler:
         if not self._breaker.admits(now, self.in_flight):
             return self._breaker.wait_until()
         if self._head is None:
-            self._head = self._chosen(now)
+            self._head = self._affordable(now)
         if self._head is None:
             return self._retries[0][0] if self._retries else None
         if (wait_s := self._quota.take(now, self._head.tokens)) > 0:
@@ -151,6 +160,11 @@ class Scheduler:
             self._quota.settle(now, job.tokens, used, job.left_at)
             self._estimates.learn(job.request.parameters.model, len(job.body), used)
 
+    def unpark(self) -> None:
+        """Let the submissions that wait for money try again, before all others."""
+        self._submissions.extendleft(reversed([each for each in self._parked if each not in self._submissions]))
+        self._parked.clear()
+
     def drop(self, submission: Submission) -> None:
         """Forget what of a submission has not left."""
         dropped = len(self._taken_out(submission)) + len(submission.handed)
@@ -178,10 +192,13 @@ class Scheduler:
         """Its jobs that were drawn and wait here; the submission is no longer drawn from."""
         if submission in self._submissions:
             self._submissions.remove(submission)
+        if submission in self._parked:
+            self._parked.remove(submission)
         jobs = [job for _, _, job in self._retries if job.submission is submission]
         self._retries = [entry for entry in self._retries if entry[2].submission is not submission]
         heapq.heapify(self._retries)
         if self._head is not None and self._head.submission is submission:
+            self._head.release()
             jobs.append(self._head)
             self._head = None
         return jobs
@@ -206,6 +223,25 @@ class Scheduler:
         if self._breaker.doubtful or self._retries_in_flight >= max(1, int(RETRY_SHARE * self.limit)):
             return self._first(now) or self._due()
         return self._due()
+
+    def _affordable(self, now: float) -> Job | None:
+        """The job that was chosen, with its money set aside; a submission without enough of it is parked."""
+        while (job := self._chosen(now)) is not None:
+            if (budget := job.submission.budget) is None:
+                return job
+            if (hold := budget.hold(job.request, self._money_changed)) is not None:
+                job.hold = hold
+                return job
+            self._park(job)
+        return None
+
+    def _park(self, job: Job) -> None:
+        submission = job.submission
+        submission.put_back(job)
+        if submission in self._submissions:
+            self._submissions.remove(submission)
+        if submission not in self._parked:
+            self._parked.append(submission)
 
     def _due(self) -> Job:
         return heapq.heappop(self._retries)[2]

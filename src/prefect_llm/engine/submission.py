@@ -11,8 +11,10 @@ from typing import Protocol
 
 from prefect_llm.engine.quota import Tokens
 from prefect_llm.engine.retry import Tries
+from prefect_llm.engine.spending import Budget, Hold, is_ambiguous
 from prefect_llm.engine.stop import Stop
-from prefect_llm.records import DiscardedAnswer, Outcome, Request
+from prefect_llm.errors import RequestError
+from prefect_llm.records import Completion, DiscardedAnswer, Outcome, Request
 
 
 class Diversion(StrEnum):
@@ -51,6 +53,7 @@ class Submission:
     stop: Stop
     keep_raw: bool = False
     sent: Callable[[int], None] = unheard
+    budget: Budget | None = None
     fallback: Fallback | None = None
     route: int = 0
     open: bool = False
@@ -81,6 +84,10 @@ class Submission:
         self.handed.append(job)
         self.unfinished += 1
 
+    def put_back(self, job: Job) -> None:
+        """Queue a job that was drawn before all others."""
+        self.handed.appendleft(job)
+
     def close(self) -> None:
         """Nothing more will be handed over."""
         self.open = False
@@ -107,7 +114,7 @@ class Job:
     """One request on its way: what was tried, how long it waited. Instants in seconds of the loop.
 
     `clock_began` is when its deadline's clock started; `retries` says that it has left before, `is_probe` that
-    an open breaker let it leave alone.
+    an open breaker let it leave alone. `hold` is what was set aside for the attempt under way.
     """
 
     request: Request
@@ -118,20 +125,51 @@ class Job:
     queued_s: float = 0.0
     attempts: int = 0
     throttled: int = 0
+    lost: int = 0
     started_at_us: int | None = None
     left_at: float = 0.0
     clock_began: float | None = None
     in_flight: bool = False
     retries: bool = False
     is_probe: bool = False
+    hold: Hold | None = None
     tries: Tries = field(default_factory=Tries)
     discarded: list[DiscardedAnswer] = field(default_factory=list)
+
+    def bill(self, completion: Completion) -> None:
+        """An answer came: its attempt costs what it costs."""
+        hold, self.hold = self.hold, None
+        if hold is not None:
+            hold.bill(completion, self.request.parameters.model, self.submission.route)
+
+    def release(self) -> None:
+        """The attempt costs nothing."""
+        hold, self.hold = self.hold, None
+        if hold is not None:
+            hold.release()
+
+    def lose(self) -> None:
+        """Whether the attempt costs anything is not known."""
+        hold, self.hold = self.hold, None
+        if hold is not None:
+            hold.lose()
+
+    def settle(self, error: RequestError) -> None:
+        """The attempt failed: billed with what was answered all the same, or not, or not known."""
+        if error.completion is not None:
+            self.bill(error.completion)
+        elif is_ambiguous(error):
+            self.lost += 1
+            self.lose()
+        else:
+            self.release()
 
     def carry(self, other: Job) -> Job:
         """Take over what the same document has been through elsewhere."""
         self.queued_s = other.queued_s
         self.attempts = other.attempts
         self.throttled = other.throttled
+        self.lost = other.lost
         self.started_at_us = other.started_at_us
         self.discarded = other.discarded
         return self
