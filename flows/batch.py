@@ -22,6 +22,7 @@ from prefect_llm.settings import (
     DocumentOptions,
     MonitoringSection,
     RunSettings,
+    budget_of,
     check,
     output_directory,
     run_spec,
@@ -117,14 +118,24 @@ def _infer_all(
     provider = resolve_provider(reference)
     assert settings.documents.input is not None
     assert settings.output.output is not None
-    output = output_directory(settings.output.output, scheduled=_scheduled(), flow_run_id=_flow_run_id())
+    scheduled = _scheduled()
+    output = output_directory(settings.output.output, scheduled=scheduled, flow_run_id=_flow_run_id())
+    spec = run_spec(settings, default_model=provider.model, schema=schema)
     run = load_documents(
         settings.documents.input,
         output,
-        run_spec(settings, default_model=provider.model, schema=schema),
+        spec,
         stop_error_share=settings.batch.stop_error_share,
         flush_interval_s=settings.batch.flush_interval,
         reuse=settings.batch.reuse,
+        budget=budget_of(
+            settings.batch,
+            provider,
+            spec.prompt.model,
+            settings.output.output,
+            now=scheduled,
+            owner=runtime.deployment.name,
+        ),
     )
     return carried_out(
         run,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from prefect import flow
+from datetime import UTC, datetime
+
+from prefect import flow, runtime
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.errors import LLMBatchError
 from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
 from prefect_llm.flows.form import check_someone_is_asked, reference_to
+from prefect_llm.opening import model_of
 from prefect_llm.records import ErrorKind
 from prefect_llm.redriving import open_redrive
 from prefect_llm.report import Summary
 from prefect_llm.run import chunks_at_once
-from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection
+from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection, budget_of
 from prefect_llm.tasks import redrive_chunk
 
 
@@ -75,6 +78,14 @@ def _redrive_all(
         model=model,
         stop_error_share=batch.stop_error_share,
         flush_interval_s=batch.flush_interval,
+        budget=budget_of(
+            batch,
+            provider,
+            model or model_of(output),
+            output,
+            now=datetime.now(UTC),
+            owner=runtime.deployment.name,
+        ),
     )
     return carried_out(
         redrive.run,

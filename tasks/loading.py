@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect_llm.opening import open_run
 from prefect_llm.run import FLUSH_INTERVAL_S, Run
 from prefect_llm.spec import RunSpec
+from prefect_llm.spending import RunBudget
 from prefect_llm.tasks.run_log import core_log
 
 
@@ -21,6 +22,7 @@ def load_documents(
     stop_error_share: float = 0.5,
     flush_interval_s: float = FLUSH_INTERVAL_S,
     reuse: str | None = None,
+    budget: RunBudget | None = None,
 ) -> Run:
     """Stage `input` as the snapshot of a run at `output`; asks no model anything.
 
@@ -29,7 +31,13 @@ def load_documents(
     """
     with core_log():
         run = open_run(
-            input, output, spec, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse
+            input,
+            output,
+            spec,
+            stop_error_share=stop_error_share,
+            flush_interval_s=flush_interval_s,
+            reuse=reuse,
+            budget=budget,
         )
     get_run_logger().info(
         "%s documents, %s of %s chunks to infer, in %s",

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 
 import pyarrow as pa
@@ -14,9 +15,10 @@ from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
 from prefect_llm.errors import BadDocument, InvalidInput, RunError
 from prefect_llm.live import Live
-from prefect_llm.pricing import cost, price_for
+from prefect_llm.pricing import cost, price_for, worst_case
 from prefect_llm.prompts import Prompt, to_output_array, with_model
 from prefect_llm.records import Failure, Outcome, Provider, Request
+from prefect_llm.spending import ChunkBudget, Spending, prices_of
 from prefect_llm.store import Entry, ResultRow, as_reused
 
 
@@ -52,7 +54,8 @@ class AskedChunk:
 
     `done` are the rows that are there already, from earlier attempts at the chunk or from other runs: they are not
     asked again. Without `only` all places of the chunk are asked; `kept` are the input columns of those. With `dedup`
-    identical requests are asked once, and each of their documents gets the answer.
+    identical requests are asked once, and each of their documents gets the answer. `spending` is the run's money,
+    where it has a budget.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class AskedChunk:
         *,
         only: Collection[int] | None = None,
         dedup: bool = False,
+        spending: Spending | None = None,
     ) -> None:
         self.staged = staged
         self.kept = staged.kept if only is None else staged.kept.take(sorted(only))
@@ -72,6 +76,7 @@ class AskedChunk:
         self._routes = (provider, *provider.fallbacks)
         self._prompt = prompt
         self._live = live
+        self._budget = None if spending is None else ChunkBudget(spending, provider)
         self._entries: list[Entry | None] = [None] * len(staged.ids)
         for entry in done:
             self._restore(entry)
@@ -94,6 +99,7 @@ class AskedChunk:
                 rewritten=self._rewritten,
                 keep_raw=keep_raw,
                 sent=live.sent,
+                budget=self._budget,
             )
         except RunError:
             if any(self._entries[place] is None for place in self._places):
@@ -131,6 +137,8 @@ class AskedChunk:
             document_id = self.staged.ids[row]
             try:
                 request = prompt.request(row, document_id, self.staged.fields(row))
+                if self._budget is not None:
+                    self._budget.bound(request)
             except BadDocument as error:
                 now_us = time.time_ns() // 1000
                 failure = Failure(error.kind, error.message)
@@ -166,11 +174,22 @@ class AskedChunk:
             price,
             provider=provider.name,
         )
-        entry = Entry(request.row, row, thrown)
+        entry = Entry(request.row, row, thrown, self._uncertain(request, row, thrown))
         write_down(entry)
         self._keep(entry)
         for place in self._twins.waiting_for(request) if self._twins is not None else ():
             self._keep(Entry(place, as_reused(row, self.staged.ids[place])))
+
+    def _uncertain(self, request: Request, row: ResultRow, thrown: Sequence[Decimal | None]) -> Decimal | None:
+        """What attempts without usage that can be read may have cost at most."""
+        outcome = row.outcome
+        unread = outcome.lost + thrown.count(None) + (outcome.completion is not None and row.cost is None)
+        if not unread:
+            return Decimal(0)
+        try:
+            return unread * worst_case(request, prices_of(self._provider, request.parameters.model))
+        except BadDocument:
+            return None
 
     def _keep(self, entry: Entry) -> None:
         row = entry.row

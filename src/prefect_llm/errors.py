@@ -11,7 +11,7 @@ LLMBatchError
 |- TooManyFailedRows        the run is done, but a larger share of its rows failed than was allowed
 `- RunError                 stops the run; the same command resumes it
    |- AuthenticationFailed, ModelNotFound, EndpointNotFound, AccountExhausted, RequestRefused
-   |- ProviderDown, TooManyFailures, Interrupted
+   |- ProviderDown, TooManyFailures, BudgetExceeded, BudgetUnwritable, Interrupted
    `- InvalidInput          refused before anything was asked
 """
 
@@ -179,6 +179,14 @@ class ProviderDown(RunError):
 
 class TooManyFailures(RunError):
     """The share of failed documents passed `stop_error_share`."""
+
+
+class BudgetExceeded(RunError):
+    """What the next request may cost no longer fits the budget, and nothing is in flight."""
+
+
+class BudgetUnwritable(RunError):
+    """A grant of the budget could not be made durable: nothing more is spent."""
 
 
 class Interrupted(RunError):

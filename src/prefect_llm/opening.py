@@ -14,10 +14,13 @@ from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.files import open_folder
 from prefect_llm.prompts import Prompt
+from prefect_llm.report import fold
 from prefect_llm.reusing import open_answers
 from prefect_llm.run import FLUSH_INTERVAL_S, Plan, Run, schema_of
 from prefect_llm.spec import RunSpec
+from prefect_llm.spending import RunBudget
 from prefect_llm.store import (
+    Ledger,
     Manifest,
     RunDirectory,
     acquired,
@@ -38,17 +41,18 @@ def open_run(
     stop_error_share: float = 0.5,
     flush_interval_s: float = FLUSH_INTERVAL_S,
     reuse: str | None = None,
+    budget: RunBudget | None = None,
 ) -> Run:
     """Check everything, stage the input, or reopen the run that `output` holds. Asks nothing.
 
-    `reuse` is the directory of an earlier run, whose answers to the same requests are taken. This process owns the
-    run's directory then, until `finish_run` or `release_run`. Raises `InvalidInput` for an input, a spec or a
-    directory that will not do, or that another process owns.
+    `reuse` is the directory of an earlier run, whose answers to the same requests are taken; `budget` is what may be
+    spent (`run_budget` makes it). This process owns the run's directory then, until `finish_run` or `release_run`.
+    Raises `InvalidInput` for an input, a spec or a directory that will not do, or that another process owns.
     """
     if reuse is not None:
         open_answers(reuse)
     with usable(output):
-        run = _open_run(input, RunDirectory.open(output), spec)
+        run = _open_run(input, RunDirectory.open(output), spec, budget)
     return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse))
 
 
@@ -58,6 +62,7 @@ def reopen_run(
     stop_error_share: float = 0.5,
     flush_interval_s: float = FLUSH_INTERVAL_S,
     reuse: str | None = None,
+    budget: RunBudget | None = None,
 ) -> Run:
     """Reopen the run in `output` under its own spec and over its snapshot; the source is not looked at.
 
@@ -72,8 +77,13 @@ def reopen_run(
         spec = RunSpec.from_json(manifest.spec)
         check_same_spec(manifest, spec.to_json(), where=directory.url)
         with acquired(directory.folder) as epoch:
-            run = _opened(directory, manifest, spec, Prompt(spec.prompt), epoch)
+            run = _opened(directory, manifest, spec, Prompt(spec.prompt), epoch, budget)
     return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse))
+
+
+def model_of(output: str) -> str:
+    """The model that the run in `output` asks; `InvalidInput` where there is no run."""
+    return RunSpec.from_json(RunDirectory.open(output).check_run().spec).prompt.model
 
 
 def guarded(run: Run) -> Run:
@@ -94,7 +104,7 @@ def usable(output: str) -> Iterator[None]:
         ) from error
 
 
-def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> Run:
+def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec, budget: RunBudget | None) -> Run:
     """Whatever can be refused without owning the directory is, so that nothing is written there."""
     manifest = directory.check_ours()
     prompt = Prompt(spec.prompt)
@@ -108,22 +118,33 @@ def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec) -> 
         if source is not None:
             manifest = _create(directory, source, spec, prompt, epoch)
         assert manifest is not None
-        return _opened(directory, manifest, spec, prompt, epoch)
+        return _opened(directory, manifest, spec, prompt, epoch, budget)
 
 
-def _opened(directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: Prompt, epoch: int) -> Run:
+def _opened(
+    directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: Prompt, epoch: int, budget: RunBudget | None
+) -> Run:
     snapshot = Snapshot.from_json(manifest.snapshot)
     directory.write_schema_part(schema_of(Plan(directory, spec, prompt, snapshot)))
     done = directory.complete_chunks()
     remove_journals(directory.folder, done)
     pending = {chunk: _chunk_length(snapshot, chunk) for chunk in range(snapshot.chunks) if chunk not in done}
-    return run_over(directory, manifest, pending, epoch, to="be finished")
+    return run_over(directory, manifest, pending, epoch, to="be finished", budget=budget)
 
 
-def run_over(directory: RunDirectory, manifest: Manifest, pending: Mapping[int, int], epoch: int, *, to: str) -> Run:
+def run_over(
+    directory: RunDirectory,
+    manifest: Manifest,
+    pending: Mapping[int, int],
+    epoch: int,
+    *,
+    to: str,
+    budget: RunBudget | None,
+) -> Run:
     """The run of the chunks in `pending`, each with how many of its rows are to be asked.
 
-    Raises `InvalidInput` where their documents are gone; `to` says what is then impossible.
+    Raises `InvalidInput` where their documents are gone, and `to` says what is then impossible; or where what the run
+    has spent so far is not known to its budget.
     """
     snapshot = Snapshot.from_json(manifest.snapshot)
     if pending and (gone := absent_chunks(directory.folder, tuple(pending))):
@@ -132,6 +153,8 @@ def run_over(directory: RunDirectory, manifest: Manifest, pending: Mapping[int, 
             "were removed from _run/input (prefect-llm clean does that); its results stay, ask the others in a new "
             "--output"
         )
+    if budget is not None:
+        _prove_spent(directory, snapshot.rows, budget, manifest.run_id)
     return Run(
         url=directory.folder.url,
         run_id=manifest.run_id,
@@ -141,7 +164,19 @@ def run_over(directory: RunDirectory, manifest: Manifest, pending: Mapping[int, 
         pending=tuple(pending),
         invocation=uuid.uuid4().hex,
         epoch=epoch,
+        budget=budget,
     )
+
+
+def _prove_spent(directory: RunDirectory, rows: int, budget: RunBudget, holder: str) -> None:
+    """Attempts without a budget drew no grants: what their rows cost counts as spent, too."""
+    ledger, totals = Ledger(directory.folder, budget.currency, holder), fold(directory, rows)
+    if totals.unpriced_rows or totals.work.uncertain is None or totals.currency not in (None, budget.currency):
+        raise InvalidInput(
+            f"{directory.url} has rows of unknown cost or in another currency, so that no budget can hold over it: "
+            "finish it without max_cost, or ask in a new --output with --reuse"
+        )
+    ledger.prove(totals.known_cost + totals.work.uncertain)
 
 
 def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prompt, epoch: int) -> Manifest:

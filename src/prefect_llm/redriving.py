@@ -17,7 +17,17 @@ from prefect_llm.opening import guarded, run_over, usable
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import FLUSH_INTERVAL_S, Plan, Run, carry_out_attempt, infer_side_by_side, plan_of, schema_of
+from prefect_llm.run import (
+    FLUSH_INTERVAL_S,
+    Plan,
+    Run,
+    carry_out_attempt,
+    infer_side_by_side,
+    money_of,
+    plan_of,
+    schema_of,
+)
+from prefect_llm.spending import RunBudget
 from prefect_llm.store import (
     FAILED_BY,
     ChunkFigures,
@@ -49,6 +59,7 @@ def open_redrive(
     model: str | None = None,
     stop_error_share: float = 0.5,
     flush_interval_s: float = FLUSH_INTERVAL_S,
+    budget: RunBudget | None = None,
 ) -> Redrive:
     """Find the chunks of the run at `output` that have failed rows of these kinds. Asks nothing.
 
@@ -68,7 +79,7 @@ def open_redrive(
         }
         pending = {chunk: count for chunk, count in failed.items() if count}
         with acquired(directory.folder) as epoch:
-            run = run_over(directory, manifest, pending, epoch, to="be redriven")
+            run = run_over(directory, manifest, pending, epoch, to="be redriven", budget=budget)
     run = guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
     return Redrive(run, None if kinds is None else frozenset(kinds), model)
 
@@ -89,13 +100,15 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkFigu
     attempt, done = claim(folder, chunk, run.epoch, Work.REDRIVE)
     # a failure in a journal may be that of a redrive that was killed after it had replaced the part
     done = [entry for entry in done if entry.place in places and entry.row.outcome.ok]
-    asked = AskedChunk(staged, provider, prompt, live, done, only=places, dedup=plan.spec.asks_once)
+    dedup = plan.spec.asks_once
 
     def part_of(rows: pa.Table, figures: ChunkFigures) -> tuple[pa.Table, ChunkFigures]:
         before = figures_in(part.schema, f"chunk {chunk} of {run.url}")
         return replaced(part, rows, places), sum_figures((before, thrown_away(part, places), figures))
 
-    return carry_out_attempt(run, plan, chunk, asked, attempt, Work.REDRIVE, part_of)
+    with money_of(run) as spending:
+        asked = AskedChunk(staged, provider, prompt, live, done, only=places, dedup=dedup, spending=spending)
+        return carry_out_attempt(run, plan, chunk, asked, attempt, Work.REDRIVE, part_of)
 
 
 def redrive_pending(redrive: Redrive, provider: Provider) -> Summary:

@@ -6,11 +6,14 @@ The command line and the Prefect tasks call these same functions: `open_run` or 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 
 import pyarrow as pa
@@ -22,12 +25,14 @@ from prefect_llm.files import open_folder
 from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
-from prefect_llm.report import Summary, failed_csv, fold, to_markdown
+from prefect_llm.report import Summary, Totals, failed_csv, fold, to_markdown
 from prefect_llm.reusing import open_answers, reused_entries
 from prefect_llm.spec import RunSpec
+from prefect_llm.spending import RunBudget, Spending
 from prefect_llm.store import (
     Attempt,
     ChunkFigures,
+    Ledger,
     RunDirectory,
     State,
     Stopped,
@@ -77,6 +82,7 @@ class Run:
     flush_interval_s: float = FLUSH_INTERVAL_S
     epoch: int = 0
     reuse: str | None = None
+    budget: RunBudget | None = None
 
     @property
     def live(self) -> Live:
@@ -137,8 +143,35 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     if run.reuse is not None:
         places = {entry.place for entry in done}
         done += reused_entries(open_answers(run.reuse), staged, plan.prompt, provider, places)
-    asked = AskedChunk(staged, provider, plan.prompt, live, done, dedup=plan.spec.asks_once)
-    return carry_out_attempt(run, plan, chunk, asked, attempt)
+    with money_of(run) as spending:
+        asked = AskedChunk(staged, provider, plan.prompt, live, done, dedup=plan.spec.asks_once, spending=spending)
+        return carry_out_attempt(run, plan, chunk, asked, attempt)
+
+
+@contextmanager
+def money_of(run: Run) -> Iterator[Spending | None]:
+    """The run's purse in this process, while a chunk is worked on; `None` without a budget."""
+    if run.budget is None:
+        yield None
+        return
+    with _opening:  # two chunks that begin at once share it
+        spending = _spending(run, run.budget)
+    with spending.in_use():
+        yield spending
+
+
+_opening = threading.Lock()
+
+
+@lru_cache(maxsize=16)
+def _spending(run: Run, budget: RunBudget) -> Spending:
+    month = budget.month
+    return Spending(
+        budget,
+        Ledger(open_folder(run.url), budget.currency, run.run_id),
+        None if month is None else Ledger(open_folder(month.folder), budget.currency, run.run_id, month.prefix),
+        run.live.stop,
+    )
 
 
 def carry_out_attempt(
@@ -204,9 +237,11 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
     manifest = directory.manifest()
     if manifest is None:
         raise InvalidInput(f"{run.url} no longer holds a run: its manifest is gone")
+    totals = fold(directory, run.rows)
     counters, live = sum_figures(figures), run.live.figures
     summary = Summary(
-        totals=fold(directory, run.rows),
+        totals=totals,
+        cost_uncertain=_uncertain(run, totals),
         state=_state(stopped),
         stopped=Stopped(stopped.kind, stopped.message) if stopped is not None else None,
         output=run.url,
@@ -217,12 +252,21 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
         seconds=live.seconds,
     )
     if current_epoch(directory.folder) <= run.epoch:
-        totals = summary.to_json()
         directory.write_report(to_markdown(summary))
-        directory.write_failed(failed_csv(directory) if summary.totals.failed else None)
-        directory.write_manifest(manifest.changed(state=summary.state, stopped=summary.stopped, totals=totals))
+        directory.write_failed(failed_csv(directory) if totals.failed else None)
+        directory.write_manifest(
+            manifest.changed(state=summary.state, stopped=summary.stopped, totals=summary.to_json())
+        )
     release_run(run)
     return summary
+
+
+def _uncertain(run: Run, totals: Totals) -> Decimal | None:
+    """Money that may have been billed beyond the known cost: with a budget what was granted and no row proves."""
+    if run.budget is None:
+        return totals.work.uncertain
+    granted = Ledger(open_folder(run.url), run.budget.currency, run.run_id).total() or Decimal(0)
+    return max(granted - totals.known_cost, Decimal(0))
 
 
 def release_run(run: Run) -> None:

@@ -16,12 +16,13 @@ from prefect_llm.cli.faults import report_fault
 from prefect_llm.cli.progress import progress_bar, progress_log
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
-from prefect_llm.opening import open_run, reopen_run
+from prefect_llm.opening import model_of, open_run, reopen_run
 from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.report import Summary
 from prefect_llm.run import Run, check_failed_share, finish_run, infer_pending
-from prefect_llm.settings import RunSettings, output_directory, run_spec
+from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec
+from prefect_llm.spending import RunBudget
 
 Opened = tuple[Run, Callable[[], Summary]]
 """An opened run, and what carries it out."""
@@ -54,6 +55,7 @@ def resume(settings: RunSettings, output: str) -> int:
             stop_error_share=batch.stop_error_share,
             flush_interval_s=batch.flush_interval,
             reuse=batch.reuse,
+            budget=None if provider is None else _budget(settings, provider, model_of(output), output),
         )
         asked = provider or (_provider(settings) if run.pending else None)
         return run, lambda: finish_run(run) if asked is None else infer_pending(run, asked)
@@ -72,6 +74,7 @@ def redrive(settings: RunSettings, output: str, only: frozenset[ErrorKind] | Non
             model=settings.api.model,
             stop_error_share=settings.batch.stop_error_share,
             flush_interval_s=settings.batch.flush_interval,
+            budget=_budget(settings, provider, settings.api.model or model_of(output), output),
         )
         return redrive.run, lambda: redrive_pending(redrive, provider)
 
@@ -107,7 +110,12 @@ def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
         stop_error_share=settings.batch.stop_error_share,
         flush_interval_s=settings.batch.flush_interval,
         reuse=settings.batch.reuse,
+        budget=_budget(settings, provider, spec.prompt.model, settings.output.output or ""),
     )
+
+
+def _budget(settings: RunSettings, provider: Provider, model: str, output: str) -> RunBudget | None:
+    return budget_of(settings.batch, provider, model, output, now=datetime.now(UTC))
 
 
 def _inferred(opened: Run, carry_out: Callable[[], Summary], settings: RunSettings) -> tuple[Summary, int]:

@@ -22,7 +22,7 @@ ANY_MODEL = "*"
 COST_STEP = Decimal("1E-12")
 """The column `cost` is decimal128(38, 12)."""
 _PER_MILLION = -6
-_MONEY = Context(
+MONEY = Context(
     prec=38,
     rounding=ROUND_HALF_EVEN,
     Emin=-999999,
@@ -53,11 +53,11 @@ def cost(usage: Usage | None, price: Price | None) -> Decimal | None:
         return None
     cached = min(max(usage.cached_input_tokens or 0, 0), usage.input_tokens)
     cached_price = price.input if price.cached_input is None else price.cached_input
-    total = _MONEY.multiply(usage.input_tokens - cached, price.input)
+    total = MONEY.multiply(usage.input_tokens - cached, price.input)
     if cached:
-        total = _MONEY.add(total, _MONEY.multiply(cached, cached_price))
-    total = _MONEY.add(total, _MONEY.multiply(usage.output_tokens, price.output))
-    return _MONEY.quantize(_MONEY.scaleb(total, _PER_MILLION), COST_STEP)
+        total = MONEY.add(total, MONEY.multiply(cached, cached_price))
+    total = MONEY.add(total, MONEY.multiply(usage.output_tokens, price.output))
+    return MONEY.quantize(MONEY.scaleb(total, _PER_MILLION), COST_STEP)
 
 
 def _is_count(tokens: int | None) -> TypeGuard[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from prefect_llm.report.totals import Totals
@@ -14,6 +15,7 @@ class Summary:
     """`totals` cover the whole run directory at `output`; the counters and `seconds` only this invocation.
 
     `requests` were sent, `retries` of them not the first for their document, `throttled` were answered 429.
+    `cost_uncertain` may have been billed on top of the known cost; `None` where its bound is not known.
     """
 
     totals: Totals
@@ -24,13 +26,14 @@ class Summary:
     throttled: int = 0
     seconds: float = 0.0
     stopped: Stopped | None = None
+    cost_uncertain: Decimal | None = Decimal(0)
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; money is a string, without an exponent."""
         return {
             "state": self.state,
             "stopped": self.stopped.to_json() if self.stopped else None,
-            **self.totals.to_json(),
+            **self.totals.to_json(self.cost_uncertain),
             "requests": self.requests,
             "retries": self.retries,
             "throttled": self.throttled,

@@ -92,7 +92,7 @@ class Totals:
         """The one currency of the rows' prices."""
         return self.currencies[0] if len(self.currencies) == 1 else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, cost_uncertain: Decimal | None = Decimal(0)) -> dict[str, Any]:
         """The figures of the whole run directory in `--json`; the totals in the manifest."""
         return {
             "rows": self.rows,
@@ -102,7 +102,7 @@ class Totals:
             "reused": self.reused,
             **{name: getattr(self, name) for name in TOKEN_COLUMNS},
             "cost": None if self.cost is None else plain_decimal(self.cost),
-            "cost_uncertain": None,
+            "cost_uncertain": None if cost_uncertain is None else plain_decimal(cost_uncertain),
             "currency": self.currency,
         }
 

@@ -15,7 +15,14 @@ def check(settings: RunSettings) -> None:
     Without a prompt the documents must have a column `messages`; whether they do is seen when they are staged.
     """
     api = settings.api
-    problems = [*_input(settings), *_endpoint(api), *_model(api), *_prompt(settings), *_prices(api)]
+    problems = [
+        *_input(settings),
+        *_endpoint(api),
+        *_model(api),
+        *_prompt(settings),
+        *_prices(api),
+        *_budget(settings),
+    ]
     if settings.output.output is None:
         problems.append(_missing("output"))
     if problems:
@@ -70,6 +77,12 @@ def _prices(api: ApiSection) -> Iterator[str]:
         yield f"{given} is given without {absent[0]}: give both or neither"
     elif absent and api.price_cached_input is not None:
         yield "price_cached_input is given without price_input and price_output: give all three or none"
+
+
+def _budget(settings: RunSettings) -> Iterator[str]:
+    limited = settings.batch.max_cost is not None or settings.batch.max_cost_per_month is not None
+    if limited and settings.api.max_output_tokens is None:
+        yield f"a budget needs an output limit: give {_ways('max_output_tokens')}"
 
 
 def _missing(key: str) -> str:

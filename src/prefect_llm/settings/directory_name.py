@@ -22,6 +22,13 @@ def output_directory(template: str, scheduled: datetime, flow_run_id: str | None
         raise InvalidInput(f"output {template!r}: {error}; it may hold {_ALLOWED}") from error
 
 
+def parent_of(template: str) -> str:
+    """The directory above all that the template names: before its first placeholder, else above the run's."""
+    fixed = template.partition("{")[0] if "{" in template else template.rstrip("/")
+    parent = fixed.rpartition("/")[0]
+    return parent or ("/" if fixed.startswith("/") else ".")
+
+
 def _filled(template: str, scheduled: datetime, flow_run_id: str | None) -> Iterator[str]:
     for literal, name, form, conversion in Formatter().parse(template):
         yield literal

@@ -283,6 +283,19 @@ class BatchOptions(BaseModel):
             "Seconds after which finished rows are safe from a power cut; on an object store, from a killed process."
         ),
     )
+    max_cost: Amount | None = Field(
+        default=None,
+        title="Budget",
+        description=(
+            "What the run may cost over all its attempts, in the currency of the prices; it needs known prices and "
+            "an output limit, and stops the run before it is passed."
+        ),
+    )
+    max_cost_per_month: Amount | None = Field(
+        default=None,
+        title="Budget per month",
+        description="What all runs of a month (UTC) beside this one may cost; a deployment's runs are counted apart.",
+    )
     max_error_share: Share = Field(
         default=0.05,
         title="Accepted error share",

@@ -7,6 +7,7 @@ from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figure
 from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, open_journal, remove_journals
 from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
+from prefect_llm.store.ledger import Ledger
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.parts import figures_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
@@ -21,6 +22,7 @@ __all__ = [
     "ChunkFigures",
     "Discarded",
     "Entry",
+    "Ledger",
     "Manifest",
     "ResultRow",
     "RunDirectory",

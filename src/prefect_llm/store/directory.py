@@ -180,9 +180,13 @@ class RunDirectory:
 def figures_in_journal(entries: Sequence[Entry], seconds: float = 0.0) -> ChunkFigures:
     """The figures of a chunk so far; what was thrown away costs an unknown sum as soon as one cost is unknown."""
     cost: Decimal | None = Decimal(0)
-    for each in (each for entry in entries for each in entry.discarded_costs):
-        cost = add_money(cost, each)
-    return figures_of([entry.row.outcome for entry in entries], discarded_cost=cost, seconds=seconds)
+    uncertain: Decimal | None = Decimal(0)
+    for entry in entries:
+        uncertain = add_money(uncertain, entry.uncertain_cost)
+        for each in entry.discarded_costs:
+            cost = add_money(cost, each)
+    outcomes = [entry.row.outcome for entry in entries]
+    return figures_of(outcomes, discarded_cost=cost, seconds=seconds, uncertain=uncertain)
 
 
 def _is_part_of(manifest: Manifest, chunk: int | None) -> bool:

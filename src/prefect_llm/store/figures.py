@@ -33,7 +33,8 @@ class Discarded:
 class ChunkFigures:
     """One chunk's counters, or the sum of several. `requests` were sent, `retries` of them not the first.
 
-    `throttled` counts 429 answers; `seconds` is the time the chunk took.
+    `throttled` counts 429 answers; `seconds` is the time the chunk took. `lost` attempts brought no answer and may
+    have been billed; `uncertain` is what those and answers without usage cost at most, `None` where it is not known.
     """
 
     requests: int = 0
@@ -41,6 +42,8 @@ class ChunkFigures:
     throttled: int = 0
     discarded: Discarded = field(default_factory=Discarded)
     seconds: float = 0.0
+    lost: int = 0
+    uncertain: Decimal | None = Decimal(0)
 
     def to_json(self) -> str:
         """The text kept in a part's metadata; money is a decimal string."""
@@ -59,6 +62,8 @@ class ChunkFigures:
                     "cost": None if thrown.cost is None else format(thrown.cost, "f"),
                 },
                 "seconds": self.seconds,
+                "lost": self.lost,
+                "uncertain": None if self.uncertain is None else format(self.uncertain, "f"),
             }
         )
 
@@ -69,17 +74,25 @@ class ChunkFigures:
         thrown: dict[str, Any] = dict(read.pop("discarded"))
         cost = thrown.pop("cost")
         discarded = Discarded(**thrown, cost=None if cost is None else Decimal(cost))
-        return cls(**read, discarded=discarded)
+        uncertain = read.pop("uncertain", "0")
+        return cls(**read, discarded=discarded, uncertain=None if uncertain is None else Decimal(uncertain))
 
 
-def figures_of(outcomes: Iterable[Outcome], *, discarded_cost: Decimal | None, seconds: float) -> ChunkFigures:
+def figures_of(
+    outcomes: Iterable[Outcome],
+    *,
+    discarded_cost: Decimal | None,
+    seconds: float,
+    uncertain: Decimal | None = Decimal(0),
+) -> ChunkFigures:
     """Count a chunk's outcomes. `discarded_cost` is what their discarded usage cost, `None` if unknown."""
-    requests = retries = throttled = 0
+    requests = retries = throttled = lost = 0
     discarded: list[Usage] = []
     for outcome in outcomes:
         requests += outcome.attempts
         retries += max(outcome.attempts - 1, 0)
         throttled += outcome.throttled
+        lost += outcome.lost
         discarded += [each.usage for each in outcome.discarded]
     return ChunkFigures(
         requests=requests,
@@ -94,6 +107,8 @@ def figures_of(outcomes: Iterable[Outcome], *, discarded_cost: Decimal | None, s
             cost=discarded_cost if discarded else Decimal(0),
         ),
         seconds=seconds,
+        lost=lost,
+        uncertain=uncertain,
     )
 
 
@@ -107,6 +122,8 @@ def sum_figures(figures: Iterable[ChunkFigures]) -> ChunkFigures:
             throttled=total.throttled + each.throttled,
             discarded=_sum_discarded(total.discarded, each.discarded),
             seconds=total.seconds + each.seconds,
+            lost=total.lost + each.lost,
+            uncertain=add_money(total.uncertain, each.uncertain),
         )
     return total
 

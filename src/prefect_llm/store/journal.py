@@ -40,11 +40,14 @@ class Work(StrEnum):
 
 
 class Entry(NamedTuple):
-    """A row that has ended: its place in the chunk, and what each of its discarded answers cost."""
+    """A row that has ended: its place in the chunk, what each of its discarded answers cost, and what may have been
+    billed besides, at most; `None` for what is not known.
+    """
 
     place: int
     row: ResultRow
     discarded_costs: tuple[Decimal | None, ...] = ()
+    uncertain_cost: Decimal | None = Decimal(0)
 
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode

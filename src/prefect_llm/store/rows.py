@@ -51,6 +51,7 @@ def as_reused(row: ResultRow, id: str) -> ResultRow:
         latency_ms=None,
         queued_ms=None,
         discarded=(),
+        lost=0,
     )
     return replace(row, id=id, outcome=outcome, cost=NOTHING_PAID, price=None, reused=True)
 

@@ -1,0 +1,61 @@
+"""The most that a request can cost, before it is sent: what a budget sets aside for it (CONTRACT, Budget)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from prefect_llm.errors import BadDocument
+from prefect_llm.pricing.cost import COST_STEP, MONEY
+from prefect_llm.records import Parameters, Price, Request
+
+TOKENS_PER_MESSAGE = 16
+"""Room for what a chat template puts around each message."""
+
+
+def worst_case(request: Request, prices: Iterable[Price | None]) -> Decimal:
+    """Money for the whole input and the whole output limit at the dearest of the prices that may serve it.
+
+    No token is shorter than a byte: (UTF-8 bytes of all message text + 16 per message + bytes of schema and other
+    parameters) bound the input. Raises `BadDocument` where nothing bounds it: no output limit, a price that is not
+    known, or a message with parts other than text.
+    """
+    limit = request.parameters.max_output_tokens
+    if limit is None:
+        raise BadDocument("a budget needs an output limit: give max_output_tokens")
+    tokens = most_input_tokens(request)
+    return max(_cost(tokens, limit, price, request.parameters.model) for price in prices)
+
+
+def most_input_tokens(request: Request) -> int:
+    """More input tokens than any tokenizer makes of the request."""
+    messages = sum(_message_bytes(message) + TOKENS_PER_MESSAGE for message in request.messages)
+    return messages + _parameter_bytes(request.parameters)
+
+
+def _cost(input_tokens: int, output_tokens: int, price: Price | None, model: str) -> Decimal:
+    if price is None:
+        raise BadDocument(f"a budget needs a known price, and that of {model!r} is not: give the provider one")
+    input_price = price.input if price.cached_input is None else max(price.input, price.cached_input)
+    total = MONEY.fma(input_tokens, input_price, MONEY.multiply(output_tokens, price.output))
+    return MONEY.scaleb(total, -6).quantize(COST_STEP, ROUND_CEILING, MONEY)
+
+
+def _message_bytes(message: Mapping[str, Any]) -> int:
+    content = message.get("content")
+    if isinstance(content, str):
+        rest = len(message) - ("role" in message) - 1
+        return len(content.encode()) + (len(orjson.dumps(dict(message))) if rest else 0)
+    if isinstance(content, list) and any(part.get("type") != "text" for part in content if isinstance(part, dict)):
+        raise BadDocument("a budget bounds text only, and a message has other parts: run it without max_cost")
+    return len(orjson.dumps(dict(message)))
+
+
+@lru_cache(maxsize=1024)
+def _parameter_bytes(parameters: Parameters) -> int:
+    schema = parameters.answer_format.schema if parameters.answer_format is not None else None
+    return sum(len(orjson.dumps(value)) for value in (schema, dict(parameters.extra)) if value)

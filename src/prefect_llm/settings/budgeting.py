@@ -1,0 +1,34 @@
+"""The budget that options ask for: of the run, and of all runs of a month below the same directory."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from prefect_llm.records import Provider
+from prefect_llm.settings.directory_name import parent_of
+from prefect_llm.settings.sections import BatchOptions
+from prefect_llm.spending import MonthBudget, RunBudget, run_budget
+
+MONTHS = ".budget"
+"""Beside the runs: the grants of each month, in a folder of their own."""
+
+
+def budget_of(
+    batch: BatchOptions, provider: Provider, model: str, output: str, *, now: datetime, owner: str | None = None
+) -> RunBudget | None:
+    """What may be spent; `None` without a limit.
+
+    `output` is the template of the run's directory: months are counted beside the runs that it names, and apart for
+    each `owner`, a deployment's name. A run counts in the month (UTC) of `now`. Raises `InvalidInput` where the price
+    is not known.
+    """
+    month = None
+    if batch.max_cost_per_month is not None:
+        month = _month(batch.max_cost_per_month, output, now, owner)
+    return run_budget(provider, model, max_cost=batch.max_cost, month=month)
+
+
+def _month(max_cost: Decimal, output: str, now: datetime, owner: str | None) -> MonthBudget:
+    folders = [MONTHS, *([owner.replace("/", "-")] if owner else []), f"{now:%Y-%m}"]
+    return MonthBudget(max_cost, parent_of(output), f"{'/'.join(folders)}/")

@@ -1,0 +1,225 @@
+"""A run's budget in this process: money is granted by the ledger, set aside per request, settled by what came of it.
+
+Chunks of one run share one purse here. It draws grants on a thread of its own, so that no request waits for a disk
+as long as some is free, and gives back what is left when no chunk of the run is worked on any more.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+from prefect_llm.engine import Stop
+from prefect_llm.errors import BudgetExceeded, BudgetUnwritable, InvalidInput, RunError
+from prefect_llm.pricing import Purse, cost, price_for, worst_case
+from prefect_llm.records import Completion, Price, Provider, Request
+from prefect_llm.report.figures_text import money
+from prefect_llm.store import Ledger
+
+_draws = ThreadPoolExecutor(4, thread_name_prefix="llm-grants")
+
+
+@dataclass(frozen=True, slots=True)
+class MonthBudget:
+    """What all runs of one calendar month (UTC) may cost together; its grants lie below `folder`/`prefix`."""
+
+    max_cost: Decimal
+    folder: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunBudget:
+    """What a run directory may cost over all its attempts, in `currency`, and within which month's budget."""
+
+    max_cost: Decimal | None
+    currency: str
+    month: MonthBudget | None = None
+
+
+def run_budget(
+    provider: Provider, model: str, *, max_cost: Decimal | None, month: MonthBudget | None = None
+) -> RunBudget | None:
+    """The budget, checked against who is asked; `None` where nothing is limited.
+
+    Raises `InvalidInput` where the price of the model is not known, or where fallbacks are paid in another currency.
+    """
+    if max_cost is None and month is None:
+        return None
+    currencies = set()
+    for each, price in zip((provider, *provider.fallbacks), prices_of(provider, model), strict=True):
+        if price is None:
+            raise InvalidInput(
+                f"a budget needs a known price, and that of {each.model or model!r} at {each.name} is not: give it "
+                "by price_input and price_output, or in the provider block"
+            )
+        currencies.add(price.currency)
+    if len(currencies) > 1:
+        raise InvalidInput(
+            f"a budget needs one currency, and prices are in {', '.join(sorted(currencies))}: state them in one"
+        )
+    return RunBudget(max_cost, currencies.pop(), month)
+
+
+def prices_of(provider: Provider, model: str) -> list[Price | None]:
+    """The price of whoever may serve a request for that model."""
+    return [price_for(provider, model), *(price_for(each, each.model or model) for each in provider.fallbacks)]
+
+
+class Spending:
+    """One run's purse in this process; any thread."""
+
+    def __init__(self, budget: RunBudget, run: Ledger, month: Ledger | None, stop: Stop) -> None:
+        self._budget = budget
+        self._run = run
+        self._month = month
+        self._stop = stop
+        limits = [budget.max_cost, budget.month.max_cost if budget.month is not None else None]
+        self._purse = Purse(min((limit for limit in limits if limit is not None), default=None))
+        self._waiting: set[Callable[[], None]] = set()
+        self._drawing = False
+        self._users = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def in_use(self) -> Iterator[Spending]:
+        """While a chunk is worked on; after the last, what is left is given back."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield self
+        finally:
+            with self._lock:
+                self._users -= 1
+            self._give_back()
+
+    def hold(self, amount: Decimal, changed: Callable[[], None]) -> bool:
+        """Set that much aside; `False`: `changed` is called when it may fit, or the run stops."""
+        with self._lock:
+            held = self._purse.hold(amount)
+            if not held:
+                self._waiting.add(changed)
+            if self._purse.runs_low if held else not (self._purse.drained and self._purse.in_flight):
+                self._draw(amount if not held else Decimal(0))
+        return held
+
+    def settle(self, held: Decimal, cost: Decimal) -> None:
+        """What was set aside cost that much."""
+        with self._lock:
+            self._purse.settle(held, cost)
+        self._tell()
+
+    def lose(self, held: Decimal) -> None:
+        """Whether it was spent is not known."""
+        with self._lock:
+            self._purse.lose(held)
+        self._tell()
+
+    def _draw(self, amount: Decimal) -> None:
+        """Under the lock: have a grant drawn, unless one is."""
+        if not self._drawing:
+            self._drawing = True
+            _draws.submit(self._drawn, self._purse.wanted(amount), amount)
+
+    def _drawn(self, wanted: Decimal, amount: Decimal) -> None:
+        granted = Decimal(0)
+        try:
+            granted = self._granted(wanted)
+        except RunError as error:
+            self._stop.set(error)
+        except OSError as error:
+            reason = " ".join(str(error.strerror or error).split())
+            self._stop.set(BudgetUnwritable(f"a grant of the budget cannot be written ({reason}): {self._run.where}"))
+        with self._lock:
+            self._drawing = False
+            self._purse.take(granted)
+            over = not granted and not self._purse.in_flight and bool(self._waiting)
+        if over:
+            self._stop.set(self._exceeded(amount))
+        self._tell()
+        self._give_back()
+
+    def _granted(self, wanted: Decimal) -> Decimal:
+        """From both ledgers; what the month does not grant goes back to the run."""
+        granted = self._run.grant(wanted, self._budget.max_cost)
+        if self._month is None or self._budget.month is None or not granted:
+            return granted
+        of_month = self._month.grant(granted, self._budget.month.max_cost)
+        self._run.give_back(granted - of_month)
+        return of_month
+
+    def _give_back(self) -> None:
+        with self._lock:
+            if self._users or self._drawing:
+                return
+            amount = self._purse.empty()
+        for ledger in (self._run, self._month):
+            if ledger is not None and amount:
+                ledger.give_back(amount)
+
+    def _tell(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, set()
+        for changed in waiting:
+            changed()
+
+    def _exceeded(self, amount: Decimal) -> BudgetExceeded:
+        limits = []
+        if self._budget.max_cost is not None:
+            limits.append(f"max_cost {money(self._budget.max_cost, self._budget.currency)}")
+        if self._budget.month is not None:
+            limits.append(f"this month's {money(self._budget.month.max_cost, self._budget.currency)}")
+        return BudgetExceeded(
+            f"the next request may cost {money(amount, self._budget.currency)}, which no longer fits "
+            f"{' or '.join(limits)}: finished rows are kept, and a larger budget goes on from there"
+        )
+
+
+class ChunkBudget:
+    """The engine's view: what each request of a chunk may cost, and what came of it."""
+
+    def __init__(self, spending: Spending, provider: Provider) -> None:
+        self._spending = spending
+        self._provider = provider
+        self._amounts: dict[int, Decimal] = {}
+
+    def bound(self, request: Request) -> None:
+        """Note what the request may cost; `BadDocument` where nothing bounds it."""
+        prices = prices_of(self._provider, request.parameters.model)
+        self._amounts[request.row] = worst_case(request, prices)
+
+    def hold(self, request: Request, changed: Callable[[], None]) -> Held | None:
+        """Set the request's amount aside; see `engine.spending.Budget`."""
+        amount = self._amounts[request.row]
+        if not self._spending.hold(amount, changed):
+            return None
+        return Held(self._spending, (self._provider, *self._provider.fallbacks), amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is set aside for one attempt; see `engine.spending.Hold`."""
+
+    spending: Spending
+    routes: Sequence[Provider]
+    amount: Decimal
+
+    def bill(self, completion: Completion, model: str, route: int) -> None:
+        """Settle by usage; without it the amount stays set aside."""
+        billed = cost(completion.usage, price_for(self.routes[route], model))
+        if billed is None:
+            self.lose()
+        else:
+            self.spending.settle(self.amount, billed)
+
+    def release(self) -> None:
+        """Nothing was billed."""
+        self.spending.settle(self.amount, Decimal(0))
+
+    def lose(self) -> None:
+        """It stays set aside."""
+        self.spending.lose(self.amount)

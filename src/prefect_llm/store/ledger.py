@@ -1,0 +1,142 @@
+"""What was granted of a budget, in order: an entry a file, each created only where it is the next.
+
+So every process is its own grantor and none grants what another has: of two that write entry 7 at once only one
+succeeds, and the other reads it and tries 8. Money counts as spent from its grant until it is given back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Context, Decimal, InvalidOperation
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.files import Folder
+
+GRANTS = "_run/grants/"
+
+_EXACT = Context(prec=38)
+_NAME = re.compile(r"([0-9]{8,18})\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One entry: `change` was granted (given back below 0) to `holder`, and `total` is outstanding or spent since."""
+
+    number: int
+    change: Decimal
+    total: Decimal
+    currency: str
+    holder: str
+    at: datetime
+
+    def to_json(self) -> bytes:
+        """The file's content; money as strings."""
+        content = {
+            "change": format(self.change, "f"),
+            "total": format(self.total, "f"),
+            "currency": self.currency,
+            "holder": self.holder,
+            "at": self.at.isoformat(),
+        }
+        return json.dumps(content).encode()
+
+    @classmethod
+    def from_json(cls, number: int, content: bytes, where: str) -> Grant:
+        """Read what `to_json` wrote; `InvalidInput` for anything else."""
+        try:
+            read = json.loads(content)
+            change, total = Decimal(read["change"]), Decimal(read["total"])
+            at = datetime.fromisoformat(read["at"])
+            return cls(number, change, total, str(read["currency"]), str(read["holder"]), at)
+        except (ValueError, KeyError, TypeError, InvalidOperation) as error:
+            raise InvalidInput(
+                f"{where} is no grant of a budget ({error}): put back the file as it was, or give a new --output"
+            ) from error
+
+
+class Ledger:
+    """The grants below a prefix of a folder, in one currency. Any thread; one IO at a time."""
+
+    def __init__(self, folder: Folder, currency: str, holder: str, prefix: str = GRANTS) -> None:
+        self._folder = folder
+        self._currency = currency
+        self._holder = holder
+        self._prefix = prefix
+        self._last: Grant | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def where(self) -> str:
+        """The folder of its entries."""
+        return f"{self._folder.url}/{self._prefix}"
+
+    def total(self) -> Decimal | None:
+        """What counts as spent by now; `None` where nothing was ever granted."""
+        with self._lock:
+            last = self._look()
+        return None if last is None else last.total
+
+    def prove(self, spent: Decimal) -> None:
+        """At least so much was spent: by attempts without a budget, which drew no grants, more than was granted."""
+        with self._lock:
+            last = self._look()
+            total = Decimal(0) if last is None else last.total
+            if last is None or spent > total:
+                self._append(_EXACT.subtract(spent, total), max(spent, total))
+
+    def grant(self, wanted: Decimal, limit: Decimal | None) -> Decimal:
+        """Grant what is wanted, or what the limit leaves of it; 0 where nothing is left. Durable on return."""
+        with self._lock:
+            while True:
+                last = self._last or self._look()
+                total = Decimal(0) if last is None else last.total
+                change = wanted if limit is None else min(wanted, _EXACT.subtract(limit, total))
+                if change <= 0:
+                    if self._look() == last:
+                        return Decimal(0)
+                elif self._append(change, _EXACT.add(total, change)):
+                    return change
+
+    def give_back(self, amount: Decimal) -> None:
+        """What was granted and not spent."""
+        with self._lock:
+            while amount > 0:
+                last = self._last or self._look()
+                assert last is not None, "only a grant can be given back"
+                if self._append(-amount, _EXACT.subtract(last.total, amount)):
+                    return
+
+    def _append(self, change: Decimal, total: Decimal) -> bool:
+        """Write the next entry; `False` where another has: then that one is read."""
+        number = 0 if self._last is None else self._last.number + 1
+        entry = Grant(number, change, total, self._currency, self._holder, datetime.now(UTC))
+        if self._folder.create(self._name(number), entry.to_json()):
+            self._last = entry
+            return True
+        self._last = self._read(number)
+        return False
+
+    def _look(self) -> Grant | None:
+        """The last entry, whoever wrote it."""
+        names = self._folder.names(self._prefix)
+        numbers = [int(match[1]) for name in names if (match := _NAME.fullmatch(name.removeprefix(self._prefix)))]
+        if numbers and (self._last is None or self._last.number < max(numbers)):
+            self._last = self._read(max(numbers))
+        return self._last
+
+    def _read(self, number: int) -> Grant:
+        name = self._name(number)
+        entry = Grant.from_json(number, self._folder.read(name), f"{self._folder.url}/{name}")
+        if entry.currency != self._currency:
+            raise InvalidInput(
+                f"{self._folder.url}/{self._prefix} holds a budget in {entry.currency}, and prices are in "
+                f"{self._currency}: give prices in {entry.currency}"
+            )
+        return entry
+
+    def _name(self, number: int) -> str:
+        return f"{self._prefix}{number:08d}.json"
