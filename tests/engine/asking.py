@@ -9,6 +9,7 @@ from dataclasses import replace
 import httpx
 
 from prefect_llm.engine import Engine, Stop
+from prefect_llm.engine.spending import Budget
 from prefect_llm.errors import Interrupted
 from prefect_llm.records import AnswerFormat, Limits, Outcome, Parameters, Patience, Provider, Request
 
@@ -56,10 +57,12 @@ def ask(provider: Provider, asked: Iterator[Request]) -> dict[str, Outcome]:
     return result.outcomes
 
 
-def run_for_at_most(seconds: float, engine: Engine, asked_for: Iterator[Request], asked: Asked) -> None:
+def run_for_at_most(
+    seconds: float, engine: Engine, asked_for: Iterator[Request], asked: Asked, budget: Budget | None = None
+) -> None:
     """Run it from a thread of its own, so that a run without an end fails its test and not the whole session."""
     pool = ThreadPoolExecutor(1)
-    run = pool.submit(engine.run, asked_for, asked.deliver, asked.stop)
+    run = pool.submit(engine.run, asked_for, asked.deliver, asked.stop, budget=budget)
     pool.shutdown(wait=False)
     try:
         run.result(timeout=seconds)
