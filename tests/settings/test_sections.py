@@ -30,11 +30,6 @@ def test_every_field_explains_itself_in_the_form(model: type[BaseModel]) -> None
         assert (field.description or "").endswith("."), name
 
 
-def test_options_that_do_not_work_yet_are_absent() -> None:
-    later = {"max_cost"}
-    assert not later & options().keys()
-
-
 def test_the_form_of_prefect_hands_over_typed_values() -> None:
     documents = DocumentOptions.model_validate({"keep": ["a", "b"], "limit": 3})
     assert (documents.keep, documents.limit) == (("a", "b"), 3)
