@@ -16,7 +16,17 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
-NAMES = ("simulator", "client_cpu", "wall_efficiency", "overhead", "memory", "quota", "shared_quota", "knee")
+NAMES = (
+    "simulator",
+    "client_cpu",
+    "wall_efficiency",
+    "overhead",
+    "memory",
+    "quota",
+    "shared_quota",
+    "knee",
+    "prices",
+)
 
 
 def main() -> None:

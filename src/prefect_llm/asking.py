@@ -15,10 +15,10 @@ from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
 from prefect_llm.errors import BadDocument, InvalidInput, RunError
 from prefect_llm.live import Live
-from prefect_llm.pricing import cost, price_for, worst_case
+from prefect_llm.pricing import cost, price_for, terms_of
 from prefect_llm.prompts import Prompt, to_output_array, with_model
 from prefect_llm.records import Failure, Outcome, Provider, Request
-from prefect_llm.spending import ChunkBudget, Spending, prices_of
+from prefect_llm.spending import ChunkBudget, Spending, most_cost
 from prefect_llm.store import Entry, ResultRow, as_reused
 
 
@@ -90,6 +90,8 @@ class AskedChunk:
         Raises the `RunError` that stopped the run, unless every document had ended all the same.
         """
         live = self._live
+        for route in self._routes:
+            price_for(route, route.model or self._prompt.parameters.model)  # reads the list here, not in the engine
         try:
             ask(
                 self._provider,
@@ -160,10 +162,15 @@ class AskedChunk:
     def _take(self, write_down: Callable[[Entry], None], request: Request, outcome: Outcome) -> None:
         """Price an outcome, by whoever answered, write its row down and keep it."""
         model, provider = request.parameters.model, self._routes[outcome.route]
-        price = price_for(provider, model)
-        usage = outcome.completion.usage if outcome.completion is not None else None
+        answer, at_us = outcome.completion, outcome.finished_at_us
+        terms = terms_of(request.parameters.extra)
+        price = price_for(
+            provider, model, answered=answer.model if answer is not None else None, at_us=at_us, terms=terms
+        )
+        usage = answer.usage if answer is not None else None
         thrown = tuple(
-            cost(each.usage, price_for(self._routes[each.route], each.model)) for each in outcome.discarded
+            cost(each.usage, price_for(self._routes[each.route], each.model, at_us=at_us, terms=terms))
+            for each in outcome.discarded
         )
         row = ResultRow(
             request.document_id,
@@ -187,7 +194,7 @@ class AskedChunk:
         if not unread:
             return Decimal(0)
         try:
-            return unread * worst_case(request, prices_of(self._provider, request.parameters.model))
+            return unread * most_cost(self._provider, request)
         except BadDocument:
             return None
 

@@ -79,8 +79,22 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceTier:
+    """Money per 1,000,000 tokens of a request with more than `above` input tokens: for all its tokens."""
+
+    above: int
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
-    """Money per 1,000,000 tokens. Cached input costs the input price where no other is known."""
+    """Money per 1,000,000 tokens. Input read from a cache or written to one costs the input price where no other
+    is known. `tiers` are in ascending order of `above`, and the last that a request is above is its price.
+    `date` is the day from which the price is known, as 2026-01-31.
+    """
 
     input: Decimal
     output: Decimal
@@ -88,6 +102,8 @@ class Price:
     cached_input: Decimal | None = None
     source: str = "stated"
     date: str | None = None
+    cache_write: Decimal | None = None
+    tiers: tuple[PriceTier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +170,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the endpoint counted them: cached ones are inside input, reasoning ones inside output."""
+    """Tokens as the endpoint counted them: those read from a cache (`cached_input_tokens`) or written to one are
+    inside input, reasoning ones inside output.
+    """
 
     input_tokens: int | None = None
     cached_input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

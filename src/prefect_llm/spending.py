@@ -15,8 +15,17 @@ from decimal import Decimal
 
 from prefect_llm.engine import Stop
 from prefect_llm.errors import BudgetExceeded, BudgetUnwritable, InvalidInput, RunError
-from prefect_llm.pricing import Purse, cost, price_for, worst_case
-from prefect_llm.records import Completion, Price, Provider, Request
+from prefect_llm.pricing import (
+    Purse,
+    Terms,
+    cost,
+    dearest_price_for,
+    most_input_tokens,
+    price_for,
+    terms_of,
+    worst_case,
+)
+from prefect_llm.records import Completion, Provider, Request
 from prefect_llm.report.figures_text import money
 from prefect_llm.store import Ledger
 
@@ -51,10 +60,11 @@ def run_budget(
     if max_cost is None and month is None:
         return None
     currencies = set()
-    for each, price in zip((provider, *provider.fallbacks), prices_of(provider, model), strict=True):
+    for each, name in _routes(provider, model):
+        price = price_for(each, name)
         if price is None:
             raise InvalidInput(
-                f"a budget needs a known price, and that of {each.model or model!r} at {each.name} is not: give it "
+                f"a budget needs a known price, and that of {name!r} at {each.name} is not: give it "
                 "by price_input and price_output, or in the provider block"
             )
         currencies.add(price.currency)
@@ -65,9 +75,23 @@ def run_budget(
     return RunBudget(max_cost, currencies.pop(), month)
 
 
-def prices_of(provider: Provider, model: str) -> list[Price | None]:
-    """The price of whoever may serve a request for that model."""
-    return [price_for(provider, model), *(price_for(each, each.model or model) for each in provider.fallbacks)]
+def most_cost(provider: Provider, request: Request) -> Decimal:
+    """What the request may cost at most, whoever of the provider and its fallbacks serves it.
+
+    Raises `BadDocument` where nothing bounds it.
+    """
+    model, terms = request.parameters.model, terms_of(request.parameters.extra)
+    tokens = most_input_tokens(request)
+    prices = [
+        dearest_price_for(each, name, most_input_tokens=tokens, terms=terms)
+        for each, name in _routes(provider, model)
+    ]
+    return worst_case(request, prices)
+
+
+def _routes(provider: Provider, model: str) -> list[tuple[Provider, str]]:
+    """Whoever may serve a request for that model, and what each is asked for."""
+    return [(provider, model), *((each, each.model or model) for each in provider.fallbacks)]
 
 
 class Spending:
@@ -189,15 +213,15 @@ class ChunkBudget:
 
     def bound(self, request: Request) -> None:
         """Note what the request may cost; `BadDocument` where nothing bounds it."""
-        prices = prices_of(self._provider, request.parameters.model)
-        self._amounts[request.row] = worst_case(request, prices)
+        self._amounts[request.row] = most_cost(self._provider, request)
 
     def hold(self, request: Request, changed: Callable[[], None]) -> Held | None:
         """Set the request's amount aside; see `engine.spending.Budget`."""
         amount = self._amounts[request.row]
         if not self._spending.hold(amount, changed):
             return None
-        return Held(self._spending, (self._provider, *self._provider.fallbacks), amount)
+        routes = (self._provider, *self._provider.fallbacks)
+        return Held(self._spending, routes, amount, terms_of(request.parameters.extra))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +231,12 @@ class Held:
     spending: Spending
     routes: Sequence[Provider]
     amount: Decimal
+    terms: Terms
 
     def bill(self, completion: Completion, model: str, route: int) -> None:
         """Settle by usage; without it the amount stays set aside."""
-        billed = cost(completion.usage, price_for(self.routes[route], model))
+        price = price_for(self.routes[route], model, answered=completion.model, terms=self.terms)
+        billed = cost(completion.usage, price)
         if billed is None:
             self.lose()
         else:

@@ -107,6 +107,10 @@ def test_the_output_limit_is_called_as_the_endpoint_calls_it(base_url: str, name
             },
             Usage(120, 100, 30, 12),
         ),
+        (
+            {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 8}},
+            Usage(9, 1, cache_write_tokens=8),
+        ),
         ({"prompt_tokens": 120, "completion_tokens": 30}, Usage(120, None, 30, None)),
         ({"prompt_tokens": 7, "prompt_tokens_details": None, "completion_tokens_details": None}, Usage(7)),
         ({"prompt_tokens": "12", "completion_tokens": -3}, Usage()),
@@ -116,7 +120,18 @@ def test_the_output_limit_is_called_as_the_endpoint_calls_it(base_url: str, name
         (None, None),
         ("many", None),
     ],
-    ids=["OpenAI", "no details", "null details", "no counts", "other types", "beyond int64", "empty", "null", "text"],
+    ids=[
+        "OpenAI",
+        "cache writes",
+        "no details",
+        "null details",
+        "no counts",
+        "other types",
+        "beyond int64",
+        "empty",
+        "null",
+        "text",
+    ],
 )
 def test_tokens_are_those_counted_and_never_a_guess(usage: Any, tokens: Usage | None) -> None:
     assert read(completion_body({"content": "yes"}, usage=usage)).usage == tokens

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pytest
 from tests.run.running import carry_out, documents, provider_at, rows_of, spec_of
@@ -165,6 +167,31 @@ def test_one_unpriced_model_makes_the_whole_cost_unknown_but_not_the_rows_that_a
     first, second = rows_of(summary)
     assert (first["cost"] is not None, second["cost"]) == (True, None)
     assert (summary.totals.cost, summary.totals.known_cost) == (None, first["cost"])
+
+
+def test_a_price_nobody_stated_is_the_list_price_of_the_host_that_was_asked(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    scripted_server.script_all(steps.ok(usage=steps.tokens(1_000, 100, cached=400)))
+
+    async def to_the_scripted_server(request: httpx.Request) -> None:
+        request.url = httpx.URL(f"{scripted_server.base_url}/chat/completions")
+
+    provider = replace(
+        provider_at("https://api.openai.com/v1"),
+        http_client=lambda: httpx.AsyncClient(event_hooks={"request": [to_the_scripted_server]}),
+    )
+    params = ['{"model": "gpt-4.1"}', '{"model": "gpt-4.1", "service_tier": "no-such-tier"}']
+    summary = carry_out(documents(2, params=params), output, provider, spec_of(row_params="params"))
+
+    usual, other = rows_of(summary)
+    # 600 tokens at 2.00, 400 cached ones at 0.50 and 100 at 8.00 per million
+    assert (usual["provider"], usual["cost"], usual["currency"]) == ("api.openai.com", Decimal("0.0022"), "USD")
+    assert usual["price_source"].startswith("genai-prices ")
+    assert (other["status"], other["cost"], other["price_source"]) == ("ok", None, None)
+    assert summary.totals.price_sources == (usual["price_source"],)
+    with open(f"{output}/_run/report.md", encoding="utf-8") as report:
+        assert f"Prices: list price ({usual['price_source']})" in report.read().replace("\\", "")
 
 
 @pytest.mark.parametrize("column", ["json", "struct"])

@@ -1,7 +1,23 @@
 """Dated prices and what usage costs at them, in Decimal."""
 
-from prefect_llm.pricing.cost import ANY_MODEL, cost, price_for
+from prefect_llm.pricing.cost import ANY_MODEL, cost, dearest_price_for, price_for
+from prefect_llm.pricing.list_prices import Terms, list_price, terms_of
+from prefect_llm.pricing.provenance import provenance
 from prefect_llm.pricing.purse import Purse
-from prefect_llm.pricing.worst_case import worst_case
+from prefect_llm.pricing.tiers import dearest
+from prefect_llm.pricing.worst_case import most_input_tokens, worst_case
 
-__all__ = ["ANY_MODEL", "Purse", "cost", "price_for", "worst_case"]
+__all__ = [
+    "ANY_MODEL",
+    "Purse",
+    "Terms",
+    "cost",
+    "dearest",
+    "dearest_price_for",
+    "list_price",
+    "most_input_tokens",
+    "price_for",
+    "provenance",
+    "terms_of",
+    "worst_case",
+]

@@ -15,6 +15,8 @@ from decimal import (
 )
 from typing import TypeGuard
 
+from prefect_llm.pricing.list_prices import Terms, dearest_list_price, list_price
+from prefect_llm.pricing.tiers import dearest, tier_of
 from prefect_llm.records import MOST_TOKENS, Price, Provider, Usage
 
 ANY_MODEL = "*"
@@ -34,30 +36,69 @@ MONEY = Context(
 )
 
 
-def price_for(provider: Provider, model: str) -> Price | None:
-    """The model's own price, else the one stated for every model, else none."""
-    price = provider.prices.get(model)
-    return provider.prices.get(ANY_MODEL) if price is None else price
+def price_for(
+    provider: Provider, model: str, *, answered: str | None = None, at_us: int | None = None, terms: Terms = ()
+) -> Price | None:
+    """The model's own price, else the one stated for every model, else the list price of the provider's host.
+
+    Stated prices go by the `model` that was asked for; the list by the one that `answered`, where it knows that.
+    `at_us` is the instant in microseconds since 1970 UTC, now if `None`; `terms` are the list's for a request that
+    is not billed as usual. `None`: no price is known.
+    """
+    price = _stated(provider, model)
+    if price is None and answered is not None and answered != model:
+        price = list_price(provider.base_url, answered, at_us, terms)
+    return list_price(provider.base_url, model, at_us, terms) if price is None else price
+
+
+def dearest_price_for(
+    provider: Provider,
+    model: str,
+    *,
+    most_input_tokens: int | None = None,
+    at_us: int | None = None,
+    terms: Terms = (),
+) -> Price | None:
+    """The most that a request may be billed at, as one price without tiers: what a budget reserves.
+
+    Over all tiers that `most_input_tokens` can reach, input read from or written to a cache, and for a list price
+    that changes with the hour, the next day.
+    """
+    price = _stated(provider, model)
+    if price is not None:
+        return dearest(price, most_input_tokens)
+    return dearest_list_price(provider.base_url, model, most_input_tokens, at_us, terms)
 
 
 def cost(usage: Usage | None, price: Price | None) -> Decimal | None:
     """Money for one billed answer, rounded half-even to 12 decimals once.
 
-    `None` where the price, the input tokens or the output tokens are not known. Cached tokens are part of the
-    input and reasoning tokens part of the output: neither is counted twice, and an endpoint that reports more
-    cached tokens than input tokens is billed for no more than the input.
+    `None` where the price, the input tokens or the output tokens are not known. Tokens read from a cache or written
+    to one are part of the input and reasoning tokens part of the output: none is counted twice, and an endpoint that
+    reports more of them than input tokens is billed for no more than the input. Of a price with tiers the input
+    tokens choose one, for all tokens.
     """
     if usage is None or price is None:
         return None
     if not _is_count(usage.input_tokens) or not _is_count(usage.output_tokens):
         return None
+    rates = tier_of(price, usage.input_tokens) if price.tiers else price
     cached = min(max(usage.cached_input_tokens or 0, 0), usage.input_tokens)
-    cached_price = price.input if price.cached_input is None else price.cached_input
-    total = MONEY.multiply(usage.input_tokens - cached, price.input)
+    written = min(max(usage.cache_write_tokens or 0, 0), usage.input_tokens - cached)
+    total = MONEY.multiply(usage.input_tokens - cached - written, rates.input)
     if cached:
+        cached_price = rates.input if rates.cached_input is None else rates.cached_input
         total = MONEY.add(total, MONEY.multiply(cached, cached_price))
-    total = MONEY.add(total, MONEY.multiply(usage.output_tokens, price.output))
+    if written:
+        written_price = rates.input if rates.cache_write is None else rates.cache_write
+        total = MONEY.add(total, MONEY.multiply(written, written_price))
+    total = MONEY.add(total, MONEY.multiply(usage.output_tokens, rates.output))
     return MONEY.quantize(MONEY.scaleb(total, _PER_MILLION), COST_STEP)
+
+
+def _stated(provider: Provider, model: str) -> Price | None:
+    price = provider.prices.get(model)
+    return provider.prices.get(ANY_MODEL) if price is None else price
 
 
 def _is_count(tokens: int | None) -> TypeGuard[int]:

@@ -24,12 +24,18 @@ def to_markdown(summary: Summary) -> str:
         _rows(summary),
         _failures(summary),
         _tokens(summary),
-        ["## Cost", escaped(sentences.cost(summary))],
+        _cost(summary),
         _times(summary),
         ["## This invocation", *_invocation(summary)],
         _results(summary),
     )
     return "\n\n".join(paragraph for section in sections for paragraph in section) + "\n"
+
+
+def _cost(summary: Summary) -> list[str]:
+    prices = sentences.prices(summary)
+    said = [] if prices is None else [escaped(f"Prices: {prices}")]
+    return ["## Cost", escaped(sentences.cost(summary)), *said]
 
 
 def to_table(summary: Summary) -> list[dict[str, str]]:

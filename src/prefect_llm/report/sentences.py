@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefect_llm.pricing import provenance
 from prefect_llm.report import figures_text as text
 from prefect_llm.report.failures import FailureExample
 from prefect_llm.report.summary import Summary
@@ -95,6 +96,11 @@ def _unknown_costs(summary: Summary) -> list[str]:
     return reasons
 
 
+def prices(summary: Summary) -> str | None:
+    """Where the prices come from; `None` where none was needed."""
+    return ", ".join(provenance(source) for source in summary.totals.price_sources) or None
+
+
 def tokens(summary: Summary) -> str:
     """Tokens in and out, with what they include."""
     totals = summary.totals
@@ -140,6 +146,7 @@ def figures(summary: Summary) -> list[tuple[str, str]]:
         ("model", ", ".join(totals.models) or None),
         ("tokens", tokens(summary)),
         ("cost", cost(summary)),
+        ("prices", prices(summary)),
         ("latency", _times_line(totals.latency)),
         ("waiting", _times_line(totals.queued)),
         ("requests", work(summary)),

@@ -28,6 +28,7 @@ _COLUMNS = (
     *TOKEN_COLUMNS,
     "cost",
     "currency",
+    "price_source",
     "reused",
     "attempts",
     "latency_ms",
@@ -69,6 +70,7 @@ class Totals:
     reasoning_tokens: int = 0
     known_cost: Decimal = Decimal(0)
     currencies: tuple[str, ...] = ()
+    price_sources: tuple[str, ...] = ()
     unpriced_rows: int = 0
     unmetered_rows: int = 0
     models: tuple[str, ...] = ()
@@ -129,6 +131,7 @@ class _Sums:
         self._count: Counter[str] = Counter()
         self._cost = Decimal(0)
         self._currencies: set[str] = set()
+        self._price_sources: set[str] = set()
         self._models: set[str] = set()
         self._failures = FailureCounts()
         self._latencies: list[pa.ChunkedArray] = []
@@ -153,6 +156,7 @@ class _Sums:
         self._cost = _known_sum(self._cost, pc.sum(table["cost"]).as_py())
         self._currencies.update(name for name in pc.unique(table["currency"]).to_pylist() if name)
         metered = pc.and_(pc.is_valid(table["input_tokens"]), pc.is_valid(table["output_tokens"]))
+        self._price_sources.update(name for name in pc.unique(table["price_source"]).to_pylist() if name)
         unknown = pc.and_(pc.is_null(table["cost"]), pc.greater(table["attempts"], 0))
         self._count["unpriced"] += _sum(pc.and_(unknown, metered))
         self._count["unmetered"] += _sum(pc.and_(unknown, pc.and_(ok, pc.invert(metered))))
@@ -170,6 +174,7 @@ class _Sums:
             **{name: count[name] for name in TOKEN_COLUMNS},
             known_cost=_known_sum(self._cost, self.work.discarded.cost),
             currencies=tuple(sorted(self._currencies)),
+            price_sources=tuple(sorted(self._price_sources)),
             unpriced_rows=count["unpriced"],
             unmetered_rows=count["unmetered"],
             models=tuple(sorted(self._models)),

@@ -131,6 +131,7 @@ def _usage(usage: Any) -> Usage | None:
         cached_input_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
         output_tokens=_count(usage, "completion_tokens"),
         reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        cache_write_tokens=_count(usage.get("prompt_tokens_details"), "cache_write_tokens"),
     )
 
 

@@ -1,0 +1,33 @@
+"""Prices that depend on how large a request's input is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from prefect_llm.records import Price, PriceTier
+
+
+def tier_of(price: Price, input_tokens: int) -> Price | PriceTier:
+    """The price of a request with so many input tokens: its last tier that is below them, else the price itself."""
+    for tier in reversed(price.tiers):
+        if input_tokens > tier.above:
+            return tier
+    return price
+
+
+def dearest(price: Price, most_input_tokens: int | None = None) -> Price:
+    """The most that a request with at most so many input tokens may cost a token, as one price without tiers.
+
+    `None`: of any size. Input is taken at the dearest of plain, read from a cache and written to one.
+    """
+    reachable = (tier for tier in price.tiers if most_input_tokens is None or most_input_tokens > tier.above)
+    rates: list[Price | PriceTier] = [price, *reachable]
+    most = max(_dearest_input(each) for each in rates)
+    return replace(
+        price, input=most, output=max(each.output for each in rates), cached_input=None, cache_write=None, tiers=()
+    )
+
+
+def _dearest_input(rates: Price | PriceTier) -> Decimal:
+    return max(each for each in (rates.input, rates.cached_input, rates.cache_write) if each is not None)
