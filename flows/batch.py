@@ -25,6 +25,7 @@ from prefect_llm.settings import (
     check,
     output_directory,
     run_spec,
+    siblings_of,
 )
 from prefect_llm.tasks import infer_chunk, load_documents
 
@@ -125,6 +126,7 @@ def _infer_all(
         stop_error_share=settings.batch.stop_error_share,
         flush_interval_s=settings.batch.flush_interval,
         reuse=settings.batch.reuse,
+        siblings=siblings_of(settings),
     )
     return carried_out(
         run,

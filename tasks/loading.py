@@ -21,15 +21,23 @@ def load_documents(
     stop_error_share: float = 0.5,
     flush_interval_s: float = FLUSH_INTERVAL_S,
     reuse: str | None = None,
+    siblings: str | None = None,
 ) -> Run:
     """Stage `input` as the snapshot of a run at `output`; asks no model anything.
 
+    `reuse` is an earlier run's directory, or "previous": the runs before this one below `siblings`.
     Returns the run with the chunks still to be inferred: all of a new one, the unfinished of an old one.
     Raises `InvalidInput` for an input, a spec or a directory that will not do.
     """
     with core_log():
         run = open_run(
-            input, output, spec, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse
+            input,
+            output,
+            spec,
+            stop_error_share=stop_error_share,
+            flush_interval_s=flush_interval_s,
+            reuse=reuse,
+            siblings=siblings,
         )
     get_run_logger().info(
         "%s documents, %s of %s chunks to infer, in %s",

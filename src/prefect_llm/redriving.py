@@ -10,14 +10,23 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from prefect_llm.asking import AskedChunk
+from prefect_llm.asking import AskedChunk, rendered
 from prefect_llm.documents import Snapshot, read_chunk
 from prefect_llm.errors import InvalidInput
 from prefect_llm.opening import guarded, run_over, usable
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import FLUSH_INTERVAL_S, Plan, Run, carry_out_attempt, infer_side_by_side, plan_of, schema_of
+from prefect_llm.run import (
+    FLUSH_INTERVAL_S,
+    Plan,
+    Run,
+    carry_out_attempt,
+    infer_side_by_side,
+    member_of,
+    plan_of,
+    schema_of,
+)
 from prefect_llm.store import (
     FAILED_BY,
     ChunkFigures,
@@ -89,7 +98,9 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkFigu
     attempt, done = claim(folder, chunk, run.epoch, Work.REDRIVE)
     # a failure in a journal may be that of a redrive that was killed after it had replaced the part
     done = [entry for entry in done if entry.place in places and entry.row.outcome.ok]
-    asked = AskedChunk(staged, provider, prompt, live, done, only=places, dedup=plan.spec.asks_once)
+    requests = rendered(staged, prompt, set(places) - {entry.place for entry in done})
+    member = member_of(run, plan, chunk)
+    asked = AskedChunk(staged, requests, provider, prompt, live, done, only=places, member=member)
 
     def part_of(rows: pa.Table, figures: ChunkFigures) -> tuple[pa.Table, ChunkFigures]:
         before = figures_in(part.schema, f"chunk {chunk} of {run.url}")

@@ -21,7 +21,7 @@ from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.report import Summary
 from prefect_llm.run import Run, check_failed_share, finish_run, infer_pending
-from prefect_llm.settings import RunSettings, output_directory, run_spec
+from prefect_llm.settings import RunSettings, output_directory, run_spec, siblings_of
 
 Opened = tuple[Run, Callable[[], Summary]]
 """An opened run, and what carries it out."""
@@ -107,6 +107,7 @@ def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
         stop_error_share=settings.batch.stop_error_share,
         flush_interval_s=settings.batch.flush_interval,
         reuse=settings.batch.reuse,
+        siblings=siblings_of(settings),
     )
 
 

@@ -22,6 +22,23 @@ def output_directory(template: str, scheduled: datetime, flow_run_id: str | None
         raise InvalidInput(f"output {template!r}: {error}; it may hold {_ALLOWED}") from error
 
 
+def base_directory(template: str) -> str:
+    """Where every directory that the template names lies: what is above its first component with a placeholder.
+
+    Raises `InvalidInput` where it has no placeholder, and so names one directory only.
+    """
+    base = ""
+    for literal, name, _, _ in Formatter().parse(template):
+        base += literal
+        if name is not None:
+            above, slash, _ = base.rpartition("/")
+            return above or slash or "."
+    raise InvalidInput(
+        f"reuse: output {template!r} names one directory only, which has no previous run: give it a placeholder, "
+        f"as in {template.rstrip('/')}/{{scheduled:%Y-%m-%d}}, or the directory of an earlier run to reuse"
+    )
+
+
 def _filled(template: str, scheduled: datetime, flow_run_id: str | None) -> Iterator[str]:
     for literal, name, form, conversion in Formatter().parse(template):
         yield literal
