@@ -43,6 +43,10 @@ class AskedOnce:
         self._stored: RunAnswers | None = None
         self._opening = Lock()
 
+    def __len__(self) -> int:
+        """How many requests are held: those being asked, and those whose answer lies in no part as yet."""
+        return len(self._claims)
+
     def member(self, directory: RunDirectory, chunk: int, *, rows: int, chunk_rows: int, raw: bool = False) -> Member:
         """The part that a chunk has in it. `rows` are the run's.
 
@@ -114,13 +118,13 @@ class _Claim:
 
 
 class Member:
-    """One attempt at a chunk among those that ask each request once.
+    """One attempt at a chunk among those that ask each request once; it must `leave` in the end.
 
-    `inbox` gets the messages for it; `None` in it wakes whoever waits there.
+    `inbox` gets one message for each awaited request: whoever asks it sends one, or leaves.
     """
 
     def __init__(self, all_: AskedOnce, stored: RunAnswers, chunk: int) -> None:
-        self.inbox: SimpleQueue[Message | None] = SimpleQueue()
+        self.inbox: SimpleQueue[Message] = SimpleQueue()
         self._all = all_
         self._stored = stored
         self._chunk = chunk

@@ -135,24 +135,12 @@ class AskedChunk:
                 self._twins.setdefault(first, []).append(place)
 
     def _await(self, write_down: Callable[[Entry], None]) -> list[int]:
-        """Wait for one of the answers that other chunks ask for; the place that is this chunk's to ask after all.
+        """Wait for an answer that another chunk asks for; the place that is this chunk's to ask after all.
 
-        Raises what stops the run.
+        A run that stops needs no signal here: the other chunk ends in time, and to ask then raises why.
         """
         assert self._member is not None
-        inbox, stop = self._member.inbox, self._live.stop
-
-        def wake() -> None:
-            inbox.put(None)
-
-        stop.listen(wake)
-        try:
-            message = inbox.get()
-        finally:
-            stop.forget(wake)
-        if message is None:
-            assert stop.error is not None, "only a stop wakes"
-            raise stop.error
+        message = self._member.inbox.get()
         self._awaited.discard(message.fingerprint)
         if message.row is None:
             return [self._first[message.fingerprint]]

@@ -72,6 +72,7 @@ def test_what_a_finished_chunk_has_answered_is_read_from_its_part(
     spec = {"prompt": replace(IN_PAIRS.prompt, schema=SCHEMA), "keep_raw": True}
     run = opened(output, **spec)
     infer_chunk(run, 0, provider)
+    assert len(run.live.asked_once) == 0
     infer_chunk(run, 1, provider)
     rows = rows_of(finish_run(run))
     assert scripted_server.stats().requests == 3
