@@ -26,6 +26,7 @@ from prefect_llm.settings import (
     check,
     output_directory,
     run_spec,
+    siblings_of,
 )
 from prefect_llm.tasks import infer_chunk, load_documents
 
@@ -136,6 +137,7 @@ def _infer_all(
             now=scheduled,
             owner=runtime.deployment.name,
         ),
+        siblings=siblings_of(settings),
     )
     return carried_out(
         run,

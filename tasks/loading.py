@@ -22,10 +22,12 @@ def load_documents(
     stop_error_share: float = 0.5,
     flush_interval_s: float = FLUSH_INTERVAL_S,
     reuse: str | None = None,
+    siblings: str | None = None,
     budget: RunBudget | None = None,
 ) -> Run:
     """Stage `input` as the snapshot of a run at `output`; asks no model anything.
 
+    `reuse` is an earlier run's directory, or "previous": the runs before this one below `siblings`.
     Returns the run with the chunks still to be inferred: all of a new one, the unfinished of an old one.
     Raises `InvalidInput` for an input, a spec or a directory that will not do.
     """
@@ -37,6 +39,7 @@ def load_documents(
             stop_error_share=stop_error_share,
             flush_interval_s=flush_interval_s,
             reuse=reuse,
+            siblings=siblings,
             budget=budget,
         )
     get_run_logger().info(

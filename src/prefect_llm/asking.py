@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
 import pyarrow as pa
 
+from prefect_llm.asked_once import Member
 from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
 from prefect_llm.errors import BadDocument, InvalidInput, RunError
@@ -21,53 +21,41 @@ from prefect_llm.records import Failure, Outcome, Provider, Request
 from prefect_llm.spending import ChunkBudget, Spending, most_cost
 from prefect_llm.store import Entry, ResultRow, as_reused
 
+Rendered = Request | BadDocument
 
-class Twins:
-    """Documents of one chunk with the same request: the first is asked, the others wait for its answer."""
 
-    def __init__(self, done: Sequence[Entry]) -> None:
-        self._first = {
-            each.row.fingerprint: each.place for each in reversed(done) if each.row.fingerprint is not None
-        }
-        self._ended = set(self._first)
-        self._waiting: dict[str, list[int]] = {}
-        self._lock = threading.Lock()  # a fallback's answers come on another thread
-
-    def join(self, request: Request) -> tuple[int, bool]:
-        """The place of the first document with that request, and whether it has ended: if not, this one waits."""
-        with self._lock:
-            first = self._first.setdefault(request.fingerprint, request.row)
-            ended = request.fingerprint in self._ended
-            if first != request.row and not ended:
-                self._waiting.setdefault(request.fingerprint, []).append(request.row)
-            return first, ended
-
-    def waiting_for(self, request: Request) -> list[int]:
-        """The request has ended: the places that waited for it."""
-        with self._lock:
-            self._ended.add(request.fingerprint)
-            return self._waiting.pop(request.fingerprint, [])
+def rendered(staged: StagedChunk, prompt: Prompt, places: Iterable[int]) -> dict[int, Rendered]:
+    """The request of each document, or why it makes none."""
+    requests: dict[int, Rendered] = {}
+    for place in places:
+        try:
+            requests[place] = prompt.request(place, staged.ids[place], staged.fields(place))
+        except BadDocument as error:
+            requests[place] = error
+    return requests
 
 
 class AskedChunk:
     """One chunk on its way: requests out, priced rows in. The engine's thread calls both sides.
 
-    `done` are the rows that are there already, from earlier attempts at the chunk or from other runs: they are not
-    asked again. Without `only` all places of the chunk are asked; `kept` are the input columns of those. With `dedup`
-    identical requests are asked once, and each of their documents gets the answer. `spending` is the run's money,
-    where it has a budget.
+    `requests` are those of the places that are to have a row in the end, as far as `done` does not hold it: rows that
+    are there already, from earlier attempts at the chunk or from other runs. Without `only` these are all places of
+    the chunk; `kept` are the input columns of those. With a `member` identical requests are asked once, and each of
+    their documents gets the answer: of this chunk's documents the first is asked, of several chunks' the first one's.
+    `spending` is the run's money, where it has a budget.
     """
 
     def __init__(
         self,
         staged: StagedChunk,
+        requests: Mapping[int, Rendered],
         provider: Provider,
         prompt: Prompt,
         live: Live,
         done: Sequence[Entry] = (),
         *,
         only: Collection[int] | None = None,
-        dedup: bool = False,
+        member: Member | None = None,
         spending: Spending | None = None,
     ) -> None:
         self.staged = staged
@@ -82,30 +70,101 @@ class AskedChunk:
             self._restore(entry)
         self._places = range(len(staged.ids)) if only is None else sorted(only)
         self._restored = frozenset(entry.place for entry in done)
-        self._twins = Twins(done) if dedup else None
+        self._requests = {
+            place: self._bounded(requests[place]) for place in self._places if place not in self._restored
+        }
+        self._member = member
+        self._first: dict[str, int] = {}
+        self._twins: dict[int, list[int]] = {}
+        self._awaited: set[str] = set()
 
     def ask(self, write_down: Callable[[Entry], None], *, keep_raw: bool) -> None:
         """Ask every document that has no row; blocks until each has one. `write_down` is told every new row.
 
         Raises the `RunError` that stopped the run, unless every document had ended all the same.
         """
-        live = self._live
         for route in self._routes:
             price_for(route, route.model or self._prompt.parameters.model)  # reads the list here, not in the engine
         try:
-            ask(
-                self._provider,
-                self._requests(),
-                partial(self._take, write_down),
-                live.stop,
-                rewritten=self._rewritten,
-                keep_raw=keep_raw,
-                sent=live.sent,
-                budget=self._budget,
-            )
+            self._ask(self._join(write_down), write_down, keep_raw)
+            while self._awaited:
+                self._ask(self._await(write_down), write_down, keep_raw)
         except RunError:
             if any(self._entries[place] is None for place in self._places):
                 raise
+        finally:
+            if self._member is not None:
+                self._member.leave()
+
+    def committed(self) -> None:
+        """The part is written: other chunks find the answers in it."""
+        if self._member is not None:
+            rows = ((entry.place, entry.row) for entry in self.entries() if entry.row.outcome.ok)
+            self._member.committed({place: row.fingerprint for place, row in rows if row.fingerprint is not None})
+
+    def _ask(self, places: Sequence[int], write_down: Callable[[Entry], None], keep_raw: bool) -> None:
+        if not places:
+            return
+        ask(
+            self._provider,
+            self._requests_of(places),
+            partial(self._take, write_down),
+            self._live.stop,
+            rewritten=self._rewritten,
+            keep_raw=keep_raw,
+            sent=self._live.sent,
+            budget=self._budget,
+        )
+
+    def _join(self, write_down: Callable[[Entry], None]) -> list[int]:
+        """Take what answers there are; the places that are this chunk's to ask."""
+        if self._member is None:
+            return list(self._requests)
+        self._find_twins()
+        restored = [entry.row for entry in self.entries()]
+        joined = self._member.join(self._first, restored)
+        self._awaited.update(joined.awaited)
+        for fingerprint, row in joined.stored.items():
+            self._take_over(fingerprint, row)
+        for fingerprint, row in joined.answered.items():
+            self._take_over(fingerprint, row, write_down)
+        waiting = {self._first[fingerprint] for fingerprint in joined.awaited}
+        twins = {place for places in self._twins.values() for place in places}
+        return [place for place in self._requests if place not in waiting and place not in twins]
+
+    def _find_twins(self) -> None:
+        """Of the documents with the same request all but the first wait for it, or have a restored one's row."""
+        restored = {entry.row.fingerprint: entry.row for entry in reversed(self.entries())}
+        for place, request in list(self._requests.items()):
+            if isinstance(request, BadDocument):
+                continue
+            if (row := restored.get(request.fingerprint)) is not None:
+                del self._requests[place]
+                self._keep(Entry(place, as_reused(row, self.staged.ids[place])))
+            elif (first := self._first.setdefault(request.fingerprint, place)) != place:
+                self._twins.setdefault(first, []).append(place)
+
+    def _await(self, write_down: Callable[[Entry], None]) -> list[int]:
+        """Wait for an answer that another chunk asks for; the place that is this chunk's to ask after all.
+
+        A run that stops needs no signal here: the other chunk ends in time, and to ask then raises why.
+        """
+        assert self._member is not None
+        message = self._member.inbox.get()
+        self._awaited.discard(message.fingerprint)
+        if message.row is None:
+            return [self._first[message.fingerprint]]
+        self._take_over(message.fingerprint, message.row, write_down)
+        return []
+
+    def _take_over(self, fingerprint: str, row: ResultRow, write_down: Callable[[Entry], None] | None = None) -> None:
+        """Another chunk's answer; `write_down` where it lies in no part as yet."""
+        place = self._first[fingerprint]
+        entry = self._parsed(Entry(place, as_reused(row, self.staged.ids[place])))
+        if write_down is not None:
+            write_down(entry)
+        del self._requests[place]
+        self._keep_with_twins(entry)
 
     def entries(self) -> list[Entry]:
         """The rows that have ended, in the order of the input."""
@@ -122,37 +181,42 @@ class AskedChunk:
                 f"the journal of this chunk has a row of {entry.row.id!r} as document {entry.place}, which its "
                 "snapshot has not: remove _run/inflight, and the chunk is asked anew"
             )
-        answer_format, completion = self._prompt.parameters.answer_format, entry.row.outcome.completion
-        if answer_format is not None and entry.row.outcome.ok and completion is not None:
-            completion = replace(completion, output=answer_format.parse(completion.content or ""))
-            outcome = replace(entry.row.outcome, completion=completion)
-            entry = entry._replace(row=replace(entry.row, outcome=outcome))
-        self._entries[entry.place] = entry
+        self._entries[entry.place] = self._parsed(entry)
         self._live.restore(entry.row.outcome)
 
-    def _requests(self) -> Iterator[Request]:
-        """A request per document without a row; a document that makes none gets its failed row at once."""
-        prompt = self._prompt
-        for row in self._places:
-            if row in self._restored:
-                continue
-            document_id = self.staged.ids[row]
+    def _parsed(self, entry: Entry) -> Entry:
+        """With the parsed answer, which neither journals nor this reader of parts keep."""
+        answer_format, completion = self._prompt.parameters.answer_format, entry.row.outcome.completion
+        if answer_format is None or completion is None or not entry.row.outcome.ok or completion.output is not None:
+            return entry
+        completion = replace(completion, output=answer_format.parse(completion.content or ""))
+        outcome = replace(entry.row.outcome, completion=completion)
+        return entry._replace(row=replace(entry.row, outcome=outcome))
+
+    def _bounded(self, request: Rendered) -> Rendered:
+        """The request, or why a budget cannot hold it."""
+        if self._budget is not None and isinstance(request, Request):
             try:
-                request = prompt.request(row, document_id, self.staged.fields(row))
-                if self._budget is not None:
-                    self._budget.bound(request)
+                self._budget.bound(request)
             except BadDocument as error:
-                now_us = time.time_ns() // 1000
-                failure = Failure(error.kind, error.message)
-                outcome = Outcome(failure=failure, started_at_us=now_us, finished_at_us=now_us)
-                model, host = prompt.parameters.model, self._provider.name
-                self._keep(Entry(row, ResultRow(document_id, None, model, outcome, None, None, provider=host)))
-                continue
-            first, ended = (row, False) if self._twins is None else self._twins.join(request)
-            if first == row:
+                return error
+        return request
+
+    def _requests_of(self, places: Sequence[int]) -> Iterator[Request]:
+        """The documents' requests; one that makes none gets its failed row when its turn comes."""
+        for place in places:
+            request = self._requests[place]
+            if isinstance(request, BadDocument):
+                self._fail(place, request)
+            else:
                 yield request
-            elif ended and (entry := self._entries[first]) is not None:
-                self._keep(Entry(row, as_reused(entry.row, document_id)))
+
+    def _fail(self, place: int, error: BadDocument) -> None:
+        now_us = time.time_ns() // 1000
+        failure = Failure(error.kind, error.message)
+        outcome = Outcome(failure=failure, started_at_us=now_us, finished_at_us=now_us)
+        model, host = self._prompt.parameters.model, self._provider.name
+        self._keep(Entry(place, ResultRow(self.staged.ids[place], None, model, outcome, None, None, provider=host)))
 
     def _rewritten(self, request: Request, route: int) -> Request:
         """The request as that fallback is asked: for its own model, where it names one."""
@@ -183,9 +247,16 @@ class AskedChunk:
         )
         entry = Entry(request.row, row, thrown, self._uncertain(request, row, thrown))
         write_down(entry)
+        asked = self._requests.pop(request.row)  # as it was before a fallback's model was put into it
+        self._keep_with_twins(entry)
+        if self._member is not None and isinstance(asked, Request):
+            self._member.ended(asked.fingerprint, row)
+
+    def _keep_with_twins(self, entry: Entry) -> None:
         self._keep(entry)
-        for place in self._twins.waiting_for(request) if self._twins is not None else ():
-            self._keep(Entry(place, as_reused(row, self.staged.ids[place])))
+        for place in self._twins.pop(entry.place, ()):
+            del self._requests[place]
+            self._keep(Entry(place, as_reused(entry.row, self.staged.ids[place])))
 
     def _uncertain(self, request: Request, row: ResultRow, thrown: Sequence[Decimal | None]) -> Decimal | None:
         """What attempts without usage that can be read may have cost at most."""

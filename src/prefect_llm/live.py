@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from prefect_llm.asked_once import AskedOnce
 from prefect_llm.engine import Stop
 from prefect_llm.errors import TooManyFailures
 from prefect_llm.records import Outcome, Price, Usage
@@ -75,6 +76,7 @@ class Live:
 
     def __init__(self, rows: int, stop_error_share: float) -> None:
         self.stop = Stop()
+        self.asked_once = AskedOnce()
         self._stop_error_share = stop_error_share
         self._figures = LiveFigures(rows)
         self._ended = self._ended_badly = 0

@@ -15,11 +15,12 @@ from prefect_llm.errors import InvalidInput
 from prefect_llm.files import open_folder
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import fold
-from prefect_llm.reusing import open_answers
+from prefect_llm.reusing import check_answers, previous_runs, still_there
 from prefect_llm.run import FLUSH_INTERVAL_S, Plan, Run, schema_of
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget
 from prefect_llm.store import (
+    PREVIOUS,
     Ledger,
     Manifest,
     RunDirectory,
@@ -41,19 +42,23 @@ def open_run(
     stop_error_share: float = 0.5,
     flush_interval_s: float = FLUSH_INTERVAL_S,
     reuse: str | None = None,
+    siblings: str | None = None,
     budget: RunBudget | None = None,
 ) -> Run:
     """Check everything, stage the input, or reopen the run that `output` holds. Asks nothing.
 
-    `reuse` is the directory of an earlier run, whose answers to the same requests are taken; `budget` is what may be
-    spent (`run_budget` makes it). This process owns the run's directory then, until `finish_run` or `release_run`.
+    `reuse` is the directory of an earlier run, whose answers to the same requests are taken; "previous" stands for
+    those before this one below the directory `siblings` (`reusing.previous_runs`), looked for once: they are written
+    down for whoever resumes the run. `budget` is what may be spent (`run_budget` makes it). This process owns the
+    run's directory then, until `finish_run` or `release_run`.
     Raises `InvalidInput` for an input, a spec or a directory that will not do, or that another process owns.
     """
-    if reuse is not None:
-        open_answers(reuse)
+    _check_reuse(reuse, spec)
+    if reuse == PREVIOUS and siblings is None:
+        raise InvalidInput('reuse: there is no "previous" run without the directory in which runs lie: name it')
     with usable(output):
-        run = _open_run(input, RunDirectory.open(output), spec, budget)
-    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse))
+        run = _open_run(input, RunDirectory.open(output), spec, reuse, siblings, budget)
+    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
 
 
 def reopen_run(
@@ -66,19 +71,22 @@ def reopen_run(
 ) -> Run:
     """Reopen the run in `output` under its own spec and over its snapshot; the source is not looked at.
 
-    This process owns the directory as after `open_run`. Raises `InvalidInput` for a directory that holds no run, or
+    This process owns the directory as after `open_run`. Without `reuse`, and with "previous", it takes the answers of
+    the runs that it took them of before. Raises `InvalidInput` for a directory that holds no run, or
     that another process owns.
     """
-    if reuse is not None:
-        open_answers(reuse)
     with usable(output):
         directory = RunDirectory.open(output)
         manifest = directory.check_run()
         spec = RunSpec.from_json(manifest.spec)
         check_same_spec(manifest, spec.to_json(), where=directory.url)
+        _check_reuse(reuse, spec)
+        if reuse == PREVIOUS and manifest.reuse is None:
+            raise InvalidInput(f"reuse: {directory.url} was begun without it: give the directory of an earlier run")
         with acquired(directory.folder) as epoch:
             run = _opened(directory, manifest, spec, Prompt(spec.prompt), epoch, budget)
-    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s, reuse=reuse))
+            run = replace(run, reuse=_reused_in(run, directory, manifest, spec, reuse or PREVIOUS, None))
+    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
 
 
 def model_of(output: str) -> str:
@@ -104,7 +112,19 @@ def usable(output: str) -> Iterator[None]:
         ) from error
 
 
-def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec, budget: RunBudget | None) -> Run:
+def _check_reuse(reuse: str | None, spec: RunSpec) -> None:
+    if reuse not in (None, PREVIOUS):
+        check_answers([reuse], spec)
+
+
+def _open_run(
+    input: str | pa.Table,
+    directory: RunDirectory,
+    spec: RunSpec,
+    reuse: str | None,
+    siblings: str | None,
+    budget: RunBudget | None,
+) -> Run:
     """Whatever can be refused without owning the directory is, so that nothing is written there."""
     manifest = directory.check_ours()
     prompt = Prompt(spec.prompt)
@@ -118,7 +138,36 @@ def _open_run(input: str | pa.Table, directory: RunDirectory, spec: RunSpec, bud
         if source is not None:
             manifest = _create(directory, source, spec, prompt, epoch)
         assert manifest is not None
-        return _opened(directory, manifest, spec, prompt, epoch, budget)
+        run = _opened(directory, manifest, spec, prompt, epoch, budget)
+        if reuse is not None:
+            run = replace(run, reuse=_reused_in(run, directory, manifest, spec, reuse, siblings))
+        return run
+
+
+def _reused_in(
+    run: Run, directory: RunDirectory, manifest: Manifest, spec: RunSpec, reuse: str, siblings: str | None
+) -> tuple[str, ...]:
+    """The directories whose answers the run takes, written down in its manifest before anything is asked."""
+    if not run.pending:
+        return ()
+    if reuse != PREVIOUS:
+        urls: tuple[str, ...] = (RunDirectory.open(reuse).url,)
+    elif manifest.reuse is not None:
+        urls = still_there(manifest.reuse)
+        check_answers(urls, spec)
+        return urls
+    elif siblings is None:
+        return ()
+    else:
+        urls = previous_runs(siblings, manifest.run_id)
+        check_answers(urls, spec)
+        logger.info(
+            "reuse: %s", f"answers of {', '.join(urls)} are taken" if urls else f"no earlier run below {siblings}"
+        )
+    if urls != manifest.reuse:
+        check_owner(directory.folder, run.epoch)
+        directory.write_manifest(manifest.changed(reuse=urls))
+    return urls
 
 
 def _opened(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from prefect_llm.asking import AskedChunk
+from prefect_llm.asking import AskedChunk, rendered
 from prefect_llm.documents import Snapshot, read_chunk
 from prefect_llm.errors import InvalidInput
 from prefect_llm.opening import guarded, run_over, usable
@@ -23,6 +23,7 @@ from prefect_llm.run import (
     Run,
     carry_out_attempt,
     infer_side_by_side,
+    member_of,
     money_of,
     plan_of,
     schema_of,
@@ -100,14 +101,17 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkFigu
     attempt, done = claim(folder, chunk, run.epoch, Work.REDRIVE)
     # a failure in a journal may be that of a redrive that was killed after it had replaced the part
     done = [entry for entry in done if entry.place in places and entry.row.outcome.ok]
-    dedup = plan.spec.asks_once
+    requests = rendered(staged, prompt, set(places) - {entry.place for entry in done})
+    member = member_of(run, plan, chunk)
 
     def part_of(rows: pa.Table, figures: ChunkFigures) -> tuple[pa.Table, ChunkFigures]:
         before = figures_in(part.schema, f"chunk {chunk} of {run.url}")
         return replaced(part, rows, places), sum_figures((before, thrown_away(part, places), figures))
 
     with money_of(run) as spending:
-        asked = AskedChunk(staged, provider, prompt, live, done, only=places, dedup=dedup, spending=spending)
+        asked = AskedChunk(
+            staged, requests, provider, prompt, live, done, only=places, member=member, spending=spending
+        )
         return carry_out_attempt(run, plan, chunk, asked, attempt, Work.REDRIVE, part_of)
 
 

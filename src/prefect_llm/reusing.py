@@ -1,55 +1,99 @@
-"""Which documents of a chunk need not be asked: an earlier run has paid for the same request."""
+"""Which documents of a chunk need not be asked: earlier runs have paid for the same requests."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from prefect_llm.asking import Rendered
 from prefect_llm.documents import StagedChunk
-from prefect_llm.errors import BadDocument, InvalidInput
-from prefect_llm.prompts import Prompt
-from prefect_llm.records import Provider
-from prefect_llm.store import Answers, Entry, ResultRow, RunDirectory
+from prefect_llm.errors import InvalidInput
+from prefect_llm.records import Provider, Request
+from prefect_llm.spec import RunSpec
+from prefect_llm.store import Answers, Entry, ResultRow, RunDirectory, runs_below
 
-INDEXES_KEPT = 2
+MOST_PREVIOUS = 3
+INDEXES_KEPT = MOST_PREVIOUS
+INVOCATIONS_KEPT = 64
 
-
-def open_answers(url: str) -> Answers:
-    """The answers in the run directory at `url`, read once per process. `InvalidInput` where there is no run."""
-    directory = RunDirectory.open(url)
-    if (manifest := directory.manifest()) is None:
-        raise InvalidInput(f"reuse: {url} is not the directory of a run: give the --output of an earlier one")
-    return _answers(url, manifest.run_id, len(directory.complete_chunks()))
+logger = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=INDEXES_KEPT)
-def _answers(url: str, run_id: str, chunks: int) -> Answers:
-    return Answers(RunDirectory.open(url))
+def previous_runs(base: str, run_id: str | None) -> tuple[str, ...]:
+    """The directories below `base` from which the run `run_id` loses no paid answer, newest first.
+
+    The newest complete run has, reused rows included, what those before it had paid for. Of the unfinished ones after
+    it, stopped or killed, the newest two are looked into before it, for what they had come to pay.
+    """
+    runs = [(directory, manifest) for directory, manifest in runs_below(base) if manifest.run_id != run_id]
+    runs.sort(key=lambda run: run[1].created_at, reverse=True)
+    complete = next((place for place, (_, manifest) in enumerate(runs) if manifest.state == "completed"), len(runs))
+    chosen = runs[: min(complete, MOST_PREVIOUS - 1)] + runs[complete : complete + 1]
+    return tuple(directory.url for directory, _ in chosen)
+
+
+def check_answers(urls: Iterable[str], spec: RunSpec) -> None:
+    """Read the answers of these runs. `InvalidInput` for what is no run, or cannot be read."""
+    for url in urls:
+        _answers(url, *_held(url), spec.keep_raw)
+
+
+def still_there(urls: Iterable[str]) -> tuple[str, ...]:
+    """Those of a run's recorded directories that hold a run as yet; of others the log says that they are gone."""
+    kept = []
+    for url in urls:
+        if RunDirectory.open(url).manifest() is None:
+            logger.warning("reuse: %s, whose answers this run took before, is gone: it goes on without", url)
+        else:
+            kept.append(url)
+    return tuple(kept)
 
 
 def reused_entries(
-    answers: Answers, staged: StagedChunk, prompt: Prompt, provider: Provider, done: Collection[int]
+    urls: Sequence[str],
+    invocation: str,
+    staged: StagedChunk,
+    requests: Mapping[int, Rendered],
+    spec: RunSpec,
+    provider: Provider,
 ) -> list[Entry]:
-    """A row for every document, but those at the places in `done`, whose request that provider has answered."""
-    wanted = {}
-    for place, document_id in enumerate(staged.ids):
-        if place in done:
-            continue
-        try:
-            wanted[place] = prompt.request(place, document_id, staged.fields(place)).fingerprint
-        except BadDocument:
-            continue  # gets its failed row where it would be asked
-    found = answers.find(set(wanted.values()), provider.name)
+    """A row for each of the requests that this provider has answered in the runs at `urls`; the first run counts."""
+    wanted = {place: each.fingerprint for place, each in requests.items() if isinstance(each, Request)}
+    found: dict[str, ResultRow] = {}
+    for url in urls:
+        missing = set(wanted.values()) - found.keys()
+        rows = _answers(url, *_held_for(invocation, url), spec.keep_raw).find(missing, provider.name)
+        found |= {fingerprint: row for fingerprint, row in rows.items() if _serves(row, spec)}
     return [
-        Entry(place, replace(row, id=staged.ids[place]))
+        Entry(place, replace(found[fingerprint], id=staged.ids[place]))
         for place, fingerprint in wanted.items()
-        if (row := found.get(fingerprint)) is not None and _serves(row, prompt)
+        if fingerprint in found
     ]
 
 
-def _serves(row: ResultRow, prompt: Prompt) -> bool:
+def _held(url: str) -> tuple[str, int, bool]:
+    """The run, how many of its chunks are complete, and whether it kept the answers as they came."""
+    directory = RunDirectory.open(url)
+    if (manifest := directory.manifest()) is None:
+        raise InvalidInput(f"reuse: {url} is not the directory of a run: give the --output of an earlier one")
+    return manifest.run_id, len(directory.complete_chunks()), bool(manifest.spec.get("keep_raw"))
+
+
+@lru_cache(maxsize=INVOCATIONS_KEPT)
+def _held_for(invocation: str, url: str) -> tuple[str, int, bool]:
+    """Looked up once for all chunks of an invocation."""
+    return _held(url)
+
+
+@lru_cache(maxsize=INDEXES_KEPT)
+def _answers(url: str, run_id: str, chunks: int, has_raw: bool, keep_raw: bool) -> Answers:
+    return Answers(RunDirectory.open(url), raw=has_raw and keep_raw)
+
+
+def _serves(row: ResultRow, spec: RunSpec) -> bool:
     """Whether the answer would be one today: a cut one is none where it is made a failure."""
     completion = row.outcome.completion
     cut = completion is not None and completion.finish_reason == "length"
-    return not (cut and prompt.parameters.fail_truncated)
+    return not (cut and (spec.prompt.fail_truncated or spec.prompt.schema is not None))

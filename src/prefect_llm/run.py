@@ -18,7 +18,8 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from prefect_llm.asking import AskedChunk, output_array
+from prefect_llm.asked_once import Member
+from prefect_llm.asking import AskedChunk, output_array, rendered
 from prefect_llm.documents import Snapshot, read_chunk
 from prefect_llm.errors import Interrupted, InvalidInput, RunError, Superseded, TooManyFailedRows
 from prefect_llm.files import open_folder
@@ -26,7 +27,7 @@ from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary, Totals, failed_csv, fold, to_markdown
-from prefect_llm.reusing import open_answers, reused_entries
+from prefect_llm.reusing import reused_entries
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget, Spending
 from prefect_llm.store import (
@@ -68,7 +69,7 @@ class Run:
 
     `url` is its directory, `pending` the chunks without a part, `invocation` this attempt at the run: chunks of
     one invocation share figures and stop together. `epoch` is that of the directory's lease: a later one has taken
-    the run over.
+    the run over. `reuse` are the directories of earlier runs whose answers are taken, first to last.
     """
 
     url: str
@@ -81,7 +82,7 @@ class Run:
     stop_error_share: float = 0.5
     flush_interval_s: float = FLUSH_INTERVAL_S
     epoch: int = 0
-    reuse: str | None = None
+    reuse: tuple[str, ...] = ()
     budget: RunBudget | None = None
 
     @property
@@ -140,11 +141,12 @@ def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
     attempt, done = claim(folder, chunk, run.epoch)
     if _is_complete(plan, chunk):
         return ChunkFigures()  # by another attempt since, whose journal may have been gone before it was read
-    if run.reuse is not None:
-        places = {entry.place for entry in done}
-        done += reused_entries(open_answers(run.reuse), staged, plan.prompt, provider, places)
+    finished = {entry.place for entry in done}
+    requests = rendered(staged, plan.prompt, (place for place in range(len(staged.ids)) if place not in finished))
+    done += reused_entries(run.reuse, run.invocation, staged, requests, plan.spec, provider)
+    member = member_of(run, plan, chunk)
     with money_of(run) as spending:
-        asked = AskedChunk(staged, provider, plan.prompt, live, done, dedup=plan.spec.asks_once, spending=spending)
+        asked = AskedChunk(staged, requests, provider, plan.prompt, live, done, member=member, spending=spending)
         return carry_out_attempt(run, plan, chunk, asked, attempt)
 
 
@@ -174,6 +176,15 @@ def _spending(run: Run, budget: RunBudget) -> Spending:
     )
 
 
+def member_of(run: Run, plan: Plan, chunk: int) -> Member | None:
+    """The chunk's part in asking each request of the run once; `None` where each is asked for itself."""
+    if not plan.spec.asks_once:
+        return None
+    return run.live.asked_once.member(
+        plan.directory, chunk, rows=run.rows, chunk_rows=run.chunk_rows, raw=plan.spec.keep_raw
+    )
+
+
 def carry_out_attempt(
     run: Run,
     plan: Plan,
@@ -200,6 +211,7 @@ def carry_out_attempt(
                 f"chunk {chunk} was taken over by a later attempt, which finishes it: nothing is left to do"
             )
         plan.directory.commit_part(chunk, part, figures)
+        asked.committed()
     except Exception:
         run.live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
         raise

@@ -6,6 +6,7 @@ import pytest
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.settings import output_directory
+from prefect_llm.settings.directory_name import base_directory
 
 SCHEDULED = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 ALLOWED = "it may hold {scheduled:%Y-%m-%d} and {flow_run_id}"
@@ -51,3 +52,22 @@ def test_a_flow_run_id_without_a_flow_run_is_refused() -> None:
     assert caught.value.message == (
         "output '{flow_run_id}': {flow_run_id} has a value in a Prefect flow run only; use --prefect or leave it out"
     )
+
+
+@pytest.mark.parametrize(
+    ("template", "base"),
+    [
+        ("runs/{scheduled:%Y-%m-%d}", "runs"),
+        ("s3://bucket/answers/{scheduled:%Y/%m/%d}/x", "s3://bucket/answers"),
+        ("/srv/a{{b}}/night-{flow_run_id}", "/srv/a{b}"),
+        ("{scheduled:%Y}", "."),
+        ("/{scheduled:%Y}", "/"),
+    ],
+)
+def test_what_a_template_names_lies_below_one_directory(template: str, base: str) -> None:
+    assert base_directory(template) == base
+
+
+def test_without_a_placeholder_there_is_no_previous_run() -> None:
+    with pytest.raises(InvalidInput, match=r"runs/plain/\{scheduled:%Y-%m-%d\}, or the directory of an earlier run"):
+        base_directory("runs/plain")

@@ -15,7 +15,8 @@ import prefect_llm
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import Completion, Outcome, Usage
 from prefect_llm.store import ChunkFigures, Manifest, ResultRow, RunDirectory, result_schema, result_table
-from prefect_llm.store.reading import LEVELS_SEARCHED, read_results
+from prefect_llm.store.finding import LEVELS_SEARCHED
+from prefect_llm.store.reading import read_results
 
 SCHEMA = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
 WriteRun = Callable[..., RunDirectory]

@@ -21,7 +21,7 @@ from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.report import Summary
 from prefect_llm.run import Run, check_failed_share, finish_run, infer_pending
-from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec
+from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of
 from prefect_llm.spending import RunBudget
 
 Opened = tuple[Run, Callable[[], Summary]]
@@ -111,6 +111,7 @@ def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
         flush_interval_s=settings.batch.flush_interval,
         reuse=settings.batch.reuse,
         budget=_budget(settings, provider, spec.prompt.model, settings.output.output or ""),
+        siblings=siblings_of(settings),
     )
 
 

@@ -5,7 +5,7 @@ from prefect_llm.settings.completeness import check, check_redrive, check_resume
 from prefect_llm.settings.directory_name import output_directory
 from prefect_llm.settings.options import Option, options, sections
 from prefect_llm.settings.precedence import load
-from prefect_llm.settings.resolving import endpoint_provider, overlaid, run_spec, with_fallbacks
+from prefect_llm.settings.resolving import endpoint_provider, overlaid, run_spec, siblings_of, with_fallbacks
 from prefect_llm.settings.sections import (
     ApiOptions,
     ApiSection,
@@ -45,5 +45,6 @@ __all__ = [
     "prompt_text",
     "run_spec",
     "sections",
+    "siblings_of",
     "with_fallbacks",
 ]

@@ -22,11 +22,37 @@ def output_directory(template: str, scheduled: datetime, flow_run_id: str | None
         raise InvalidInput(f"output {template!r}: {error}; it may hold {_ALLOWED}") from error
 
 
+def base_directory(template: str) -> str:
+    """Where every directory that the template names lies: what is above its first component with a placeholder.
+
+    Raises `InvalidInput` where it has no placeholder, and so names one directory only.
+    """
+    if (base := _above_placeholder(template)) is not None:
+        return base
+    raise InvalidInput(
+        f"reuse: output {template!r} names one directory only, which has no previous run: give it a placeholder, "
+        f"as in {template.rstrip('/')}/{{scheduled:%Y-%m-%d}}, or the directory of an earlier run to reuse"
+    )
+
+
 def parent_of(template: str) -> str:
-    """The directory above all that the template names: before its first placeholder, else above the run's."""
-    fixed = template.partition("{")[0] if "{" in template else template.rstrip("/")
-    parent = fixed.rpartition("/")[0]
-    return parent or ("/" if fixed.startswith("/") else ".")
+    """The same, and without a placeholder the directory in which the one directory lies."""
+    base = _above_placeholder(template)
+    return _above(template.rstrip("/")) if base is None else base
+
+
+def _above_placeholder(template: str) -> str | None:
+    base = ""
+    for literal, name, _, _ in Formatter().parse(template):
+        base += literal
+        if name is not None:
+            return _above(base)
+    return None
+
+
+def _above(path: str) -> str:
+    above, slash, _ = path.rpartition("/")
+    return above or slash or "."
 
 
 def _filled(template: str, scheduled: datetime, flow_run_id: str | None) -> Iterator[str]:

@@ -11,9 +11,11 @@ from prefect_llm.errors import InvalidInput
 from prefect_llm.pricing import ANY_MODEL
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.records import Limits, Patience, Price, Provider
+from prefect_llm.settings.directory_name import base_directory
 from prefect_llm.settings.sections import ApiOptions, BatchOptions, RunSettings
 from prefect_llm.settings.texts import answer_schema, prompt_text
 from prefect_llm.spec import RunSpec
+from prefect_llm.store import PREVIOUS
 
 DEFAULT_KEY_VARIABLE = "PREFECT_LLM_API_KEY"
 
@@ -51,6 +53,11 @@ def run_spec(
         keep_raw=settings.output.keep_raw,
         no_dedup=settings.batch.no_dedup,
     )
+
+
+def siblings_of(settings: RunSettings) -> str | None:
+    """Where the runs before this one lie, if `reuse` is "previous". `InvalidInput` where `output` does not say."""
+    return base_directory(settings.output.output or "") if settings.batch.reuse == PREVIOUS else None
 
 
 def endpoint_provider(api: ApiOptions, batch: BatchOptions, environ: Mapping[str, str]) -> Provider:

@@ -266,15 +266,18 @@ class BatchOptions(BaseModel):
         title="Rows per chunk",
         description="Documents per chunk and Parquet part; without it 1,000, or more above a million rows.",
     )
-    reuse: Annotated[str, Field(min_length=1), Wording("DIR", "a directory")] | None = Field(
+    reuse: Annotated[str, Field(min_length=1), Wording("DIR|previous", "a directory")] | None = Field(
         default=None,
         title="Reuse",
-        description="The directory of an earlier run, whose answers to the same requests of the provider are taken.",
+        description=(
+            "The directory of an earlier run, whose answers to the same requests of the provider are taken; or "
+            "previous, the run before this one among those that the same output template names."
+        ),
     )
     no_dedup: bool = Field(
         default=False,
         title="No deduplication",
-        description="Ask every one of a chunk's identical requests; by default, without temperature, only the first.",
+        description="Ask every one of identical requests; by default, without temperature, only the first.",
     )
     flush_interval: Seconds = Field(
         default=2.0,

@@ -4,18 +4,21 @@ from prefect_llm.store.answers import Answers
 from prefect_llm.store.directory import RunDirectory, figures_in_journal
 from prefect_llm.store.failed_rows import FAILED_BY, failed_places, replaced, thrown_away
 from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figures_of, sum_figures
+from prefect_llm.store.finding import PREVIOUS, runs_below
 from prefect_llm.store.flushing import flushed
-from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, open_journal, remove_journals
+from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, journaled, open_journal, remove_journals
 from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
 from prefect_llm.store.ledger import Ledger
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.parts import figures_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
+from prefect_llm.store.run_answers import RunAnswers
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 from prefect_llm.store.spec import difference
 
 __all__ = [
     "FAILED_BY",
+    "PREVIOUS",
     "RESULT_COLUMNS",
     "Answers",
     "Attempt",
@@ -25,6 +28,7 @@ __all__ = [
     "Ledger",
     "Manifest",
     "ResultRow",
+    "RunAnswers",
     "RunDirectory",
     "State",
     "Stopped",
@@ -43,12 +47,14 @@ __all__ = [
     "figures_of",
     "flushed",
     "is_latest",
+    "journaled",
     "open_journal",
     "release",
     "remove_journals",
     "replaced",
     "result_schema",
     "result_table",
+    "runs_below",
     "sum_figures",
     "thrown_away",
     "when_superseded",

@@ -37,7 +37,8 @@ class Manifest:
     """One run. `run_id` is a uuid4 in hex; `version` is the prefect-llm that made it; instants are UTC.
 
     It is written once staging is done: `snapshot["chunks"]` says how many parts there will be. `totals` are
-    those of the last invocation that ended.
+    those of the last invocation that ended. `reuse` are the directories of earlier runs whose answers it takes;
+    `None`: nobody asked for that yet.
     """
 
     run_id: str
@@ -50,6 +51,7 @@ class Manifest:
     state: State = "running"
     stopped: Stopped | None = None
     totals: dict[str, Any] | None = None
+    reuse: tuple[str, ...] | None = None
 
     @classmethod
     def new(cls, run_id: str, spec: dict[str, Any], snapshot: dict[str, Any]) -> Self:
@@ -78,6 +80,7 @@ class Manifest:
             "state": self.state,
             "stopped": self.stopped.to_json() if self.stopped else None,
             "totals": self.totals,
+            "reuse": self.reuse,
             "snapshot": self.snapshot,
             "spec": self.spec,
             "spec_fingerprint": self.spec_fingerprint,
@@ -130,6 +133,7 @@ def _manifest(read: dict[str, Any]) -> Manifest:
         state=read["state"],
         stopped=None if read["stopped"] is None else Stopped(**read["stopped"]),
         totals=read["totals"],
+        reuse=None if read.get("reuse") is None else tuple(map(str, read["reuse"])),
     )
     if manifest.chunks < 1:
         raise ValueError(f"a snapshot of {manifest.chunks} chunks")

@@ -5,21 +5,17 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from prefect_llm.errors import InvalidInput
-from prefect_llm.files import LocalFolder, open_folder
+from prefect_llm.files import LocalFolder
 from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.finding import find_runs
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.parts import SCHEMA_PART, part_name
-
-LEVELS_SEARCHED = 4
-"""How deep below a base directory runs are looked for: `{scheduled:%Y/%m/%d/%H}`."""
-_LOOKS_AT_ONCE = 16
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +46,7 @@ def _found(where: str) -> tuple[RunDirectory, Manifest]:
 
 def _newest_below(base: str) -> tuple[RunDirectory, Manifest]:
     try:
-        runs = _runs_below(base)
+        runs = find_runs(base)
     except FileNotFoundError as error:
         raise InvalidInput(f"there is no directory {base}: give that of a run, or one with runs below it") from error
     except NotADirectoryError as error:
@@ -66,26 +62,6 @@ def _newest_below(base: str) -> tuple[RunDirectory, Manifest]:
             "directory of a run to read what it has so far"
         )
     return max(complete, key=lambda run: run[1].created_at)
-
-
-def _runs_below(base: str) -> list[tuple[RunDirectory, Manifest]]:
-    """Level by level; a run's own folders are not entered."""
-    runs: list[tuple[RunDirectory, Manifest]] = []
-    level = [base.rstrip("/")]
-    with ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="find-runs") as pool:
-        for _ in range(LEVELS_SEARCHED):
-            names = zip(level, pool.map(_folders, level), strict=True)
-            below = [f"{parent}/{name}" for parent, found in names for name in found]
-            directories = [RunDirectory.open(each) for each in below]
-            manifests = list(pool.map(RunDirectory.manifest, directories))
-            looked_at = zip(directories, manifests, strict=True)
-            runs += [(directory, manifest) for directory, manifest in looked_at if manifest is not None]
-            level = [each for each, manifest in zip(below, manifests, strict=True) if manifest is None]
-    return runs
-
-
-def _folders(url: str) -> list[str]:
-    return open_folder(url).folders()
 
 
 def _states(runs: Sequence[tuple[RunDirectory, Manifest]]) -> str:

@@ -1,0 +1,110 @@
+"""Where the finished parts of a run that goes on have their answers, so that a later chunk takes them.
+
+In memory an answer is 12 bytes in a table with open addressing: half of it stays empty for a short search. What is
+found there is only a hint, made sure of by reading the row.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+from prefect_llm.store.answered_rows import AnsweredRows
+from prefect_llm.store.answers import FOUND_BY
+from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.rows import ResultRow
+
+MOST_SLOTS = 2_000_000
+"""24 MB, for 1.5 million different requests; what a larger run asks after them is found within its chunk only."""
+_PARTS_AT_ONCE = 8
+_KEY_DIGITS = 16
+_MOST_ROWS = 1 << 32
+
+
+class PlaceTable:
+    """The row of the run that answers a request: by the first 64 bits of its fingerprint, the row's number from 0."""
+
+    def __init__(self, rows: int) -> None:
+        self._slots = max(2, min(2 * rows, MOST_SLOTS))
+        self._keys = array("Q", [0]) * self._slots
+        self._rows = array("I", [0]) * self._slots
+        self._free = self._slots * 3 // 4
+
+    def put(self, fingerprint: str, row: int) -> None:
+        """Remember it, instead of an earlier row with that answer; nothing happens where the table is full."""
+        key = _key(fingerprint)
+        slot = self._slot_of(key)
+        if not self._keys[slot]:
+            if not self._free or row >= _MOST_ROWS:
+                return
+            self._free -= 1
+        self._rows[slot] = row
+        self._keys[slot] = key  # last: a reader on another thread finds the row in its place
+
+    def get(self, fingerprint: str) -> int | None:
+        """The row that probably has the answer."""
+        key = _key(fingerprint)
+        slot = self._slot_of(key)
+        return self._rows[slot] if self._keys[slot] == key else None
+
+    def _slot_of(self, key: int) -> int:
+        """Where the key is, or where it would be: a slot in four is always free."""
+        keys, slots = self._keys, self._slots
+        slot = key % slots
+        while (there := keys[slot]) and there != key:
+            slot = slot + 1 if slot + 1 < slots else 0
+        return slot
+
+
+def _key(fingerprint: str) -> int:
+    return int(fingerprint[:_KEY_DIGITS], 16) or 1  # 0 is an empty slot
+
+
+class RunAnswers:
+    """The answered rows of the run in `directory`, of `rows` documents. Any thread."""
+
+    def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, *, raw: bool = False) -> None:
+        self._directory = directory
+        self._chunk_rows = chunk_rows
+        self._table = PlaceTable(rows)
+        self._rows = AnsweredRows(directory, raw=raw)
+        self._known: set[int] = set()
+        self._lock = Lock()
+
+    def refresh(self) -> None:
+        """Take in the parts that were finished by others since: earlier invocations, and other processes."""
+        with self._lock:
+            new = sorted(self._directory.complete_chunks() - self._known)
+            if not new:
+                return
+            with ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="find-answers") as pool:
+                for chunk, fingerprints in zip(new, pool.map(self._fingerprints_of, new), strict=True):
+                    self._put(chunk, fingerprints)
+
+    def add(self, chunk: int, fingerprints: Mapping[int, str]) -> None:
+        """Take in a part of this process: the request that each of its answered rows answers."""
+        with self._lock:
+            self._put(chunk, fingerprints.items())
+
+    def find(self, fingerprints: Iterable[str]) -> dict[str, ResultRow]:
+        """The rows of those that are answered: nothing was paid for them."""
+        rows = {fingerprint: self._table.get(fingerprint) for fingerprint in fingerprints}
+        places = {each: [divmod(row, self._chunk_rows)] for each, row in rows.items() if row is not None}
+        return self._rows.find(places)
+
+    def _put(self, chunk: int, fingerprints: Iterable[tuple[int, str]]) -> None:
+        first = chunk * self._chunk_rows
+        for row, fingerprint in fingerprints:
+            self._table.put(fingerprint, first + row)
+        self._known.add(chunk)
+
+    def _fingerprints_of(self, chunk: int) -> list[tuple[int, str]]:
+        table = self._directory.read_chunk(chunk, FOUND_BY)
+        fingerprints, statuses = (table[name].to_pylist() for name in FOUND_BY)
+        return [
+            (row, fingerprint)
+            for row, (fingerprint, status) in enumerate(zip(fingerprints, statuses, strict=True))
+            if status == "ok" and fingerprint is not None
+        ]
