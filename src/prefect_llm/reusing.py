@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache
 
 from prefect_llm.documents import StagedChunk
@@ -16,15 +17,19 @@ INDEXES_KEPT = 2
 
 
 def open_answers(url: str) -> Answers:
-    """The answers in the run directory at `url`, read once per process. `InvalidInput` where there is no run."""
+    """The answers in the run directory at `url`, read once per process and change.
+
+    Raises `InvalidInput` where there is no run.
+    """
     directory = RunDirectory.open(url)
     if (manifest := directory.manifest()) is None:
         raise InvalidInput(f"reuse: {url} is not the directory of a run: give the --output of an earlier one")
-    return _answers(url, manifest.run_id, len(directory.complete_chunks()))
+    return _answers(url, manifest.run_id, manifest.updated_at, len(directory.complete_chunks()))
 
 
 @lru_cache(maxsize=INDEXES_KEPT)
-def _answers(url: str, run_id: str, chunks: int) -> Answers:
+def _answers(url: str, run_id: str, updated_at: datetime, chunks: int) -> Answers:
+    """A redrive replaces parts and leaves as many, so it is told by when the manifest was written."""
     return Answers(RunDirectory.open(url))
 
 

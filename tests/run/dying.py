@@ -1,9 +1,9 @@
 """A process that carries out a run and kills itself inside its n-th change of the disk, as no signal could aim.
 
 `python dying.py DIRECTORY SOURCE BASE_URL CHUNK_ROWS DEATH [CONCURRENCY]`: `DEATH` is `CALL:N:WHEN`, `before` or
-`after` the n-th call: a `replace`, `rename`, `link`, `fsync` or `write` (a journal's line) of module `os`, an `unlink`
-of a path, the bytes of a whole file (`content`) or those of a chunk's part alone (`part`). `write`, `content` and
-`part` may also die `half` way. `none:0:before` lives on.
+`after` the n-th call: a `replace`, `rename`, `link`, `fsync` or `write` (a journal's line) of module `os`, an
+`unlink` of a path, the bytes of a whole file (`content`) or those of a chunk's part alone (`part`). `write`,
+`content` and `part` may also die `half` way. `none:0:before` lives on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def die_in(name: str, number: int, when: str) -> None:
     if name == "none":
         return
     if name in CONTENTS:
-        Path.open = _opening(CONTENTS[name], number, when)  # type: ignore[method-assign, assignment]
+        Path.open = _opening(CONTENTS[name], number, when)  # type: ignore[method-assign]
         return
     owner = Path if name == "unlink" else os
     setattr(owner, name, _deadly(getattr(owner, name), count(1), number, when))
