@@ -2,13 +2,14 @@
 
 Three cases: at random instants on a local disk; inside a random call of the file system there, half way through a
 write among them; at random instants with the run on an S3 server. A kill may make those in flight vain, 64; on S3
-also what was answered within one flush interval of 0.5 s, at most 160. After each kill pyarrow, DuckDB and Polars
+also what was answered within one flush interval of 0.5 s, at most 192. After each kill pyarrow, DuckDB and Polars
 read the results. `python benchmarks/chaos.py KILLS SEED` takes another number of kills than 200, and a seed to repeat
 them.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import subprocess
@@ -31,8 +32,8 @@ from prefect_llm.store import RunDirectory
 
 DOCUMENTS, CHUNK_ROWS, CONCURRENCY, KILLS, KILLS_OF_A_RUN = 2_000, 100, 64, 200, 10
 LATENCY_S, FLUSH_S, POLL_S, SETTLED_S = 0.2, 0.5, 0.005, 0.05
-ANSWERED_IN_A_FLUSH = round(CONCURRENCY / LATENCY_S * FLUSH_S)
-"""More the provider cannot answer with so many in flight at this latency."""
+ANSWERED_IN_A_FLUSH = CONCURRENCY * math.ceil(FLUSH_S / LATENCY_S)
+"""More the provider cannot answer with so many in flight at this latency, all of them at once included."""
 OPENING_S, KILLED_WHILE_OPENING = 1.5, 0.15
 QUANTILES = (0.0, 0.5, 0.9, 1.0)
 
