@@ -1,4 +1,4 @@
-"""Prefect tries a chunk again whose process was taken for dead and is only paused: it changes nothing when it wakes up."""
+"""Prefect tries a chunk again whose first process is only paused: that one changes nothing when it wakes up."""
 
 from __future__ import annotations
 
