@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from prefect.exceptions import TerminationSignal
+from prefect import get_client
+from prefect.context import FlowRunContext
+from prefect.exceptions import Abort, TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.states import Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, TooManyFailedRows
+from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, Superseded, TooManyFailedRows
 from prefect_llm.flows.progress import progress_shown
 from prefect_llm.report import Summary
 from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, release_run
@@ -61,12 +63,26 @@ def _carried_out(run: Run, submit: Submit, at_once: int, stats_interval_s: float
 
 
 def failed(error: LLMBatchError) -> Summary:
-    """The flow run's state for an error, by the name of the reason (CONTRACT, exits): what a flow then returns."""
+    """The flow run's state for an error, by the name of the reason (CONTRACT, exits): what a flow then returns.
+
+    Leaves the flow, and its state as it is, where a later attempt at this same flow run has taken the run over.
+    """
+    if isinstance(error, Superseded) and _is_tried_again():
+        raise Abort(str(error))
     if isinstance(error, InvalidInput):
         name = "Refused"
     else:
         name = error.kind if isinstance(error, (RunError, TooManyFailedRows)) else "Failed"
     return cast(Summary, Failed(name=name, message=str(error), data=error))
+
+
+def _is_tried_again() -> bool:
+    """Whether Prefect has begun this flow run again, in a process that took this one for dead."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return False
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(context.flow_run.id).run_count > context.flow_run.run_count
 
 
 def _inferred(run: Run, submit: Submit, at_once: int) -> Iterator[ChunkFigures]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from prefect_llm.asking import Rendered
 from prefect_llm.documents import StagedChunk
@@ -37,7 +39,7 @@ def previous_runs(base: str, run_id: str | None) -> tuple[str, ...]:
 def check_answers(urls: Iterable[str], spec: RunSpec) -> None:
     """Read the answers of these runs. `InvalidInput` for what is no run, or cannot be read."""
     for url in urls:
-        _answers(url, *_held(url), spec.keep_raw)
+        _answers(url, _held(url), spec.keep_raw)
 
 
 def still_there(urls: Iterable[str]) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ def reused_entries(
     found: dict[str, ResultRow] = {}
     for url in urls:
         missing = set(wanted.values()) - found.keys()
-        rows = _answers(url, *_held_for(invocation, url), spec.keep_raw).find(missing, provider.name)
+        rows = _answers(url, _held_for(invocation, url), spec.keep_raw).find(missing, provider.name)
         found |= {fingerprint: row for fingerprint, row in rows.items() if _serves(row, spec)}
     return [
         Entry(place, replace(found[fingerprint], id=staged.ids[place]))
@@ -73,23 +75,32 @@ def reused_entries(
     ]
 
 
-def _held(url: str) -> tuple[str, int, bool]:
-    """The run, how many of its chunks are complete, and whether it kept the answers as they came."""
+class _Held(NamedTuple):
+    """What a directory holds: a redrive replaces parts and leaves as many, so it is told by `updated_at`."""
+
+    run_id: str
+    updated_at: datetime
+    chunks: int
+    has_raw: bool
+
+
+def _held(url: str) -> _Held:
     directory = RunDirectory.open(url)
     if (manifest := directory.manifest()) is None:
         raise InvalidInput(f"reuse: {url} is not the directory of a run: give the --output of an earlier one")
-    return manifest.run_id, len(directory.complete_chunks()), bool(manifest.spec.get("keep_raw"))
+    chunks = len(directory.complete_chunks())
+    return _Held(manifest.run_id, manifest.updated_at, chunks, bool(manifest.spec.get("keep_raw")))
 
 
 @lru_cache(maxsize=INVOCATIONS_KEPT)
-def _held_for(invocation: str, url: str) -> tuple[str, int, bool]:
+def _held_for(invocation: str, url: str) -> _Held:
     """Looked up once for all chunks of an invocation."""
     return _held(url)
 
 
 @lru_cache(maxsize=INDEXES_KEPT)
-def _answers(url: str, run_id: str, chunks: int, has_raw: bool, keep_raw: bool) -> Answers:
-    return Answers(RunDirectory.open(url), raw=has_raw and keep_raw)
+def _answers(url: str, held: _Held, keep_raw: bool) -> Answers:
+    return Answers(RunDirectory.open(url), raw=held.has_raw and keep_raw)
 
 
 def _serves(row: ResultRow, spec: RunSpec) -> bool:

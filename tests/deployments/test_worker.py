@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,7 @@ from prefect.states import AwaitingRetry, Cancelling
 from tests.conftest import WriteDocuments
 from tests.deployments.conftest import KEY, KEY_VARIABLE
 from tests.prefect_server import PrefectServer, eventually
+from tests.run.running import make_old_and_from_elsewhere
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -108,6 +111,79 @@ def test_cancelling_in_the_ui_stops_the_run_and_the_same_output_finishes_it(
     assert ended(deployed, again, worker).state_name == "Completed", worker.read_text()
     assert scripted_server.stats().requests == 10
     assert ds.dataset(tmp_path / "run" / "results").count_rows() == 100
+
+
+def test_of_two_runs_on_one_directory_one_is_refused_and_its_retry_finishes_what_the_killed_one_began(
+    parameters: Parameters, worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    parameters |= {"output": str(tmp_path / "run")}
+    scripted_server.script_all(steps.hang())
+    both = {start(deployed, parameters), start(deployed, parameters)}
+    scripted_server.wait_for(in_flight=10, timeout_s=RUN_S)
+    (refused,) = eventually(lambda: [each for each in both if _is_final(deployed.flow_run(each))], bool, RUN_S)
+    assert deployed.flow_run(refused).state_name == "Refused", worker.read_text()
+    (owner,) = both - {refused}
+    os.kill(pid_of_the_owner(tmp_path / "run"), signal.SIGKILL)
+    assert ended(deployed, owner, worker).state_name == "Crashed", worker.read_text()
+    assert scripted_server.stats().requests == 10
+
+    scripted_server.reset()
+    retry(deployed, refused)
+    assert ended(deployed, refused, worker).state_name == "Completed", worker.read_text()
+    assert ids_of(tmp_path / "run") == [f"d{number}" for number in range(100)]
+    assert set(scripted_server.stats().by_document.values()) == {1}
+
+
+def test_a_retry_finishes_the_run_of_a_process_that_is_only_paused_and_that_changes_nothing_when_it_wakes_up(
+    parameters: Parameters, worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    """The lease is made that of a silent process on another host: beside a paused one a retry is refused."""
+    parameters |= {"output": str(tmp_path / "run")}
+    scripted_server.script_all(steps.hang(steps.ok("late")))
+    flow_run_id = start(deployed, parameters)
+    scripted_server.wait_for(in_flight=10, timeout_s=RUN_S)
+    paused = pid_of_the_owner(tmp_path / "run")
+    os.kill(paused, signal.SIGSTOP)
+    try:
+        (lease,) = (tmp_path / "run" / "_run" / "lease").iterdir()
+        make_old_and_from_elsewhere(lease)
+        scripted_server.script_all(steps.ok("of the retry"))
+        retry(deployed, flow_run_id)
+        completed = ended(deployed, flow_run_id, worker)
+        assert (completed.state_name, completed.run_count) == ("Completed", 2), worker.read_text()
+        before = contents_of(tmp_path / "run")
+        scripted_server.release()
+    finally:
+        os.kill(paused, signal.SIGCONT)
+    eventually(lambda: Path(f"/proc/{paused}").exists(), lambda there: not there, CANCEL_S)
+    assert contents_of(tmp_path / "run") == before
+    assert ids_of(tmp_path / "run") == [f"d{number}" for number in range(100)]
+    contents = ds.dataset(tmp_path / "run" / "results").to_table(["content"])["content"].unique().to_pylist()
+    assert contents == ["of the retry"]
+    assert "was taken over by another process" in worker.read_text()
+    assert deployed.flow_run(flow_run_id).state_name == "Completed", worker.read_text()
+
+
+def pid_of_the_owner(output: Path) -> int:
+    (lease,) = (output / "_run" / "lease").iterdir()
+    pid: int = json.loads(lease.read_text())["process"]["pid"]
+    return pid
+
+
+def retry(server: PrefectServer, flow_run_id: UUID) -> None:
+    """As the button in the UI does."""
+    with server.client() as client:
+        client.set_flow_run_state(flow_run_id, AwaitingRetry(), force=True)
+
+
+def ids_of(output: Path) -> list[str]:
+    ids: list[str] = ds.dataset(output / "results").to_table(["id"])["id"].to_pylist()
+    return ids
+
+
+def contents_of(output: Path) -> dict[str, bytes]:
+    """Every file of the run."""
+    return {str(path): path.read_bytes() for path in output.rglob("*") if path.is_file()}
 
 
 def start(server: PrefectServer, parameters: Parameters) -> UUID:

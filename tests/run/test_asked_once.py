@@ -14,6 +14,7 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import Limits, Price, Provider
+from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.spec import RunSpec
 
 PRICES = {"m": Price(Decimal(1), Decimal(2))}
@@ -106,3 +107,15 @@ def test_what_is_no_run_is_refused_before_anything_is_asked(scripted_server: Scr
             documents(3), str(tmp_path / "new"), provider_at(scripted_server.base_url), reuse=str(tmp_path / "none")
         )
     assert not (tmp_path / "new").exists()
+
+
+def test_what_a_redrive_has_answered_since_is_taken_too(scripted_server: ScriptedServer, tmp_path: Path) -> None:
+    scripted_server.script({"doc-1": steps.status(400)})
+    provider = provider_at(scripted_server.base_url)
+    first = str(tmp_path / "first")
+    carry_out(documents(3), first, provider)
+    carry_out(documents(3), str(tmp_path / "second"), provider, reuse=first)
+    scripted_server.reset()
+    redrive_pending(open_redrive(first), provider)
+    assert carry_out(documents(3), str(tmp_path / "third"), provider, reuse=first).totals.reused == 3
+    assert scripted_server.stats().requests == 1

@@ -32,6 +32,9 @@ DEATHS = [
     *(f"fsync:{n}:{when}" for n, when in ((1, "before"), (9, "after"), (14, "before"), (20, "after"))),
     *(f"write:{n}:{when}" for n in (1, 12) for when in ("before", "half", "after")),
     *(f"unlink:{n}:after" for n in (1, 8)),
+    *(f"rename:1:{when}" for when in ("before", "after")),
+    *(f"content:{n}:half" for n in (1, 2, 5)),
+    *(f"part:{n}:{when}" for n, when in ((1, "before"), (1, "half"), (2, "half"), (3, "half"), (2, "after"))),
 ]
 
 

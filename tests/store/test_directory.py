@@ -109,6 +109,20 @@ def test_empty_result_and_run_folders_are_no_obstacle(tmp_path: Path) -> None:
     assert RunDirectory.open(str(tmp_path)).check_ours() is None
 
 
+def test_a_run_that_another_process_begins_meanwhile_is_no_foreign_one(
+    directory: RunDirectory, make_manifest: MakeManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, names = make_manifest(), directory.folder.names
+
+    def names_after_it_began(prefix: str = "") -> list[str]:
+        monkeypatch.undo()
+        directory.create(manifest)
+        return names(prefix)
+
+    monkeypatch.setattr(directory.folder, "names", names_after_it_began)
+    assert directory.check_ours() == manifest
+
+
 def test_many_foreign_files_are_named_by_the_first_three(directory: RunDirectory) -> None:
     for number in range(5):
         directory.folder.write(f"{number}.txt", b"mine")

@@ -74,9 +74,14 @@ class RunDirectory:
         if isinstance(self.folder, LocalFolder) and self.folder.path.is_file():
             raise InvalidInput(f"--output {self.url} is a file: give a directory")
         manifest = self.manifest()
-        if manifest is None:
-            self._check_empty()
-        else:
+        if manifest is None and (foreign := self._not_left_by_a_start()):
+            manifest = self.manifest()  # another process may have written it since
+            if manifest is None:
+                raise InvalidInput(
+                    f"{self.url} is not a run directory: it has no {MANIFEST} but holds {_listed(foreign)}; "
+                    "give a new or empty --output"
+                )
+        if manifest is not None:
             self._check_results(manifest)
         return manifest
 
@@ -156,13 +161,8 @@ class RunDirectory:
         names = self.folder.names(RESULTS)
         return sorted(chunk for name in names if (chunk := chunk_of(name)) is not None)
 
-    def _check_empty(self) -> None:
-        foreign = [name for name in self.folder.names() if not name.startswith(_BEFORE_THE_MANIFEST)]
-        if foreign:
-            raise InvalidInput(
-                f"{self.url} is not a run directory: it has no {MANIFEST} but holds {_listed(foreign)}; "
-                "give a new or empty --output"
-            )
+    def _not_left_by_a_start(self) -> list[str]:
+        return [name for name in self.folder.names() if not name.startswith(_BEFORE_THE_MANIFEST)]
 
     def _check_results(self, manifest: Manifest) -> None:
         foreign = [
