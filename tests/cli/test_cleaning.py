@@ -50,6 +50,14 @@ def test_a_completed_run_keeps_results_manifest_and_report_only(asking: list[str
     assert result_rows(tmp_path / "out") == rows
 
 
+def test_a_traceback_that_may_quote_a_document_goes_too(asking: list[str], tmp_path: Path) -> None:
+    call(*asking, cwd=tmp_path)
+    traceback = tmp_path / "out" / "_run" / "fault.txt"
+    traceback.write_text("ValueError: doc-3 hello")
+    assert call("clean", "out", cwd=tmp_path).status == 0
+    assert not traceback.exists()
+
+
 def test_a_second_time_there_is_nothing_left_to_remove(asking: list[str], tmp_path: Path) -> None:
     assert call(*asking, cwd=tmp_path).status == 0
     assert call("clean", "out", cwd=tmp_path).status == 0

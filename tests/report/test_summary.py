@@ -23,7 +23,7 @@ def test_the_json_has_exactly_the_keys_of_the_contract(summary: Summary) -> None
         "output_tokens": 4800,
         "reasoning_tokens": 48,
         "cost": "1.23",
-        "cost_uncertain": None,
+        "cost_uncertain": "0",
         "currency": "USD",
         "requests": 1000,
         "retries": 40,

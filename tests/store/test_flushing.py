@@ -65,6 +65,20 @@ def test_a_journal_of_a_short_interval_does_not_wait_for_one_of_a_long() -> None
         assert short._journal.flushes.acquire(timeout=DEADLINE_S)
 
 
+def test_journals_on_a_slow_store_do_not_wait_for_one_another() -> None:
+    together = threading.Barrier(3)
+
+    class Slow(CountingJournal):
+        def flush(self) -> None:
+            together.wait(DEADLINE_S)
+            super().flush()
+
+    slow = [Slow(), Slow(), Slow()]
+    with flushed(slow[0], AT_ONCE_S), flushed(slow[1], AT_ONCE_S), flushed(slow[2], AT_ONCE_S):
+        assert all(journal.flushes.acquire(timeout=DEADLINE_S) for journal in slow)
+        together.abort()
+
+
 def test_rows_are_on_the_object_store_after_the_interval_without_another_row() -> None:
     folder = FailingFolder(open_folder(f"memory://flushing-tests/{uuid.uuid4().hex}"))
     put = threading.Event()

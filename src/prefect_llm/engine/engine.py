@@ -190,12 +190,20 @@ class Engine:
         for waiting in self._scheduler.divertible(now):
             if not self._divert(waiting, Diversion.OUTAGE):
                 waiting.submission.ended()  # pending: its run was stopped meanwhile
-        decision = self._scheduler.next(now)
-        if isinstance(decision, Job):
-            return decision
+        while isinstance(decision := self._scheduler.next(now), Job):
+            if decision.submission.stop.error is None:
+                return decision
+            self._turn_back(decision)
         if decision is not None:
             self._wake_at(decision)
         return None
+
+    def _turn_back(self, job: Job) -> None:
+        """Its run was stopped a moment ago: the loop has not come to halting it, where answers come at once."""
+        job.release()
+        self._scheduler.land(job)
+        self._scheduler.drop(job.submission)
+        job.submission.ended()
 
     def _wake_at(self, instant: float) -> None:
         if self._timer is not None:

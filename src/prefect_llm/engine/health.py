@@ -71,7 +71,7 @@ class Health:
             return None
         return ProviderDown(
             f"nothing has succeeded at {self._provider.name} for {failing_s:.0f} s (last: {error.message}); "
-            "finished chunks are kept, the same command goes on when it is back"
+            "finished rows are kept, the same command goes on when it is back"
         )
 
     def _refused(self, request: Request, error: Rejected, status: int) -> RunError | None:

@@ -62,17 +62,29 @@ def cost(summary: Summary) -> str:
     """The money spent; where it is not known, why not and how to know it next time. Never 0 for unknown."""
     totals = summary.totals
     discarded = totals.work.discarded
-    if totals.cost == 0 and totals.currency is None:
+    if totals.cost == 0 and totals.currency is None and not totals.work.lost:
         return "nothing was billed"
-    if totals.cost is not None:
-        spent = text.money(totals.cost, totals.currency)
-        if not discarded.attempts or discarded.cost is None:
-            return spent
-        wasted = text.money(discarded.cost, totals.currency)
-        return f"{spent}, {wasted} of it for {text.counted(discarded.attempts, 'unusable answer')}"
     if len(totals.currencies) > 1:
         return f"in several currencies ({', '.join(totals.currencies)}): not added up"
-    return "; ".join([*_at_least(summary), *_unknown_costs(summary)])
+    if totals.cost is None:
+        return "; ".join([*_at_least(summary), *_unknown_costs(summary), *_uncertain(summary)])
+    spent = text.money(totals.cost, totals.currency)
+    if discarded.attempts and discarded.cost is not None:
+        wasted = text.money(discarded.cost, totals.currency)
+        spent += f", {wasted} of it for {text.counted(discarded.attempts, 'unusable answer')}"
+    return "; ".join([spent, *_uncertain(summary)])
+
+
+def _uncertain(summary: Summary) -> list[str]:
+    """What may have been billed besides: by attempts without an answer, and by what a killed process had asked."""
+    lost, most = summary.totals.work.lost, summary.cost_uncertain
+    if most:
+        return [
+            f"at most {text.money(most, summary.totals.currency)} more, as far as the endpoint billed lost requests"
+        ]
+    if lost and most is None:
+        return [f"{text.counted(lost, 'lost request')} may have been billed besides"]
+    return []
 
 
 def _at_least(summary: Summary) -> list[str]:

@@ -9,7 +9,9 @@ from prefect_llm.store.lease import acquired, release
 from prefect_llm.store.manifest import Manifest
 
 REMOVED = ("_run/input/", "_run/tmp/", INFLIGHT)
-"""The snapshot, temps and journals. Results, manifest and report stay."""
+"""The snapshot, temps and journals. Results, manifest, grants and report stay."""
+TRACEBACK = "_run/fault.txt"
+"""Of a fault of ours; it may quote a document."""
 
 
 def clean_run(output: str, *, force: bool = False) -> int:
@@ -25,6 +27,7 @@ def clean_run(output: str, *, force: bool = False) -> int:
             raise InvalidInput(_what_is_lost(directory, manifest))
         with acquired(directory.folder) as epoch:
             removed = sum(directory.folder.remove_below(prefix) for prefix in REMOVED)
+            directory.folder.remove(TRACEBACK)
         release(directory.folder, epoch)
         return removed
     except OSError as error:

@@ -1,13 +1,16 @@
-"""Flushes a process's open journals at their interval, from one thread for all of them."""
+"""Flushes a process's open journals at their interval: those that are due side by side, for a store may be slow."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from prefect_llm.store.journal import Entry, Journal
+
+FLUSHES_AT_ONCE = 16
 
 
 class Flushed:
@@ -18,6 +21,7 @@ class Flushed:
         self._journal = journal
         self._every_s = every_s
         self._fault: Exception | None = None
+        self._under_way = False
 
     def append(self, entry: Entry) -> None:
         """Write a row down."""
@@ -31,17 +35,26 @@ class Flushed:
         if self._fault is not None:
             raise self._fault
 
+    def begin(self, now: float) -> bool:
+        """Whether to flush it now: it is due, and not being flushed as yet, where the store is slower than that."""
+        if self.due > now:
+            return False
+        self.due = now + self._every_s
+        begins, self._under_way = not self._under_way, True
+        return begins
+
     def flush(self) -> None:
-        """For the thread: nothing is raised here."""
-        self.due = time.monotonic() + self._every_s
+        """For the threads: nothing is raised here."""
         try:
             self._journal.flush()
         except Exception as fault:
             self._fault = fault
+        finally:
+            self._under_way = False
 
 
 class Flusher:
-    """The thread and the journals it flushes; it ends with the last of them."""
+    """The thread that knows when, those that flush, and the journals; they end with the last of these."""
 
     def __init__(self) -> None:
         self._open: set[Flushed] = set()
@@ -64,16 +77,17 @@ class Flusher:
             self._changed.notify()
 
     def _run(self) -> None:
-        while (due := self._next_due()) is not None:
-            for journal in due:
-                journal.flush()
+        with ThreadPoolExecutor(FLUSHES_AT_ONCE, thread_name_prefix="llm-flush") as pool:
+            while (due := self._next_due()) is not None:
+                for journal in due:
+                    pool.submit(journal.flush)
 
     def _next_due(self) -> list[Flushed] | None:
         """Wait until some are due; `None` when none is open."""
         with self._changed:
             while self._open:
                 now = time.monotonic()
-                if due := [journal for journal in self._open if journal.due <= now]:
+                if due := [journal for journal in self._open if journal.begin(now)]:
                     return due
                 self._changed.wait(min(journal.due for journal in self._open) - now)
             self._running = False
