@@ -90,7 +90,20 @@ def test_an_unknown_price_is_refused_and_never_zero(tmp_path: Path, model: str, 
         compare(scenario)
 
 
-def test_a_list_price_in_another_currency_is_refused(tmp_path: Path) -> None:
+def test_a_price_in_another_currency_needs_a_dated_rate(tmp_path: Path) -> None:
     scenario = load_scenario(written(tmp_path, GOOD + "currency: EUR\n"))
-    with pytest.raises(InvalidInput, match="is in USD, the scenario in EUR"):
+    with pytest.raises(InvalidInput, match=r"is in USD, the scenario in EUR: give exchange_rates\.USD"):
         compare(scenario)
+    rate = "exchange_rates: {USD: {units: 1.25, date: 2026-11-02}}\n"
+    model = compare(load_scenario(written(tmp_path, GOOD + "currency: EUR\n" + rate))).models[0]
+    assert [model.price_input, model.price_output] == [Decimal("1.6"), Decimal("6.4")]
+    assert model.source.endswith("at 1.25 USD per EUR (2026-11-02)")
+
+
+def test_a_stated_price_is_in_its_own_currency_where_that_is_said(tmp_path: Path) -> None:
+    text = """
+workload: {documents_per_day: 1}
+models: [{name: m, price_output: 14, currency: CNY}]
+exchange_rates: {CNY: {units: 7, date: 2026-11-01}}
+"""
+    assert compare(load_scenario(written(tmp_path, text))).models[0].price_output == 2

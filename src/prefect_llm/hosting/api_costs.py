@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from prefect_llm.errors import InvalidInput
-from prefect_llm.hosting.scenario import Model, Reseller, Workload
+from prefect_llm.hosting.scenario import Model, Reseller, Scenario, Workload
 from prefect_llm.pricing import list_price, provenance
+from prefect_llm.report.figures_text import plain_decimal
 
 MILLION = Decimal(1_000_000)
 
@@ -25,24 +26,37 @@ class Rates:
         return (self.input * input_tokens + self.output * output_tokens) / MILLION
 
 
-def rates_of(model: Model, currency: str, input_tokens_per_document: Decimal) -> Rates:
-    """As stated, else the list price of one request of the workload's size.
+def rates_of(model: Model, scenario: Scenario) -> Rates:
+    """As stated, else the list price of one request of the workload's size; in the scenario's currency.
 
-    Raises `InvalidInput` where there is neither, or the list's is in another currency.
+    Raises `InvalidInput` where there is neither, or no rate for the currency that the price is in.
     """
+    tokens = scenario.workload.input_tokens_per_document
     if model.price_output is not None:
-        if model.price_input is None and input_tokens_per_document:
+        if model.price_input is None and tokens:
             raise InvalidInput(f"{model.name} has no price_input, and documents have input: give it, 0 on purpose")
         source = "stated" if model.price_date is None else f"stated {model.price_date}"
-        return Rates(model.price_input or Decimal(0), model.price_output, source)
+        stated = Rates(model.price_input or Decimal(0), model.price_output, source)
+        return _exchanged(stated, model, model.currency or scenario.currency, scenario)
     price = list_price(model.base_url or "", model.model or model.name)
     if price is None:
         raise InvalidInput(f"{model.name} has no list price at {model.base_url}: give price_input and price_output")
-    if price.currency != currency:
-        raise InvalidInput(f"the list price of {model.name} is in {price.currency}, the scenario in {currency}")
-    above = [tier for tier in price.tiers if input_tokens_per_document > tier.above]
-    rates = above[-1] if above else price
-    return Rates(rates.input, rates.output, provenance(price))
+    above = [tier for tier in price.tiers if tokens > tier.above]
+    tier = above[-1] if above else price
+    return _exchanged(Rates(tier.input, tier.output, provenance(price)), model, price.currency, scenario)
+
+
+def _exchanged(rates: Rates, model: Model, currency: str, scenario: Scenario) -> Rates:
+    if currency == scenario.currency:
+        return rates
+    rate = scenario.exchange_rates.get(currency)
+    if rate is None:
+        raise InvalidInput(
+            f"the price of {model.name} is in {currency}, the scenario in {scenario.currency}: give "
+            f"exchange_rates.{currency} with units and date"
+        )
+    at = f"at {plain_decimal(rate.units)} {currency} per {scenario.currency} ({rate.date})"
+    return Rates(rates.input / rate.units, rates.output / rate.units, f"{rates.source} {at}")
 
 
 def monthly(rates: Rates, workload: Workload) -> Decimal:

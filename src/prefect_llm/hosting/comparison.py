@@ -105,14 +105,14 @@ def _compare(scenario: Scenario) -> Comparison:
 
 def _model_cost(scenario: Scenario, model: Model, own: OwnCost | None) -> ModelCost:
     workload = scenario.workload
-    rates = api_costs.rates_of(model, scenario.currency, workload.input_tokens_per_document)
+    rates = api_costs.rates_of(model, scenario)
     monthly, per_million = api_costs.monthly(rates, workload), api_costs.per_million_tokens(rates, workload)
     into = workload.input_tokens_per_document / workload.output_tokens_per_document
     reseller = scenario.reseller
     return ModelCost(
         name=model.name,
         source=rates.source,
-        price_input=rates.input if model.price_output is None else model.price_input,
+        price_input=rates.input if model.price_output is None or model.price_input is not None else None,
         price_output=rates.output,
         latency_ms=model.latency_ms,
         monthly=monthly,

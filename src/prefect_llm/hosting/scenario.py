@@ -15,6 +15,7 @@ from prefect_llm.hosting.spans import ZERO, Span, SpanField
 
 Precision = Literal["fp32", "bf16", "fp16", "fp8", "int8", "fp4", "int4"]
 Positive = Annotated[Decimal, Field(gt=0)]
+Day = date
 NotNegative = Annotated[Decimal, Field(ge=0)]
 
 
@@ -70,6 +71,9 @@ class Model(_Part):
     price_input: NotNegative | None = Field(default=None, description="Per 1,000,000 input tokens.")
     price_output: NotNegative | None = Field(default=None, description="Per 1,000,000 output tokens.")
     price_date: date | None = Field(default=None, description="The day the price was looked up.")
+    currency: str | None = Field(
+        default=None, pattern="^[A-Z]{3}$", description="Of its stated prices; the scenario's if empty."
+    )
     base_url: str | None = Field(default=None, description="Address whose list price counts where none is stated.")
     model: str | None = Field(default=None, description="The model's name there; the name if empty.")
     latency_ms: NotNegative | None = Field(default=None, description="Typical time of an answer, in milliseconds.")
@@ -80,6 +84,13 @@ class Model(_Part):
         if self.price_output is None and self.base_url is None:
             raise ValueError("give price_output, or base_url for the list price")
         return self
+
+
+class ExchangeRate(_Part):
+    """What one unit of the scenario's currency is worth in another, and on which day."""
+
+    units: Positive = Field(description="Units of the other currency for one of the scenario's.")
+    date: Day = Field(description="The day of the rate.")
 
 
 class Reseller(_Part):
@@ -178,6 +189,9 @@ class Scenario(_Part):
     models: Annotated[tuple[Model, ...], Field(min_length=1)]
     hosting: Hosting | None = None
     reseller: Reseller | None = None
+    exchange_rates: dict[str, ExchangeRate] = Field(
+        default={}, description="By currency, for prices that are in another than the scenario's."
+    )
     horizon_months: Positive = Field(default=Decimal(36), description="Over which the return is reckoned.")
     volumes: tuple[NotNegative, ...] = Field(
         default=(Decimal(100_000), Decimal(1_000_000), Decimal(10_000_000), Decimal(100_000_000)),
