@@ -6,6 +6,7 @@ as long as some is free, and gives back what is left when no chunk of the run is
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from prefect_llm.records import Completion, Provider, Request
 from prefect_llm.report.figures_text import money
 from prefect_llm.store import Ledger
 
+logger = logging.getLogger(__name__)
 _draws = ThreadPoolExecutor(4, thread_name_prefix="llm-grants")
 
 
@@ -183,7 +185,7 @@ class Spending:
             amount = self._purse.empty()
         for ledger in (self._run, self._month):
             if ledger is not None and amount:
-                ledger.give_back(amount)
+                _returned(ledger, amount, self._budget.currency)
 
     def _tell(self) -> None:
         with self._lock:
@@ -201,6 +203,14 @@ class Spending:
             f"the next request may cost {money(amount, self._budget.currency)}, which no longer fits "
             f"{' or '.join(limits)}: finished rows are kept, and a larger budget goes on from there"
         )
+
+
+def _returned(ledger: Ledger, amount: Decimal, currency: str) -> None:
+    """The rows are written: money that cannot be given back is no reason to fail them, it counts as spent."""
+    try:
+        ledger.give_back(amount)
+    except OSError as error:
+        logger.warning("%s could not be given back to %s (%s)", money(amount, currency), ledger.where, error)
 
 
 class ChunkBudget:

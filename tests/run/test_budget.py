@@ -165,6 +165,22 @@ def test_a_grant_that_cannot_be_written_stops_the_run_before_it_is_spent(
     assert scripted_server.stats().requests == 0
 
 
+def test_money_that_cannot_be_given_back_fails_no_row_and_counts_as_spent(
+    scripted_server: ScriptedServer, output: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted_server.script_all(ANSWER)
+
+    def full(ledger: Ledger, amount: Decimal) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Ledger, "give_back", full)
+    summary = carry_out(documents(3), output, priced(scripted_server), SPEC, budget=budget(1))
+    assert (summary.state, summary.totals.cost) == ("completed", 3 * COST)
+    assert summary.cost_uncertain is not None
+    assert summary.cost_uncertain > 0
+    assert "could not be given back" in caplog.text
+
+
 def test_runs_side_by_side_in_one_month_do_not_pass_it_together(
     scripted_server: ScriptedServer, tmp_path: Path
 ) -> None:

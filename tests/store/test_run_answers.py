@@ -20,12 +20,12 @@ def test_every_request_is_found_where_its_answer_lies() -> None:
 
 
 def test_those_that_meet_in_one_slot_are_told_apart() -> None:
-    table = PlaceTable(4)  # 8 slots
-    meeting = [f"{8 * number + 7:016x}{0:016x}" for number in range(4)]
+    table = PlaceTable(4)  # 6 slots
+    meeting = [f"{6 * number + 5:016x}{0:016x}" for number in range(4)]
     for row, fingerprint in enumerate(meeting):
         table.put(fingerprint, row)
     assert [table.get(fingerprint) for fingerprint in meeting] == [0, 1, 2, 3]
-    assert table.get(f"{8 * 9 + 7:016x}{0:016x}") is None
+    assert table.get(f"{6 * 9 + 5:016x}{0:016x}") is None
 
 
 def test_the_later_row_counts() -> None:

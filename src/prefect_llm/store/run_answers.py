@@ -1,7 +1,7 @@
 """Where the finished parts of a run that goes on have their answers, so that a later chunk takes them.
 
-In memory an answer is 12 bytes in a table with open addressing: half of it stays empty for a short search. What is
-found there is only a hint, made sure of by reading the row.
+In memory an answer is 8 bytes in a table with open addressing, a quarter of which stays empty. What is found there is
+only a hint, made sure of by reading the row.
 """
 
 from __future__ import annotations
@@ -17,49 +17,48 @@ from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.rows import ResultRow
 
 MOST_SLOTS = 2_000_000
-"""24 MB, for 1.5 million different requests; what a larger run asks after them is found within its chunk only."""
+"""16 MB, for 1.5 million different requests; what a larger run asks after them is found within its chunk only."""
 _PARTS_AT_ONCE = 8
-_KEY_DIGITS = 16
-_MOST_ROWS = 1 << 32
+_ROW_BITS = 30
+_MOST_ROWS = 1 << _ROW_BITS
+_KEY_MASK = (1 << 64 - _ROW_BITS) - 1
+"""34 bits: of a million answers one lookup in 17,000 finds another request's: its row is read in vain."""
 
 
 class PlaceTable:
-    """The row of the run that answers a request: by the first 64 bits of its fingerprint, the row's number from 0."""
+    """The row of the run that answers a request: by some bits of its fingerprint, the row's number from 0."""
 
     def __init__(self, rows: int) -> None:
-        self._slots = max(2, min(2 * rows, MOST_SLOTS))
-        self._keys = array("Q", [0]) * self._slots
-        self._rows = array("I", [0]) * self._slots
+        self._slots = max(2, min(rows * 4 // 3 + 1, MOST_SLOTS))
+        self._places = array("Q", [0]) * self._slots
         self._free = self._slots * 3 // 4
 
     def put(self, fingerprint: str, row: int) -> None:
         """Remember it, instead of an earlier row with that answer; nothing happens where the table is full."""
         key = _key(fingerprint)
         slot = self._slot_of(key)
-        if not self._keys[slot]:
+        if not self._places[slot]:
             if not self._free or row >= _MOST_ROWS:
                 return
             self._free -= 1
-        self._rows[slot] = row
-        self._keys[slot] = key  # last: a reader on another thread finds the row in its place
+        self._places[slot] = key << _ROW_BITS | row
 
     def get(self, fingerprint: str) -> int | None:
         """The row that probably has the answer."""
-        key = _key(fingerprint)
-        slot = self._slot_of(key)
-        return self._rows[slot] if self._keys[slot] == key else None
+        place = self._places[self._slot_of(_key(fingerprint))]
+        return place & (_MOST_ROWS - 1) if place else None
 
     def _slot_of(self, key: int) -> int:
         """Where the key is, or where it would be: a slot in four is always free."""
-        keys, slots = self._keys, self._slots
+        places, slots = self._places, self._slots
         slot = key % slots
-        while (there := keys[slot]) and there != key:
+        while (there := places[slot]) and there >> _ROW_BITS != key:
             slot = slot + 1 if slot + 1 < slots else 0
         return slot
 
 
 def _key(fingerprint: str) -> int:
-    return int(fingerprint[:_KEY_DIGITS], 16) or 1  # 0 is an empty slot
+    return int(fingerprint[:16], 16) & _KEY_MASK or 1  # 0 is an empty slot
 
 
 class RunAnswers:
