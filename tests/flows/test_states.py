@@ -117,3 +117,28 @@ def test_what_is_refused_asks_nothing_and_is_named_refused(
     assert isinstance(state.result(raise_on_failure=False), InvalidInput)
     assert scripted_server.stats().requests == 0
     assert not (tmp_path / "run" / "results").exists()
+
+
+def test_a_budget_that_is_used_up_stops_the_run_and_a_larger_one_completes_it(
+    parameters: Parameters, scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    scripted_server.script_all(steps.ok(usage=steps.tokens(10, 20)))
+    parameters["api"] |= {"max_output_tokens": 20, "price_input": 1, "price_output": 1}
+    parameters["batch"] |= {"max_cost": "0.0015"}
+    stopped = state_of(parameters)
+    assert (stopped.type.value, stopped.name) == ("FAILED", "BudgetExceeded")
+    asked = scripted_server.stats().requests
+    assert 45 <= asked <= 50
+    parameters["batch"] |= {"max_cost": "1"}
+    completed = state_of(parameters)
+    assert (completed.name, str(completed.result().totals.cost)) == ("Completed", "0.003000000000")
+    assert scripted_server.stats().requests == 100
+
+
+def test_a_budget_without_a_price_is_refused(parameters: Parameters, scripted_server: ScriptedServer) -> None:
+    parameters["api"] |= {"max_output_tokens": 20}
+    parameters["batch"] |= {"max_cost": "1"}
+    state = state_of(parameters)
+    assert state.name == "Refused"
+    assert "known price" in str(state.message)
+    assert scripted_server.stats().requests == 0
