@@ -27,6 +27,7 @@ from prefect_llm.errors import BudgetExceeded, InvalidInput
 from prefect_llm.files import open_folder
 from prefect_llm.opening import open_run
 from prefect_llm.records import Price, Provider
+from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.run import finish_run, infer_chunk, infer_pending
 from prefect_llm.spending import MonthBudget, RunBudget, run_budget
 from prefect_llm.store import Ledger
@@ -163,6 +164,21 @@ def test_a_grant_that_cannot_be_written_stops_the_run_before_it_is_spent(
     assert summary.stopped is not None
     assert summary.stopped.kind == "BudgetUnwritable"
     assert scripted_server.stats().requests == 0
+
+
+def test_a_redrive_spends_what_the_run_has_left(scripted_server: ScriptedServer, output: str) -> None:
+    refused = steps.ok(refusal="no", usage=steps.tokens(10, 20))  # billed, and failed all the same
+    scripted_server.script({f"doc-{n}": [refused, ANSWER] for n in range(5)} | {"*": ANSWER})
+    provider = priced(scripted_server)
+    first = carry_out(documents(20), output, provider, SPEC, budget=budget(1), stop_error_share=1.0)
+    assert (first.totals.failed, first.totals.cost) == (5, 20 * COST)
+    poor = open_redrive(output, budget=budget(20 * COST + COST))
+    stopped = redrive_pending(poor, provider)
+    assert stopped.stopped is not None
+    assert stopped.stopped.kind == "BudgetExceeded"
+    rich = redrive_pending(open_redrive(output, budget=budget(1)), provider)
+    assert (rich.totals.ok, rich.totals.cost, rich.cost_uncertain) == (20, 25 * COST, 0)
+    assert scripted_server.stats().requests == 25
 
 
 def test_money_that_cannot_be_given_back_fails_no_row_and_counts_as_spent(
