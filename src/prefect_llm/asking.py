@@ -241,7 +241,7 @@ class AskedChunk:
             request.fingerprint,
             model,
             outcome,
-            cost(usage, price),
+            cost(usage, price, outcome.endpoint_s),
             price,
             provider=provider.name,
         )
@@ -262,7 +262,7 @@ class AskedChunk:
         """What attempts without usage that can be read may have cost at most."""
         outcome = row.outcome
         unread = outcome.lost + thrown.count(None) + (outcome.completion is not None and row.cost is None)
-        if not unread:
+        if not unread or (row.price is not None and row.price.is_of_time):
             return Decimal(0)
         try:
             return unread * most_cost(self._provider, request)

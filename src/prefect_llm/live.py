@@ -58,7 +58,7 @@ class LiveFigures:
     def plus(self, outcome: Outcome, cost: Decimal | None, price: Price | None) -> LiveFigures:
         """The figures with one more outcome."""
         usage = (outcome.completion and outcome.completion.usage) or Usage()
-        billed = outcome.completion is not None
+        billed = outcome.completion is not None or cost is not None
         return replace(
             self,
             ok=self.ok + outcome.ok,

@@ -14,6 +14,7 @@ from concurrent.futures import wait
 
 from prefect_llm.engine.breaker import Breaker
 from prefect_llm.engine.judge import Ended, Judge, RunStops, Verdict
+from prefect_llm.engine.occupancy import Occupancy
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Scheduler
@@ -21,7 +22,7 @@ from prefect_llm.engine.sharing import Demand
 from prefect_llm.engine.spending import Budget
 from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
-from prefect_llm.engine.transport import Transport, check_provider, open_transport
+from prefect_llm.engine.transport import Answer, Transport, check_provider, open_transport
 from prefect_llm.engine.wire import chat
 from prefect_llm.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
 from prefect_llm.event_loops import new_event_loop
@@ -48,6 +49,7 @@ class Engine:
         breaker = Breaker(policy.pause_s, provider.patience.outage_s)
         self._scheduler = Scheduler(provider.limits, chat.encoder(provider), breaker, self._money_changed)
         self._judge = Judge(provider, policy, breaker, self._scheduler)
+        self._occupancy = Occupancy()
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
         self._gone: set[str] = set()
@@ -250,7 +252,7 @@ class Engine:
         job.submission.sent(job.attempts)
         began = time.perf_counter()
         try:
-            answer = redacted(await self._transport.post(job.body, time_left_s), self.provider)
+            answer = redacted(await self._posted(job, self._transport, time_left_s), self.provider)
             completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
             job.settle(error)
@@ -264,6 +266,13 @@ class Engine:
         self._judge.heed(now, job, answer.headers, time.time())
         self._widen()
         self._deliver(job, completion, latency_s)
+
+    async def _posted(self, job: Job, transport: Transport, time_left_s: float | None) -> Answer:
+        entered = self._occupancy.enter(self._loop.time())
+        try:
+            return await transport.post(job.body, time_left_s)
+        finally:
+            job.endpoint_s += self._occupancy.leave(self._loop.time(), entered)
 
     def _widen(self) -> None:
         """Where places are free there is room for more than the job that this coroutine goes on with."""
@@ -307,6 +316,7 @@ class Engine:
             discarded=tuple(job.discarded),
             route=job.submission.route,
             lost=job.lost,
+            endpoint_s=job.endpoint_s,
         )
         job.submission.deliver(job.request, outcome)
         job.submission.ended()

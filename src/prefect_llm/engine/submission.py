@@ -126,6 +126,7 @@ class Job:
     attempts: int = 0
     throttled: int = 0
     lost: int = 0
+    endpoint_s: float = 0.0
     started_at_us: int | None = None
     left_at: float = 0.0
     clock_began: float | None = None
@@ -170,6 +171,7 @@ class Job:
         self.attempts = other.attempts
         self.throttled = other.throttled
         self.lost = other.lost
+        self.endpoint_s = other.endpoint_s
         self.started_at_us = other.started_at_us
         self.discarded = other.discarded
         return self

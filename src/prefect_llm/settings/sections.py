@@ -192,6 +192,13 @@ class ApiOptions(BaseModel):
     price_output: Amount | None = Field(
         default=None, title="Output price", description="The price of 1,000,000 output tokens."
     )
+    price_per_hour: Amount | None = Field(
+        default=None,
+        title="Price per hour",
+        description=(
+            "What an hour of the endpoint costs, where the machines are one's own: each row bears its part of it."
+        ),
+    )
     currency: Currency = Field(
         default="USD", title="Currency", description="The currency of the prices, as in ISO 4217."
     )
