@@ -3,7 +3,7 @@
 from prefect_llm.estimating.costing import Line
 from prefect_llm.estimating.estimate import Estimate, SampleFigures, estimate_input, estimate_run
 from prefect_llm.estimating.intervals import Interval
-from prefect_llm.estimating.sample import SampleOptions, sample_directory
+from prefect_llm.estimating.sample import SampleOptions, sample_directory, taking_answers
 from prefect_llm.estimating.wording import headline, to_markdown, to_rich
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "estimate_run",
     "headline",
     "sample_directory",
+    "taking_answers",
     "to_markdown",
     "to_rich",
 ]

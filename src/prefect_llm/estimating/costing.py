@@ -96,7 +96,8 @@ def _batch_lines(population: Population, sample: Sample | None, model: str, pric
 
 
 def _line(population: Population, sample: Sample | None, model: str, lane: Lane, price_of: PriceOf) -> Line:
-    prices = [price_of(kind, None) for kind in population.kinds]
+    kinds = population.kinds or [Kind(model, None, ())]
+    prices = [price_of(kind, None) for kind in kinds]
     known = [price for price in prices if price is not None]
     if len(known) < len(prices) or len({price.currency for price in known}) > 1:
         return Line(model, lane, None, None, None)
@@ -105,8 +106,7 @@ def _line(population: Population, sample: Sample | None, model: str, lane: Lane,
         total: Interval | None = _bounds(population, known)
     else:
         total = _from_sample(population, sample, usages, price_of)
-    currency = known[0].currency if known else None
-    return Line(model, lane, total, currency, provenance(known[0]) if known else None)
+    return Line(model, lane, total, known[0].currency, provenance(known[0]))
 
 
 def _from_sample(population: Population, sample: Sample, usages: list[Usage], price_of: PriceOf) -> Interval | None:

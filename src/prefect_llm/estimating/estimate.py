@@ -20,6 +20,7 @@ from prefect_llm.estimating.timing import seconds_of
 from prefect_llm.files import Folder, open_folder
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
+from prefect_llm.report.figures_text import plain_decimal
 from prefect_llm.reusing import check_answers, previous_runs
 from prefect_llm.run import Run, plan_of
 from prefect_llm.spec import RunSpec
@@ -36,6 +37,8 @@ class SampleFigures:
     failed: int
     seed: int
     output: str
+    cost: Decimal | None
+    """Billed for it, and what may have been; `None` where that is not known."""
     preview: tuple[tuple[str, str], ...]
     """Ids and beginnings of the answers, in the order of the input."""
 
@@ -99,6 +102,7 @@ class Estimate:
                 "failed": self.sample.failed,
                 "seed": self.sample.seed,
                 "output": self.sample.output,
+                "cost": None if self.sample.cost is None else plain_decimal(self.sample.cost),
             },
         }
 
@@ -196,7 +200,7 @@ def _tokens(population: Population, sample: Sample | None) -> tuple[Interval, In
 
 def _figures(sample: Sample) -> SampleFigures:
     preview = tuple((each.id, each.content) for each in sample.answers)
-    return SampleFigures(len(sample.answers), sample.failed, sample.seed, sample.output, preview)
+    return SampleFigures(len(sample.answers), sample.failed, sample.seed, sample.output, sample.cost, preview)
 
 
 def _counts(interval: Interval) -> dict[str, int | None]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from prefect_llm import errors
@@ -73,6 +74,12 @@ class Sample:
         return sum(not each.ok for each in self.answers)
 
     @property
+    def cost(self) -> Decimal | None:
+        """What was billed for it, and what may have been; `None` where that is not known."""
+        billed, uncertain = self.summary.totals.cost, self.summary.cost_uncertain
+        return None if billed is None or uncertain is None else billed + uncertain
+
+    @property
     def usages(self) -> list[Usage] | None:
         """What each request took, a failed one nothing; `None` where an answer came without a count of tokens."""
         if any(each.ok and each.usage is None for each in self.answers):
@@ -123,6 +130,23 @@ def asked_sample(
     taken = Snapshot.from_json(manifest.snapshot)
     members = population_of(directory.folder, taken, range(taken.chunks), Prompt(spec.prompt), spec, provider)
     return Sample(_answers(directory, members), summary, directory.url, options.seed)
+
+
+def taking_answers(run: Run, sample: str, cost: Decimal | None = None) -> Run:
+    """The run, which takes the answers of the sample in that directory first, and so does whoever resumes it.
+
+    `cost` is what the sample cost: it counts in what this run may cost. Raises `Superseded` where the run's directory
+    has been taken over.
+    """
+    directory = RunDirectory.open(run.url)
+    manifest = directory.check_run()
+    check_owner(directory.folder, run.epoch)
+    reuse = tuple(dict.fromkeys((sample, *run.reuse)))
+    directory.write_manifest(manifest.changed(reuse=reuse))
+    budget = run.budget
+    if budget is not None and budget.max_cost is not None and cost is not None:
+        budget = replace(budget, max_cost=max(budget.max_cost - cost, Decimal(0)))
+    return replace(run, reuse=reuse, budget=budget)
 
 
 def _begun(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _UNKNOWN = "not known"
+_DIGITS = 4
+"""Significant ones of money: an estimate has no more."""
 _COLUMNS = ("model", "lane", "cost", "price")
 
 
@@ -30,7 +32,7 @@ def cost_of(line: Line) -> str:
     """The interval in money."""
     if line.cost is None:
         return f"cost {_UNKNOWN}"
-    return _interval(line.cost, lambda amount: money(Decimal(amount), line.currency))
+    return _interval(line.cost, lambda amount: money(Decimal(f"{amount:.{_DIGITS}g}"), line.currency))
 
 
 def figures(estimate: Estimate) -> list[tuple[str, str]]:
@@ -66,6 +68,7 @@ def basis(estimate: Estimate) -> str:
     else:
         failed = f", {counted(sample.failed, 'failure')} among them" if sample.failed else ""
         said = f"A random sample of {counted(sample.requests, 'request')} was asked (seed {sample.seed}{failed}): "
+        said = said if sample.cost is None else f"{said[:-2]} for {money(sample.cost, estimate.lines[0].currency)}: "
         said += "95% intervals." if estimate.is_measured else "its answers came without tokens, so these are bounds."
         said += f" Its answers lie in {sample.output}: --reuse takes them."
     if estimate.others:
@@ -94,7 +97,9 @@ def to_rich(estimate: Estimate) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    costs = Table(*_COLUMNS, box=None, padding=(0, 2, 0, 0), header_style="dim")
+    costs = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in _COLUMNS:
+        costs.add_column(name, overflow="fold")
     for line in estimate.lines:
         costs.add_row(*(Text(printable(cell)) for cell in _cells(line)))
     more = Table.grid(padding=(0, 2))
