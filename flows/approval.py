@@ -57,7 +57,7 @@ class ApprovalOptions(BaseModel):
         default=24.0,
         gt=0,
         title="Timeout (h)",
-        description="Hours to wait for the approval; after that the run counts as rejected.",
+        description="Hours to wait for the approval; after that the run fails, with nothing more asked.",
     )
 
     @model_validator(mode="after")
@@ -125,6 +125,7 @@ def _ask(found: Estimate, options: ApprovalOptions) -> None:
         answer = pause_flow_run(form, timeout=timeout_s, poll_interval=POLL_S, key=key) or _earlier(key)
     except FlowPauseTimeout as error:
         raise NotApproved(
+            # The server makes this a Failed state of its own: the pause is over for it.
             f"nobody approved the estimate within {options.timeout_hours:g} h ({headline(found)}): run it again"
         ) from error
     if answer is None or answer.decision == "reject":

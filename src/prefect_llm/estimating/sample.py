@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -56,6 +57,8 @@ class Answered:
     usage: Usage | None
     model: str | None
     latency_s: float
+    started_at: datetime | None
+    finished_at: datetime | None
     content: str
 
 
@@ -78,6 +81,13 @@ class Sample:
         """What was billed for it, and what may have been; `None` where that is not known."""
         billed, uncertain = self.summary.totals.cost, self.summary.cost_uncertain
         return None if billed is None or uncertain is None else billed + uncertain
+
+    @property
+    def busy_s(self) -> float:
+        """From its first request to its last answer."""
+        started = [each.started_at for each in self.answers if each.started_at is not None]
+        finished = [each.finished_at for each in self.answers if each.finished_at is not None]
+        return (max(finished) - min(started)).total_seconds() if started and finished else 0.0
 
     @property
     def usages(self) -> list[Usage] | None:
@@ -184,6 +194,8 @@ def _answers(directory: RunDirectory, members: Population) -> list[Answered]:
             usage=_usage(row),
             model=row["model"],
             latency_s=(row["latency_ms"] or 0.0) / 1000,
+            started_at=row["started_at"],
+            finished_at=row["finished_at"],
             content=(row["content"] or row["error_message"] or "")[:PREVIEWED_CHARACTERS],
         )
         for place, row in enumerate(rows)
@@ -192,7 +204,7 @@ def _answers(directory: RunDirectory, members: Population) -> list[Answered]:
 
 _COLUMNS = (
     "id", "status", "content", "error_message", "model", "input_tokens", "cached_input_tokens", "output_tokens",
-    "latency_ms",
+    "latency_ms", "started_at", "finished_at",
 )  # fmt: skip
 
 

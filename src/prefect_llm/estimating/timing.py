@@ -41,7 +41,7 @@ def _by_latency(population: Population, sample: Sample, limits: Limits) -> Inter
     most = max(1, min(limits.most_in_flight, population.requests))
     reached = float(most)
     if limits.adaptive:
-        busy = sample.summary.totals.work.seconds
+        busy = sample.busy_s
         reached = min(max(sum(latencies) / busy, 1.0), most) if busy else 1.0
     longest = max(latencies)
     return Interval(
