@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal, cast
 
-from prefect import get_run_logger, pause_flow_run
+from prefect import get_client, get_run_logger, pause_flow_run
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout, ObjectNotFound
@@ -128,9 +128,18 @@ def _ask(found: Estimate, options: ApprovalOptions) -> None:
             # The server makes this a Failed state of its own: the pause is over for it.
             f"nobody approved the estimate within {options.timeout_hours:g} h ({headline(found)}): run it again"
         ) from error
+    _count_the_resumption()
     if answer is None or answer.decision == "reject":
         reason = f": {answer.reason}" if answer is not None and answer.reason else ""
         raise NotApproved(f"the estimate was rejected{reason} ({headline(found)})")
+
+
+def _count_the_resumption() -> None:
+    """To resume counts as another start of the flow run, by which it would be taken for tried again."""
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        with get_client(sync_client=True) as client:
+            context.flow_run.run_count = client.read_flow_run(context.flow_run.id).run_count
 
 
 def _key() -> str:

@@ -12,11 +12,18 @@ from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import ok, status, tokens
 
 from prefect_llm.errors import AuthenticationFailed, InvalidInput, TooManyFailures
-from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, estimate_run, sample_directory
+from prefect_llm.estimating import (
+    Estimate,
+    SampleOptions,
+    estimate_input,
+    estimate_run,
+    sample_directory,
+    taking_answers,
+)
 from prefect_llm.estimating.wording import headline, to_markdown
 from prefect_llm.opening import open_run
 from prefect_llm.records import Limits, Price, Provider
-from prefect_llm.run import release_run
+from prefect_llm.run import infer_pending, release_run
 from prefect_llm.spending import run_budget
 from prefect_llm.store import RunDirectory
 from prefect_llm.store.finding import find_runs
@@ -211,6 +218,26 @@ def test_a_budget_holds_for_the_sample(scripted_server: ScriptedServer, output: 
         estimate_input(documents(40), spec, provider, sample=options)
     # 11 characters, 16 for the message, 2 for the answer's limit of 7: 41 euros and more are set aside for each
     assert 0 < scripted_server.stats().requests <= 5
+
+
+def test_what_the_sample_cost_is_no_longer_in_the_run_s_budget(scripted_server: ScriptedServer, output: str) -> None:
+    provider = provider_at(scripted_server.base_url, prices=PRICES)
+    budget = run_budget(provider, "m", max_cost=Decimal(10_000))
+    run = open_run(documents(30), output, spec_of(max_output_tokens=7), budget=budget)
+    try:
+        found = estimate_run(run, provider, sample=replace(sample_of(10, output), budget=budget))
+        assert found.sample is not None
+        assert found.sample.cost is not None
+        taking = taking_answers(run, found.sample.output, found.sample.cost)
+        assert taking.budget is not None
+        assert taking.budget.max_cost == 10_000 - found.sample.cost
+        summary = infer_pending(taking, provider)
+    finally:
+        release_run(run)
+    assert (summary.totals.reused, summary.totals.ok) == (10, 30)
+    manifest = RunDirectory.open(output).manifest()
+    assert manifest is not None
+    assert manifest.reuse == (found.sample.output,)
 
 
 def test_an_opened_run_is_estimated_over_what_is_left_of_it(scripted_server: ScriptedServer, output: str) -> None:

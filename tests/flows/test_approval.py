@@ -6,17 +6,20 @@ import contextvars
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateName
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.flow_engine import run_flow_sync
+from prefect.states import AwaitingRetry
 from pydantic import ValidationError
 from tests.flows.running import Parameters, flow_run_id, rows_of, state_of
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm import ApprovalOptions, Summary
+from prefect_llm import ApprovalOptions, Summary, batch_inference
 from prefect_llm.store import RunDirectory
 
 PRICES = {"price_input": "1000", "price_output": "1000", "currency": "EUR"}
@@ -155,6 +158,46 @@ def test_a_run_that_nobody_approves_in_time_fails(scripted_server: ScriptedServe
     assert "nobody approved" in manifest.stopped.message
 
 
+def test_a_flow_run_that_is_tried_again_needs_no_second_approval(
+    prefect_server: PrefectServer,
+    scripted_server: ScriptedServer,
+    parameters: Parameters,
+    wait_for_pause: Callable[[Parameters], Waiting],
+) -> None:
+    parameters = with_approval(parameters, preview_rows=10)
+    waiting = wait_for_pause(parameters)
+    scripted_server.expect_key("another")
+    assert answered(prefect_server, waiting, decision="approve").name == "AuthenticationFailed"
+    scripted_server.reset()
+    state = tried_again(prefect_server, waiting, parameters)
+    assert state.is_completed()
+    assert scripted_server.stats().requests == 90  # the preview was paid for in the first attempt
+
+
+def test_a_rejected_flow_run_that_is_tried_again_asks_again(
+    prefect_server: PrefectServer,
+    scripted_server: ScriptedServer,
+    parameters: Parameters,
+    wait_for_pause: Callable[[Parameters], Waiting],
+) -> None:
+    parameters = with_approval(parameters, timeout_hours=1 / 3600)
+    waiting = wait_for_pause(with_approval(parameters))
+    assert answered(prefect_server, waiting, decision="reject").name == "Rejected"
+    assert tried_again(prefect_server, waiting, parameters).is_failed()  # by its own wait of a second
+    assert scripted_server.stats().requests == 0
+
+
+def tried_again(server: PrefectServer, waiting: Waiting, parameters: Parameters) -> State[Summary]:
+    """As by Retry in the Prefect UI: the same flow run, begun anew."""
+    with server.client() as client:
+        client.set_flow_run_state(waiting.flow_run.id, AwaitingRetry(), force=True)
+        flow_run = client.read_flow_run(waiting.flow_run.id)
+    return cast(
+        State[Summary],
+        run_flow_sync(batch_inference, flow_run=flow_run, parameters=parameters, return_type="state"),
+    )
+
+
 def test_a_finished_run_asks_nobody(parameters: Parameters) -> None:
     assert state_of(parameters).is_completed()
     assert state_of(parameters | {"approval": {}}).is_completed()
@@ -163,3 +206,17 @@ def test_a_finished_run_asks_nobody(parameters: Parameters) -> None:
 def test_a_sample_that_says_too_little_is_refused() -> None:
     with pytest.raises(ValidationError, match="10 or more"):
         ApprovalOptions(preview_rows=5)
+
+
+def test_a_run_that_loses_its_directory_while_it_waits_fails_by_that_name(
+    prefect_server: PrefectServer,
+    scripted_server: ScriptedServer,
+    parameters: Parameters,
+    wait_for_pause: Callable[[Parameters], Waiting],
+) -> None:
+    waiting = wait_for_pause(with_approval(parameters, preview_rows=10))
+    lease = next((Path(parameters["output"]) / "_run").glob("lease*/*"))
+    lease.with_name(lease.name.replace("1", "2")).write_bytes(lease.read_bytes())  # the next owner's
+    state = answered(prefect_server, waiting, decision="approve")
+    assert (state.is_failed(), state.name) == (True, "Superseded")
+    assert scripted_server.stats().requests == 10
