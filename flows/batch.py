@@ -8,12 +8,13 @@ from uuid import UUID
 
 from prefect import flow, get_client, runtime
 from prefect.context import FlowRunContext
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
-from prefect_llm.errors import InvalidInput, LLMBatchError
+from prefect_llm.errors import LLMBatchError
+from prefect_llm.flows.approval import ApprovalOptions, approved
 from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
-from prefect_llm.flows.form import check_someone_is_asked, given_in, name_of, reference_to
+from prefect_llm.flows.form import given_in, name_of, reference_to, validated
 from prefect_llm.report import Summary
 from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import (
@@ -51,6 +52,7 @@ def batch_inference(
     batch: BatchOptions | None = None,
     monitoring: MonitoringSection | None = None,
     keep_raw: bool = False,
+    approval: ApprovalOptions | None = None,
 ) -> Summary:
     """Ask a model about every document and write the answers as Parquet.
 
@@ -71,9 +73,10 @@ def batch_inference(
         batch: How much is asked at once, and when to stop.
         monitoring: How often figures are logged.
         keep_raw: Keep every answer as it came, in the column `raw`.
+        approval: Estimate first, and wait for a person to approve that; leave empty to begin at once.
 
     Returns the summary. Raises the `LLMBatchError` that refused or stopped the run; the flow run's state is
-    then Failed, by the name of the reason.
+    then Failed, by the name of the reason, and Cancelled where the estimate was not approved.
     """
     sections: dict[str, dict[str, Any]] = {
         "documents": given_in(documents) | {"input": input},
@@ -90,30 +93,18 @@ def batch_inference(
         "monitoring": given_in(monitoring),
     }
     try:
-        settings = _checked(sections)
-        return _infer_all(settings, provider, None if isinstance(answer_schema, str) else answer_schema)
+        settings = validated(sections)
+        check(settings)
+        return _infer_all(settings, provider, None if isinstance(answer_schema, str) else answer_schema, approval)
     except LLMBatchError as error:
         return failed(error)
 
 
-def _checked(sections: dict[str, dict[str, Any]]) -> RunSettings:
-    """The settings, with `InvalidInput` for what the form lets through; a reason a line, in the form's words."""
-    try:
-        settings = RunSettings.model_validate(sections)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        raise InvalidInput(
-            "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults)
-        ) from error
-    check_someone_is_asked(settings.api.provider, settings.api)
-    if settings.api.provider is None and settings.api.model is None:
-        raise InvalidInput("no model: only a block has a default model, so give one")
-    check(settings)
-    return settings
-
-
 def _infer_all(
-    settings: RunSettings, given: LLMProvider | str | None, schema: dict[str, JsonValue] | None
+    settings: RunSettings,
+    given: LLMProvider | str | None,
+    schema: dict[str, JsonValue] | None,
+    approval: ApprovalOptions | None,
 ) -> Summary:
     reference = reference_to(given, settings.api, settings.batch)
     provider = resolve_provider(reference)
@@ -139,6 +130,8 @@ def _infer_all(
         ),
         siblings=siblings_of(settings),
     )
+    if approval is not None:
+        run = approved(run, reference, approval)
     return carried_out(
         run,
         lambda chunk: infer_chunk.submit(run, chunk, reference),

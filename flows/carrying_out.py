@@ -11,10 +11,18 @@ from prefect import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, TerminationSignal
 from prefect.futures import PrefectFuture
-from prefect.states import Failed
+from prefect.states import Cancelled, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, Superseded, TooManyFailedRows
+from prefect_llm.errors import (
+    Interrupted,
+    InvalidInput,
+    LLMBatchError,
+    NotApproved,
+    RunError,
+    Superseded,
+    TooManyFailedRows,
+)
 from prefect_llm.flows.progress import progress_shown
 from prefect_llm.report import Summary
 from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, release_run
@@ -69,6 +77,8 @@ def failed(error: LLMBatchError) -> Summary:
     """
     if isinstance(error, Superseded) and _is_tried_again():
         raise Abort(str(error))
+    if isinstance(error, NotApproved):
+        return cast(Summary, Cancelled(name="Rejected", message=str(error)))
     if isinstance(error, InvalidInput):
         name = "Refused"
     else:

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from prefect_llm.blocks import LLMProvider, ProviderReference
 from prefect_llm.errors import InvalidInput
-from prefect_llm.settings import ApiOptions, BatchOptions
+from prefect_llm.settings import ApiOptions, BatchOptions, RunSettings
 
 
 def given_in(options: BaseModel | None) -> dict[str, Any]:
     """What was filled in; the rest is left to the block and the defaults."""
     return options.model_dump(exclude_unset=True) if options is not None else {}
+
+
+def validated(sections: dict[str, dict[str, Any]]) -> RunSettings:
+    """The settings, with `InvalidInput` for what the form lets through; a reason a line, in the form's words."""
+    try:
+        settings = RunSettings.model_validate(sections)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise InvalidInput(
+            "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults)
+        ) from error
+    check_someone_is_asked(settings.api.provider, settings.api)
+    if settings.api.provider is None and settings.api.model is None:
+        raise InvalidInput("no model: only a block has a default model, so give one")
+    return settings
 
 
 def name_of(provider: LLMProvider | str | None) -> str | None:

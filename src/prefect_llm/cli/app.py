@@ -67,9 +67,10 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     app.command(simulate)
     if arguments[:1] == ["simulate"]:
         return app
-    from prefect_llm.cli.options import add_redrive, add_resume, add_run
+    from prefect_llm.cli.options import add_estimate, add_redrive, add_resume, add_run
 
     add_run(app, run)
+    add_estimate(app, estimate)
     add_resume(app, resume)
     add_redrive(app, redrive)
     app.command(clean)
@@ -91,6 +92,17 @@ def run(settings: RunSettings, prefect: bool) -> int:
     from prefect_llm.cli import running
 
     return running.run(settings)
+
+
+def estimate(settings: RunSettings, sample: int | None, seed: int, models: tuple[str, ...]) -> int:
+    """Say what the same command with `run` would cost and how long it would take.
+
+    Every document is rendered and counted, and nothing is asked. With --sample so many requests are, and give 95%
+    intervals; their answers are kept in .samples beside the output, for --reuse.
+    """
+    from prefect_llm.cli import estimating
+
+    return estimating.estimate(settings, sample, seed, models)
 
 
 def resume(settings: RunSettings, directory: str) -> int:
