@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from prefect.blocks.core import Block
 from prefect.types import SecretDict
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    HttpUrl,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from prefect_llm.engine import Verified, verify
 from prefect_llm.records import Limits, Patience, Price, Provider, TokenAccounting
+from prefect_llm.settings.form_schema import left_open, without_empty
 from prefect_llm.settings.kinds import without_credentials
 
 _DEFAULT_LIMITS = Limits()
@@ -82,6 +94,8 @@ class LLMProvider(Block):
     _block_type_name: ClassVar[str] = "LLM Provider"
     _block_type_slug: ClassVar[str] = "llm-provider"
     _description: ClassVar[str] = "Endpoint, credentials, limits and prices of one LLM provider."
+    # What is spoken with the provider. No logo: Prefect takes web addresses only, and draws its own without network.
+    _documentation_url: ClassVar[HttpUrl] = HttpUrl("https://platform.openai.com/docs/api-reference/chat")
 
     base_url: str = Field(
         title="Base URL",
@@ -97,7 +111,7 @@ class LLMProvider(Block):
     headers: SecretDict = Field(
         default_factory=lambda: SecretDict({}),
         title="Extra headers",
-        description="Further headers for every request, by name.",
+        description='Further headers for every request, by name, as {"x-tenant": "seven"}.',
     )
     timeout: float = Field(
         default=_DEFAULT_PATIENCE.timeout_s,
@@ -148,13 +162,13 @@ class LLMProvider(Block):
         description="Requests in flight at most where the concurrency is found by itself.",
     )
     requests_per_minute: int | None = Field(
-        default=None, ge=1, title="Requests per minute", description="The account's limit, if it has one."
+        default=None, ge=1, title="Requests per minute", description="The account's limit; none if empty."
     )
     tokens_per_minute: int | None = Field(
         default=None,
         ge=1,
         title="Tokens per minute",
-        description="The account's limit of input and output tokens together, if it has one.",
+        description="The account's limit of input and output tokens together; none if empty.",
     )
     input_tokens_per_minute: int | None = Field(
         default=None,
@@ -181,8 +195,27 @@ class LLMProvider(Block):
     prices: dict[str, ModelPrice] = Field(
         default_factory=dict,
         title="Prices",
-        description="What each model costs, by its name; without an entry its rows have no cost.",
+        description=(
+            'What 1,000,000 tokens cost, by model, as {"gpt-4.1-mini": {"input": 0.4, "output": 1.6}}; '
+            "without an entry the list price holds where one is known, else rows have no cost."
+        ),
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: Any) -> Any:
+        """The form saves null for a field that was emptied; its default then holds."""
+        return without_empty(given)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Boxes that may stay empty in the place of switches between a type and null."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, field in cls.model_fields.items():
+            if field.default is None:
+                properties[name] = left_open(properties[name])
+        return schema
 
     @field_validator("base_url")
     @classmethod

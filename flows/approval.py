@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from prefect_llm.blocks import ProviderReference
 from prefect_llm.errors import NotApproved
 from prefect_llm.estimating import Estimate, SampleOptions, headline, sample_directory, taking_answers, to_markdown
+from prefect_llm.flows.form import Choice
 from prefect_llm.report.figures_text import money
 from prefect_llm.run import Run, finish_run, release_run
 from prefect_llm.tasks import estimate_run
@@ -70,6 +71,9 @@ class ApprovalOptions(BaseModel):
     def sample_size(self) -> int:
         """How many requests are asked before the approval."""
         return max(self.sample, self.preview_rows)
+
+
+ApprovalChoice = Annotated[ApprovalOptions | None, Choice("Begin at once")]
 
 
 class Approval(RunInput):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from prefect import flow, get_client, runtime
@@ -12,16 +12,25 @@ from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.errors import LLMBatchError
-from prefect_llm.flows.approval import ApprovalOptions, approved
+from prefect_llm.flows.approval import ApprovalChoice, ApprovalOptions, approved
 from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
-from prefect_llm.flows.form import given_in, name_of, reference_to, validated
+from prefect_llm.flows.form import (
+    Api,
+    Batch,
+    Documents,
+    Monitoring,
+    ProviderChoice,
+    Schema,
+    Text,
+    given_in,
+    name_of,
+    reference_to,
+    titled,
+    validated,
+)
 from prefect_llm.report import Summary
 from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import (
-    ApiOptions,
-    BatchOptions,
-    DocumentOptions,
-    MonitoringSection,
     RunSettings,
     budget_of,
     check,
@@ -38,39 +47,40 @@ from prefect_llm.tasks import infer_chunk, load_documents
     task_runner=TASK_RUNNER,
 )
 def batch_inference(
-    input: str,
-    output: str,
-    provider: LLMProvider | str | None = None,
-    model: str | None = None,
-    prompt: str | None = None,
-    prompt_file: str | None = None,
-    system: str | None = None,
-    answer_schema: dict[str, JsonValue] | str | None = None,
-    row_params: str | None = None,
-    documents: DocumentOptions | None = None,
-    api: ApiOptions | None = None,
-    batch: BatchOptions | None = None,
-    monitoring: MonitoringSection | None = None,
-    keep_raw: bool = False,
-    approval: ApprovalOptions | None = None,
+    input: Annotated[str, titled("Input")],
+    output: Annotated[str, titled("Output")],
+    provider: Annotated[ProviderChoice, titled("Provider")] = None,
+    model: Annotated[Text, titled("Model")] = "",
+    prompt: Annotated[Text, titled("Prompt")] = "",
+    prompt_file: Annotated[Text, titled("Prompt file")] = "",
+    system: Annotated[Text, titled("System message")] = "",
+    answer_schema: Annotated[Schema, titled("Answer schema")] = None,
+    row_params: Annotated[Text, titled("Row parameters")] = "",
+    documents: Annotated[Documents, titled("Documents")] = None,
+    api: Annotated[Api, titled("Requests and prices")] = None,
+    batch: Annotated[Batch, titled("Pace, budget and failures")] = None,
+    monitoring: Annotated[Monitoring, titled("Log")] = None,
+    keep_raw: Annotated[bool, titled("Keep raw answers")] = False,
+    approval: Annotated[ApprovalChoice, titled("Approval")] = None,
 ) -> Summary:
     """Ask a model about every document and write the answers as Parquet.
 
     Args:
-        input: File, directory, glob or URL: Parquet, CSV, JSON Lines, text or Markdown files.
+        input: File, directory, glob or URL of Parquet, CSV, JSON Lines, text or Markdown files, where the worker is.
         output: Directory or URL of the run; may hold `{scheduled:%Y-%m-%d}` and `{flow_run_id}`. The same
             directory again goes on where an earlier run stopped.
-        provider: A saved LLM Provider block or its name; leave empty to give `api.base_url` instead.
+        provider: Who is asked: a saved LLM Provider block, with its key, limits and prices. None only where a
+            base URL is given below, under Requests and prices.
         model: The model to ask; the provider's default model if empty.
-        prompt: Jinja2 template with the document's fields, as `Summarise: {{ text }}`. Without prompt and
-            prompt_file the column `messages` is sent as it is.
-        prompt_file: A file that holds the template.
-        system: Template of the system message.
-        answer_schema: JSON schema the answer must satisfy, or a file that holds it; fills the column `output`.
-        row_params: Column with parameters per document: a struct or JSON text.
-        documents: How the input is read.
-        api: How requests are shaped, retried and priced.
-        batch: How much is asked at once, and when to stop.
+        prompt: What is asked of each document, with its fields in double braces, as `Summarise: {{ text }}` (a
+            Jinja2 template). If empty: the prompt file, else the column `messages` as it is.
+        prompt_file: A file that holds the prompt, instead of writing it above.
+        system: The system message, a template like the prompt; none if empty.
+        answer_schema: JSON schema that every answer must satisfy, or a file that holds it; fills the column `output`.
+        row_params: A column with parameters of each document, a struct or JSON text; none if empty.
+        documents: Which columns are read and kept, and how many documents are asked.
+        api: Output limit, temperature, timeouts, retries, fallbacks and prices. Defaults are the block's.
+        batch: Concurrency, rate limits, budget, reuse, and how many documents may fail. Defaults are the block's.
         monitoring: How often figures are logged.
         keep_raw: Keep every answer as it came, in the column `raw`.
         approval: Estimate first, and wait for a person to approve that; leave empty to begin at once.
@@ -81,13 +91,13 @@ def batch_inference(
     sections: dict[str, dict[str, Any]] = {
         "documents": given_in(documents) | {"input": input},
         "prompt": {
-            "prompt": prompt,
-            "prompt_file": prompt_file,
-            "system": system,
-            "schema": answer_schema if isinstance(answer_schema, str) else None,
-            "row_params": row_params,
+            "prompt": prompt or None,
+            "prompt_file": prompt_file or None,
+            "system": system or None,
+            "schema": (answer_schema or None) if isinstance(answer_schema, str) else None,
+            "row_params": row_params or None,
         },
-        "api": given_in(api) | {"model": model, "provider": name_of(provider)},
+        "api": given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
         "batch": given_in(batch),
         "output": {"output": output, "keep_raw": keep_raw},
         "monitoring": given_in(monitoring),
@@ -95,7 +105,8 @@ def batch_inference(
     try:
         settings = validated(sections)
         check(settings)
-        return _infer_all(settings, provider, None if isinstance(answer_schema, str) else answer_schema, approval)
+        schema = None if isinstance(answer_schema, str) else answer_schema
+        return _infer_all(settings, provider or None, schema, approval)
     except LLMBatchError as error:
         return failed(error)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from prefect import flow, runtime
 from pydantic import JsonValue
@@ -12,11 +12,21 @@ from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.errors import InvalidInput, LLMBatchError
 from prefect_llm.estimating import Estimate, SampleOptions, sample_directory
 from prefect_llm.flows.carrying_out import failed
-from prefect_llm.flows.form import given_in, name_of, reference_to, validated
+from prefect_llm.flows.form import (
+    Api,
+    Batch,
+    Choice,
+    Documents,
+    ProviderChoice,
+    Schema,
+    Text,
+    given_in,
+    name_of,
+    reference_to,
+    titled,
+    validated,
+)
 from prefect_llm.settings import (
-    ApiOptions,
-    BatchOptions,
-    DocumentOptions,
     RunSettings,
     budget_of,
     check_estimate,
@@ -26,24 +36,26 @@ from prefect_llm.settings import (
 )
 from prefect_llm.tasks import estimate_documents
 
+Models = Annotated[list[str] | None, Choice("These", "None")]
+
 
 @flow(name="estimate-cost", description="What a run would cost and how long it would take, before it is begun.")
 def estimate_cost(
-    input: str,
-    output: str | None = None,
-    provider: LLMProvider | str | None = None,
-    model: str | None = None,
-    prompt: str | None = None,
-    prompt_file: str | None = None,
-    system: str | None = None,
-    answer_schema: dict[str, JsonValue] | str | None = None,
-    row_params: str | None = None,
-    documents: DocumentOptions | None = None,
-    api: ApiOptions | None = None,
-    batch: BatchOptions | None = None,
-    sample: int | None = None,
-    seed: int = 0,
-    models: list[str] | None = None,
+    input: Annotated[str, titled("Input")],
+    output: Annotated[Text, titled("Output")] = "",
+    provider: Annotated[ProviderChoice, titled("Provider")] = None,
+    model: Annotated[Text, titled("Model")] = "",
+    prompt: Annotated[Text, titled("Prompt")] = "",
+    prompt_file: Annotated[Text, titled("Prompt file")] = "",
+    system: Annotated[Text, titled("System message")] = "",
+    answer_schema: Annotated[Schema, titled("Answer schema")] = None,
+    row_params: Annotated[Text, titled("Row parameters")] = "",
+    documents: Annotated[Documents, titled("Documents")] = None,
+    api: Annotated[Api, titled("Requests and prices")] = None,
+    batch: Annotated[Batch, titled("Pace, budget and failures")] = None,
+    sample: Annotated[int, titled("Sample")] = 0,
+    seed: Annotated[int, titled("Seed")] = 0,
+    models: Annotated[Models, titled("Other models")] = None,
 ) -> Estimate:
     """Estimate what `batch_inference` would cost with the same parameters.
 
@@ -60,7 +72,7 @@ def estimate_cost(
         documents: How the input is read.
         api: How requests are shaped, retried and priced.
         batch: How much is asked at once; answers of which earlier run are taken.
-        sample: Really ask so many requests, drawn at random, 10 at least; leave empty to ask nothing.
+        sample: Really ask so many requests, drawn at random, 10 at least; 0 asks nothing.
         seed: Draws the sample.
         models: The same on these models by list price: the provider's own, or `PROVIDER/MODEL`.
 
@@ -69,21 +81,21 @@ def estimate_cost(
     sections: dict[str, dict[str, Any]] = {
         "documents": given_in(documents) | {"input": input},
         "prompt": {
-            "prompt": prompt,
-            "prompt_file": prompt_file,
-            "system": system,
-            "schema": answer_schema if isinstance(answer_schema, str) else None,
-            "row_params": row_params,
+            "prompt": prompt or None,
+            "prompt_file": prompt_file or None,
+            "system": system or None,
+            "schema": (answer_schema or None) if isinstance(answer_schema, str) else None,
+            "row_params": row_params or None,
         },
-        "api": given_in(api) | {"model": model, "provider": name_of(provider)},
+        "api": given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
         "batch": given_in(batch),
-        "output": {"output": output},
+        "output": {"output": output or None},
     }
     try:
         settings = validated(sections)
-        check_estimate(settings, sampled=sample is not None)
+        check_estimate(settings, sampled=bool(sample))
         schema = None if isinstance(answer_schema, str) else answer_schema
-        return _estimated(settings, provider, schema, sample, seed, models or [])
+        return _estimated(settings, provider or None, schema, sample or None, seed, models or [])
     except LLMBatchError as error:
         return cast(Estimate, failed(error))
 

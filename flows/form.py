@@ -1,14 +1,59 @@
-"""What a form's fields mean together: the sections that were filled in, and who is asked."""
+"""What a form's fields look like, and what they mean together: the sections that were filled in, who is asked.
+
+Prefect titles a parameter by its name and draws "text or null" as a switch between types; these annotations say it
+in words. A box of text is empty, never null: Prefect's server refuses a null that no type of the schema allows.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, JsonValue, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from prefect_llm.blocks import LLMProvider, ProviderReference
 from prefect_llm.errors import InvalidInput
-from prefect_llm.settings import ApiOptions, BatchOptions, RunSettings
+from prefect_llm.records import ErrorKind
+from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
+
+
+def titled(title: str) -> Any:
+    """The title of a parameter in the form."""
+    return Field(json_schema_extra={"title": title})
+
+
+class _Box:
+    """Text that may be left empty, as one box."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string"}
+
+
+class Choice:
+    """One of several types: a title for each that has none of its own, the last for null.
+
+    A form opens with null chosen; where it is to open with the first, null is written as a constant.
+    """
+
+    def __init__(self, *titles: str, opens_with_first: bool = False) -> None:
+        self._titles = titles
+        self._null = {"const": None} if opens_with_first else {"type": "null"}
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        untitled = iter(self._titles)
+        members = [self._null if each == {"type": "null"} else each for each in handler(core_schema)["anyOf"]]
+        return {"anyOf": [each if "$ref" in each else each | {"title": next(untitled)} for each in members]}
+
+
+Text = Annotated[str | None, _Box()]
+Schema = Annotated[dict[str, JsonValue] | str | None, Choice("JSON schema", "File", "None")]
+ProviderChoice = Annotated[LLMProvider | str | None, Choice("By name", "None", opens_with_first=True)]
+Kinds = Annotated[list[ErrorKind] | None, Choice("These", "All")]
+Documents = Annotated[DocumentOptions | None, Choice("Defaults")]
+Api = Annotated[ApiOptions | None, Choice("Defaults")]
+Batch = Annotated[BatchOptions | None, Choice("Defaults")]
+Monitoring = Annotated[MonitoringSection | None, Choice("Defaults")]
 
 
 def given_in(options: BaseModel | None) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.flows.carrying_out import failed
+from prefect_llm.flows.form import Choice, Text, titled
 from prefect_llm.hosting import Scenario, compare, load_scenario, to_html, to_markdown
 
 HOSTING_KEY = "llm-hosting"
@@ -17,7 +18,9 @@ HOSTING_KEY = "llm-hosting"
 
 @flow(name="compare-hosting", description="Compares what models cost from providers and on machines of your own.")
 def compare_hosting(
-    scenario: Scenario | None = None, scenario_file: str | None = None, html: str | None = None
+    scenario: Annotated[Scenario | None, Choice("None"), titled("Scenario")] = None,
+    scenario_file: Annotated[Text, titled("Scenario file")] = "",
+    html: Annotated[Text, titled("Page")] = "",
 ) -> dict[str, Any]:
     """Compare what models cost.
 
@@ -29,7 +32,7 @@ def compare_hosting(
     Returns every figure, money as strings. A scenario that makes no sense fails the run as `Refused`.
     """
     try:
-        return _compared(scenario, scenario_file, html)
+        return _compared(scenario, scenario_file or None, html or None)
     except InvalidInput as error:
         return cast(dict[str, Any], failed(error))
 

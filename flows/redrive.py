@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 from prefect import flow, runtime
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.errors import LLMBatchError
 from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
-from prefect_llm.flows.form import check_someone_is_asked, reference_to
+from prefect_llm.flows.form import (
+    Api,
+    Batch,
+    Kinds,
+    Monitoring,
+    ProviderChoice,
+    Text,
+    check_someone_is_asked,
+    reference_to,
+    titled,
+)
 from prefect_llm.opening import model_of
 from prefect_llm.records import ErrorKind
 from prefect_llm.redriving import open_redrive
@@ -25,19 +36,19 @@ from prefect_llm.tasks import redrive_chunk
     task_runner=TASK_RUNNER,
 )
 def redrive_failures(
-    output: str,
-    provider: LLMProvider | str | None = None,
-    only: list[ErrorKind] | None = None,
-    model: str | None = None,
-    api: ApiOptions | None = None,
-    batch: BatchOptions | None = None,
-    monitoring: MonitoringSection | None = None,
+    output: Annotated[str, titled("Output")],
+    provider: Annotated[ProviderChoice, titled("Provider")] = None,
+    only: Annotated[Kinds, titled("Kinds of failures")] = None,
+    model: Annotated[Text, titled("Model")] = "",
+    api: Annotated[Api, titled("Requests and prices")] = None,
+    batch: Annotated[Batch, titled("Pace, budget and failures")] = None,
+    monitoring: Annotated[Monitoring, titled("Log")] = None,
 ) -> Summary:
     """Ask the failed rows of a run again.
 
     Args:
         output: Directory or URL of the finished run.
-        provider: A saved LLM Provider block or its name; leave empty to give `api.base_url` instead.
+        provider: Who is asked: a saved LLM Provider block, or its name. None only where a base URL is given below.
         only: Kinds of failures to ask again; all if empty.
         model: Another model to ask; the run's own if empty.
         api: How requests are retried and priced.
@@ -49,9 +60,9 @@ def redrive_failures(
     try:
         return _redrive_all(
             output,
-            provider,
+            provider or None,
             only,
-            model,
+            model or None,
             api or ApiOptions(),
             batch or BatchOptions(),
             monitoring or MonitoringSection(),

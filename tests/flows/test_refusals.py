@@ -20,7 +20,7 @@ BLOCK = LLMProvider(base_url="http://127.0.0.1:9/v1", model="m")
     [
         ({"output": ""}, "output.output: String should have at least 1 character"),
         ({"input": ""}, "documents.input: String should have at least 1 character"),
-        ({"prompt": ""}, "prompt.prompt: String should have at least 1 character"),
+        ({"prompt": "", "model": ""}, "no model: only a block has a default model, so give one"),
         ({"api": None}, "no provider: choose a saved LLM Provider block, or give api.base_url"),
         ({"model": None}, "no model: only a block has a default model, so give one"),
         (
@@ -64,9 +64,9 @@ def test_a_price_without_the_other_is_refused(parameters: Parameters, scripted_s
 
 def test_all_that_is_wrong_is_said_at_once(parameters: Parameters) -> None:
     with pytest.raises(InvalidInput) as refused:
-        run(parameters | {"output": "", "prompt": ""})
+        run(parameters | {"output": "", "input": ""})
     assert str(refused.value) == (
-        "prompt.prompt: String should have at least 1 character\n"
+        "documents.input: String should have at least 1 character\n"
         "output.output: String should have at least 1 character"
     )
 

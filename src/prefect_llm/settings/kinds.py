@@ -59,7 +59,8 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Wording("S")]
 Share = Annotated[float, Field(ge=0, le=1), Wording("X")]
 Amount = Annotated[Decimal, Field(ge=0), Wording("X", "an amount of 0 or more")]
 Keep = Annotated[
-    Literal["all", "none"] | Annotated[tuple[Column, ...], Field(min_length=1)],
+    Annotated[Literal["all", "none"], Field(title="All or none")]
+    | Annotated[tuple[Column, ...], Field(title="These", min_length=1)],
     BeforeValidator(_names),
     Wording("COL,COL|all|none", "all, none or names of columns with commas between them"),
 ]
@@ -90,7 +91,8 @@ Fallbacks = Annotated[
     ),
 ]
 Concurrency = Annotated[
-    Literal["auto"] | Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)],
+    Annotated[Literal["auto"], Field(title="auto")]
+    | Annotated[int, Field(title="A number", ge=1, le=MAX_CONCURRENCY)],
     Wording("auto|N", f"auto or a whole number from 1 to {MAX_CONCURRENCY}"),
 ]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$"), Wording("CODE", "three capital letters, for instance USD")]

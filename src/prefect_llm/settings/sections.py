@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_llm.records import Limits, Patience, TokenAccounting
+from prefect_llm.settings.form_schema import FormSection
 from prefect_llm.settings.kinds import (
     MAX_CONCURRENCY,
     MAX_TEMPERATURE,
@@ -36,7 +37,7 @@ _PATIENCE = Patience()
 _SECTION = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
 
-class DocumentOptions(BaseModel):
+class DocumentOptions(FormSection):
     """How the input is read."""
 
     model_config = ConfigDict(**_SECTION, title="Documents")
@@ -73,7 +74,7 @@ class DocumentsSection(DocumentOptions):
     )
 
 
-class PromptSection(BaseModel):
+class PromptSection(FormSection):
     """What is asked of each document."""
 
     model_config = ConfigDict(**_SECTION, title="Prompt")
@@ -110,7 +111,7 @@ class PromptSection(BaseModel):
     )
 
 
-class ApiOptions(BaseModel):
+class ApiOptions(FormSection):
     """Where the answers come from, how they are asked for and what they cost."""
 
     # A key that was typed into the wrong field must not come back in an error.
@@ -145,7 +146,7 @@ class ApiOptions(BaseModel):
     param: Parameters = Field(
         default_factory=dict,
         title="Parameters",
-        description="Further parameters of every request, by name; may be given several times.",
+        description='Further parameters of every request, by name, as in {"top_p": 0.9}; may be given several times.',
     )
     timeout: Seconds = Field(
         default=_PATIENCE.timeout_s, title="Timeout (s)", description="Seconds that one attempt may take."
@@ -219,7 +220,7 @@ class ApiSection(ApiOptions):
     )
 
 
-class BatchOptions(BaseModel):
+class BatchOptions(FormSection):
     """How fast documents are asked, and how many may fail."""
 
     model_config = ConfigDict(**_SECTION, title="Batch")
@@ -354,7 +355,7 @@ class LoggingSection(BaseModel):
     )
 
 
-class MonitoringSection(BaseModel):
+class MonitoringSection(FormSection):
     """What is told while a run goes on."""
 
     model_config = ConfigDict(**_SECTION, title="Monitoring")

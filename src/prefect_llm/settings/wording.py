@@ -41,8 +41,8 @@ def _wordings(annotation: Any, metadata: Iterable[Any]) -> Iterator[Wording]:
 def expected_by(schema: Mapping[str, Any]) -> str:
     """What the JSON schema of a field accepts, as the end of "expected …"."""
     bare = next((each for each in schema.get("anyOf", ()) if each.get("type") != "null"), schema)
-    if "enum" in bare:
-        return listed(bare["enum"], "or")
+    if given := [each for each in bare.get("enum", ()) if each is not None]:
+        return listed([each if isinstance(each, str) else str(each).lower() for each in given], "or")
     if bare.get("type") == "boolean":
         return "true or false"
     if bare.get("type") in ("integer", "number"):

@@ -1,0 +1,86 @@
+"""How options look in Prefect's forms, which see nothing of a model but its JSON schema.
+
+A form submits every default of a group that was opened, and it would count as given and beat the saved block's
+value; it draws "text or null" as a switch between two types; and it submits null for what was left empty. So the
+schema names no default, says in the description what an empty field means, and null is dropped where it comes in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, GetJsonSchemaHandler, model_validator
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+OF_THE_BLOCK = frozenset(
+    {
+        "timeout", "idle_timeout", "deadline", "max_attempts", "outage_patience", "concurrency", "max_concurrency",
+        "requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "output_tokens_per_minute",
+        "token_accounting", "share_limits",
+    }
+)  # fmt: skip
+"""What a provider block holds too: where these are empty, the block's own stand before the defaults."""
+
+_NULL = {"type": "null"}
+
+
+class FormSection(BaseModel):
+    """A group of options in a form; `None` counts as not given, as an empty key in run.yaml does."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: Any) -> Any:
+        return without_empty(given)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, field in cls.model_fields.items():
+            key = field.validation_alias if isinstance(field.validation_alias, str) else name
+            shown = left_open(properties[key])
+            shown["description"] = " ".join(filter(None, (field.description, _if_empty(name, field))))
+            properties[key] = shown
+        return schema
+
+
+def without_empty(given: Any) -> Any:
+    """A mapping without its empty values; anything else is left to be refused as what it is."""
+    return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+
+def left_open(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """A field's schema without its default, and without null where an empty field can be told from a filled one."""
+    shown = {key: value for key, value in schema.items() if key != "default"}
+    if "anyOf" not in shown:
+        return _one_box(shown)
+    members = [_as_choice(each) for each in shown.pop("anyOf") if each != _NULL]
+    types = [each.get("type") for each in members]
+    if types == ["number", "string"]:  # an amount: what is typed into a form is a number
+        members = members[:1]
+    if types == ["boolean"]:  # a switch has no empty position, a list has
+        return shown | {"enum": [True, False, None]}
+    if len(members) == 1:
+        return _one_box({**members[0], **shown})
+    return shown | {"anyOf": [*members, _NULL | {"title": "Leave open"}]}
+
+
+def _as_choice(member: JsonSchemaValue) -> JsonSchemaValue:
+    """A constant as an enumeration of one, which a form draws as a list to choose from."""
+    if "const" not in member:
+        return member
+    return {"enum": [member["const"]]} | {key: value for key, value in member.items() if key != "const"}
+
+
+def _one_box(shown: JsonSchemaValue) -> JsonSchemaValue:
+    return shown | {"enum": [*shown["enum"], None]} if "enum" in shown else shown
+
+
+def _if_empty(name: str, field: FieldInfo) -> str | None:
+    default = None if field.default_factory is not None or field.default in (None, False, ()) else field.default
+    value = f"{default:g}" if isinstance(default, float) else default
+    if name in OF_THE_BLOCK:
+        return "If empty: the block's own." if value is None else f"If empty: the block's own, else {value}."
+    return None if value is None else f"If empty: {value}."

@@ -1,0 +1,120 @@
+"""The forms of Prefect's UI as a person fills them in: the block's, created and edited, and the deployment's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from tests.browser.conftest import PrefectUI, aside, kept
+from tests.conftest import WriteDocuments
+from tests.prefect_server import eventually
+from tests.scripted_server.client import ScriptedServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+KEY = "sk-typed-into-the-form"
+RUN_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def deployment_id(prefect_ui: PrefectUI) -> str:
+    """A deployment of `batch_inference`, and the block type."""
+    from prefect.types.entrypoint import EntrypointType
+
+    from prefect_llm import LLMProvider, batch_inference
+
+    def deployed() -> str:
+        LLMProvider.register_type_and_schema()
+        deployment: Any = batch_inference.to_deployment("form", entrypoint_type=EntrypointType.MODULE_PATH)
+        return str(deployment.apply())
+
+    return aside(deployed)
+
+
+def field(page: Page, title: str) -> Locator:
+    """The box under the title."""
+    box = f'(//label[starts-with(normalize-space(.),"{title}")]/following::*[self::input or self::textarea])[1]'
+    return page.locator(f"xpath={box}")
+
+
+def opened(page: Page, ui: PrefectUI, path: str, title: str) -> None:
+    """The page, once it shows the field."""
+    page.goto(ui.url + path)
+    field(page, title).wait_for()
+
+
+def test_a_block_is_created_and_edited_in_the_form(
+    prefect_ui: PrefectUI, deployment_id: str, page: Page, scripted_server: ScriptedServer
+) -> None:
+    from prefect_llm.blocks import load_block
+
+    opened(page, prefect_ui, "/blocks/catalog/llm-provider/create", "Base URL")
+    field(page, "Block Name").fill("created-in-form")
+    field(page, "Base URL").fill(scripted_server.base_url)
+    field(page, "API key").fill(KEY)
+    field(page, "Default model").fill("m")
+    field(page, "Timeout (s)").fill("7")
+    page.get_by_role("button", name="Create").click()
+    page.wait_for_url("**/blocks/block/*")
+    created = aside(lambda: load_block("created-in-form"))
+    assert (created.timeout, created.api_key.get_secret_value(), created.concurrency) == (7, KEY, None)
+
+    opened(page, prefect_ui, f"/blocks/block/{page.url.rsplit('/', 1)[1]}/edit", "Requests per minute")
+    field(page, "API key").fill(KEY)
+    field(page, "Timeout (s)").fill("")
+    field(page, "Attempts").fill("3")
+    field(page, "Requests per minute").fill("60")
+    with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+        page.get_by_role("button", name="Save").click()
+    edited = aside(lambda: load_block("created-in-form"))
+    assert (edited.timeout, edited.max_attempts, edited.requests_per_minute) == (120, 3, 60)
+    assert edited.api_key.get_secret_value() == KEY
+
+
+def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
+    prefect_ui: PrefectUI,
+    deployment_id: str,
+    page: Page,
+    scripted_server: ScriptedServer,
+    write_documents: WriteDocuments,
+    tmp_path: Path,
+) -> None:
+    from prefect.client.orchestration import get_client
+
+    from prefect_llm import LLMProvider
+
+    block = LLMProvider(base_url=scripted_server.base_url, model="m", max_attempts=2)
+    aside(lambda: block.save("production", overwrite=True))
+    opened(page, prefect_ui, f"/deployments/deployment/{deployment_id}/run", "Input")
+    field(page, "Input").fill(write_documents(20))
+    field(page, "Output").fill(str(tmp_path / "run"))
+    page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]').click()
+    page.get_by_text("production", exact=True).click()
+    field(page, "Prompt").fill("Say: {{ text }}")
+    kept(page, "run-form")
+    page.get_by_role("button", name="API", exact=True).click()
+    field(page, "Temperature").fill("9")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_text("9 is greater than the maximum of 2").wait_for()
+    kept(page, "run-form-refused")
+
+    field(page, "Temperature").fill("")
+    field(page, "Output limit").fill("50")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/runs/flow-run/*")
+    flow_run_id = page.url.rsplit("/", 1)[1].split("?")[0]
+    command = [sys.executable, "-m", "prefect", "flow-run", "execute", flow_run_id]
+    done = subprocess.run(command, env=prefect_ui.environ, capture_output=True, text=True, timeout=RUN_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    flow_run = aside(lambda: get_client(sync_client=True).read_flow_run(UUID(flow_run_id)))
+    assert flow_run.state_name == "Completed"
+    given = {name for name, value in flow_run.parameters["api"].items() if value is not None}
+    assert given <= {"max_output_tokens", "fail_truncated", "param"}, "a default of the form counts as given"
+    assert {received.body["max_tokens"] for received in scripted_server.log()} == {50}
+    eventually(lambda: page.reload() and page.get_by_text("Completed").count(), bool)
+    kept(page, "run")
