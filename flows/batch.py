@@ -14,8 +14,8 @@ from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.errors import InvalidInput, LLMBatchError
 from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
 from prefect_llm.flows.form import check_someone_is_asked, given_in, name_of, reference_to
+from prefect_llm.flows.naming import batch_name
 from prefect_llm.report import Summary
-from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import (
     ApiOptions,
     BatchOptions,
@@ -35,6 +35,7 @@ from prefect_llm.tasks import infer_chunk, load_documents
     name="batch-inference",
     description="Documents in, one Parquet row per document out; every request limited, retried and priced.",
     task_runner=TASK_RUNNER,
+    flow_run_name=batch_name,
 )
 def batch_inference(
     input: str,
@@ -69,7 +70,7 @@ def batch_inference(
         documents: How the input is read.
         api: How requests are shaped, retried and priced.
         batch: How much is asked at once, and when to stop.
-        monitoring: How often figures are logged.
+        monitoring: How often figures are logged, and which error share alarms.
         keep_raw: Keep every answer as it came, in the column `raw`.
 
     Returns the summary. Raises the `LLMBatchError` that refused or stopped the run; the flow run's state is
@@ -142,8 +143,8 @@ def _infer_all(
     return carried_out(
         run,
         lambda chunk: infer_chunk.submit(run, chunk, reference),
-        chunks_at_once(run, provider),
-        stats_interval_s=settings.monitoring.stats_interval_seconds,
+        provider,
+        monitoring=settings.monitoring,
         max_error_share=settings.batch.max_error_share,
     )
 

@@ -27,6 +27,8 @@ from prefect.client.schemas.filters import (
     LogFilterFlowRunId,
 )
 from prefect.client.schemas.objects import Artifact, FlowRun, Log, TaskRun
+from prefect.events.filters import EventFilter, EventNameFilter, EventRelatedFilter
+from prefect.events.schemas.events import ReceivedEvent
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import (
@@ -83,6 +85,16 @@ class PrefectServer:
         with self.client() as client:
             found = client.read_artifacts(artifact_filter=wanted)
         return {artifact.key: artifact for artifact in sorted(found, key=lambda each: str(each.updated))}
+
+    def run_events(self, flow_run_id: UUID) -> list[ReceivedEvent]:
+        """The events of ours that a flow run has sent, in their order, as far as they have arrived."""
+        related = EventRelatedFilter(id=[f"prefect.flow-run.{flow_run_id}"])
+        wanted = EventFilter(event=EventNameFilter(prefix=["prefect-llm."]), related=related)
+        body = {"filter": wanted.model_dump(mode="json"), "limit": 50}
+        with self.client() as client:
+            found = client._client.post("/events/filter", json=body).raise_for_status().json()
+        events = [ReceivedEvent.model_validate(each) for each in found["events"]]
+        return sorted(events, key=lambda each: each.occurred)
 
     def settled(self) -> None:
         """Hand over every log line and event that this process still holds."""

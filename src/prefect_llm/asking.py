@@ -170,6 +170,10 @@ class AskedChunk:
         """The rows that have ended, in the order of the input."""
         return [entry for entry in self._entries if entry is not None]
 
+    def done(self) -> int:
+        """How many rows have ended."""
+        return len(self._entries) - self._entries.count(None)
+
     def new_entries(self) -> list[Entry]:
         """Those of them that no earlier attempt had."""
         return [entry for entry in self.entries() if entry.place not in self._restored]

@@ -22,6 +22,7 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm import LLMProvider, batch_inference
 
+ARTIFACTS = [f"llm-{name}" for name in ("chunks", "cost", "figures", "progress", "report", "results")]
 RUN_S = 120.0
 CANCEL_S = 60.0
 
@@ -50,8 +51,8 @@ def test_a_run_from_the_form_completes_and_its_results_are_readable(
     rows = ds.dataset(tmp_path / str(flow_run_id) / "results").to_table(["id", "content"]).to_pylist()
     assert [row["id"] for row in rows] == [f"d{number}" for number in range(100)]
     assert rows[7]["content"] == "echo: Say: doc-7 hello"
-    artifacts = eventually(lambda: deployed.artifacts(flow_run_id), lambda seen: len(seen) == 3)
-    assert sorted(map(str, artifacts)) == ["llm-figures", "llm-progress", "llm-report"]
+    artifacts = eventually(lambda: deployed.artifacts(flow_run_id), lambda seen: len(seen) == 6)
+    assert sorted(map(str, artifacts)) == ARTIFACTS
     assert deployed.rows_with(KEY) == []
     assert KEY not in worker.read_text()
 

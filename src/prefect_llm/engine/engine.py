@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 
-from prefect_llm.engine.breaker import Breaker
+from prefect_llm.engine.breaker import Breaker, Standing
 from prefect_llm.engine.judge import Ended, Judge, RunStops, Verdict
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.retry import RetryPolicy
@@ -45,9 +45,9 @@ class Engine:
         allow_open_files(provider.limits.most_in_flight)
         self.provider = provider
         policy = RetryPolicy(provider.patience)
-        breaker = Breaker(policy.pause_s, provider.patience.outage_s)
-        self._scheduler = Scheduler(provider.limits, chat.encoder(provider), breaker, self._money_changed)
-        self._judge = Judge(provider, policy, breaker, self._scheduler)
+        self._breaker = Breaker(policy.pause_s, provider.patience.outage_s)
+        self._scheduler = Scheduler(provider.limits, chat.encoder(provider), self._breaker, self._money_changed)
+        self._judge = Judge(provider, policy, self._breaker, self._scheduler)
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
         self._gone: set[str] = set()
@@ -120,6 +120,12 @@ class Engine:
         if self.closed:
             return Demand(busy=False, held_back=False)
         return Demand(not scheduler.idle, scheduler.is_held_back(self._loop.time()), scheduler.in_flight)
+
+    @property
+    def standing(self) -> Standing:
+        """How the provider does at this moment. Any thread."""
+        breaker, scheduler = self._breaker, self._scheduler
+        return Standing(self.provider.name, breaker.state, breaker.outages, scheduler.in_flight, scheduler.waiting)
 
     @property
     def closed(self) -> bool:
