@@ -10,6 +10,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from prefect_llm import telemetry
 from prefect_llm.asked_once import Member
 from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
@@ -249,12 +250,20 @@ class AskedChunk:
             price,
             provider=provider.name,
         )
+        self._record_cost(row, thrown)
         entry = Entry(request.row, row, thrown, self._uncertain(request, row, thrown))
         write_down(entry)
         asked = self._requests.pop(request.row)  # as it was before a fallback's model was put into it
         self._keep_with_twins(entry)
         if self._member is not None and isinstance(asked, Request):
             self._member.ended(asked.fingerprint, row)
+
+    def _record_cost(self, row: ResultRow, thrown: Sequence[Decimal | None]) -> None:
+        if row.price is None or (recorder := telemetry.recorder()) is None:
+            return
+        for amount in (row.cost, *thrown):
+            if amount:
+                recorder.cost(row.provider or "", row.requested_model or "", amount, row.price.currency)
 
     def _keep_with_twins(self, entry: Entry) -> None:
         self._keep(entry)
