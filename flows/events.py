@@ -5,7 +5,6 @@ The resource is `prefect-llm.run.<run id>`; Prefect adds the flow run, its flow 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -14,14 +13,12 @@ from prefect import get_run_logger
 from prefect.events import emit_event
 
 from prefect_llm.errors import RunError
-from prefect_llm.notices import Happening, Lookout, Notice
+from prefect_llm.notices import Happening, Lookout
 from prefect_llm.report import Summary
 from prefect_llm.report.figures_text import plain_decimal
 from prefect_llm.run import Run
 
 PREFIX = "prefect-llm"
-
-_LEVELS = {Happening.ERRORS_HIGH: logging.WARNING, Happening.BREAKER_OPENED: logging.WARNING}
 
 
 def send(run: Run, what: Happening, figures: Mapping[str, Any]) -> None:
@@ -70,13 +67,9 @@ def teller(run: Run, lookout: Lookout) -> Callable[[], None]:
     def tell() -> None:
         for notice in lookout.news():
             send(run, notice.what, {**notice.figures, "message": notice.message})
-            logger.log(_LEVELS.get(notice.what, logging.INFO), _capital(notice))
+            logger.log(notice.level, notice.message)
 
     return tell
-
-
-def _capital(notice: Notice) -> str:
-    return notice.message[:1].upper() + notice.message[1:]
 
 
 def _text(amount: Decimal | None) -> str | None:

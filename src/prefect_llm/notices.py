@@ -6,13 +6,14 @@ request costs anything, and what comes and goes between two looks is told all th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from prefect_llm.engine import BreakerState, Standing, open_engine
+from prefect_llm.engine import BreakerState, Engine, Standing, open_engine, open_engines
 from prefect_llm.errors import BudgetExceeded
 from prefect_llm.records import Provider
 from prefect_llm.report.figures_text import money, plain_decimal
@@ -39,6 +40,12 @@ class Notice:
     what: Happening
     message: str
     figures: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def level(self) -> int:
+        """How it is logged."""
+        bad = (Happening.ERRORS_HIGH, Happening.BREAKER_OPENED)
+        return logging.WARNING if self.what in bad else logging.INFO
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +109,11 @@ class Notices:
 
 
 class Lookout:
-    """Looks at a run of this process."""
+    """Looks at a run of this process; without a provider, at all that this process asks."""
 
-    def __init__(self, run: Run, provider: Provider, alert_error_share: float) -> None:
+    def __init__(self, run: Run, provider: Provider | None, alert_error_share: float) -> None:
         self._run = run
-        self._providers = (provider, *provider.fallbacks)
+        self._providers = None if provider is None else (provider, *provider.fallbacks)
         self._notices = Notices(alert_error_share)
         self._granted_before = granted_to(run)
         self._notices.of(self.seen())  # what another run has left of a provider is nothing new
@@ -118,15 +125,20 @@ class Lookout:
     def seen(self) -> Seen:
         """The run now."""
         budget, spent = self._run.budget, spent_of(self._run)
-        engines = {open_engine(each) for each in self._providers} - {None}
         return Seen(
             error_share=self._run.live.error_share,
             spent=None if spent is None or self._granted_before is None else self._granted_before + spent,
             budget=None if budget is None else budget.max_cost,
             currency=None if budget is None else budget.currency,
             exceeded=isinstance(self._run.live.stop.error, BudgetExceeded),
-            standings=[engine.standing for engine in engines if engine is not None],
+            standings=[engine.standing for engine in self._engines()],
         )
+
+    def _engines(self) -> set[Engine]:
+        """Of two routes to the same provider one."""
+        if self._providers is None:
+            return set(open_engines())
+        return {engine for each in self._providers if (engine := open_engine(each)) is not None}
 
 
 def _is_reached(percent: int, seen: Seen) -> bool:
