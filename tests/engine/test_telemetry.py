@@ -22,6 +22,7 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm import telemetry
 from prefect_llm.engine import Engine
+from prefect_llm.engine.submission import Submission
 
 WITHOUT = """
 import sys
@@ -146,6 +147,29 @@ def test_each_request_is_a_span_of_whoever_handed_it_in(
     assert sorted(each.status.status_code.name for each in asked) == ["ERROR", "UNSET"]
     (failed,) = [each for each in asked if each.status.status_code.name == "ERROR"]
     assert (failed.attributes or {})["error.type"] == "rejected"
+
+
+def test_a_span_lasts_as_long_as_its_request_and_belongs_to_its_own_chunk(
+    spans: InMemorySpanExporter, scripted_server: ScriptedServer
+) -> None:
+    """With one place, the coroutine of one chunk goes on with the other chunk's requests."""
+    scripted_server.delay(0.05)
+    engine, asked = Engine(provider_at(scripted_server.base_url, concurrency=1)), Asked()
+    tracer = trace.get_tracer_provider().get_tracer("test")
+    submissions = []
+    for chunk in range(2):
+        with tracer.start_as_current_span(f"chunk {chunk}"):
+            submissions.append(Submission(requests(2, first=2 * chunk), asked.deliver, asked.stop))
+            engine.start(submissions[-1])
+    for submission in submissions:
+        engine.finish(submission)
+    engine.close()
+    finished = spans.get_finished_spans()
+    chunks = {each.name: each.context.span_id for each in finished if each.name.startswith("chunk")}
+    asked_spans = [each for each in finished if each.name == "chat m"]
+    parents = [each.parent.span_id for each in asked_spans if each.parent is not None]
+    assert parents == [chunks["chunk 0"]] * 2 + [chunks["chunk 1"]] * 2
+    assert all(0.05e9 <= (each.end_time or 0) - (each.start_time or 0) < 5e9 for each in asked_spans)
 
 
 def test_without_a_provider_nothing_is_imported() -> None:
