@@ -53,18 +53,21 @@ def _command_problems(block: str) -> Iterator[str]:
         if target not in targets:
             yield f"there is no target {target!r}"
     for line in block.replace("\\\n", " ").splitlines():
-        if (command := re.match(r"prefect-llm (?!-)(\w+)", line)) is None:
+        if (command := re.match(r"prefect-llm (?!-)(\w+)(?: (\w+))?", line)) is None:
             continue
         if command[1] not in build_app():
             yield f"there is no command {command[1]!r}"
-        flags = _flags(command[1])
+            continue
+        flags = _flags(command[1], command[2])
         yield from (
             f"there is no option {flag}" for flag in re.findall(r"(?<=\s)--[a-z-]+", line) if flag not in flags
         )
 
 
-def _flags(command: str) -> set[str]:
-    arguments = build_app([command])[command].assemble_argument_collection()
+def _flags(command: str, then: str | None) -> set[str]:
+    app = build_app([command])[command]
+    app = app[then] if then is not None and then in app else app
+    arguments = app.assemble_argument_collection()
     return {name for argument in arguments for name in argument.names}
 
 

@@ -28,8 +28,8 @@ from prefect_llm.flows.form import (
     titled,
     validated,
 )
+from prefect_llm.flows.naming import batch_name
 from prefect_llm.report import Summary
-from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import (
     RunSettings,
     budget_of,
@@ -45,6 +45,7 @@ from prefect_llm.tasks import infer_chunk, load_documents
     name="batch-inference",
     description="Documents in, one Parquet row per document out; every request limited, retried and priced.",
     task_runner=TASK_RUNNER,
+    flow_run_name=batch_name,
 )
 def batch_inference(
     input: Annotated[str, titled("Input")],
@@ -81,7 +82,7 @@ def batch_inference(
         documents: Which columns are read and kept, and how many documents are asked.
         api: Output limit, temperature, timeouts, retries, fallbacks and prices. Defaults are the block's.
         batch: Concurrency, rate limits, budget, reuse, and how many documents may fail. Defaults are the block's.
-        monitoring: How often figures are logged.
+        monitoring: How often figures are logged, and which error share alarms.
         keep_raw: Keep every answer as it came, in the column `raw`.
         approval: Estimate first, and wait for a person to approve that; leave empty to begin at once.
 
@@ -146,8 +147,8 @@ def _infer_all(
     return carried_out(
         run,
         lambda chunk: infer_chunk.submit(run, chunk, reference),
-        chunks_at_once(run, provider),
-        stats_interval_s=settings.monitoring.stats_interval_seconds,
+        provider,
+        monitoring=settings.monitoring,
         max_error_share=settings.batch.max_error_share,
     )
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from prefect_llm import telemetry
 from prefect_llm.asked_once import Member
 from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
@@ -170,6 +171,10 @@ class AskedChunk:
         """The rows that have ended, in the order of the input."""
         return [entry for entry in self._entries if entry is not None]
 
+    def done(self) -> int:
+        """How many rows have ended."""
+        return len(self._entries) - self._entries.count(None)
+
     def new_entries(self) -> list[Entry]:
         """Those of them that no earlier attempt had."""
         return [entry for entry in self.entries() if entry.place not in self._restored]
@@ -245,12 +250,20 @@ class AskedChunk:
             price,
             provider=provider.name,
         )
+        self._record_cost(row, thrown)
         entry = Entry(request.row, row, thrown, self._uncertain(request, row, thrown))
         write_down(entry)
         asked = self._requests.pop(request.row)  # as it was before a fallback's model was put into it
         self._keep_with_twins(entry)
         if self._member is not None and isinstance(asked, Request):
             self._member.ended(asked.fingerprint, row)
+
+    def _record_cost(self, row: ResultRow, thrown: Sequence[Decimal | None]) -> None:
+        if row.price is None or (recorder := telemetry.recorder()) is None:
+            return
+        for amount in (row.cost, *thrown):
+            if amount:
+                recorder.cost(row.provider or "", row.requested_model or "", amount, row.price.currency)
 
     def _keep_with_twins(self, entry: Entry) -> None:
         self._keep(entry)

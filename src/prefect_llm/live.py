@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from prefect_llm.asked_once import AskedOnce
@@ -31,6 +31,7 @@ class LiveFigures:
     rows: int
     ok: int = 0
     failed: int = 0
+    failed_by_kind: Mapping[str, int] = field(default_factory=dict)
     input_tokens: int = 0
     output_tokens: int = 0
     cost: Decimal | None = Decimal(0)
@@ -63,12 +64,29 @@ class LiveFigures:
             self,
             ok=self.ok + outcome.ok,
             failed=self.failed + (not outcome.ok),
+            failed_by_kind=self._with(outcome, 1),
             input_tokens=self.input_tokens + (usage.input_tokens or 0),
             output_tokens=self.output_tokens + (usage.output_tokens or 0),
             cost=_sum(self.cost, cost) if billed else self.cost,
             currency=price.currency if price is not None else self.currency,
             throttled=self.throttled + outcome.throttled,
         )
+
+    def ended(self, outcome: Outcome, rows: int) -> LiveFigures:
+        """The figures with a row that ended at another time, or (-1) without it: nothing was paid for it now."""
+        return replace(
+            self,
+            ok=self.ok + rows * outcome.ok,
+            failed=self.failed + rows * (not outcome.ok),
+            failed_by_kind=self._with(outcome, rows),
+        )
+
+    def _with(self, outcome: Outcome, rows: int) -> Mapping[str, int]:
+        if outcome.failure is None:
+            return self.failed_by_kind  # most of the time: no copy
+        kind = str(outcome.failure.kind)
+        changed = {**self.failed_by_kind, kind: self.failed_by_kind.get(kind, 0) + rows}
+        return {name: number for name, number in changed.items() if number}
 
 
 class Live:
@@ -80,6 +98,7 @@ class Live:
         self._stop_error_share = stop_error_share
         self._figures = LiveFigures(rows)
         self._ended = self._ended_badly = 0
+        self._under_way: dict[int, Callable[[], int]] = {}
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
@@ -87,6 +106,31 @@ class Live:
     def figures(self) -> LiveFigures:
         """The figures as they stand."""
         return replace(self._figures, seconds=time.monotonic() - self._started)
+
+    @property
+    def error_share(self) -> float | None:
+        """The share of failures among the outcomes of this invocation; `None` while they are too few to judge."""
+        with self._lock:
+            ended, badly = self._ended, self._ended_badly
+        return badly / ended if ended >= OUTCOMES_BEFORE_A_SHARE_COUNTS else None
+
+    @property
+    def under_way(self) -> Mapping[int, int]:
+        """The chunks that this process is asking, and how many of their rows have ended."""
+        with self._lock:
+            asking = dict(self._under_way)
+        return {chunk: done() for chunk, done in asking.items()}
+
+    @contextmanager
+    def asking(self, chunk: int, done: Callable[[], int]) -> Iterator[None]:
+        """While the block runs, the chunk is under way; `done` says how many of its rows have ended."""
+        with self._lock:
+            self._under_way[chunk] = done
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.pop(chunk, None)
 
     def sent(self, attempt: int) -> None:
         """Count one request; `attempt` is its document's, from 1."""
@@ -115,16 +159,13 @@ class Live:
     def restore(self, outcome: Outcome) -> None:
         """Count a document that an earlier attempt has finished: done, but not paid for now."""
         with self._lock:
-            figures = self._figures
-            self._figures = replace(figures, ok=figures.ok + outcome.ok, failed=figures.failed + (not outcome.ok))
+            self._figures = self._figures.ended(outcome, 1)
 
     def take_back(self, outcomes: Iterable[Outcome]) -> None:
         """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""
-        ended = [outcome.ok for outcome in outcomes]
-        ok = sum(ended)
         with self._lock:
-            figures = self._figures
-            self._figures = replace(figures, ok=figures.ok - ok, failed=figures.failed - (len(ended) - ok))
+            for outcome in outcomes:
+                self._figures = self._figures.ended(outcome, -1)
 
 
 class _Runs:

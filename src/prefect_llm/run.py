@@ -85,6 +85,10 @@ class Run:
     reuse: tuple[str, ...] = ()
     budget: RunBudget | None = None
 
+    def rows_of(self, chunk: int) -> range:
+        """The rows of a chunk, from 0."""
+        return range(chunk * self.chunk_rows, min((chunk + 1) * self.chunk_rows, self.rows))
+
     @property
     def live(self) -> Live:
         """The run's figures and stop signal in this process."""
@@ -176,6 +180,21 @@ def _spending(run: Run, budget: RunBudget) -> Spending:
     )
 
 
+def spent_of(run: Run) -> Decimal | None:
+    """What this process has spent of the run's budget, with what it may have; `None` without a budget."""
+    if run.budget is None:
+        return None
+    with _opening:
+        return _spending(run, run.budget).spent
+
+
+def granted_to(run: Run) -> Decimal | None:
+    """What all attempts at the run were granted, and have not given back, of its budget; `None` without one."""
+    if run.budget is None:
+        return None
+    return Ledger(open_folder(run.url), run.budget.currency, run.run_id).total() or Decimal(0)
+
+
 def member_of(run: Run, plan: Plan, chunk: int) -> Member | None:
     """The chunk's part in asking each request of the run once; `None` where each is asked for itself."""
     if not plan.spec.asks_once:
@@ -200,7 +219,8 @@ def carry_out_attempt(
     """
     folder, started = plan.directory.folder, time.monotonic()
     try:
-        with flushed(open_journal(folder, chunk, attempt, work), run.flush_interval_s) as journal:
+        journaled = flushed(open_journal(folder, chunk, attempt, work), run.flush_interval_s)
+        with run.live.asking(chunk, asked.done), journaled as journal:
             asked.ask(journal.append, keep_raw=plan.spec.keep_raw)
         seconds = time.monotonic() - started
         part, figures = part_of(_rows(run, plan, asked), figures_in_journal(asked.entries(), seconds))
@@ -275,10 +295,8 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
 
 def _uncertain(run: Run, totals: Totals) -> Decimal | None:
     """Money that may have been billed beyond the known cost: with a budget what was granted and no row proves."""
-    if run.budget is None:
-        return totals.work.uncertain
-    granted = Ledger(open_folder(run.url), run.budget.currency, run.run_id).total() or Decimal(0)
-    return max(granted - totals.known_cost, Decimal(0))
+    granted = granted_to(run)
+    return totals.work.uncertain if granted is None else max(granted - totals.known_cost, Decimal(0))
 
 
 def release_run(run: Run) -> None:

@@ -128,6 +128,12 @@ class Spending:
                 self._users -= 1
             self._give_back()
 
+    @property
+    def spent(self) -> Decimal:
+        """What was billed here, and what may have been."""
+        with self._lock:
+            return self._purse.spent + self._purse.lost
+
     def hold(self, amount: Decimal, changed: Callable[[], None]) -> bool:
         """Set that much aside; `False`: `changed` is called when it may fit, or the run stops."""
         with self._lock:

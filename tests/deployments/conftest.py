@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import WriteDocuments
+from tests.deployments.starting import Parameters
 from tests.prefect_server import PrefectServer
+from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm import LLMProvider
 
@@ -26,6 +29,19 @@ def deployed(prefect_server: PrefectServer) -> PrefectServer:
     said = prefect("deploy", "--all", server=prefect_server)
     assert "Traceback" not in said, said
     return prefect_server
+
+
+@pytest.fixture
+def parameters(write_documents: WriteDocuments, tmp_path: Path, scripted_server: ScriptedServer) -> Parameters:
+    scripted_server.expect_key(KEY)
+    return {
+        "input": write_documents(100),
+        "output": f"{tmp_path}/{{flow_run_id}}",
+        "model": "m",
+        "prompt": "Say: {{ text }}",
+        "api": {"base_url": scripted_server.base_url, "api_key_env": KEY_VARIABLE},
+        "batch": {"chunk_rows": 30, "concurrency": 10},
+    }
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,9 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     app.command(verify)
     app.command(demo)
     app.command(costs)
+    automations = App(name="automations", help="Prefect's automations for runs.")
+    automations.command(create_automations, name="create")
+    app.command(automations)
     return app
 
 
@@ -154,6 +157,24 @@ def verify(
     from prefect_llm.cli import verifying
 
     return verifying.verify(provider=provider, base_url=base_url, api_key_env=api_key_env, model=model)
+
+
+def create_automations(
+    *,
+    notify: Annotated[
+        str | None, Parameter(help="Tell of failed runs by this saved notification block: TYPE/NAME.")
+    ] = None,
+    zombie_after: Annotated[
+        float, Parameter(help="Seconds without a heartbeat after which a flow run counts as crashed.")
+    ] = 300.0,
+) -> int:
+    """Put three automations on the Prefect server, in the place of those that an earlier call put there.
+
+    A failed or crashed run is told of; one with many errors is cancelled; one whose process is gone is crashed.
+    """
+    from prefect_llm.cli import automating
+
+    return automating.create(notify=notify, zombie_after=zombie_after)
 
 
 def demo(

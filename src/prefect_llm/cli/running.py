@@ -13,7 +13,7 @@ from types import FrameType
 
 from prefect_llm.cli.ending import Exit, show, status_of
 from prefect_llm.cli.faults import report_fault
-from prefect_llm.cli.progress import progress_bar, progress_log
+from prefect_llm.cli.progress import news_log, progress_bar, progress_log
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
 from prefect_llm.opening import model_of, open_run, reopen_run
@@ -165,5 +165,6 @@ def figures_shown(run: Run, settings: RunSettings) -> Iterator[None]:
         bar = sys.stderr.isatty() and not settings.output.quiet
         if bar:
             stack.enter_context(progress_bar(run.live))
+        stack.enter_context(news_log(run, settings.monitoring.alert_error_share))
         stack.enter_context(progress_log(run.live, settings.monitoring.stats_interval_seconds))
         yield

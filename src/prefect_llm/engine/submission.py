@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from prefect_llm import telemetry
 from prefect_llm.engine.quota import Tokens
 from prefect_llm.engine.retry import Tries
 from prefect_llm.engine.spending import Budget, Hold, is_ambiguous
 from prefect_llm.engine.stop import Stop
 from prefect_llm.errors import RequestError
 from prefect_llm.records import Completion, DiscardedAnswer, Outcome, Request
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 
 class Diversion(StrEnum):
@@ -57,6 +61,7 @@ class Submission:
     fallback: Fallback | None = None
     route: int = 0
     open: bool = False
+    trace: Context | None = field(default_factory=telemetry.here)
     done: Future[None] = field(default_factory=Future)
     handed: deque[Job] = field(default_factory=deque)
     unfinished: int = 0

@@ -32,6 +32,36 @@ def to_markdown(summary: Summary) -> str:
     return "\n\n".join(paragraph for section in sections for paragraph in section) + "\n"
 
 
+def to_cost_markdown(summary: Summary) -> str:
+    """What the run directory cost, and for what: Prefect's artifact that shows it run after run."""
+    totals = summary.totals
+    rows = [("documents", text.count(totals.ok + totals.failed)), ("cost", escaped(sentences.cost(summary)))]
+    if totals.cost and totals.ok:
+        per_thousand = text.money(totals.cost / totals.ok * 1000, totals.currency)
+        rows.append(("per 1,000 answers", per_thousand))
+    if summary.cost_uncertain is None or summary.cost_uncertain:
+        rows.append(("may have been billed beyond it", _uncertain(summary)))
+    if totals.reused:
+        rows.append(("answers that were reused, for nothing", text.count(totals.reused)))
+    sections = (["# Cost", _table(("", "of the whole run"), rows)], _cost(summary)[2:], _tokens(summary))
+    return "\n\n".join(paragraph for section in sections for paragraph in section) + "\n"
+
+
+def to_results_markdown(summary: Summary) -> str:
+    """Where the results lie and how they are read, and where the report and the failed rows are."""
+    output = summary.output.rstrip("/")
+    places = [f"- report: {escaped(f'{output}/_run/report.md')}"]
+    if summary.totals.failed:
+        places.append(f"- failed rows: {escaped(f'{output}/_run/failed.csv')}")
+    return "\n\n".join([f"**{sentences.headline(summary)}**", *_results(summary), "\n".join(places)]) + "\n"
+
+
+def _uncertain(summary: Summary) -> str:
+    if summary.cost_uncertain is None:
+        return "not known"
+    return text.money(summary.cost_uncertain, summary.totals.currency)
+
+
 def _cost(summary: Summary) -> list[str]:
     prices = sentences.prices(summary)
     said = [] if prices is None else [escaped(f"Prices: {prices}")]

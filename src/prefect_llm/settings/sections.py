@@ -365,6 +365,14 @@ class MonitoringSection(FormSection):
         title="Figures every (s)",
         description="Seconds between two lines of figures in the log.",
     )
+    alert_error_share: Share = Field(
+        default=0.2,
+        title="Alarming error share",
+        description=(
+            "The share of failed documents, from 0 to 1, above which a warning is logged and, in flow runs, the "
+            "event errors.high is sent."
+        ),
+    )
 
 
 class RunSettings(BaseModel):
