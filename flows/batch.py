@@ -12,10 +12,9 @@ from pydantic import JsonValue, ValidationError
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.errors import InvalidInput, LLMBatchError
-from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
+from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed, window
 from prefect_llm.flows.form import check_someone_is_asked, given_in, name_of, reference_to
 from prefect_llm.report import Summary
-from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import (
     ApiOptions,
     BatchOptions,
@@ -142,7 +141,7 @@ def _infer_all(
     return carried_out(
         run,
         lambda chunk: infer_chunk.submit(run, chunk, reference),
-        chunks_at_once(run, provider),
+        window(run, provider),
         stats_interval_s=settings.monitoring.stats_interval_seconds,
         max_error_share=settings.batch.max_error_share,
     )

@@ -16,8 +16,16 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, Superseded, TooManyFailedRows
 from prefect_llm.flows.progress import progress_shown
+from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, release_run
+from prefect_llm.run import (
+    MOST_CHUNKS_AT_ONCE,
+    Run,
+    check_failed_share,
+    chunks_at_once,
+    release_run,
+    stopped_together,
+)
 from prefect_llm.run import finish_run as finish
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks import finish_run
@@ -43,7 +51,7 @@ def _carried_out(run: Run, submit: Submit, at_once: int, stats_interval_s: float
     figures: list[ChunkFigures] = []
     stopped = None
     try:
-        with progress_shown(run, stats_interval_s):
+        with stopped_together(run), progress_shown(run, stats_interval_s):
             for each in _inferred(run, submit, at_once):
                 figures.append(each)  # noqa: PERF402 - what came before an error counts
     except RunError as error:
@@ -60,6 +68,11 @@ def _carried_out(run: Run, submit: Submit, at_once: int, stats_interval_s: float
         error.summary = summary
         raise
     return summary
+
+
+def window(run: Run, provider: Provider) -> int:
+    """Task runs under way: what fills this process's engine, or as many as a cluster may have room for."""
+    return min(MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1)) if run.spread else chunks_at_once(run, provider)
 
 
 def failed(error: LLMBatchError) -> Summary:
@@ -98,7 +111,9 @@ def _inferred(run: Run, submit: Submit, at_once: int) -> Iterator[ChunkFigures]:
                 future.add_done_callback(ended.put)
             future = ended.get()
             under_way.remove(future)
-            yield future.result()
+            figures = future.result()
+            run.live.take_over(figures)
+            yield figures
     except (KeyboardInterrupt, TerminationSignal):
         run.live.stop.set(Interrupted(INTERRUPTED))
         raise

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prefect import flow, runtime
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.errors import LLMBatchError
-from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
+from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed, window
 from prefect_llm.flows.form import check_someone_is_asked, reference_to
 from prefect_llm.opening import model_of
 from prefect_llm.records import ErrorKind
 from prefect_llm.redriving import open_redrive
 from prefect_llm.report import Summary
-from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection, budget_of
 from prefect_llm.tasks import redrive_chunk
+from prefect_llm.tasks.runners import over_processes
 
 
 @flow(
@@ -87,10 +88,11 @@ def _redrive_all(
             owner=runtime.deployment.name,
         ),
     )
+    redrive = replace(redrive, run=replace(redrive.run, spread=over_processes()))
     return carried_out(
         redrive.run,
         lambda chunk: redrive_chunk.submit(redrive, chunk, reference),
-        chunks_at_once(redrive.run, provider),
+        window(redrive.run, provider),
         stats_interval_s=monitoring.stats_interval_seconds,
         max_error_share=batch.max_error_share,
     )
