@@ -29,7 +29,14 @@ from prefect_llm.flows.progress import progress_shown
 from prefect_llm.notices import Lookout
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, chunks_at_once, release_run
+from prefect_llm.run import (
+    MOST_CHUNKS_AT_ONCE,
+    Run,
+    check_failed_share,
+    chunks_at_once,
+    release_run,
+    stopped_together,
+)
 from prefect_llm.run import finish_run as finish
 from prefect_llm.settings import MonitoringSection
 from prefect_llm.store import ChunkFigures
@@ -61,8 +68,8 @@ def _carried_out(
     tell = events.teller(run, Lookout(run, provider, monitoring.alert_error_share))
     events.started(run)
     try:
-        with progress_shown(run, board, monitoring.stats_interval_seconds, tell):
-            for each in _inferred(run, submit, board, chunks_at_once(run, provider)):
+        with stopped_together(run), progress_shown(run, board, monitoring.stats_interval_seconds, tell):
+            for each in _inferred(run, submit, board, window(run, provider)):
                 figures.append(each)  # noqa: PERF402 - what came before an error counts
     except RunError as error:
         stopped = error
@@ -84,6 +91,11 @@ def _carried_out(
         error.summary = summary
         raise
     return summary
+
+
+def window(run: Run, provider: Provider) -> int:
+    """Task runs under way: what fills this process's engine, or as many as a cluster may have room for."""
+    return min(MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1)) if run.spread else chunks_at_once(run, provider)
 
 
 def failed(error: LLMBatchError) -> Summary:
@@ -125,7 +137,9 @@ def _inferred(run: Run, submit: Submit, board: ChunkBoard, at_once: int) -> Iter
                 board.begun(chunk)
                 future.add_done_callback(ended.put)
             future = ended.get()
-            yield _ended(board, under_way.pop(future), future)
+            figures = _ended(board, under_way.pop(future), future)
+            run.live.take_over(figures)
+            yield figures
     except (KeyboardInterrupt, TerminationSignal):
         run.live.stop.set(Interrupted(INTERRUPTED))
         raise

@@ -16,6 +16,7 @@ from prefect_llm.blocks import LLMProvider, ProviderReference
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import ErrorKind
 from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
+from prefect_llm.tasks.runners import over_processes
 
 
 def titled(title: str) -> Any:
@@ -94,4 +95,11 @@ def reference_to(given: LLMProvider | str | None, api: ApiOptions, batch: BatchO
     over = ApiOptions.model_validate(api.model_dump(exclude_unset=True, exclude={"provider", "model"}))
     if isinstance(given, LLMProvider):
         given = given._block_document_name or given
+    if batch.share_limits is None and over_processes() and _would_not_share(given):
+        batch = batch.model_copy(update={"share_limits": True})
     return ProviderReference(block=given, api=over, batch=batch)
+
+
+def _would_not_share(given: LLMProvider | str | None) -> bool:
+    """An endpoint, or a block that was never saved: each process of a cluster would take its limits for its own."""
+    return given is None or (isinstance(given, LLMProvider) and given.share_limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from prefect_llm.redriving import open_redrive
 from prefect_llm.report import Summary
 from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection, budget_of
 from prefect_llm.tasks import redrive_chunk
+from prefect_llm.tasks.runners import over_processes
 
 
 @flow(
@@ -99,6 +101,7 @@ def _redrive_all(
             owner=runtime.deployment.name,
         ),
     )
+    redrive = replace(redrive, run=replace(redrive.run, spread=over_processes()))
     return carried_out(
         redrive.run,
         lambda chunk: redrive_chunk.submit(redrive, chunk, reference),

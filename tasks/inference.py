@@ -11,7 +11,7 @@ from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.errors import RunError
-from prefect_llm.run import Run
+from prefect_llm.run import Run, stopped_together
 from prefect_llm.run import infer_chunk as infer
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.run_log import core_log
@@ -54,7 +54,7 @@ def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference 
     `provider` is a saved block's name, a reference, or the loaded block. Returns the chunk's counters. Raises
     the `RunError` that stopped the run; then the chunk stays pending.
     """
-    with core_log():
+    with core_log(), stopped_together(run):
         asked = resolve_provider(provider)
         with limits_shared(asked):
             figures = infer(run, chunk, asked)

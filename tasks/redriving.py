@@ -11,6 +11,7 @@ from prefect.tasks import TaskRunNameCallbackWithParameters
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.redriving import Redrive
 from prefect_llm.redriving import redrive_chunk as redrive_failed_rows
+from prefect_llm.run import stopped_together
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.inference import RETRIES, rows_in_words
 from prefect_llm.tasks.run_log import core_log
@@ -29,7 +30,7 @@ NAMED = cast(TaskRunNameCallbackWithParameters, chunk_name)
 @task(name="redrive-chunk", task_run_name=NAMED, cache_policy=NO_CACHE, **RETRIES)
 def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
     """Ask the failed rows of one chunk again and replace its part; as `infer_chunk` otherwise."""
-    with core_log():
+    with core_log(), stopped_together(redrive.run):
         asked = resolve_provider(provider)
         with limits_shared(asked):
             figures = redrive_failed_rows(redrive, chunk, asked)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from prefect_llm.engine import Stop
 from prefect_llm.errors import TooManyFailures
 from prefect_llm.records import Outcome, Price, Usage
 from prefect_llm.report.figures_text import count, duration, money, rate
+from prefect_llm.store import ChunkFigures, Entry, RowFigures
 
 OUTCOMES_BEFORE_A_SHARE_COUNTS = 100
 """CONTRACT: the error share is judged after 100 outcomes."""
@@ -94,6 +96,7 @@ class Live:
 
     def __init__(self, rows: int, stop_error_share: float) -> None:
         self.stop = Stop()
+        self._name = uuid.uuid4().hex
         self.asked_once = AskedOnce()
         self._stop_error_share = stop_error_share
         self._figures = LiveFigures(rows)
@@ -160,6 +163,41 @@ class Live:
         """Count a document that an earlier attempt has finished: done, but not paid for now."""
         with self._lock:
             self._figures = self._figures.ended(outcome, 1)
+
+    def ended_here(self, entries: Iterable[Entry]) -> RowFigures:
+        """What became of these rows, which are counted here, for the process that waits for their chunk."""
+        figures = LiveFigures(0)
+        for entry in entries:
+            figures = figures.plus(entry.row.outcome, entry.row.cost, entry.row.price)
+        return RowFigures(
+            self._name,
+            figures.ok,
+            figures.failed,
+            figures.input_tokens,
+            figures.output_tokens,
+            figures.cost,
+            figures.currency,
+        )
+
+    def take_over(self, chunk: ChunkFigures) -> None:
+        """Count what a chunk took in another process; one of this process is counted as it goes."""
+        ended = chunk.ended
+        if ended is None or ended.counted_in == self._name:
+            return
+        with self._lock:
+            figures = self._figures
+            self._figures = replace(
+                figures,
+                ok=figures.ok + ended.ok,
+                failed=figures.failed + ended.failed,
+                input_tokens=figures.input_tokens + ended.input_tokens,
+                output_tokens=figures.output_tokens + ended.output_tokens,
+                cost=_sum(figures.cost, ended.cost),
+                currency=ended.currency or figures.currency,
+                requests=figures.requests + chunk.requests,
+                retries=figures.retries + chunk.retries,
+                throttled=figures.throttled + chunk.throttled,
+            )
 
     def take_back(self, outcomes: Iterable[Outcome]) -> None:
         """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
@@ -30,6 +30,7 @@ from prefect_llm.report import Summary, Totals, failed_csv, fold, to_markdown
 from prefect_llm.reusing import reused_entries
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget, Spending
+from prefect_llm.stopping import forget_stops, stop_shared
 from prefect_llm.store import (
     Attempt,
     ChunkFigures,
@@ -68,8 +69,9 @@ class Run:
     """An opened run, small enough to hand to every chunk task.
 
     `url` is its directory, `pending` the chunks without a part, `invocation` this attempt at the run: chunks of
-    one invocation share figures and stop together. `epoch` is that of the directory's lease: a later one has taken
-    the run over. `reuse` are the directories of earlier runs whose answers are taken, first to last.
+    one invocation share figures and stop together, over processes where it is `spread` over them. `epoch` is that of
+    the directory's lease: a later one has taken the run over. `reuse` are the directories of earlier runs whose
+    answers are taken, first to last.
     """
 
     url: str
@@ -84,6 +86,7 @@ class Run:
     epoch: int = 0
     reuse: tuple[str, ...] = ()
     budget: RunBudget | None = None
+    spread: bool = False
 
     def rows_of(self, chunk: int) -> range:
         """The rows of a chunk, from 0."""
@@ -124,6 +127,16 @@ def schema_of(plan: Plan) -> pa.Schema:
     """The schema of every part of the run."""
     kept, output_type = plan.snapshot.kept_schema, plan.prompt.output_type
     return result_schema(kept=kept, output_type=output_type, keep_raw=plan.spec.keep_raw)
+
+
+@contextmanager
+def stopped_together(run: Run) -> Iterator[None]:
+    """While the block runs in a process of a spread run, it stops with the others, and they with it."""
+    if not run.spread:
+        yield
+        return
+    with stop_shared(open_folder(run.url), run.invocation, run.epoch, run.live.stop):
+        yield
 
 
 def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
@@ -236,7 +249,7 @@ def carry_out_attempt(
         run.live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
         raise
     remove_journals(folder, [chunk], work)
-    return figures_in_journal(asked.new_entries(), seconds)
+    return replace(figures_in_journal(asked.new_entries(), seconds), ended=run.live.ended_here(asked.entries()))
 
 
 def _rows(run: Run, plan: Plan, asked: AskedChunk) -> pa.Table:
@@ -289,6 +302,8 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
         directory.write_manifest(
             manifest.changed(state=summary.state, stopped=summary.stopped, totals=summary.to_json())
         )
+        if run.spread:
+            forget_stops(directory.folder)
     release_run(run)
     return summary
 

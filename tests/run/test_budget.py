@@ -230,7 +230,7 @@ def test_chunks_in_processes_of_their_own_do_not_pass_it_together(
     assert {type(each) for each in stopped} == {BudgetExceeded}
     assert summary.totals.cost == scripted_server.stats().requests * COST
     assert summary.cost_uncertain == 0
-    assert 40 * COST <= summary.totals.cost <= 50 * COST
+    assert 30 * COST <= summary.totals.cost <= 50 * COST  # each process may keep a slice it has no request for
 
 
 def command(source: str, provider: Started, max_cost: Decimal, output: str = "out") -> list[str]:

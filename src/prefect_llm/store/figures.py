@@ -30,11 +30,25 @@ class Discarded:
 
 
 @dataclass(frozen=True, slots=True)
+class RowFigures:
+    """Rows that have ended, and what they took; `counted_in` names the process's own count that they are in."""
+
+    counted_in: str
+    ok: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal | None = Decimal(0)
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkFigures:
     """One chunk's counters, or the sum of several. `requests` were sent, `retries` of them not the first.
 
     `throttled` counts 429 answers; `seconds` is the time the chunk took. `lost` attempts brought no answer and may
     have been billed; `uncertain` is what those and answers without usage cost at most, `None` where it is not known.
+    `ended` says what became of the rows, to whoever waits for the chunk; the part itself says it better.
     """
 
     requests: int = 0
@@ -44,6 +58,7 @@ class ChunkFigures:
     seconds: float = 0.0
     lost: int = 0
     uncertain: Decimal | None = Decimal(0)
+    ended: RowFigures | None = field(default=None, compare=False)
 
     def to_json(self) -> str:
         """The text kept in a part's metadata; money is a decimal string."""
