@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prefect_llm.blocks import LLMProvider, ModelPrice, ProviderReference
     from prefect_llm.errors import InvalidInput, LLMBatchError, RunError, TooManyFailedRows
-    from prefect_llm.flows import batch_inference, redrive_failures
+    from prefect_llm.flows import batch_inference, compare_hosting, redrive_failures
     from prefect_llm.prompts import PromptSpec
     from prefect_llm.report import Summary
     from prefect_llm.run import Run
@@ -32,6 +32,7 @@ __all__ = [
     "Summary",
     "TooManyFailedRows",
     "batch_inference",
+    "compare_hosting",
     "finish_run",
     "infer_chunk",
     "load_documents",
@@ -53,6 +54,7 @@ _ROOMS = {
     "Summary": "report",
     "TooManyFailedRows": "errors",
     "batch_inference": "flows",
+    "compare_hosting": "flows",
     "finish_run": "tasks",
     "infer_chunk": "tasks",
     "load_documents": "tasks",

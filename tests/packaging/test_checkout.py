@@ -20,11 +20,11 @@ MAPPED = ("blocks", "examples", "flows", "tasks")
 PUBLIC = {
     "prefect_llm": [
         "InvalidInput", "LLMBatchError", "LLMProvider", "ModelPrice", "PromptSpec", "ProviderReference", "Run",
-        "RunError", "RunSpec", "Summary", "TooManyFailedRows", "batch_inference", "finish_run", "infer_chunk",
-        "load_documents", "read_results", "redrive_chunk", "redrive_failures",
+        "RunError", "RunSpec", "Summary", "TooManyFailedRows", "batch_inference", "compare_hosting", "finish_run",
+        "infer_chunk", "load_documents", "read_results", "redrive_chunk", "redrive_failures",
     ],
     "prefect_llm.blocks": ["LLMProvider", "ModelPrice", "ProviderReference", "load_block", "resolve_provider"],
-    "prefect_llm.flows": ["batch_inference", "redrive_failures"],
+    "prefect_llm.flows": ["batch_inference", "compare_hosting", "redrive_failures"],
     "prefect_llm.tasks": ["finish_run", "infer_chunk", "load_documents", "redrive_chunk"],
 }  # fmt: skip
 CORE = (

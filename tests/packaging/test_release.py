@@ -16,7 +16,7 @@ MODULES = [
     "prefect_llm", "prefect_llm.blocks", "prefect_llm.cli.running", "prefect_llm.examples", "prefect_llm.flows",
     "prefect_llm.local.weights", "prefect_llm.run", "prefect_llm.tasks",
 ]  # fmt: skip
-DATA = (".jsonl", ".json", ".txt")
+DATA = (".jsonl", ".json", ".txt", ".yaml")
 
 
 def test_the_wheel_puts_only_prefect_llm_into_site_packages(release: Release) -> None:

@@ -75,6 +75,7 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     app.command(clean)
     app.command(verify)
     app.command(demo)
+    app.command(costs)
     return app
 
 
@@ -151,6 +152,32 @@ def demo(
     from prefect_llm.cli import demonstrating
 
     return demonstrating.demo(output)
+
+
+def costs(
+    scenario: Annotated[
+        str | None, Parameter(name="SCENARIO", help="YAML file; examples/hosting.yaml is one, and the default.")
+    ] = None,
+    /,
+    *,
+    documents_per_day: Annotated[str | None, Parameter(help="Over the file's volume.")] = None,
+    output_tokens_per_month: Annotated[str | None, Parameter(help="Instead: the volume in output tokens.")] = None,
+    input_tokens: Annotated[str | None, Parameter(help="Input tokens of a document.")] = None,
+    output_tokens: Annotated[str | None, Parameter(help="Output tokens of a document.")] = None,
+    html: Annotated[str | None, Parameter(help="Also write the page, with charts, to this file.")] = None,
+    json: Annotated[bool, Parameter(negative="", show_default=False, help="Every figure as JSON instead.")] = False,
+) -> int:
+    """Compare what models cost from providers and on machines of your own: break-even, payback, a recommendation."""
+    from prefect_llm.cli import costing
+
+    workload = {
+        "documents_per_day": documents_per_day,
+        "output_tokens_per_month": output_tokens_per_month,
+        "input_tokens_per_document": input_tokens,
+        "output_tokens_per_document": output_tokens,
+    }
+    given = {name: value for name, value in workload.items() if value is not None}
+    return costing.costs(scenario, given, html=html, as_json=json)
 
 
 def simulate(
