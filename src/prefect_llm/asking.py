@@ -16,7 +16,7 @@ from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
 from prefect_llm.errors import BadDocument, InvalidInput, RunError
 from prefect_llm.live import Live
-from prefect_llm.pricing import cost, price_for, terms_of
+from prefect_llm.pricing import MONEY, cache_saving, cost, price_for, terms_of
 from prefect_llm.prompts import Prompt, to_output_array, with_model
 from prefect_llm.records import Failure, Outcome, Provider, Request
 from prefect_llm.spending import ChunkBudget, Spending, most_cost
@@ -174,6 +174,15 @@ class AskedChunk:
     def done(self) -> int:
         """How many rows have ended."""
         return len(self._entries) - self._entries.count(None)
+
+    def cache_saved(self) -> Decimal:
+        """What the rows' cached input would have cost more, had it been read anew."""
+        saved = Decimal(0)
+        for entry in self.entries():
+            answer = entry.row.outcome.completion
+            if answer is not None and answer.usage is not None and answer.usage.cached_input_tokens:
+                saved = MONEY.add(saved, cache_saving(answer.usage, entry.row.price))
+        return saved
 
     def new_entries(self) -> list[Entry]:
         """Those of them that no earlier attempt had."""

@@ -26,7 +26,8 @@ from prefect_llm.files import open_folder
 from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
-from prefect_llm.report import Summary, Totals, failed_csv, fold, to_markdown
+from prefect_llm.report import Summary, Totals
+from prefect_llm.reporting import figures_of_run, with_words, write_page, write_texts
 from prefect_llm.reusing import reused_entries
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget, Spending
@@ -236,7 +237,8 @@ def carry_out_attempt(
         with run.live.asking(chunk, asked.done), journaled as journal:
             asked.ask(journal.append, keep_raw=plan.spec.keep_raw)
         seconds = time.monotonic() - started
-        part, figures = part_of(_rows(run, plan, asked), figures_in_journal(asked.entries(), seconds))
+        figures = replace(figures_in_journal(asked.entries(), seconds), cache_saved=asked.cache_saved())
+        part, figures = part_of(_rows(run, plan, asked), figures)
         check_owner(folder, run.epoch)
         if not is_latest(folder, chunk, attempt, work):
             _is_complete(plan, chunk)  # what this attempt still wrote goes, where it is of no use to the later one
@@ -273,7 +275,7 @@ def _is_complete(plan: Plan, chunk: int) -> bool:
 
 
 def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:
-    """Fold what lies in the directory into the summary, write manifest and report, and release the directory.
+    """Fold what lies in the directory into the summary, write manifest and reports, and release the directory.
 
     `figures` are those that `infer_chunk` returned, `stopped` is what it raised. Writes nothing where a later owner
     has taken the directory over.
@@ -282,7 +284,8 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
     manifest = directory.manifest()
     if manifest is None:
         raise InvalidInput(f"{run.url} no longer holds a run: its manifest is gone")
-    totals = fold(directory, run.rows)
+    folded = figures_of_run(directory, manifest, run.rows)
+    totals = folded.totals
     counters, live = sum_figures(figures), run.live.figures
     summary = Summary(
         totals=totals,
@@ -296,14 +299,15 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
         throttled=max(live.throttled, counters.throttled),
         seconds=live.seconds,
     )
+    summary = with_words(summary, folded)
     if current_epoch(directory.folder) <= run.epoch:
-        directory.write_report(to_markdown(summary))
-        directory.write_failed(failed_csv(directory) if totals.failed else None)
+        write_texts(directory, manifest, summary, folded)
         directory.write_manifest(
             manifest.changed(state=summary.state, stopped=summary.stopped, totals=summary.to_json())
         )
         if run.spread:
             forget_stops(directory.folder)
+        write_page(directory, manifest, summary, folded)
     release_run(run)
     return summary
 

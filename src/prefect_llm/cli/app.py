@@ -73,6 +73,7 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     add_estimate(app, estimate)
     add_resume(app, resume)
     add_redrive(app, redrive)
+    app.command(report)
     app.command(clean)
     app.command(verify)
     app.command(demo)
@@ -126,6 +127,19 @@ def redrive(settings: RunSettings, directory: str, only: frozenset[ErrorKind] | 
     from prefect_llm.cli import running
 
     return running.redrive(settings, directory, only)
+
+
+def report(
+    directory: Annotated[str, Parameter(name="DIR", help="The run's directory, local or a URL.")],
+    /,
+) -> int:
+    """Make report.md, report.html, ledger.json and failed.csv of the run in DIR again; asks nothing.
+
+    Of a running or an unfinished one too: then they are of the rows there are so far.
+    """
+    from prefect_llm.cli import reporting
+
+    return reporting.report(directory)
 
 
 def clean(

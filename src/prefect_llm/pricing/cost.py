@@ -5,6 +5,7 @@ The arithmetic has a decimal context of its own, so that a caller's precision or
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import (
     ROUND_HALF_EVEN,
     Context,
@@ -106,6 +107,28 @@ def _time_cost(price: Price, endpoint_s: float) -> Decimal:
     if price.per_hour is None:
         return Decimal(0)
     return MONEY.divide(MONEY.multiply(price.per_hour, Decimal(endpoint_s)), _S_PER_HOUR)
+
+
+def cache_saving(usage: Usage | None, price: Price | None) -> Decimal:
+    """What the answer's cached input would have cost more, read anew: 0 where there is none, or no cost is known."""
+    if usage is None or not usage.cached_input_tokens:
+        return Decimal(0)
+    paid, anew = cost(usage, price), cost(replace(usage, cached_input_tokens=None), price)
+    return Decimal(0) if paid is None or anew is None else MONEY.subtract(anew, paid)
+
+
+def at_prices_of(price: Price, usage: Usage, answers: int) -> Decimal | None:
+    """What `answers` that add up to this usage would cost at a price; of its tiers the mean input chooses one."""
+    rates = tier_of(price, (usage.input_tokens or 0) // max(answers, 1))
+    level = replace(
+        price,
+        input=rates.input,
+        output=rates.output,
+        cached_input=rates.cached_input,
+        cache_write=rates.cache_write,
+        tiers=(),
+    )
+    return cost(usage, level)
 
 
 def _stated(provider: Provider, model: str) -> Price | None:

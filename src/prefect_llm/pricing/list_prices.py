@@ -74,6 +74,18 @@ def dearest_list_price(
     return replace(known[0], input=max(each.input for each in known), output=max(each.output for each in known))
 
 
+def models_at(base_url: str) -> tuple[str, ...]:
+    """The models that the list has under that address, without those their provider is giving up."""
+    address = _address(base_url)
+    if address is None:
+        return ()
+    from genai_prices import data_snapshot
+
+    providers = data_snapshot.get_snapshot().providers
+    provider = next((each for each in providers if _is_at(each, address)), None)
+    return () if provider is None else tuple(model.id for model in provider.models if not model.deprecated)
+
+
 def terms_of(parameters: Mapping[str, Any]) -> Terms:
     """What in a request's parameters changes its price: the service tier, where it is not the usual one."""
     tier = parameters.get("service_tier")
