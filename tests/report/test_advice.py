@@ -35,7 +35,9 @@ def pace(first: int = SECOND, second: int = SECOND, queued: int = 0) -> Pace:
         Moment(START + timedelta(seconds=10 * place), 10.0, 500, 500, 0, 9, 500_000.0, {step: 500})
         for place, step in enumerate((first, second))
     )
-    return Pace(moments, latency={first: 500, second: 500} if first != second else {first: 1000}, queued={queued: 1000})
+    return Pace(
+        moments, latency={first: 500, second: 500} if first != second else {first: 1000}, queued={queued: 1000}
+    )
 
 
 def figures(**changes: Any) -> RunFigures:

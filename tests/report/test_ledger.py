@@ -157,7 +157,11 @@ def test_what_reuse_saved_is_what_it_would_have_cost_at_the_mean(
     commit(0, [answered(), *[as_reused(answered(), f"twin-{n}") for n in range(3)]])
     ledger = _ledger(directory)
     assert ledger.taken_over is not None
-    assert (ledger.taken_over.rows, ledger.taken_over.input_tokens, ledger.taken_over.cost) == (3, 30, Decimal("0.03"))
+    assert (ledger.taken_over.rows, ledger.taken_over.input_tokens, ledger.taken_over.cost) == (
+        3,
+        30,
+        Decimal("0.03"),
+    )
     assert ledger.known_cost == Decimal("0.01")
     assert [line.day for line in ledger.lines if line.reused] == [None]
 
