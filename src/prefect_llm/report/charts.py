@@ -86,7 +86,7 @@ def histogram(
 
     chart = alt.Chart(_data(rows)).mark_bar(color=PALETTE[0], binSpacing=1)
     drawn = chart.encode(
-        alt.X(f"{low}:Q", title=x_title, scale=alt.Scale(type="log", nice=False), axis=_SPARSE),
+        alt.X(f"{low}:Q", title=x_title, scale=alt.Scale(type="log", nice=False), axis=_SPARSE, bin="binned"),
         alt.X2(high),
         alt.Y(f"{y}:Q", title=y, stack="zero"),
     )

@@ -189,7 +189,7 @@ def _saved(summary: Summary, figures: RunFigures) -> list[tuple[str, str, str]]:
                 f"{text.counted(ledger.taken_over.rows, 'answer')} taken over: from earlier runs, or asked once for "
                 "several documents",
                 _worth(ledger.taken_over, currency),
-                f"estimated: {ledger.taken_over.basis}",
+                f"estimated by {ledger.taken_over.basis}",
             )
         )
     if ledger.cached_input_tokens:
