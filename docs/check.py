@@ -17,8 +17,8 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "benchmarks/README.md",
-    "docs/costs.md",
     "examples/README.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 )
 
 
@@ -33,7 +33,7 @@ def _problems_of(text: str, folder: Path) -> Iterator[str]:
     for link in re.findall(r"\]\(([^)#]+?)\)", text):
         if "://" not in link and not (folder / link).exists():
             yield f"the link {link} leads nowhere"
-    for language, block in re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+    for language, block in re.findall(r"^```(\w+)[^\n]*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
         if language == "python":
             yield from _python_problems(block)
         elif language == "console":
