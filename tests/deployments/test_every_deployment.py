@@ -36,7 +36,11 @@ def production(deployed: PrefectServer, scripted_server: ScriptedServer) -> None
 
 
 def test_nightly_asks_new_rows_only(
-    worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer, write_documents: WriteDocuments, tmp_path: Path
+    worker: Path,
+    deployed: PrefectServer,
+    scripted_server: ScriptedServer,
+    write_documents: WriteDocuments,
+    tmp_path: Path,
 ) -> None:
     output = f"{tmp_path}/answers/{{scheduled:%Y-%m-%d}}"
     for night, rows in ((3, 20), (2, 25)):
@@ -48,7 +52,11 @@ def test_nightly_asks_new_rows_only(
 
 
 def test_hourly_stops_at_its_budget_and_the_next_hour_goes_on_from_what_was_paid(
-    worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer, write_documents: WriteDocuments, tmp_path: Path
+    worker: Path,
+    deployed: PrefectServer,
+    scripted_server: ScriptedServer,
+    write_documents: WriteDocuments,
+    tmp_path: Path,
 ) -> None:
     parameters = {"input": write_documents(20), "output": f"{tmp_path}/hourly/{{scheduled:%Y-%m-%dT%H}}"}
     with deployed.client() as client:
@@ -99,7 +107,12 @@ def test_serve_carries_out_runs_without_a_pool(
     served: Path, deployed: PrefectServer, write_documents: WriteDocuments, tmp_path: Path
 ) -> None:
     output = tmp_path / "answers"
-    parameters = {"input": write_documents(9), "output": str(output), "provider": "production", "prompt": "{{ text }}"}
+    parameters = {
+        "input": write_documents(9),
+        "output": str(output),
+        "provider": "production",
+        "prompt": "{{ text }}",
+    }
     eventually(lambda: (is_there(deployed, "served"), is_there(deployed, "served-nightly")), all, COMMAND_S)
     flow_run_id = start(deployed, "served", parameters)
     assert ended(deployed, flow_run_id, served).state_name == "Completed", served.read_text()
