@@ -22,7 +22,12 @@ def _tables() -> Iterator[str]:
     for number, (section, options) in enumerate(sections().items()):
         if number:
             yield ""
-        yield from (f"## {section}", "", "| Key | Value | Default | Fixed | Meaning |", "| --- | --- | --- | --- | --- |")
+        yield from (
+            f"## {section}",
+            "",
+            "| Key | Value | Default | Fixed | Meaning |",
+            "| --- | --- | --- | --- | --- |",
+        )
         yield from map(_row, options.values())
 
 
