@@ -21,7 +21,7 @@ from prefect_llm import LLMProvider, batch_inference
 LLMProvider(base_url=sys.argv[2]).save("block")
 batch_inference(**json.loads(sys.argv[1]))
 """
-RUN_S = 120.0
+RUN_S = 240.0
 
 
 @pytest.fixture
