@@ -9,6 +9,7 @@ from prefect_llm.settings import Option, sections
 
 PAGE = Path(__file__).with_name("run-yaml.md")
 START, END = "<!-- made by docs/run_yaml.py -->\n", "<!-- end -->"
+HEAD = ("| Key | Value | Default | Fixed | Meaning |", "| --- | --- | --- | --- | --- |")
 
 
 def with_options(page: str) -> str:
@@ -22,12 +23,7 @@ def _tables() -> Iterator[str]:
     for number, (section, options) in enumerate(sections().items()):
         if number:
             yield ""
-        yield from (
-            f"## {section}",
-            "",
-            "| Key | Value | Default | Fixed | Meaning |",
-            "| --- | --- | --- | --- | --- |",
-        )
+        yield from (f"## {section}", "", *HEAD)
         yield from map(_row, options.values())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from tests.docs.reading import ROOT, Block
 from tests.scripted_server.client import free_port
 
 COMMAND_S = 90.0
-PLACEHOLDERS = ("https://api.openai.com/v1", "http://gpu-1:8000/v1", "http://127.0.0.1:8090/v1")
+PLACEHOLDERS = ("https://api.openai.com/", "http://gpu-1:8000/", "http://127.0.0.1:8090/")
 STAND_INS = {
     # the session's server is there already
     "prefect server start": "true",
@@ -51,7 +52,7 @@ class Reader:
 
     def _mapped(self, code: str) -> str:
         for address in PLACEHOLDERS:
-            code = code.replace(address, f"http://127.0.0.1:{self.port}/v1")
+            code = code.replace(address, f"http://127.0.0.1:{self.port}/")
         for command, instead in STAND_INS.items():
             code = code.replace(command, instead)
         return code
@@ -132,9 +133,14 @@ def _lay_out(folder: Path) -> None:
     texts = ["The kettle leaks.", "Lovely lamp!", "Where is my parcel?"]
     pq.write_table(pa.table({"id": ["1", "2", "3"], "text": texts}), folder / "tickets.parquet")
     (folder / "prompt.txt").write_text("Summarise in one sentence: {{ text }}")
-    shutil.copy(folder / "examples" / "hosting.yaml", folder / "my-scenario.yaml")
+    (folder / "my-scenario.yaml").write_text(_with_input_prices((folder / "examples" / "hosting.yaml").read_text()))
     (folder / "docs").mkdir()
     (folder / "docs" / "lamp.txt").write_text("A lamp is on when it is not off.")
+
+
+def _with_input_prices(scenario: str) -> str:
+    """The reference case knows no input; a reader's own documents have some."""
+    return re.sub(r"price_output:", "price_input: 0.5, price_output:", scenario)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
