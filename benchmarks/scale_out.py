@@ -1,8 +1,9 @@
 """A flow on a local Dask cluster of several processes against the same flow on threads of one process.
 
-Concurrency of 200 at 0.5 s an answer, then a quota of 6,000 requests a minute that is enforced by the second, each held
-over all processes through a Prefect server. Seconds are from the first request to the last durable row; efficiency is
-ideal time over real. The cluster's start is not in it; on a machine with few cores the processes share them.
+Concurrency of 200 at 0.5 s an answer, then a quota of 6,000 requests a minute that is enforced by the second, each
+held over all processes through a Prefect server. Seconds are from the first request to the last durable row;
+efficiency is ideal time over real. The cluster's start is not in it; on a machine with
+few cores the processes share them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from measuring import in_own_process
 from runs import PROMPT, prefect_server, write_documents
@@ -58,7 +60,9 @@ def measured(case: str, processes: int, documents: int, url: str) -> None:
     from prefect_llm import batch_inference
     from prefect_llm.settings import ApiOptions, BatchOptions
 
-    limit = {"concurrency": CONCURRENCY} if case == "concurrency" else {"requests_per_minute": PER_MINUTE}
+    limit: dict[str, Any] = (
+        {"concurrency": CONCURRENCY} if case == "concurrency" else {"requests_per_minute": PER_MINUTE}
+    )
     flow = batch_inference
     if processes > 1:
         from prefect_dask import DaskTaskRunner

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
+from pydantic import SecretStr
 from tests.conftest import WriteDocuments
 from tests.deployments.conftest import COMMAND_S, DEPLOYMENTS, prefect
 from tests.deployments.test_worker import ended
@@ -30,8 +32,8 @@ from prefect_llm import LLMProvider, ModelPrice, batch_inference
 def production(deployed: PrefectServer, scripted_server: ScriptedServer) -> None:
     """The block that the deployments ask."""
     scripted_server.script_all(steps.ok("yes", usage=steps.tokens(10, 20)))
-    price = ModelPrice(input="2", output="8", date="2026-11-01")
-    block = LLMProvider(base_url=scripted_server.base_url, api_key="sk-1", model="m", prices={"m": price})
+    price = ModelPrice(input=Decimal(2), output=Decimal(8), date="2026-11-01")
+    block = LLMProvider(base_url=scripted_server.base_url, api_key=SecretStr("sk-1"), model="m", prices={"m": price})
     block.save("production", overwrite=True)
 
 

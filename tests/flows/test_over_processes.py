@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prefect.task_runners import ProcessPoolTaskRunner
@@ -86,7 +86,11 @@ def same(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 def test_the_rows_are_those_of_threads_in_one_process(
     task_runner: Any, parameters: Parameters, scripted_server: ScriptedServer, tmp_path: Path
 ) -> None:
-    script = {"doc-7": steps.status(400), "doc-50": [steps.status(500), steps.ok("second")], "*": steps.ok("yes")}
+    script: dict[str, steps.Step | list[steps.Step]] = {
+        "doc-7": steps.status(400),
+        "doc-50": [steps.status(500), steps.ok("second")],
+        "*": steps.ok("yes"),
+    }
     scripted_server.script(script)
     of_threads = run(parameters)
     scripted_server.reset()
@@ -125,7 +129,7 @@ def test_an_error_in_one_process_stops_the_others_and_is_raised_as_it_was(
     assert set(scripted_server.stats().by_document) <= {f"doc-{row}" for row in range(40)}
 
     scripted_server.reset()
-    summary = batch_inference.with_options(task_runner=on(cluster))(**parameters)
+    summary = cast(Summary, batch_inference.with_options(task_runner=on(cluster))(**parameters))
     assert (summary.state, summary.totals.ok) == ("completed", 100)
 
 
@@ -134,7 +138,7 @@ def test_limits_are_shared_without_being_told_to(
 ) -> None:
     scripted_server.delay(0.05)
     parameters["batch"] = {"chunk_rows": 25, "concurrency": 6}
-    summary = batch_inference.with_options(task_runner=on(cluster))(**parameters)
+    summary = cast(Summary, batch_inference.with_options(task_runner=on(cluster))(**parameters))
     assert summary.totals.ok == 100
     assert scripted_server.stats().max_in_flight <= 6
 
