@@ -20,7 +20,7 @@ from prefect.states import Scheduled
 from pydantic import SecretStr
 from tests.conftest import WriteDocuments
 from tests.deployments.conftest import COMMAND_S, DEPLOYMENTS, prefect
-from tests.deployments.test_worker import ended
+from tests.deployments.starting import ended
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
@@ -63,7 +63,7 @@ def test_hourly_stops_at_its_budget_and_the_next_hour_goes_on_from_what_was_paid
     parameters = {"input": write_documents(20), "output": f"{tmp_path}/hourly/{{scheduled:%Y-%m-%dT%H}}"}
     with deployed.client() as client:
         written = client.read_deployment_by_name(f"{batch_inference.name}/hourly").parameters
-    small = {"batch": written["batch"] | {"max_cost": "0.0025"}}
+    small = {"batch": written["batch"] | {"max_cost": 0.0025}}
     two_hours_ago = datetime.now(UTC) - timedelta(hours=2)
     stopped = ended(deployed, start(deployed, "hourly", parameters | small, two_hours_ago), worker)
     assert stopped.state_name == "BudgetExceeded", worker.read_text()
