@@ -25,7 +25,7 @@ COMMAND_S = 120.0
 def deployed(prefect_server: PrefectServer) -> PrefectServer:
     """The server once both deployments are registered."""
     LLMProvider.register_type_and_schema()
-    prefect("work-pool", "create", "llm", "--type", "process", server=prefect_server)
+    prefect("work-pool", "create", "llm", "--type", "process", "--overwrite", server=prefect_server)
     said = prefect("deploy", "--all", server=prefect_server)
     assert "Traceback" not in said, said
     return prefect_server

@@ -29,6 +29,8 @@ from prefect_llm.store import Ledger
 
 PROCESSES = 2
 MOST_S = 25.0
+OF_EACH = {"share_limits": False}
+"""The tests' server ends no leases: what a process that was killed has of a shared limit would be gone for good."""
 SCRIPT = """
 import json, sys
 from prefect_dask import DaskTaskRunner
@@ -119,7 +121,7 @@ def test_an_error_in_one_process_stops_the_others_and_is_raised_as_it_was(
     """The first four chunks fill two processes; of three the answers hang, and no chunk after the fourth is asked."""
     hanging = {f"doc-{row}": steps.hang() for row in range(30)}
     scripted_server.script(hanging | {"doc-35": steps.status(402).after(1.0)})
-    parameters["batch"] = {"chunk_rows": 10, "concurrency": 200}
+    parameters["batch"] = {"chunk_rows": 10, "concurrency": 200} | OF_EACH
     began = time.monotonic()
     with pytest.raises(AccountExhausted, match="402") as raised:
         batch_inference.with_options(task_runner=on(cluster))(**parameters)
@@ -183,7 +185,7 @@ def test_the_chunks_of_a_flow_that_ends_stop_in_a_cluster_that_goes_on(
 ) -> None:
     """Told to end, the flow tells them; of one that was killed they see that another owns the run."""
     scripted_server.script({f"doc-{row}": steps.hang() for row in range(90, 100)})
-    parameters["batch"] = {"chunk_rows": 30, "concurrency": 20}
+    parameters["batch"] = {"chunk_rows": 30, "concurrency": 20} | OF_EACH
     finished = [tmp_path / "run" / "results" / f"part-0000{chunk}.parquet" for chunk in range(3)]
     command = [sys.executable, "-c", SCRIPT, cluster.scheduler_address, json.dumps(parameters)]
     with (tmp_path / "log").open("w") as log:
