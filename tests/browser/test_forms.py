@@ -6,12 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import pytest
 from tests.browser.conftest import PrefectUI, aside, kept
 from tests.conftest import WriteDocuments
-from tests.prefect_server import eventually
 from tests.scripted_server.client import ScriptedServer
 
 if TYPE_CHECKING:
@@ -93,28 +91,31 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     opened(page, prefect_ui, f"/deployments/deployment/{deployment_id}/run", "Input")
     field(page, "Input").fill(write_documents(20))
     field(page, "Output").fill(str(tmp_path / "run"))
-    page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]').click()
-    page.get_by_text("production", exact=True).click()
+    page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]').press("ArrowDown")
+    page.locator(".p-select-option", has_text="production").first.click()
     field(page, "Prompt").fill("Say: {{ text }}")
     kept(page, "run-form")
     page.get_by_role("button", name="API", exact=True).click()
     field(page, "Temperature").fill("9")
     page.get_by_role("button", name="Submit").click()
-    page.get_by_text("9 is greater than the maximum of 2").wait_for()
+    page.get_by_text("9 is greater than the maximum of 2").first.wait_for()
     kept(page, "run-form-refused")
 
     field(page, "Temperature").fill("")
     field(page, "Output limit").fill("50")
     page.get_by_role("button", name="Submit").click()
-    page.wait_for_url("**/runs/flow-run/*")
-    flow_run_id = page.url.rsplit("/", 1)[1].split("?")[0]
-    command = [sys.executable, "-m", "prefect", "flow-run", "execute", flow_run_id]
-    done = subprocess.run(command, env=prefect_ui.environ, capture_output=True, text=True, timeout=RUN_S, check=False)
+    page.wait_for_url(f"**/deployments/deployment/{deployment_id}")
+    [flow_run_id] = aside(lambda: [each.id for each in get_client(sync_client=True).read_flow_runs()])
+    command = [sys.executable, "-m", "prefect", "flow-run", "execute", str(flow_run_id)]
+    done = subprocess.run(
+        command, env=prefect_ui.environ, capture_output=True, text=True, timeout=RUN_S, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    flow_run = aside(lambda: get_client(sync_client=True).read_flow_run(UUID(flow_run_id)))
+    flow_run = aside(lambda: get_client(sync_client=True).read_flow_run(flow_run_id))
     assert flow_run.state_name == "Completed"
     given = {name for name, value in flow_run.parameters["api"].items() if value is not None}
     assert given <= {"max_output_tokens", "fail_truncated", "param"}, "a default of the form counts as given"
     assert {received.body["max_tokens"] for received in scripted_server.log()} == {50}
-    eventually(lambda: page.reload() and page.get_by_text("Completed").count(), bool)
+    page.goto(f"{prefect_ui.url}/runs/flow-run/{flow_run_id}")
+    page.get_by_text("Completed").first.wait_for()
     kept(page, "run")
