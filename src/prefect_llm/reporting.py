@@ -89,7 +89,7 @@ def report_again(output: str) -> Summary:
     summary = Summary(
         totals=figures.totals,
         state=manifest.state,
-        output=output,
+        output=directory.url,
         requests=int(ended.get("requests", 0)),
         retries=int(ended.get("retries", 0)),
         throttled=int(ended.get("throttled", 0)),

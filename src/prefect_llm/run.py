@@ -297,7 +297,7 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
         requests=max(live.requests, counters.requests),
         retries=max(live.retries, counters.retries),
         throttled=max(live.throttled, counters.throttled),
-        seconds=live.seconds,
+        seconds=round(live.seconds, 3),  # as the manifest has it: a report made again says the same
     )
     summary = with_words(summary, folded)
     if current_epoch(directory.folder) <= run.epoch:
