@@ -107,9 +107,7 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     page.wait_for_url(f"**/deployments/deployment/{deployment_id}")
     [flow_run_id] = aside(lambda: [each.id for each in get_client(sync_client=True).read_flow_runs()])
     command = [sys.executable, "-m", "prefect", "flow-run", "execute", str(flow_run_id)]
-    done = subprocess.run(
-        command, env=prefect_ui.environ, capture_output=True, text=True, timeout=RUN_S, check=False
-    )
+    done = subprocess.run(command, env=prefect_ui.environ, capture_output=True, text=True, timeout=RUN_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     flow_run = aside(lambda: get_client(sync_client=True).read_flow_run(flow_run_id))
     assert flow_run.state_name == "Completed"
