@@ -67,7 +67,7 @@ def test_hourly_runs_every_hour_within_its_money_and_leaves_an_hour_out_rather_t
     assert hourly.global_concurrency_limit.limit == 1
     assert hourly.concurrency_options is not None
     assert hourly.concurrency_options.collision_strategy == ConcurrencyLimitStrategy.CANCEL_NEW
-    assert hourly.parameters["batch"]["max_cost"] == "5"
+    assert hourly.parameters["batch"]["max_cost"] == 5
 
 
 def test_manual_has_no_schedule(deployed: PrefectServer) -> None:
