@@ -116,7 +116,7 @@ class LLMProvider(Block):
         default=None,
         gt=0,
         title="Idle timeout (s)",
-        description="If given, answers are streamed and only so many seconds of silence end an attempt; not if empty.",
+        description="Answers are then streamed, and only so many seconds of silence end an attempt; off if empty.",
     )
     deadline: float | None = Field(
         default=None,
@@ -189,7 +189,7 @@ class LLMProvider(Block):
         default_factory=dict,
         title="Prices",
         description=(
-            'What 1,000,000 tokens cost, by model, as {"gpt-4.1-mini": {"input": 0.4, "output": 1.6, "currency": "USD"}}; '
+            'What 1,000,000 tokens cost, by model, as {"gpt-4.1-mini": {"input": 0.4, "output": 1.6}}; '
             "without an entry the list price holds where one is known, else rows have no cost."
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefect_llm.blocks.provider import LLMProvider
 from prefect_llm.errors import InvalidInput
@@ -62,8 +62,16 @@ def load_block(name: str) -> LLMProvider:
         ) from error
     except RuntimeError as error:  # Prefect's own for a document that no longer validates
         raise InvalidInput(
-            f"the LLM Provider block {name!r} has settings that are not valid: open it in the Prefect UI under "
-            "Blocks and save it again"
+            f"the LLM Provider block {name!r} has settings that are not valid{_which(error.__cause__)}: open it in "
+            "the Prefect UI under Blocks and save it again"
         ) from error
     assert isinstance(block, LLMProvider)
     return block
+
+
+def _which(fault: BaseException | None) -> str:
+    """The fields and what is wrong with each, without the values."""
+    if not isinstance(fault, ValidationError):
+        return ""
+    faults = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in fault.errors(include_url=False))
+    return f" ({'; '.join(faults)})"

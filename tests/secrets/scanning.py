@@ -1,7 +1,7 @@
 """Finds a secret in bytes, however it was wrapped: a pure function from content to the ways that lead to the secret.
 
-Looked through, in any nesting: base64, JSON, escapes of JSON and of URLs, gzip, zlib, bzip2, xz, zstd, Parquet, Arrow,
-SQLite and pickles (taken apart, never executed); a text may stand in UTF-8 or UTF-16.
+Looked through, in any nesting: base64, JSON, escapes of JSON and of URLs, gzip, zlib, bzip2, xz, zstd, Parquet,
+Arrow, SQLite and pickles (taken apart, never executed); a text may stand in UTF-8 or UTF-16.
 """
 
 from __future__ import annotations
@@ -105,8 +105,7 @@ def _table(table: pa.Table) -> Iterator[bytes]:
         yield from _metadata(field.metadata)
         yield field.name.encode()
     for column in table.columns:
-        for value in set(_leaves(column.to_pylist())):
-            yield value
+        yield from set(_leaves(column.to_pylist()))
 
 
 def _metadata(metadata: dict[bytes, bytes] | None) -> Iterator[bytes]:
