@@ -123,7 +123,7 @@ class LLMProvider(Block):
         default=None,
         gt=0,
         title="Idle timeout (s)",
-        description="If given, answers are streamed and only so many seconds of silence end an attempt.",
+        description="Answers are then streamed, and only so many seconds of silence end an attempt; off if empty.",
     )
     deadline: float | None = Field(
         default=None,

@@ -6,7 +6,7 @@ import os
 
 import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefect_llm.blocks.provider import LLMProvider
 from prefect_llm.errors import InvalidInput
@@ -85,8 +85,16 @@ def _load(name: str, *, patiently: bool) -> LLMProvider:
         ) from error
     except RuntimeError as error:  # Prefect's own for a document that no longer validates
         raise InvalidInput(
-            f"the LLM Provider block {name!r} has settings that are not valid: open it in the Prefect UI under "
-            "Blocks and save it again"
+            f"the LLM Provider block {name!r} has settings that are not valid{_which(error.__cause__)}: open it in "
+            "the Prefect UI under Blocks and save it again"
         ) from error
     assert isinstance(block, LLMProvider)
     return block
+
+
+def _which(fault: BaseException | None) -> str:
+    """The fields and what is wrong with each, without the values."""
+    if not isinstance(fault, ValidationError):
+        return ""
+    faults = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in fault.errors(include_url=False))
+    return f" ({'; '.join(faults)})"

@@ -67,7 +67,7 @@ def batch_inference(
     """Ask a model about every document and write the answers as Parquet.
 
     Args:
-        input: File, directory, glob or URL of Parquet, CSV, JSON Lines, text or Markdown files, where the worker is.
+        input: File, directory, glob or URL of Parquet, CSV, JSON Lines, text or Markdown files, as a worker sees it.
         output: Directory or URL of the run; may hold `{scheduled:%Y-%m-%d}` and `{flow_run_id}`. The same
             directory again goes on where an earlier run stopped.
         provider: Who is asked: a saved LLM Provider block, with its key, limits and prices. None only where a

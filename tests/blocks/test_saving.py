@@ -81,5 +81,7 @@ def test_a_block_that_is_no_longer_valid_is_one_sentence_with_what_to_do(prefect
     with prefect_server.client() as client:
         document = client.read_block_document_by_name("outdated", "llm-provider")
         client.update_block_document(document.id, BlockDocumentUpdate(data={"concurrency": 0}))
-    with pytest.raises(InvalidInput, match="block 'outdated' has settings that are not valid: open it"):
+    with pytest.raises(
+        InvalidInput, match=r"'outdated' has settings that are not valid \(concurrency: .* equal to 1\): open it"
+    ):
         load_block("outdated")

@@ -31,6 +31,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+STOPPED_S = 30
 PICTURES = os.environ.get("PREFECT_LLM_PICTURES")
 
 
@@ -54,6 +55,8 @@ def chromium() -> str:
 @pytest.fixture(scope="module")
 def prefect_ui(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectUI]:
     """A server of its own, since the one of the other tests serves no pages; this process uses it meanwhile."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
     home, port = tmp_path_factory.mktemp("prefect-ui"), free_port()
@@ -73,9 +76,12 @@ def prefect_ui(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             eventually(lambda: _is_healthy(url), bool, timeout_s=STARTUP_S)
             with temporary_settings({PREFECT_API_URL: f"{url}/api", PREFECT_HOME: home}):
                 yield PrefectUI(url, environ)
+                # What is left for this server would be waited for in vain by the tests after these.
+                EventsWorker.drain_all(timeout=STOPPED_S)
+                APILogWorker.drain_all(timeout=STOPPED_S)
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=STOPPED_S)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +103,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def aside(work: Callable[[], _Result]) -> _Result:
-    """What it gives, from a thread: Playwright keeps a loop in this one, and Prefect would return coroutines."""
+    """What it gives, in another thread: in this one Playwright has a loop, and Prefect would return coroutines."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(contextvars.copy_context().run, work).result()
 
@@ -105,7 +111,7 @@ def aside(work: Callable[[], _Result]) -> _Result:
 def kept(page: Page, name: str) -> None:
     """Keep a picture for the docs, if asked to."""
     if PICTURES is not None:
-        page.screenshot(path=Path(PICTURES) / f"{name}.png")
+        page.screenshot(path=Path(PICTURES) / f"{name}.png", animations="disabled")
 
 
 def _is_healthy(url: str) -> bool:

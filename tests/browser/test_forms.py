@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.browser.conftest import PrefectUI, aside, kept
 from tests.conftest import WriteDocuments
+from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def test_a_block_is_created_and_edited_in_the_form(
     field(page, "API key").fill(KEY)
     field(page, "Default model").fill("m")
     field(page, "Timeout (s)").fill("7")
+    kept(page, "block-form")
     page.get_by_role("button", name="Create").click()
     page.wait_for_url("**/blocks/block/*")
     created = aside(lambda: load_block("created-in-form"))
@@ -89,16 +91,18 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     block = LLMProvider(base_url=scripted_server.base_url, model="m", max_attempts=2)
     aside(lambda: block.save("production", overwrite=True))
     opened(page, prefect_ui, f"/deployments/deployment/{deployment_id}/run", "Input")
-    field(page, "Input").fill(write_documents(20))
-    field(page, "Output").fill(str(tmp_path / "run"))
+    field(page, "Input").fill(Path(write_documents(20)).name)
+    field(page, "Output").fill("answers")
     page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]').press("ArrowDown")
     page.locator(".p-select-option", has_text="production").first.click()
     field(page, "Prompt").fill("Say: {{ text }}")
+    page.get_by_text("production", exact=True).first.wait_for()
     kept(page, "run-form")
     page.get_by_role("button", name="API", exact=True).click()
     field(page, "Temperature").fill("9")
     page.get_by_role("button", name="Submit").click()
     page.get_by_text("9 is greater than the maximum of 2").first.wait_for()
+    field(page, "Temperature").scroll_into_view_if_needed()
     kept(page, "run-form-refused")
 
     field(page, "Temperature").fill("")
@@ -106,9 +110,23 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     page.get_by_role("button", name="Submit").click()
     page.wait_for_url(f"**/deployments/deployment/{deployment_id}")
     [flow_run_id] = aside(lambda: [each.id for each in get_client(sync_client=True).read_flow_runs()])
+    scripted_server.script({"doc-7": steps.hang()})
     command = [sys.executable, "-m", "prefect", "flow-run", "execute", str(flow_run_id)]
-    done = subprocess.run(command, env=prefect_ui.environ, capture_output=True, text=True, timeout=RUN_S, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=prefect_ui.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            scripted_server.wait_for(answered=19, in_flight=1, timeout_s=RUN_S)
+            page.goto(f"{prefect_ui.url}/runs/flow-run/{flow_run_id}")
+            page.get_by_text("Running").first.wait_for()
+            page.get_by_text("Beginning flow run").first.wait_for()
+            page.get_by_text("Task Runs", exact=True).first.click()
+            page.get_by_text("infer-chunk-0").first.wait_for()
+            kept(page, "run-in-progress")
+        finally:
+            scripted_server.release()
+            said, _ = process.communicate(timeout=RUN_S)
+    assert process.returncode == 0, said
     flow_run = aside(lambda: get_client(sync_client=True).read_flow_run(flow_run_id))
     assert flow_run.state_name == "Completed"
     given = {name for name, value in flow_run.parameters["api"].items() if value is not None}
@@ -116,4 +134,10 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     assert {received.body["max_tokens"] for received in scripted_server.log()} == {50}
     page.goto(f"{prefect_ui.url}/runs/flow-run/{flow_run_id}")
     page.get_by_text("Completed").first.wait_for()
-    kept(page, "run")
+    page.get_by_role("link", name="Artifacts").last.or_(page.get_by_text("Artifacts").last).first.click()
+    kept(page, "artifacts")
+    artifacts = aside(lambda: get_client(sync_client=True).read_artifacts())
+    report = next(each for each in artifacts if each.type == "markdown")
+    page.goto(f"{prefect_ui.url}/artifacts/artifact/{report.id}")
+    page.get_by_text("Totals").or_(page.get_by_text("documents")).first.wait_for()
+    kept(page, "report")

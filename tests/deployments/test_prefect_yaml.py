@@ -9,12 +9,13 @@ from prefect.client.schemas.objects import ConcurrencyLimitStrategy
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import PrefectHTTPStatusError
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 from tests.deployments.conftest import DEPLOYMENTS
 from tests.prefect_server import PrefectServer
 
 from prefect_llm import batch_inference
-from prefect_llm.settings import RunSettings
+from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
 
 WRITTEN: dict[str, dict[str, Any]] = {
     each["name"]: each for each in YAML(typ="safe").load(DEPLOYMENTS / "prefect.yaml")["deployments"]
@@ -109,6 +110,23 @@ def test_wrong_parameters_are_refused_when_the_form_is_submitted(
     manual = read(deployed, "manual")
     with deployed.client() as client, pytest.raises(PrefectHTTPStatusError, match="409"):
         client.create_flow_run_from_deployment(manual.id, parameters={"input": "in.csv"} | wrong)
+
+
+def test_groups_that_were_opened_and_left_empty_are_accepted_and_give_nothing(deployed: PrefectServer) -> None:
+    """The form then submits null for every field but switches."""
+    manual = read(deployed, "manual")
+    sections: dict[str, type[BaseModel]] = {
+        "documents": DocumentOptions,
+        "api": ApiOptions,
+        "batch": BatchOptions,
+        "monitoring": MonitoringSection,
+    }
+    empty = {name: dict.fromkeys(model.model_fields) for name, model in sections.items()}
+    for name, model in sections.items():
+        assert model.model_validate(empty[name]).model_fields_set == set()
+    for provider in ({"provider": None}, {"provider": "by-name"}):
+        with deployed.client() as client:
+            client.create_flow_run_from_deployment(manual.id, parameters={"input": "in.csv"} | provider | empty)
 
 
 def _model_fields(model: Any) -> list[str]:

@@ -1,7 +1,7 @@
 """Finds a secret in bytes, however it was wrapped: a pure function from content to the ways that lead to the secret.
 
-Looked through, in any nesting: base64, JSON, escapes of JSON and URLs, gzip, zlib, bzip2, xz, zstd, Parquet, Arrow,
-SQLite and pickles (taken apart, never executed); a text may stand in UTF-8 or UTF-16.
+Looked through, in any nesting: base64, JSON, escapes of JSON and of URLs, gzip, zlib, bzip2, xz, zstd, Parquet,
+Arrow, SQLite and pickles (taken apart, never executed); a text may stand in UTF-8 or UTF-16.
 """
 
 from __future__ import annotations

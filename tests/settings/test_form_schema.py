@@ -1,0 +1,58 @@
+"""What the forms of Prefect are made from: empty fields that override nothing and say what then holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from prefect_llm import LLMProvider
+from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, PromptSection, options
+from prefect_llm.settings.form_schema import OF_THE_BLOCK
+
+FORMS = [DocumentOptions, PromptSection, ApiOptions, BatchOptions, MonitoringSection]
+
+
+def shown(model: type[BaseModel], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = model.model_json_schema()["properties"][name]
+    return found
+
+
+@pytest.mark.parametrize("model", FORMS)
+def test_a_form_names_no_default_that_it_would_submit(model: type[BaseModel]) -> None:
+    assert [name for name, field in model.model_json_schema()["properties"].items() if "default" in field] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "ending"),
+    [
+        (ApiOptions, "timeout", "If empty: the block's own, else 120."),
+        (ApiOptions, "deadline", "If empty: the block's own."),
+        (BatchOptions, "concurrency", "If empty: the block's own, else auto."),
+        (BatchOptions, "max_error_share", "If empty: 0.05."),
+        (BatchOptions, "no_dedup", "only the first."),
+    ],
+)
+def test_a_field_says_what_holds_where_it_is_left_empty(model: type[BaseModel], name: str, ending: str) -> None:
+    assert shown(model, name)["description"].endswith(ending)
+
+
+def test_what_a_block_holds_is_what_falls_back_to_it() -> None:
+    assert set(LLMProvider.model_fields) & set(options()) - {"base_url", "model"} == OF_THE_BLOCK
+
+
+def test_an_optional_value_is_a_box_and_a_choice_a_list() -> None:
+    assert shown(BatchOptions, "requests_per_minute")["type"] == "integer"
+    assert shown(ApiOptions, "price_input")["type"] == "number"
+    assert shown(BatchOptions, "token_accounting")["enum"] == ["reserved", "used", None]
+    assert shown(BatchOptions, "share_limits")["enum"] == [True, False, None]
+    assert [each["title"] for each in shown(BatchOptions, "concurrency")["anyOf"]] == [
+        "auto",
+        "A number",
+        "Leave open",
+    ]
+
+
+def test_null_counts_as_not_given() -> None:
+    assert ApiOptions.model_validate({"timeout": None, "temperature": None}).model_fields_set == set()
