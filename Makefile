@@ -22,12 +22,17 @@ check: $(VENV)/.dev ## lint, types, import rules, packaging and docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/check.py
+	$(MAKE) docs
+
+docs: $(VENV)/.dev ## build the docs site into site/; a link or reference that leads nowhere fails
+	$(BIN)/zensical build --strict --clean
+	rm site/*.py
 
 bench: $(VENV)/.dev $(PEERS:%=$(PEER_VENVS)/%/.ready) ## measure everything, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run_all.py
 
 clean: ## remove the environment, caches and demo runs
-	rm -rf $(VENV) $(PEER_VENVS) .cache build dist runs src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(PEER_VENVS) .cache build dist runs site src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("prefect-llm needs Python 3.11 or later: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -49,4 +54,4 @@ $(PEER_VENVS)/%/.ready: benchmarks/peers.txt
 	-$(PEER_VENVS)/$*/bin/python -m pip install --quiet uvloop orjson "$$(grep -E '^$*(\[|=)' benchmarks/peers.txt)"
 	@touch $@
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check docs bench clean

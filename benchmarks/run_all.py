@@ -26,6 +26,7 @@ NAMES = (
     "shared_quota",
     "knee",
     "prices",
+    "estimate",
 )
 
 

@@ -36,6 +36,12 @@ class ModelPrice(BaseModel):
 
     input: Decimal = Field(title="Input", ge=0, description="Price of 1,000,000 input tokens.")
     output: Decimal = Field(title="Output", ge=0, description="Price of 1,000,000 output tokens.")
+    per_hour: Decimal | None = Field(
+        default=None,
+        title="Per hour",
+        ge=0,
+        description="Price of an hour of the endpoint, where the machines are one's own; tokens may then cost 0.",
+    )
     cached_input: Decimal | None = Field(
         default=None,
         title="Cached input",
@@ -61,6 +67,7 @@ class ModelPrice(BaseModel):
         return Price(
             input=self.input,
             output=self.output,
+            per_hour=self.per_hour,
             cached_input=self.cached_input,
             currency=self.currency,
             source=provenance,

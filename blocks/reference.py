@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import httpx
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefect_llm.blocks.provider import LLMProvider
@@ -52,9 +54,30 @@ def _saved(name: str) -> Provider:
 
 
 def load_block(name: str) -> LLMProvider:
-    """The saved block of that name. Raises `InvalidInput` where there is none, or none that this version takes."""
+    """The saved block of that name. Raises `InvalidInput` where there is none, or none that this version takes.
+
+    While the Prefect server cannot be reached it is as this process has loaded it last: a run goes on without.
+    """
+    place = (PREFECT_API_URL.value(), name)
+    known = _loaded.get(place)
     try:
-        block = LLMProvider.load(name)
+        block = _loaded[place] = _load(name, patiently=known is None)
+    except httpx.TransportError:
+        if known is None:
+            raise
+        return known
+    return block
+
+
+_loaded: dict[tuple[str | None, str], LLMProvider] = {}
+
+
+def _load(name: str, *, patiently: bool) -> LLMProvider:
+    """From the server; with one try where there is another way."""
+    tries = {} if patiently else {PREFECT_CLIENT_MAX_RETRIES: 0}
+    try:
+        with temporary_settings(tries):
+            block = LLMProvider.load(name)
     except ValueError as error:
         raise InvalidInput(
             f"no LLM Provider block named {name!r} is saved: create it in the Prefect UI under Blocks, "

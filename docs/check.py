@@ -17,8 +17,9 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "benchmarks/README.md",
-    "docs/costs.md",
+    "docs/scaling.md",
     "examples/README.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 )
 
 
@@ -33,7 +34,7 @@ def _problems_of(text: str, folder: Path) -> Iterator[str]:
     for link in re.findall(r"\]\(([^)#]+?)\)", text):
         if "://" not in link and not (folder / link).exists():
             yield f"the link {link} leads nowhere"
-    for language, block in re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+    for language, block in re.findall(r"^```(\w+)[^\n]*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
         if language == "python":
             yield from _python_problems(block)
         elif language == "console":
@@ -53,18 +54,21 @@ def _command_problems(block: str) -> Iterator[str]:
         if target not in targets:
             yield f"there is no target {target!r}"
     for line in block.replace("\\\n", " ").splitlines():
-        if (command := re.match(r"prefect-llm (?!-)(\w+)", line)) is None:
+        if (command := re.match(r"prefect-llm (?!-)(\w+)(?: (\w+))?", line)) is None:
             continue
         if command[1] not in build_app():
             yield f"there is no command {command[1]!r}"
-        flags = _flags(command[1])
+            continue
+        flags = _flags(command[1], command[2])
         yield from (
             f"there is no option {flag}" for flag in re.findall(r"(?<=\s)--[a-z-]+", line) if flag not in flags
         )
 
 
-def _flags(command: str) -> set[str]:
-    arguments = build_app([command])[command].assemble_argument_collection()
+def _flags(command: str, then: str | None) -> set[str]:
+    app = build_app([command])[command]
+    app = app[then] if then is not None and then in app else app
+    arguments = app.assemble_argument_collection()
     return {name for argument in arguments for name in argument.names}
 
 

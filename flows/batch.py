@@ -8,10 +8,11 @@ from uuid import UUID
 
 from prefect import flow, get_client, runtime
 from prefect.context import FlowRunContext
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
-from prefect_llm.errors import InvalidInput, LLMBatchError
+from prefect_llm.errors import LLMBatchError
+from prefect_llm.flows.approval import ApprovalChoice, ApprovalOptions, approved
 from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
 from prefect_llm.flows.form import (
     Api,
@@ -21,14 +22,14 @@ from prefect_llm.flows.form import (
     ProviderChoice,
     Schema,
     Text,
-    check_someone_is_asked,
     given_in,
     name_of,
     reference_to,
     titled,
+    validated,
 )
+from prefect_llm.flows.naming import batch_name
 from prefect_llm.report import Summary
-from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import (
     RunSettings,
     budget_of,
@@ -44,6 +45,7 @@ from prefect_llm.tasks import infer_chunk, load_documents
     name="batch-inference",
     description="Documents in, one Parquet row per document out; every request limited, retried and priced.",
     task_runner=TASK_RUNNER,
+    flow_run_name=batch_name,
 )
 def batch_inference(
     input: Annotated[str, titled("Input")],
@@ -60,11 +62,12 @@ def batch_inference(
     batch: Annotated[Batch, titled("Pace, budget and failures")] = None,
     monitoring: Annotated[Monitoring, titled("Log")] = None,
     keep_raw: Annotated[bool, titled("Keep raw answers")] = False,
+    approval: Annotated[ApprovalChoice, titled("Approval")] = None,
 ) -> Summary:
     """Ask a model about every document and write the answers as Parquet.
 
     Args:
-        input: File, directory, glob or URL of Parquet, CSV, JSON Lines, text or Markdown files, as a worker sees it.
+        input: File, directory, glob or URL of Parquet, CSV, JSON Lines, text or Markdown files, where the worker is.
         output: Directory or URL of the run; may hold `{scheduled:%Y-%m-%d}` and `{flow_run_id}`. The same
             directory again goes on where an earlier run stopped.
         provider: Who is asked: a saved LLM Provider block, with its key, limits and prices. None only where a
@@ -79,11 +82,12 @@ def batch_inference(
         documents: Which columns are read and kept, and how many documents are asked.
         api: Output limit, temperature, timeouts, retries, fallbacks and prices. Defaults are the block's.
         batch: Concurrency, rate limits, budget, reuse, and how many documents may fail. Defaults are the block's.
-        monitoring: How often figures are logged.
+        monitoring: How often figures are logged, and which error share alarms.
         keep_raw: Keep every answer as it came, in the column `raw`.
+        approval: Estimate first, and wait for a person to approve that; leave empty to begin at once.
 
     Returns the summary. Raises the `LLMBatchError` that refused or stopped the run; the flow run's state is
-    then Failed, by the name of the reason.
+    then Failed, by the name of the reason, and Cancelled where the estimate was not approved.
     """
     sections: dict[str, dict[str, Any]] = {
         "documents": given_in(documents) | {"input": input},
@@ -100,30 +104,19 @@ def batch_inference(
         "monitoring": given_in(monitoring),
     }
     try:
-        settings = _checked(sections)
-        return _infer_all(settings, provider or None, None if isinstance(answer_schema, str) else answer_schema)
+        settings = validated(sections)
+        check(settings)
+        schema = None if isinstance(answer_schema, str) else answer_schema
+        return _infer_all(settings, provider or None, schema, approval)
     except LLMBatchError as error:
         return failed(error)
 
 
-def _checked(sections: dict[str, dict[str, Any]]) -> RunSettings:
-    """The settings, with `InvalidInput` for what the form lets through; a reason a line, in the form's words."""
-    try:
-        settings = RunSettings.model_validate(sections)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        raise InvalidInput(
-            "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults)
-        ) from error
-    check_someone_is_asked(settings.api.provider, settings.api)
-    if settings.api.provider is None and settings.api.model is None:
-        raise InvalidInput("no model: only a block has a default model, so give one")
-    check(settings)
-    return settings
-
-
 def _infer_all(
-    settings: RunSettings, given: LLMProvider | str | None, schema: dict[str, JsonValue] | None
+    settings: RunSettings,
+    given: LLMProvider | str | None,
+    schema: dict[str, JsonValue] | None,
+    approval: ApprovalOptions | None,
 ) -> Summary:
     reference = reference_to(given, settings.api, settings.batch)
     provider = resolve_provider(reference)
@@ -149,11 +142,13 @@ def _infer_all(
         ),
         siblings=siblings_of(settings),
     )
+    if approval is not None:
+        run = approved(run, reference, approval)
     return carried_out(
         run,
         lambda chunk: infer_chunk.submit(run, chunk, reference),
-        chunks_at_once(run, provider),
-        stats_interval_s=settings.monitoring.stats_interval_seconds,
+        provider,
+        monitoring=settings.monitoring,
         max_error_share=settings.batch.max_error_share,
     )
 

@@ -11,14 +11,34 @@ from prefect import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, TerminationSignal
 from prefect.futures import PrefectFuture
-from prefect.states import Failed
+from prefect.states import Cancelled, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, RunError, Superseded, TooManyFailedRows
+from prefect_llm.errors import (
+    Interrupted,
+    InvalidInput,
+    LLMBatchError,
+    NotApproved,
+    RunError,
+    Superseded,
+    TooManyFailedRows,
+)
+from prefect_llm.flows import events
+from prefect_llm.flows.chunks import ChunkBoard
 from prefect_llm.flows.progress import progress_shown
+from prefect_llm.notices import Lookout
+from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import MOST_CHUNKS_AT_ONCE, Run, check_failed_share, release_run
+from prefect_llm.run import (
+    MOST_CHUNKS_AT_ONCE,
+    Run,
+    check_failed_share,
+    chunks_at_once,
+    release_run,
+    stopped_together,
+)
 from prefect_llm.run import finish_run as finish
+from prefect_llm.settings import MonitoringSection
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks import finish_run
 
@@ -30,28 +50,39 @@ Submit = Callable[[int], PrefectFuture[ChunkFigures]]
 
 
 def carried_out(
-    run: Run, submit: Submit, at_once: int, *, stats_interval_s: float, max_error_share: float
+    run: Run, submit: Submit, provider: Provider, *, monitoring: MonitoringSection, max_error_share: float
 ) -> Summary:
     """The summary after every pending chunk. Raises, holding the summary, what stopped the run or makes it fail."""
     try:
-        return _carried_out(run, submit, at_once, stats_interval_s, max_error_share)
+        return _carried_out(run, submit, provider, monitoring, max_error_share)
     finally:
         release_run(run)
 
 
-def _carried_out(run: Run, submit: Submit, at_once: int, stats_interval_s: float, max_error_share: float) -> Summary:
+def _carried_out(
+    run: Run, submit: Submit, provider: Provider, monitoring: MonitoringSection, max_error_share: float
+) -> Summary:
     figures: list[ChunkFigures] = []
     stopped = None
+    board = ChunkBoard(run)
+    tell = events.teller(run, Lookout(run, provider, monitoring.alert_error_share))
+    events.started(run)
     try:
-        with progress_shown(run, stats_interval_s):
-            for each in _inferred(run, submit, at_once):
+        with stopped_together(run), progress_shown(run, board, monitoring.stats_interval_seconds, tell):
+            for each in _inferred(run, submit, board, window(run, provider)):
                 figures.append(each)  # noqa: PERF402 - what came before an error counts
     except RunError as error:
         stopped = error
     except (KeyboardInterrupt, TerminationSignal):
-        finish(run, figures, Interrupted(INTERRUPTED))  # the directory says so; a dying run starts no task
+        stopped = Interrupted(INTERRUPTED)
+        summary = finish(run, figures, stopped)  # the directory says so; a dying run starts no task
+        events.finished(run, summary, stopped)
+        raise
+    except BaseException:
+        events.finished(run, None, None)
         raise
     summary = finish_run(run, figures, stopped)
+    events.finished(run, summary, stopped)
     try:
         if stopped is not None:
             raise stopped
@@ -62,6 +93,11 @@ def _carried_out(run: Run, submit: Submit, at_once: int, stats_interval_s: float
     return summary
 
 
+def window(run: Run, provider: Provider) -> int:
+    """Task runs under way: what fills this process's engine, or as many as a cluster may have room for."""
+    return min(MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1)) if run.spread else chunks_at_once(run, provider)
+
+
 def failed(error: LLMBatchError) -> Summary:
     """The flow run's state for an error, by the name of the reason (CONTRACT, exits): what a flow then returns.
 
@@ -69,6 +105,8 @@ def failed(error: LLMBatchError) -> Summary:
     """
     if isinstance(error, Superseded) and _is_tried_again():
         raise Abort(str(error))
+    if isinstance(error, NotApproved):
+        return cast(Summary, Cancelled(name="Rejected", message=str(error)))
     if isinstance(error, InvalidInput):
         name = "Refused"
     else:
@@ -85,20 +123,23 @@ def _is_tried_again() -> bool:
         return client.read_flow_run(context.flow_run.id).run_count > context.flow_run.run_count
 
 
-def _inferred(run: Run, submit: Submit, at_once: int) -> Iterator[ChunkFigures]:
+def _inferred(run: Run, submit: Submit, board: ChunkBoard, at_once: int) -> Iterator[ChunkFigures]:
     """Each chunk's figures as it ends. A window of task runs, so that a stopped run starts no more of them."""
     waiting = deque(run.pending)
     ended: queue.SimpleQueue[PrefectFuture[ChunkFigures]] = queue.SimpleQueue()
-    under_way: set[PrefectFuture[ChunkFigures]] = set()
+    under_way: dict[PrefectFuture[ChunkFigures], int] = {}
     try:
         while waiting or under_way:
             while waiting and len(under_way) < at_once:
-                future = submit(waiting.popleft())
-                under_way.add(future)
+                chunk = waiting.popleft()
+                future = submit(chunk)
+                under_way[future] = chunk
+                board.begun(chunk)
                 future.add_done_callback(ended.put)
             future = ended.get()
-            under_way.remove(future)
-            yield future.result()
+            figures = _ended(board, under_way.pop(future), future)
+            run.live.take_over(figures)
+            yield figures
     except (KeyboardInterrupt, TerminationSignal):
         run.live.stop.set(Interrupted(INTERRUPTED))
         raise
@@ -108,3 +149,12 @@ def _inferred(run: Run, submit: Submit, at_once: int) -> Iterator[ChunkFigures]:
     finally:
         for future in under_way:
             future.wait()
+
+
+def _ended(board: ChunkBoard, chunk: int, future: PrefectFuture[ChunkFigures]) -> ChunkFigures:
+    figures = None
+    try:
+        figures = future.result()
+    finally:
+        board.ended(chunk, figures)
+    return figures

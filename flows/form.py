@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, GetJsonSchemaHandler, JsonValue
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, JsonValue, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from prefect_llm.blocks import LLMProvider, ProviderReference
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import ErrorKind
-from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection
+from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
+from prefect_llm.tasks.runners import over_processes
 
 
 def titled(title: str) -> Any:
@@ -61,6 +62,21 @@ def given_in(options: BaseModel | None) -> dict[str, Any]:
     return options.model_dump(exclude_unset=True) if options is not None else {}
 
 
+def validated(sections: dict[str, dict[str, Any]]) -> RunSettings:
+    """The settings, with `InvalidInput` for what the form lets through; a reason a line, in the form's words."""
+    try:
+        settings = RunSettings.model_validate(sections)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise InvalidInput(
+            "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults)
+        ) from error
+    check_someone_is_asked(settings.api.provider, settings.api)
+    if settings.api.provider is None and settings.api.model is None:
+        raise InvalidInput("no model: only a block has a default model, so give one")
+    return settings
+
+
 def name_of(provider: LLMProvider | str | None) -> str | None:
     """The name of a saved block; of one that was never saved, what it is."""
     if isinstance(provider, LLMProvider):
@@ -79,4 +95,11 @@ def reference_to(given: LLMProvider | str | None, api: ApiOptions, batch: BatchO
     over = ApiOptions.model_validate(api.model_dump(exclude_unset=True, exclude={"provider", "model"}))
     if isinstance(given, LLMProvider):
         given = given._block_document_name or given
+    if batch.share_limits is None and over_processes() and _would_not_share(given):
+        batch = batch.model_copy(update={"share_limits": True})
     return ProviderReference(block=given, api=over, batch=batch)
+
+
+def _would_not_share(given: LLMProvider | str | None) -> bool:
+    """An endpoint, or a block that was never saved: each process of a cluster would take its limits for its own."""
+    return given is None or (isinstance(given, LLMProvider) and given.share_limits)

@@ -1,55 +1,113 @@
-"""What the Prefect UI shows while a run goes on: a progress artifact, and a line of figures in the log."""
+"""What the Prefect UI shows while a run goes on: progress, a table of chunks, a line of figures in the log, events.
+
+An unreachable Prefect API costs the picture of the run, never the run, and does not hold it up.
+"""
 
 from __future__ import annotations
 
 import contextvars
+import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import cast
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
-from prefect import get_run_logger
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect import get_client, get_run_logger
+from prefect.artifacts import create_progress_artifact, create_table_artifact
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from prefect_llm.flows.chunks import ChunkBoard
 from prefect_llm.live import LiveFigures, line_of, watched
+from prefect_llm.report.figures_text import count
 from prefect_llm.run import Run
 
 PROGRESS_KEY = "llm-progress"
-ARTIFACT_EVERY_S = 3.0
+CHUNKS_KEY = "llm-chunks"
+PROGRESS_EVERY_S = 3.0
+CHUNKS_EVERY_S = 5.0
+LOOK_EVERY_S = 1.0
+
+UNREACHABLE = (httpx.HTTPError, PrefectException)
 
 
 @contextmanager
-def progress_shown(run: Run, log_every_s: float) -> Iterator[None]:
-    """While the block runs, keep the run's progress artifact and log current."""
+def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, keep the run's artifacts and log current, and `look` for news every second."""
     logger = get_run_logger()
-    artifact = cast(UUID, create_progress_artifact(0.0, key=PROGRESS_KEY, description=f"Run at {run.url}"))
-    last_logged = time.monotonic()
-
-    def draw(figures: LiveFigures) -> None:
-        """An unreachable Prefect API costs the picture of the run, never the run."""
-        try:
-            update_progress_artifact(artifact, percent(figures), description=line_of(figures))
-        except (httpx.HTTPError, PrefectException) as error:
-            logger.debug("the progress artifact could not be updated: %s", error)
-
-    def show(figures: LiveFigures) -> None:
-        nonlocal last_logged
-        draw(figures)
-        if time.monotonic() - last_logged >= log_every_s:
-            last_logged = time.monotonic()
-            logger.info(line_of(figures))
-
     in_this_run = contextvars.copy_context()
+    pictures = _Pictures(run, board)
+
+    def shown(figures: LiveFigures) -> None:
+        in_this_run.copy().run(pictures.draw, figures)
+
+    def logged(figures: LiveFigures) -> None:
+        in_this_run.copy().run(logger.info, line_of(figures))
+
+    def looked(_: LiveFigures) -> None:
+        in_this_run.copy().run(look)
+
+    pictures.draw(run.live.figures)
     try:
-        with watched(run.live, min(ARTIFACT_EVERY_S, log_every_s), lambda figures: in_this_run.run(show, figures)):
+        with ExitStack() as stack:
+            stack.enter_context(watched(run.live, PROGRESS_EVERY_S, shown))
+            stack.enter_context(watched(run.live, LOOK_EVERY_S, looked))
+            stack.enter_context(watched(run.live, log_every_s, logged))
             yield
     finally:
-        draw(run.live.figures)
+        look()
+        pictures.draw(run.live.figures, last=True)
+
+
+class _Pictures:
+    """The artifacts of a run that goes on. One thread at a time."""
+
+    def __init__(self, run: Run, board: ChunkBoard) -> None:
+        self._run = run
+        self._board = board
+        self._progress: UUID | None = None
+        self._chunks: UUID | None = None
+        self._chunks_drawn_at = 0.0
+        self._logger = get_run_logger()
+
+    def draw(self, figures: LiveFigures, *, last: bool = False) -> None:
+        """Bring both up to date, the table of chunks every few seconds."""
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
+                self._draw_progress(client, figures)
+                if last or time.monotonic() - self._chunks_drawn_at >= CHUNKS_EVERY_S:
+                    self._draw_chunks(client, figures)
+                    self._chunks_drawn_at = time.monotonic()
+        except UNREACHABLE as error:
+            self._logger.debug("the run's artifacts could not be brought up to date: %s", error)
+
+    def _draw_progress(self, client: SyncPrefectClient, figures: LiveFigures) -> None:
+        share, line = percent(figures), line_of(figures)
+        if self._progress is None:
+            self._progress = cast(UUID, create_progress_artifact(share, key=PROGRESS_KEY, description=line))
+        else:
+            client.update_artifact(self._progress, ArtifactUpdate(data=share, description=line))
+
+    def _draw_chunks(self, client: SyncPrefectClient, figures: LiveFigures) -> None:
+        table = self._board.table(self._run.live.under_way)
+        description = f"{line_of(figures)}\n\n{failures_line(figures)}"
+        if self._chunks is None:
+            rows: list[dict[str, Any]] = [*table]
+            self._chunks = cast(UUID, create_table_artifact(rows, key=CHUNKS_KEY, description=description))
+        else:
+            client.update_artifact(self._chunks, ArtifactUpdate(data=json.dumps(table), description=description))
 
 
 def percent(figures: LiveFigures) -> float:
     """Rows that have ended, in percent; a run with nothing left to do is complete."""
     return min(100.0 * figures.done / figures.rows, 100.0) if figures.rows else 100.0
+
+
+def failures_line(figures: LiveFigures) -> str:
+    """`Failed: 12 timeout, 3 rejected.`, the commonest kind first."""
+    kinds = sorted(figures.failed_by_kind.items(), key=lambda each: -each[1])
+    return f"Failed: {', '.join(f'{count(number)} {kind}' for kind, number in kinds)}." if kinds else "No failures."

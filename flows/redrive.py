@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -21,19 +22,21 @@ from prefect_llm.flows.form import (
     reference_to,
     titled,
 )
+from prefect_llm.flows.naming import redrive_name
 from prefect_llm.opening import model_of
 from prefect_llm.records import ErrorKind
 from prefect_llm.redriving import open_redrive
 from prefect_llm.report import Summary
-from prefect_llm.run import chunks_at_once
 from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection, budget_of
 from prefect_llm.tasks import redrive_chunk
+from prefect_llm.tasks.runners import over_processes
 
 
 @flow(
     name="redrive-failures",
     description="Asks the failed rows of a finished run again, and replaces them where they lie.",
     task_runner=TASK_RUNNER,
+    flow_run_name=redrive_name,
 )
 def redrive_failures(
     output: Annotated[str, titled("Output")],
@@ -53,7 +56,7 @@ def redrive_failures(
         model: Another model to ask; the run's own if empty.
         api: How requests are retried and priced.
         batch: How much is asked at once, and when to stop.
-        monitoring: How often figures are logged.
+        monitoring: How often figures are logged, and which error share alarms.
 
     Returns the summary of the whole run. Raises as `batch_inference` does.
     """
@@ -98,10 +101,11 @@ def _redrive_all(
             owner=runtime.deployment.name,
         ),
     )
+    redrive = replace(redrive, run=replace(redrive.run, spread=over_processes()))
     return carried_out(
         redrive.run,
         lambda chunk: redrive_chunk.submit(redrive, chunk, reference),
-        chunks_at_once(redrive.run, provider),
-        stats_interval_s=monitoring.stats_interval_seconds,
+        provider,
+        monitoring=monitoring,
         max_error_share=batch.max_error_share,
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.errors import RunError
-from prefect_llm.run import Run
+from prefect_llm.run import Run, stopped_together
 from prefect_llm.run import infer_chunk as infer
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.run_log import core_log
@@ -32,14 +33,28 @@ RETRIES: dict[str, Any] = {
 """Prefect's options for every task that asks a chunk."""
 
 
-@task(name="infer-chunk", task_run_name="infer-chunk-{chunk}", cache_policy=NO_CACHE, **RETRIES)
+def chunk_name(parameters: dict[str, Any]) -> str:
+    """`infer-chunk-3 (rows 3,000-3,999 of 40,000)`."""
+    return f"infer-chunk-{parameters['chunk']}{rows_in_words(parameters['run'], parameters['chunk'])}"
+
+
+def rows_in_words(run: Run, chunk: int) -> str:
+    """The rows of a chunk, from 0, as the end of its task run's name."""
+    rows = run.rows_of(chunk)
+    return f" (rows {rows.start:,}-{rows.stop - 1:,} of {run.rows:,})"
+
+
+NAMED = cast(TaskRunNameCallbackWithParameters, chunk_name)
+
+
+@task(name="infer-chunk", task_run_name=NAMED, cache_policy=NO_CACHE, **RETRIES)
 def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
     """Ask every document of one chunk of an opened run and write its part.
 
     `provider` is a saved block's name, a reference, or the loaded block. Returns the chunk's counters. Raises
     the `RunError` that stopped the run; then the chunk stays pending.
     """
-    with core_log():
+    with core_log(), stopped_together(run):
         asked = resolve_provider(provider)
         with limits_shared(asked):
             figures = infer(run, chunk, asked)

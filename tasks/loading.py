@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -11,6 +13,7 @@ from prefect_llm.run import FLUSH_INTERVAL_S, Run
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget
 from prefect_llm.tasks.run_log import core_log
+from prefect_llm.tasks.runners import over_processes
 
 
 @task(name="load-documents", cache_policy=NO_CACHE)
@@ -42,6 +45,7 @@ def load_documents(
             siblings=siblings,
             budget=budget,
         )
+    run = replace(run, spread=over_processes())
     get_run_logger().info(
         "%s documents, %s of %s chunks to infer, in %s",
         f"{run.rows:,}",

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.redriving import Redrive
 from prefect_llm.redriving import redrive_chunk as redrive_failed_rows
+from prefect_llm.run import stopped_together
 from prefect_llm.store import ChunkFigures
-from prefect_llm.tasks.inference import RETRIES
+from prefect_llm.tasks.inference import RETRIES, rows_in_words
 from prefect_llm.tasks.run_log import core_log
 from prefect_llm.tasks.sharing import limits_shared
 
 
-@task(name="redrive-chunk", task_run_name="redrive-chunk-{chunk}", cache_policy=NO_CACHE, **RETRIES)
+def chunk_name(parameters: dict[str, Any]) -> str:
+    """`redrive-chunk-3 (rows 3,000-3,999 of 40,000)`."""
+    redrive, chunk = parameters["redrive"], parameters["chunk"]
+    return f"redrive-chunk-{chunk}{rows_in_words(redrive.run, chunk)}"
+
+
+NAMED = cast(TaskRunNameCallbackWithParameters, chunk_name)
+
+
+@task(name="redrive-chunk", task_run_name=NAMED, cache_policy=NO_CACHE, **RETRIES)
 def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
     """Ask the failed rows of one chunk again and replace its part; as `infer_chunk` otherwise."""
-    with core_log():
+    with core_log(), stopped_together(redrive.run):
         asked = resolve_provider(provider)
         with limits_shared(asked):
             figures = redrive_failed_rows(redrive, chunk, asked)

@@ -7,16 +7,20 @@ waits for that, and for nothing else.
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -27,6 +31,8 @@ from prefect.client.schemas.filters import (
     LogFilterFlowRunId,
 )
 from prefect.client.schemas.objects import Artifact, FlowRun, Log, TaskRun
+from prefect.events.filters import EventFilter, EventNameFilter, EventRelatedFilter
+from prefect.events.schemas.events import ReceivedEvent
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import (
@@ -84,6 +90,16 @@ class PrefectServer:
             found = client.read_artifacts(artifact_filter=wanted)
         return {artifact.key: artifact for artifact in sorted(found, key=lambda each: str(each.updated))}
 
+    def run_events(self, flow_run_id: UUID) -> list[ReceivedEvent]:
+        """The events of ours that a flow run has sent, in their order, as far as they have arrived."""
+        related = EventRelatedFilter(id=[f"prefect.flow-run.{flow_run_id}"])
+        wanted = EventFilter(event=EventNameFilter(prefix=["prefect-llm."]), related=related)
+        body = {"filter": wanted.model_dump(mode="json"), "limit": 50}
+        with self.client() as client:
+            found = client._client.post("/events/filter", json=body).raise_for_status().json()
+        events = [ReceivedEvent.model_validate(each) for each in found["events"]]
+        return sorted(events, key=lambda each: each.occurred)
+
     def settled(self) -> None:
         """Hand over every log line and event that this process still holds."""
         APILogWorker.drain_all(timeout=SOON_S)
@@ -107,6 +123,55 @@ def start_prefect(home: Path) -> Iterator[PrefectServer]:
         assert settings.api.url is not None
         database = Path(connection_url.get_secret_value().removeprefix("sqlite+aiosqlite:///"))
         yield PrefectServer(settings.api.url, database, home)
+
+
+class OwnServer:
+    """A server process of its own, which can be stopped and started again on the same port and database."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.api_url = f"http://127.0.0.1:{port}/api"
+        self._port = port
+        self._home = home
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment for a command that is to use this server."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        return own | {
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_HOME": str(self._home),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        }
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--port", str(self._port)]
+        with (self._home / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=self.environ, stdout=log, stderr=log, start_new_session=True
+            )
+        eventually(self._answers, bool, STARTUP_S)
+
+    def stop(self) -> None:
+        """Kill it with all it has started; what it was about to write is lost."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def flow_runs(self) -> list[FlowRun]:
+        """All that it knows."""
+        found = httpx.post(f"{self.api_url}/flow_runs/filter", json={}, trust_env=False).raise_for_status()
+        return [FlowRun.model_validate(each) for each in found.json()]
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/health", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
 
 
 def eventually(look: Callable[[], _Seen], happened: Callable[[_Seen], Any], timeout_s: float = SOON_S) -> _Seen:

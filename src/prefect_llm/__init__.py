@@ -11,15 +11,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prefect_llm.blocks import LLMProvider, ModelPrice, ProviderReference
     from prefect_llm.errors import InvalidInput, LLMBatchError, RunError, TooManyFailedRows
-    from prefect_llm.flows import batch_inference, compare_hosting, redrive_failures
+    from prefect_llm.estimating import Estimate
+    from prefect_llm.flows import (
+        ApprovalOptions,
+        batch_inference,
+        compare_hosting,
+        estimate_cost,
+        redrive_failures,
+    )
     from prefect_llm.prompts import PromptSpec
     from prefect_llm.report import Summary
     from prefect_llm.run import Run
     from prefect_llm.spec import RunSpec
     from prefect_llm.store.reading import read_results
-    from prefect_llm.tasks import finish_run, infer_chunk, load_documents, redrive_chunk
+    from prefect_llm.tasks import (
+        estimate_documents,
+        estimate_run,
+        finish_run,
+        infer_chunk,
+        load_documents,
+        redrive_chunk,
+    )
 
 __all__ = [
+    "ApprovalOptions",
+    "Estimate",
     "InvalidInput",
     "LLMBatchError",
     "LLMProvider",
@@ -33,6 +49,9 @@ __all__ = [
     "TooManyFailedRows",
     "batch_inference",
     "compare_hosting",
+    "estimate_cost",
+    "estimate_documents",
+    "estimate_run",
     "finish_run",
     "infer_chunk",
     "load_documents",
@@ -42,6 +61,8 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "ApprovalOptions": "flows",
+    "Estimate": "estimating",
     "InvalidInput": "errors",
     "LLMBatchError": "errors",
     "LLMProvider": "blocks",
@@ -55,6 +76,9 @@ _ROOMS = {
     "TooManyFailedRows": "errors",
     "batch_inference": "flows",
     "compare_hosting": "flows",
+    "estimate_cost": "flows",
+    "estimate_documents": "tasks",
+    "estimate_run": "tasks",
     "finish_run": "tasks",
     "infer_chunk": "tasks",
     "load_documents": "tasks",

@@ -10,12 +10,13 @@ from functools import partial
 
 import pyarrow as pa
 
+from prefect_llm import telemetry
 from prefect_llm.asked_once import Member
 from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
 from prefect_llm.errors import BadDocument, InvalidInput, RunError
 from prefect_llm.live import Live
-from prefect_llm.pricing import cost, price_for, terms_of
+from prefect_llm.pricing import MONEY, cache_saving, cost, price_for, terms_of
 from prefect_llm.prompts import Prompt, to_output_array, with_model
 from prefect_llm.records import Failure, Outcome, Provider, Request
 from prefect_llm.spending import ChunkBudget, Spending, most_cost
@@ -170,6 +171,19 @@ class AskedChunk:
         """The rows that have ended, in the order of the input."""
         return [entry for entry in self._entries if entry is not None]
 
+    def done(self) -> int:
+        """How many rows have ended."""
+        return len(self._entries) - self._entries.count(None)
+
+    def cache_saved(self) -> Decimal:
+        """What the rows' cached input would have cost more, had it been read anew."""
+        saved = Decimal(0)
+        for entry in self.entries():
+            answer = entry.row.outcome.completion
+            if answer is not None and answer.usage is not None and answer.usage.cached_input_tokens:
+                saved = MONEY.add(saved, cache_saving(answer.usage, entry.row.price))
+        return saved
+
     def new_entries(self) -> list[Entry]:
         """Those of them that no earlier attempt had."""
         return [entry for entry in self.entries() if entry.place not in self._restored]
@@ -241,16 +255,24 @@ class AskedChunk:
             request.fingerprint,
             model,
             outcome,
-            cost(usage, price),
+            cost(usage, price, outcome.endpoint_s),
             price,
             provider=provider.name,
         )
+        self._record_cost(row, thrown)
         entry = Entry(request.row, row, thrown, self._uncertain(request, row, thrown))
         write_down(entry)
         asked = self._requests.pop(request.row)  # as it was before a fallback's model was put into it
         self._keep_with_twins(entry)
         if self._member is not None and isinstance(asked, Request):
             self._member.ended(asked.fingerprint, row)
+
+    def _record_cost(self, row: ResultRow, thrown: Sequence[Decimal | None]) -> None:
+        if row.price is None or (recorder := telemetry.recorder()) is None:
+            return
+        for amount in (row.cost, *thrown):
+            if amount:
+                recorder.cost(row.provider or "", row.requested_model or "", amount, row.price.currency)
 
     def _keep_with_twins(self, entry: Entry) -> None:
         self._keep(entry)
@@ -262,7 +284,7 @@ class AskedChunk:
         """What attempts without usage that can be read may have cost at most."""
         outcome = row.outcome
         unread = outcome.lost + thrown.count(None) + (outcome.completion is not None and row.cost is None)
-        if not unread:
+        if not unread or (row.price is not None and row.price.is_of_time):
             return Decimal(0)
         try:
             return unread * most_cost(self._provider, request)

@@ -11,7 +11,7 @@ LLMBatchError
 |- TooManyFailedRows        the run is done, but a larger share of its rows failed than was allowed
 `- RunError                 stops the run; the same command resumes it
    |- AuthenticationFailed, ModelNotFound, EndpointNotFound, AccountExhausted, RequestRefused
-   |- ProviderDown, TooManyFailures, BudgetExceeded, BudgetUnwritable, Interrupted
+   |- ProviderDown, TooManyFailures, BudgetExceeded, BudgetUnwritable, NotApproved, Interrupted
    `- InvalidInput          refused before anything was asked
 """
 
@@ -187,6 +187,10 @@ class BudgetExceeded(RunError):
 
 class BudgetUnwritable(RunError):
     """A grant of the budget could not be made durable: nothing more is spent."""
+
+
+class NotApproved(RunError):
+    """Whoever was asked to approve the estimate said no, or nothing in time."""
 
 
 class Interrupted(RunError):

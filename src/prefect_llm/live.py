@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from prefect_llm.asked_once import AskedOnce
@@ -18,6 +19,7 @@ from prefect_llm.engine import Stop
 from prefect_llm.errors import TooManyFailures
 from prefect_llm.records import Outcome, Price, Usage
 from prefect_llm.report.figures_text import count, duration, money, rate
+from prefect_llm.store import ChunkFigures, Entry, RowFigures
 
 OUTCOMES_BEFORE_A_SHARE_COUNTS = 100
 """CONTRACT: the error share is judged after 100 outcomes."""
@@ -31,6 +33,7 @@ class LiveFigures:
     rows: int
     ok: int = 0
     failed: int = 0
+    failed_by_kind: Mapping[str, int] = field(default_factory=dict)
     input_tokens: int = 0
     output_tokens: int = 0
     cost: Decimal | None = Decimal(0)
@@ -58,11 +61,12 @@ class LiveFigures:
     def plus(self, outcome: Outcome, cost: Decimal | None, price: Price | None) -> LiveFigures:
         """The figures with one more outcome."""
         usage = (outcome.completion and outcome.completion.usage) or Usage()
-        billed = outcome.completion is not None
+        billed = outcome.completion is not None or cost is not None
         return replace(
             self,
             ok=self.ok + outcome.ok,
             failed=self.failed + (not outcome.ok),
+            failed_by_kind=self._with(outcome, 1),
             input_tokens=self.input_tokens + (usage.input_tokens or 0),
             output_tokens=self.output_tokens + (usage.output_tokens or 0),
             cost=_sum(self.cost, cost) if billed else self.cost,
@@ -70,16 +74,34 @@ class LiveFigures:
             throttled=self.throttled + outcome.throttled,
         )
 
+    def ended(self, outcome: Outcome, rows: int) -> LiveFigures:
+        """The figures with a row that ended at another time, or (-1) without it: nothing was paid for it now."""
+        return replace(
+            self,
+            ok=self.ok + rows * outcome.ok,
+            failed=self.failed + rows * (not outcome.ok),
+            failed_by_kind=self._with(outcome, rows),
+        )
+
+    def _with(self, outcome: Outcome, rows: int) -> Mapping[str, int]:
+        if outcome.failure is None:
+            return self.failed_by_kind  # most of the time: no copy
+        kind = str(outcome.failure.kind)
+        changed = {**self.failed_by_kind, kind: self.failed_by_kind.get(kind, 0) + rows}
+        return {name: number for name, number in changed.items() if number}
+
 
 class Live:
     """One invocation of a run in this process."""
 
     def __init__(self, rows: int, stop_error_share: float) -> None:
         self.stop = Stop()
+        self._name = uuid.uuid4().hex
         self.asked_once = AskedOnce()
         self._stop_error_share = stop_error_share
         self._figures = LiveFigures(rows)
         self._ended = self._ended_badly = 0
+        self._under_way: dict[int, Callable[[], int]] = {}
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
@@ -87,6 +109,31 @@ class Live:
     def figures(self) -> LiveFigures:
         """The figures as they stand."""
         return replace(self._figures, seconds=time.monotonic() - self._started)
+
+    @property
+    def error_share(self) -> float | None:
+        """The share of failures among the outcomes of this invocation; `None` while they are too few to judge."""
+        with self._lock:
+            ended, badly = self._ended, self._ended_badly
+        return badly / ended if ended >= OUTCOMES_BEFORE_A_SHARE_COUNTS else None
+
+    @property
+    def under_way(self) -> Mapping[int, int]:
+        """The chunks that this process is asking, and how many of their rows have ended."""
+        with self._lock:
+            asking = dict(self._under_way)
+        return {chunk: done() for chunk, done in asking.items()}
+
+    @contextmanager
+    def asking(self, chunk: int, done: Callable[[], int]) -> Iterator[None]:
+        """While the block runs, the chunk is under way; `done` says how many of its rows have ended."""
+        with self._lock:
+            self._under_way[chunk] = done
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.pop(chunk, None)
 
     def sent(self, attempt: int) -> None:
         """Count one request; `attempt` is its document's, from 1."""
@@ -115,16 +162,48 @@ class Live:
     def restore(self, outcome: Outcome) -> None:
         """Count a document that an earlier attempt has finished: done, but not paid for now."""
         with self._lock:
+            self._figures = self._figures.ended(outcome, 1)
+
+    def ended_here(self, entries: Iterable[Entry]) -> RowFigures:
+        """What became of these rows, which are counted here, for the process that waits for their chunk."""
+        figures = LiveFigures(0)
+        for entry in entries:
+            figures = figures.plus(entry.row.outcome, entry.row.cost, entry.row.price)
+        return RowFigures(
+            self._name,
+            figures.ok,
+            figures.failed,
+            figures.input_tokens,
+            figures.output_tokens,
+            figures.cost,
+            figures.currency,
+        )
+
+    def take_over(self, chunk: ChunkFigures) -> None:
+        """Count what a chunk took in another process; one of this process is counted as it goes."""
+        ended = chunk.ended
+        if ended is None or ended.counted_in == self._name:
+            return
+        with self._lock:
             figures = self._figures
-            self._figures = replace(figures, ok=figures.ok + outcome.ok, failed=figures.failed + (not outcome.ok))
+            self._figures = replace(
+                figures,
+                ok=figures.ok + ended.ok,
+                failed=figures.failed + ended.failed,
+                input_tokens=figures.input_tokens + ended.input_tokens,
+                output_tokens=figures.output_tokens + ended.output_tokens,
+                cost=_sum(figures.cost, ended.cost),
+                currency=ended.currency or figures.currency,
+                requests=figures.requests + chunk.requests,
+                retries=figures.retries + chunk.retries,
+                throttled=figures.throttled + chunk.throttled,
+            )
 
     def take_back(self, outcomes: Iterable[Outcome]) -> None:
         """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""
-        ended = [outcome.ok for outcome in outcomes]
-        ok = sum(ended)
         with self._lock:
-            figures = self._figures
-            self._figures = replace(figures, ok=figures.ok - ok, failed=figures.failed - (len(ended) - ok))
+            for outcome in outcomes:
+                self._figures = self._figures.ended(outcome, -1)
 
 
 class _Runs:

@@ -93,7 +93,8 @@ class PriceTier:
 class Price:
     """Money per 1,000,000 tokens. Input read from a cache or written to one costs the input price where no other
     is known. `tiers` are in ascending order of `above`, and the last that a request is above is its price.
-    `date` is the day from which the price is known, as 2026-01-31.
+    `date` is the day from which the price is known, as 2026-01-31. `per_hour` is money for an hour of the endpoint's
+    time, where the machines are one's own.
     """
 
     input: Decimal
@@ -104,6 +105,12 @@ class Price:
     date: str | None = None
     cache_write: Decimal | None = None
     tiers: tuple[PriceTier, ...] = ()
+    per_hour: Decimal | None = None
+
+    @property
+    def is_of_time(self) -> bool:
+        """Whether only the endpoint's time is paid for, and tokens are free."""
+        return self.per_hour is not None and not (self.input or self.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +244,8 @@ class Outcome:
     the two instants are microseconds since 1970 UTC. `discarded` holds the billed attempts before the last,
     `throttled` is how many answers were 429. `route` is who was asked last: 0 for the provider, 1 for its first
     fallback, and so on; attempts are counted over all of them. `lost` attempts brought no answer and may have been
-    billed: a timeout, a cut connection, an answer that is none.
+    billed: a timeout, a cut connection, an answer that is none. `endpoint_s` are seconds of the endpoint's time over
+    all attempts, of which each request in flight bears an equal part.
     """
 
     completion: Completion | None = None
@@ -251,6 +259,7 @@ class Outcome:
     discarded: tuple[DiscardedAnswer, ...] = ()
     route: int = 0
     lost: int = 0
+    endpoint_s: float = 0.0
 
     @property
     def ok(self) -> bool:

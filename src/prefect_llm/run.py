@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
@@ -26,10 +26,12 @@ from prefect_llm.files import open_folder
 from prefect_llm.live import Live, live_run
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
-from prefect_llm.report import Summary, Totals, failed_csv, fold, to_markdown
+from prefect_llm.report import Summary, Totals
+from prefect_llm.reporting import figures_of_run, with_words, write_page, write_texts
 from prefect_llm.reusing import reused_entries
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget, Spending
+from prefect_llm.stopping import forget_stops, stop_shared
 from prefect_llm.store import (
     Attempt,
     ChunkFigures,
@@ -68,8 +70,9 @@ class Run:
     """An opened run, small enough to hand to every chunk task.
 
     `url` is its directory, `pending` the chunks without a part, `invocation` this attempt at the run: chunks of
-    one invocation share figures and stop together. `epoch` is that of the directory's lease: a later one has taken
-    the run over. `reuse` are the directories of earlier runs whose answers are taken, first to last.
+    one invocation share figures and stop together, over processes where it is `spread` over them. `epoch` is that of
+    the directory's lease: a later one has taken the run over. `reuse` are the directories of earlier runs whose
+    answers are taken, first to last.
     """
 
     url: str
@@ -84,6 +87,11 @@ class Run:
     epoch: int = 0
     reuse: tuple[str, ...] = ()
     budget: RunBudget | None = None
+    spread: bool = False
+
+    def rows_of(self, chunk: int) -> range:
+        """The rows of a chunk, from 0."""
+        return range(chunk * self.chunk_rows, min((chunk + 1) * self.chunk_rows, self.rows))
 
     @property
     def live(self) -> Live:
@@ -120,6 +128,16 @@ def schema_of(plan: Plan) -> pa.Schema:
     """The schema of every part of the run."""
     kept, output_type = plan.snapshot.kept_schema, plan.prompt.output_type
     return result_schema(kept=kept, output_type=output_type, keep_raw=plan.spec.keep_raw)
+
+
+@contextmanager
+def stopped_together(run: Run) -> Iterator[None]:
+    """While the block runs in a process of a spread run, it stops with the others, and they with it."""
+    if not run.spread:
+        yield
+        return
+    with stop_shared(open_folder(run.url), run.invocation, run.epoch, run.live.stop):
+        yield
 
 
 def infer_chunk(run: Run, chunk: int, provider: Provider) -> ChunkFigures:
@@ -176,6 +194,21 @@ def _spending(run: Run, budget: RunBudget) -> Spending:
     )
 
 
+def spent_of(run: Run) -> Decimal | None:
+    """What this process has spent of the run's budget, with what it may have; `None` without a budget."""
+    if run.budget is None:
+        return None
+    with _opening:
+        return _spending(run, run.budget).spent
+
+
+def granted_to(run: Run) -> Decimal | None:
+    """What all attempts at the run were granted, and have not given back, of its budget; `None` without one."""
+    if run.budget is None:
+        return None
+    return Ledger(open_folder(run.url), run.budget.currency, run.run_id).total() or Decimal(0)
+
+
 def member_of(run: Run, plan: Plan, chunk: int) -> Member | None:
     """The chunk's part in asking each request of the run once; `None` where each is asked for itself."""
     if not plan.spec.asks_once:
@@ -200,10 +233,12 @@ def carry_out_attempt(
     """
     folder, started = plan.directory.folder, time.monotonic()
     try:
-        with flushed(open_journal(folder, chunk, attempt, work), run.flush_interval_s) as journal:
+        journaled = flushed(open_journal(folder, chunk, attempt, work), run.flush_interval_s)
+        with run.live.asking(chunk, asked.done), journaled as journal:
             asked.ask(journal.append, keep_raw=plan.spec.keep_raw)
         seconds = time.monotonic() - started
-        part, figures = part_of(_rows(run, plan, asked), figures_in_journal(asked.entries(), seconds))
+        figures = replace(figures_in_journal(asked.entries(), seconds), cache_saved=asked.cache_saved())
+        part, figures = part_of(_rows(run, plan, asked), figures)
         check_owner(folder, run.epoch)
         if not is_latest(folder, chunk, attempt, work):
             _is_complete(plan, chunk)  # what this attempt still wrote goes, where it is of no use to the later one
@@ -216,7 +251,7 @@ def carry_out_attempt(
         run.live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
         raise
     remove_journals(folder, [chunk], work)
-    return figures_in_journal(asked.new_entries(), seconds)
+    return replace(figures_in_journal(asked.new_entries(), seconds), ended=run.live.ended_here(asked.entries()))
 
 
 def _rows(run: Run, plan: Plan, asked: AskedChunk) -> pa.Table:
@@ -240,7 +275,7 @@ def _is_complete(plan: Plan, chunk: int) -> bool:
 
 
 def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:
-    """Fold what lies in the directory into the summary, write manifest and report, and release the directory.
+    """Fold what lies in the directory into the summary, write manifest and reports, and release the directory.
 
     `figures` are those that `infer_chunk` returned, `stopped` is what it raised. Writes nothing where a later owner
     has taken the directory over.
@@ -249,7 +284,8 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
     manifest = directory.manifest()
     if manifest is None:
         raise InvalidInput(f"{run.url} no longer holds a run: its manifest is gone")
-    totals = fold(directory, run.rows)
+    folded = figures_of_run(directory, manifest, run.rows)
+    totals = folded.totals
     counters, live = sum_figures(figures), run.live.figures
     summary = Summary(
         totals=totals,
@@ -263,22 +299,23 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
         throttled=max(live.throttled, counters.throttled),
         seconds=live.seconds,
     )
+    summary = with_words(summary, folded)
     if current_epoch(directory.folder) <= run.epoch:
-        directory.write_report(to_markdown(summary))
-        directory.write_failed(failed_csv(directory) if totals.failed else None)
+        write_texts(directory, manifest, summary, folded)
         directory.write_manifest(
             manifest.changed(state=summary.state, stopped=summary.stopped, totals=summary.to_json())
         )
+        if run.spread:
+            forget_stops(directory.folder)
+        write_page(directory, manifest, summary, folded)
     release_run(run)
     return summary
 
 
 def _uncertain(run: Run, totals: Totals) -> Decimal | None:
     """Money that may have been billed beyond the known cost: with a budget what was granted and no row proves."""
-    if run.budget is None:
-        return totals.work.uncertain
-    granted = Ledger(open_folder(run.url), run.budget.currency, run.run_id).total() or Decimal(0)
-    return max(granted - totals.known_cost, Decimal(0))
+    granted = granted_to(run)
+    return totals.work.uncertain if granted is None else max(granted - totals.known_cost, Decimal(0))
 
 
 def release_run(run: Run) -> None:

@@ -69,6 +69,11 @@ def run_budget(
                 f"a budget needs a known price, and that of {name!r} at {each.name} is not: give it "
                 "by price_input and price_output, or in the provider block"
             )
+        if price.per_hour is not None:
+            raise InvalidInput(
+                f"a budget needs a price per token, and at {each.name} hours are paid, which no request is known to "
+                "take: leave max_cost out"
+            )
         currencies.add(price.currency)
     if len(currencies) > 1:
         raise InvalidInput(
@@ -122,6 +127,12 @@ class Spending:
             with self._lock:
                 self._users -= 1
             self._give_back()
+
+    @property
+    def spent(self) -> Decimal:
+        """What was billed here, and what may have been."""
+        with self._lock:
+            return self._purse.spent + self._purse.lost
 
     def hold(self, amount: Decimal, changed: Callable[[], None]) -> bool:
         """Set that much aside; `False`: `changed` is called when it may fit, or the run stops."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.browser.conftest import PrefectUI, aside, kept
 from tests.conftest import WriteDocuments
+from tests.prefect_server import eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -93,8 +94,11 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     opened(page, prefect_ui, f"/deployments/deployment/{deployment_id}/run", "Input")
     field(page, "Input").fill(Path(write_documents(20)).name)
     field(page, "Output").fill("answers")
-    page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]').press("ArrowDown")
-    page.locator(".p-select-option", has_text="production").first.click()
+    picker = page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]')
+    option = page.locator(".p-select-option", has_text="production").first
+    # It opens only once the saved blocks have come.
+    eventually(lambda: picker.press("ArrowDown") or option.is_visible(), bool)
+    option.click()
     field(page, "Prompt").fill("Say: {{ text }}")
     page.get_by_text("production", exact=True).first.wait_for()
     kept(page, "run-form")

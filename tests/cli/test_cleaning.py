@@ -10,7 +10,9 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 STAYS = [
+    "_run/ledger.json",
     "_run/manifest.json",
+    "_run/report.html",
     "_run/report.md",
     "results/part-00000.parquet",
     "results/part-00001.parquet",
@@ -42,7 +44,9 @@ def test_a_completed_run_keeps_results_manifest_and_report_only(asking: list[str
     assert (cleaned.status, cleaned.out) == (0, "removed the snapshot of out, 3 files\n")
     assert _files(tmp_path / "out") == STAYS
     assert {path.name for path in (tmp_path / "out" / "_run").iterdir()} <= {
+        "ledger.json",
         "manifest.json",
+        "report.html",
         "report.md",
         "lease",
         "tmp",

@@ -19,7 +19,6 @@ Ran = list[tuple[RunSettings, bool]]
 Call = Callable[..., Ran]
 
 COMPLETE = ["in.csv", "--output", "out", "--base-url", "https://h/v1", "--model", "m"]
-NOT_YET = ["--max-cost"]
 
 
 @pytest.fixture
@@ -120,7 +119,7 @@ def test_what_is_missing_is_refused_before_the_body_runs(call: Call) -> None:
         call("in.csv", "--base-url", "https://h/v1", "--model", "m")
 
 
-@pytest.mark.parametrize("argument", ["--no-keep-raw", "--keep_raws", "--max-cost=1", "--reuse", "second.csv"])
+@pytest.mark.parametrize("argument", ["--no-keep-raw", "--keep_raws", "--max-costs=1", "--reuse", "second.csv"])
 def test_an_unknown_argument_is_refused(call: Call, argument: str) -> None:
     with pytest.raises(CycloptsError):
         call(*COMPLETE, argument)
@@ -134,11 +133,6 @@ def test_help_shows_each_option_exactly_once(help_text: str, flag: str) -> None:
 def test_help_shows_nothing_else(help_text: str) -> None:
     known = {option.flag for option in options().values()} | {"--config", "--prefect"}
     assert set(re.findall(r"(?<![\w-])--[\w-]+", help_text)) == known - {"INPUT"}
-
-
-@pytest.mark.parametrize("word", NOT_YET)
-def test_help_shows_none_of_what_does_not_work_yet(help_text: str, word: str) -> None:
-    assert word not in help_text
 
 
 def test_help_explains_every_option_and_shows_its_default(help_text: str) -> None:

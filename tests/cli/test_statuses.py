@@ -36,7 +36,7 @@ def test_a_run_that_is_done_exits_0(asking: list[str], tmp_path: Path) -> None:
         "output_tokens": 70,
         "reasoning_tokens": 0,
         "cost": "0.00025",
-        "cost_uncertain": None,
+        "cost_uncertain": "0",
         "currency": "USD",
         "requests": 10,
         "retries": 0,

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import WriteDocuments
+from tests.deployments.starting import Parameters
 from tests.prefect_server import PrefectServer
+from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm import LLMProvider
 
@@ -22,10 +25,23 @@ COMMAND_S = 120.0
 def deployed(prefect_server: PrefectServer) -> PrefectServer:
     """The server once both deployments are registered."""
     LLMProvider.register_type_and_schema()
-    prefect("work-pool", "create", "llm", "--type", "process", server=prefect_server)
+    prefect("work-pool", "create", "llm", "--type", "process", "--overwrite", server=prefect_server)
     said = prefect("deploy", "--all", server=prefect_server)
     assert "Traceback" not in said, said
     return prefect_server
+
+
+@pytest.fixture
+def parameters(write_documents: WriteDocuments, tmp_path: Path, scripted_server: ScriptedServer) -> Parameters:
+    scripted_server.expect_key(KEY)
+    return {
+        "input": write_documents(100),
+        "output": f"{tmp_path}/{{flow_run_id}}",
+        "model": "m",
+        "prompt": "Say: {{ text }}",
+        "api": {"base_url": scripted_server.base_url, "api_key_env": KEY_VARIABLE},
+        "batch": {"chunk_rows": 30, "concurrency": 10},
+    }
 
 
 @pytest.fixture(scope="session")

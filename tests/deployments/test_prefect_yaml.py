@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import PrefectHTTPStatusError
@@ -31,11 +32,11 @@ def read(server: PrefectServer, name: str) -> DeploymentResponse:
         return client.read_deployment_by_name(f"{batch_inference.name}/{name}")
 
 
-def test_the_deployments_are_nightly_and_manual() -> None:
-    assert sorted(WRITTEN) == ["manual", "nightly"]
+def test_the_deployments_are_nightly_hourly_on_new_files_and_manual() -> None:
+    assert sorted(WRITTEN) == ["hourly", "manual", "nightly", "on-new-files"]
 
 
-def test_both_run_the_installed_flow_in_the_pool_llm(deployment: DeploymentResponse) -> None:
+def test_all_run_the_installed_flow_in_the_pool_llm(deployment: DeploymentResponse) -> None:
     assert deployment.entrypoint == "prefect_llm.flows.batch.batch_inference"
     assert deployment.work_pool_name == "llm"
     assert not deployment.pull_steps
@@ -54,6 +55,20 @@ def test_nightly_runs_every_night_with_a_directory_per_night(deployed: PrefectSe
     assert isinstance(scheduled.schedule, CronSchedule)
     assert (scheduled.schedule.cron, scheduled.schedule.timezone) == ("0 2 * * *", "UTC")
     assert str(nightly.parameters["output"]).endswith("/{scheduled:%Y-%m-%d}")
+
+
+def test_hourly_runs_every_hour_within_its_money_and_leaves_an_hour_out_rather_than_overlap(
+    deployed: PrefectServer,
+) -> None:
+    hourly = read(deployed, "hourly")
+    [scheduled] = hourly.schedules
+    assert isinstance(scheduled.schedule, CronSchedule)
+    assert (scheduled.schedule.cron, scheduled.schedule.timezone) == ("15 * * * *", "UTC")
+    assert hourly.global_concurrency_limit is not None
+    assert hourly.global_concurrency_limit.limit == 1
+    assert hourly.concurrency_options is not None
+    assert hourly.concurrency_options.collision_strategy == ConcurrencyLimitStrategy.CANCEL_NEW
+    assert hourly.parameters["batch"]["max_cost"] == 5
 
 
 def test_manual_has_no_schedule(deployed: PrefectServer) -> None:

@@ -7,38 +7,30 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pyarrow.dataset as ds
-import pytest
-from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry, Cancelling
-from tests.conftest import WriteDocuments
-from tests.deployments.conftest import KEY, KEY_VARIABLE
+from tests.deployments.conftest import KEY
+from tests.deployments.starting import (
+    CANCEL_S,
+    RUN_S,
+    Parameters,
+    contents_of,
+    ended,
+    ids_of,
+    is_final,
+    pid_of_the_owner,
+    retry,
+    start,
+)
 from tests.prefect_server import PrefectServer, eventually
 from tests.run.running import make_old_and_from_elsewhere
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm import LLMProvider, batch_inference
+from prefect_llm import LLMProvider
 
-RUN_S = 120.0
-CANCEL_S = 60.0
-
-Parameters = dict[str, Any]
-
-
-@pytest.fixture
-def parameters(write_documents: WriteDocuments, tmp_path: Path, scripted_server: ScriptedServer) -> Parameters:
-    scripted_server.expect_key(KEY)
-    return {
-        "input": write_documents(100),
-        "output": f"{tmp_path}/{{flow_run_id}}",
-        "model": "m",
-        "prompt": "Say: {{ text }}",
-        "api": {"base_url": scripted_server.base_url, "api_key_env": KEY_VARIABLE},
-        "batch": {"chunk_rows": 30, "concurrency": 10},
-    }
+ARTIFACTS = [f"llm-{name}" for name in ("chunks", "cost", "figures", "progress", "report", "results")]
 
 
 def test_a_run_from_the_form_completes_and_its_results_are_readable(
@@ -50,8 +42,8 @@ def test_a_run_from_the_form_completes_and_its_results_are_readable(
     rows = ds.dataset(tmp_path / str(flow_run_id) / "results").to_table(["id", "content"]).to_pylist()
     assert [row["id"] for row in rows] == [f"d{number}" for number in range(100)]
     assert rows[7]["content"] == "echo: Say: doc-7 hello"
-    artifacts = eventually(lambda: deployed.artifacts(flow_run_id), lambda seen: len(seen) == 3)
-    assert sorted(map(str, artifacts)) == ["llm-figures", "llm-progress", "llm-report"]
+    artifacts = eventually(lambda: deployed.artifacts(flow_run_id), lambda seen: len(seen) == 6)
+    assert sorted(map(str, artifacts)) == ARTIFACTS
     assert deployed.rows_with(KEY) == []
     assert KEY not in worker.read_text()
 
@@ -120,7 +112,7 @@ def test_of_two_runs_on_one_directory_one_is_refused_and_its_retry_finishes_what
     scripted_server.script_all(steps.hang())
     both = {start(deployed, parameters), start(deployed, parameters)}
     scripted_server.wait_for(in_flight=10, timeout_s=RUN_S)
-    (refused,) = eventually(lambda: [each for each in both if _is_final(deployed.flow_run(each))], bool, RUN_S)
+    (refused,) = eventually(lambda: [each for each in both if is_final(deployed.flow_run(each))], bool, RUN_S)
     assert deployed.flow_run(refused).state_name == "Refused", worker.read_text()
     (owner,) = both - {refused}
     os.kill(pid_of_the_owner(tmp_path / "run"), signal.SIGKILL)
@@ -162,43 +154,3 @@ def test_a_retry_finishes_the_run_of_a_process_that_is_only_paused_and_that_chan
     assert contents == ["of the retry"]
     assert "was taken over by another process" in worker.read_text()
     assert deployed.flow_run(flow_run_id).state_name == "Completed", worker.read_text()
-
-
-def pid_of_the_owner(output: Path) -> int:
-    (lease,) = (output / "_run" / "lease").iterdir()
-    pid: int = json.loads(lease.read_text())["process"]["pid"]
-    return pid
-
-
-def retry(server: PrefectServer, flow_run_id: UUID) -> None:
-    """As the button in the UI does."""
-    with server.client() as client:
-        client.set_flow_run_state(flow_run_id, AwaitingRetry(), force=True)
-
-
-def ids_of(output: Path) -> list[str]:
-    ids: list[str] = ds.dataset(output / "results").to_table(["id"])["id"].to_pylist()
-    return ids
-
-
-def contents_of(output: Path) -> dict[str, bytes]:
-    """Every file of the run."""
-    return {str(path): path.read_bytes() for path in output.rglob("*") if path.is_file()}
-
-
-def start(server: PrefectServer, parameters: Parameters) -> UUID:
-    with server.client() as client:
-        manual = client.read_deployment_by_name(f"{batch_inference.name}/manual")
-        return client.create_flow_run_from_deployment(manual.id, parameters=parameters).id
-
-
-def ended(server: PrefectServer, flow_run_id: UUID, log: Path, timeout_s: float = RUN_S) -> FlowRun:
-    """The flow run in its final state; the worker's log is in the error if there is none in time."""
-    try:
-        return eventually(lambda: server.flow_run(flow_run_id), _is_final, timeout_s)
-    except TimeoutError as error:
-        raise TimeoutError(f"{error}; the worker said: {log.read_text()[-4000:]}") from error
-
-
-def _is_final(flow_run: FlowRun) -> bool:
-    return flow_run.state is not None and flow_run.state.is_final()

@@ -138,6 +138,100 @@ def test_tokens_are_those_counted_and_never_a_guess(usage: Any, tokens: Usage | 
 
 
 @pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        (
+            {
+                "input_tokens": 120,
+                "output_tokens": 30,
+                "input_tokens_details": {"cached_tokens": 100},
+                "output_tokens_details": {"reasoning_tokens": 12},
+                "total_tokens": 150,
+            },
+            Usage(120, 100, 30, 12),
+        ),
+        (
+            {
+                "input_tokens": 20,
+                "cache_read_input_tokens": 90,
+                "cache_creation_input_tokens": 10,
+                "output_tokens": 30,
+            },
+            Usage(120, 90, 30, cache_write_tokens=10),
+        ),
+        (
+            {"prompt_tokens": 120, "completion_tokens": 30, "cache_read_input_tokens": 90, "total_tokens": 150},
+            Usage(120, 90, 30),
+        ),
+        (
+            {
+                "prompt_tokens": 120,
+                "prompt_cache_hit_tokens": 100,
+                "prompt_cache_miss_tokens": 20,
+                "completion_tokens": 30,
+            },
+            Usage(120, 100, 30),
+        ),
+        ({"prompt_tokens": 120, "completion_tokens": 30, "cached_tokens": 100}, Usage(120, 100, 30)),
+        ({"prompt_tokens": 120, "completion_tokens": 30, "num_cached_tokens": 64}, Usage(120, 64, 30)),
+        ({"prompt_tokens": 12, "completion_tokens": 30, "reasoning_tokens": 8}, Usage(12, None, 30, 8)),
+        (
+            {
+                "prompt_tokens": 32,
+                "completion_tokens": 9,
+                "total_tokens": 135,
+                "completion_tokens_details": {"reasoning_tokens": 94},
+            },
+            Usage(32, None, 103, 94),
+        ),
+        (
+            {
+                "prompt_tokens": 32,
+                "completion_tokens": 103,
+                "total_tokens": 135,
+                "completion_tokens_details": {"reasoning_tokens": 94},
+            },
+            Usage(32, None, 103, 94),
+        ),
+        ({"prompt_tokens": 5, "completion_tokens": 10, "total_tokens": 250}, Usage(5, None, 245, 235)),
+        ({"prompt_tokens": 5, "total_tokens": 12}, Usage(5, None, 7)),
+        ({"completion_tokens": 7, "total_tokens": 12}, Usage(5, None, 7)),
+        ({"total_tokens": 12}, Usage()),
+        ({"prompt_tokens": 15, "total_tokens": 12}, Usage(15)),
+        (
+            {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 5 + 1 + 9, "reasoning_tokens": 4},
+            Usage(5, None, 1, 4),
+        ),
+    ],
+    ids=[
+        "Responses",
+        "Anthropic",
+        "Anthropic behind a gateway",
+        "DeepSeek",
+        "Moonshot",
+        "Mistral",
+        "Perplexity",
+        "xAI",
+        "reasoning inside",
+        "Google",
+        "no output, but a total",
+        "no input, but a total",
+        "only a total",
+        "a total below its part",
+        "a total that reasoning does not explain",
+    ],
+)
+def test_tokens_are_read_as_the_endpoint_spells_them(usage: Any, tokens: Usage) -> None:
+    assert read(completion_body({"content": "yes"}, usage=usage)).usage == tokens
+
+
+def test_groq_counts_beside_the_choices() -> None:
+    counts = {"prompt_tokens": 9, "completion_tokens": 2}
+    assert read(completion_body({"content": "yes"}, x_groq={"id": "r", "usage": counts})).usage == Usage(9, None, 2)
+    assert read(completion_body({"content": "yes"}, x_groq={"id": "r"})).usage is None
+
+
+@pytest.mark.parametrize(
     ("content", "text"),
     [
         ("yes", "yes"),

@@ -82,6 +82,18 @@ def test_deltas_add_up_to_the_completion(body: str) -> None:
     assert completion.model == "m-1"
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        f"data: {json.dumps({'choices': [], 'x_groq': {'id': 'r', 'usage': USAGE}})}\n\n",
+        f"data: {json.dumps({'choices': [{'delta': {}, 'finish_reason': 'stop', 'usage': USAGE}]})}\n\n",
+    ],
+    ids=["Groq, beside the choices", "Moonshot, in the last choice"],
+)
+def test_a_stream_may_count_its_tokens_elsewhere(last: str) -> None:
+    assert decoded(WHOLE.replace(USED, last)).usage == Usage(9, None, 2, None)
+
+
 def test_a_stream_is_known_by_its_content_type_in_any_case_and_kept_as_it_came() -> None:
     assert decoded(WHOLE, "Text/Event-Stream", keep_raw=True).raw == WHOLE.encode()
     with pytest.raises(BadResponse, match="not JSON"):

@@ -18,6 +18,7 @@ from tests.scripted_server.client import ScriptedServer, Stats
 
 from prefect_llm import Summary
 
+ARTIFACTS = [f"llm-{name}" for name in ("chunks", "cost", "figures", "progress", "report", "results")]
 TASK_RUNS = 1 + 4 + 1  # load, a chunk each, finish
 
 
@@ -97,12 +98,13 @@ def test_a_chunk_is_one_task_run(ran: Ran, prefect_server: PrefectServer) -> Non
     )
     assert len(task_runs) == TASK_RUNS
     chunks = sorted(each.name for each in task_runs if each.name.startswith("infer-chunk"))
-    assert chunks == [f"infer-chunk-{chunk}" for chunk in range(4)]
+    rows = ["0-29", "30-59", "60-89", "90-99"]
+    assert chunks == [f"infer-chunk-{chunk} (rows {rows[chunk]} of 100)" for chunk in range(4)]
 
 
 def test_progress_report_and_figures_are_artifacts(ran: Ran, prefect_server: PrefectServer) -> None:
     artifacts = prefect_server.artifacts(ran.flow_run_id)
-    assert sorted(map(str, artifacts)) == ["llm-figures", "llm-progress", "llm-report"]
+    assert sorted(map(str, artifacts)) == ARTIFACTS
     progress, report, figures = (artifacts[f"llm-{name}"] for name in ("progress", "report", "figures"))
     assert (progress.type, progress.data) == ("progress", 100.0)
     assert progress.description is not None
@@ -113,6 +115,44 @@ def test_progress_report_and_figures_are_artifacts(ran: Ran, prefect_server: Pre
     assert figures.type == "table"
     rows = json.loads(str(figures.data))
     assert {"figure": "answered", "value": "100 (100%)"} in rows
+
+
+def test_the_table_of_chunks_ends_with_all_of_them_done(ran: Ran, prefect_server: PrefectServer) -> None:
+    chunks = prefect_server.artifacts(ran.flow_run_id)["llm-chunks"]
+    rows = json.loads(str(chunks.data))
+    assert {(row["chunk"], row["rows"], row["state"], row["ended"], row["requests"]) for row in rows} == {
+        ("0", "0-29", "done", "30 of 30", "30"),
+        ("1", "30-59", "done", "30 of 30", "30"),
+        ("2", "60-89", "done", "30 of 30", "30"),
+        ("3", "90-99", "done", "10 of 10", "10"),
+    }
+    assert str(chunks.description).endswith("No failures.")
+    assert "€" in str(chunks.description)  # the cost
+
+
+def test_cost_and_place_of_the_results_have_artifacts_of_their_own(ran: Ran, prefect_server: PrefectServer) -> None:
+    artifacts = prefect_server.artifacts(ran.flow_run_id)
+    assert "| cost | €0.00" in str(artifacts["llm-cost"].data)
+    assert "per 1,000 answers" in str(artifacts["llm-cost"].data)
+    assert f"{ran.output}/results" in str(artifacts["llm-results"].data)
+    report = artifacts["llm-report"].id
+    assert f"/artifacts/artifact/{report}" in str(artifacts["llm-results"].data)
+
+
+def test_the_flow_run_is_named_by_its_input_and_model(ran: Ran, prefect_server: PrefectServer) -> None:
+    assert prefect_server.flow_run(ran.flow_run_id).name == "in.parquet with m"
+
+
+def test_beginning_and_end_are_events_of_the_run_and_the_flow_run(ran: Ran, prefect_server: PrefectServer) -> None:
+    run_id = json.loads((ran.output / "_run" / "manifest.json").read_text())["run_id"]
+    events = eventually(lambda: prefect_server.run_events(ran.flow_run_id), lambda seen: len(seen) == 2)
+    started, finished = events
+    assert (started.event, finished.event) == ("prefect-llm.run.started", "prefect-llm.run.finished")
+    assert {each.resource.id for each in events} == {f"prefect-llm.run.{run_id}"}
+    assert started.payload["pending_rows"] == 100
+    totals = ran.summary.totals
+    assert (finished.payload["state"], finished.payload["ok"]) == ("completed", 100)
+    assert Decimal(finished.payload["cost"]) == totals.cost
 
 
 def test_the_log_tells_of_chunks_and_figures_and_of_no_document(ran: Ran, prefect_server: PrefectServer) -> None:

@@ -19,13 +19,18 @@ MAPPED = ("blocks", "examples", "flows", "tasks")
 
 PUBLIC = {
     "prefect_llm": [
-        "InvalidInput", "LLMBatchError", "LLMProvider", "ModelPrice", "PromptSpec", "ProviderReference", "Run",
-        "RunError", "RunSpec", "Summary", "TooManyFailedRows", "batch_inference", "compare_hosting", "finish_run",
-        "infer_chunk", "load_documents", "read_results", "redrive_chunk", "redrive_failures",
+        "ApprovalOptions", "Estimate", "InvalidInput", "LLMBatchError", "LLMProvider", "ModelPrice", "PromptSpec",
+        "ProviderReference", "Run", "RunError", "RunSpec", "Summary", "TooManyFailedRows", "batch_inference",
+        "compare_hosting", "estimate_cost", "estimate_documents", "estimate_run", "finish_run", "infer_chunk",
+        "load_documents", "read_results", "redrive_chunk", "redrive_failures",
     ],
     "prefect_llm.blocks": ["LLMProvider", "ModelPrice", "ProviderReference", "load_block", "resolve_provider"],
-    "prefect_llm.flows": ["batch_inference", "compare_hosting", "redrive_failures"],
-    "prefect_llm.tasks": ["finish_run", "infer_chunk", "load_documents", "redrive_chunk"],
+    "prefect_llm.flows": [
+        "ApprovalOptions", "batch_inference", "compare_hosting", "estimate_cost", "redrive_failures",
+    ],
+    "prefect_llm.tasks": [
+        "estimate_documents", "estimate_run", "finish_run", "infer_chunk", "load_documents", "redrive_chunk",
+    ],
 }  # fmt: skip
 CORE = (
     "prefect_llm", "prefect_llm.engine", "prefect_llm.run", "prefect_llm.settings", "prefect_llm.local",

@@ -83,3 +83,15 @@ def test_a_models_own_price_comes_before_the_one_for_every_model() -> None:
     assert price_for(provider, "m") is own
     assert price_for(provider, "m-2024") is any_model
     assert price_for(Provider("http://h/v1", prices={"m": own}), "m-2024") is None
+
+
+def test_an_hour_of_the_endpoint_costs_what_it_costs_whatever_the_tokens() -> None:
+    machines = Price(input=Decimal(0), output=Decimal(0), per_hour=Decimal("2.40"))
+    assert cost(Usage(input_tokens=1000, output_tokens=100), machines, endpoint_s=1.5) == Decimal("0.001")
+    assert cost(None, machines, endpoint_s=1.5) == Decimal("0.001")
+
+
+def test_time_comes_on_top_where_tokens_have_a_price_too() -> None:
+    both = Price(input=Decimal(2), output=Decimal(8), per_hour=Decimal("2.40"))
+    assert cost(Usage(input_tokens=1000, output_tokens=0), both, endpoint_s=1.5) == Decimal("0.003")
+    assert cost(None, both, endpoint_s=1.5) is None

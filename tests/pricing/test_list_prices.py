@@ -10,7 +10,16 @@ import pytest
 from genai_prices import Usage as TheirUsage
 from genai_prices import calc_price
 
-from prefect_llm.pricing import ANY_MODEL, cost, dearest_price_for, list_price, price_for, terms_of
+from prefect_llm.pricing import (
+    ANY_MODEL,
+    BATCH,
+    cost,
+    dearest_price_for,
+    list_price,
+    price_for,
+    provider_list_price,
+    terms_of,
+)
 from prefect_llm.pricing.list_prices import data_date
 from prefect_llm.records import Price, Provider, Usage
 
@@ -166,3 +175,17 @@ price_for(Provider("https://api.openai.com/v1"), "gpt-4o")
 assert "genai_prices" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_provider_may_be_named_as_the_list_names_it() -> None:
+    assert provider_list_price("openai", "gpt-4.1") == list_price(OPENAI.base_url, "gpt-4.1")
+    assert provider_list_price("openai", "nothing-of-that-name") is None
+    assert provider_list_price("nobody", "gpt-4.1") is None
+
+
+def test_the_batch_lane_has_a_price_only_where_the_list_has_one() -> None:
+    online, batch = list_price(OPENAI.base_url, "gpt-4.1"), list_price(OPENAI.base_url, "gpt-4.1", terms=BATCH)
+    assert online is not None
+    assert batch is not None
+    assert (batch.input, batch.output) == (online.input / 2, online.output / 2)
+    assert list_price(DEEPSEEK.base_url, "deepseek-chat", terms=BATCH) is None

@@ -152,3 +152,31 @@ def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
 )  # fmt: skip
 def test_the_line_for_the_log(figures: LiveFigures, line: str) -> None:
     assert line_of(figures) == line
+
+
+def test_failures_are_counted_by_kind() -> None:
+    live = Live(rows=10, stop_error_share=1)
+    for outcome in (FAILED, ANSWERED, BILLED_FAILURE, FAILED):
+        live.count(outcome, None, None)
+    assert live.figures.failed_by_kind == {"timeout": 2, "refused": 1}
+    live.restore(FAILED)
+    live.take_back([FAILED, FAILED, ANSWERED, BILLED_FAILURE])
+    assert live.figures.failed_by_kind == {"timeout": 1}
+    assert (live.figures.ok, live.figures.failed) == (0, 1)
+
+
+def test_the_error_share_is_known_after_a_hundred_outcomes_of_this_invocation() -> None:
+    live = Live(rows=200, stop_error_share=1)
+    live.restore(FAILED)
+    for number in range(99):
+        live.count(FAILED if number < 20 else ANSWERED, None, None)
+    assert live.error_share is None
+    live.count(ANSWERED, None, None)
+    assert live.error_share == 0.2
+
+
+def test_a_chunk_is_under_way_while_it_is_asked() -> None:
+    live = Live(rows=10, stop_error_share=1)
+    with live.asking(3, lambda: 7):
+        assert live.under_way == {3: 7}
+    assert live.under_way == {}

@@ -242,3 +242,16 @@ def test_failed_rows_say_what_the_endpoint_said_and_cost_nothing(
     assert [row["cost"] for row in rows[1:3]] == [None, None]
     assert summary.totals.cost == rows[0]["cost"] + rows[3]["cost"]
     assert (summary.requests, summary.retries) == (9, 5)
+
+
+def test_rows_of_an_endpoint_paid_by_the_hour_add_up_to_the_time_in_which_it_was_used(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    scripted_server.delay(0.05)
+    scripted_server.script({"doc-3": steps.status(400), "doc-4": [steps.reset(), steps.ok(usage={})]})
+    prices = {"*": Price(input=Decimal(0), output=Decimal(0), per_hour=Decimal(3600))}
+    summary = carry_out(documents(20), output, provider_at(scripted_server.base_url, prices=prices))
+    assert summary.totals.cost is not None
+    assert summary.cost_uncertain == 0
+    assert 0.1 < float(summary.totals.cost) <= summary.seconds  # a currency unit a second
+    assert all(row["cost"] > 0 for row in rows_of(summary))

@@ -55,7 +55,9 @@ def test_a_run_stops_resumes_and_ends_there(scripted_server: ScriptedServer, sto
         "_run/input/chunk-00001.arrow",
         "_run/input/chunk-00002.arrow",
         "_run/lease/epoch-00002.json",
+        "_run/ledger.json",
         "_run/manifest.json",
+        "_run/report.html",
         "_run/report.md",
         "results/part-00000.parquet",
         "results/part-00001.parquet",
@@ -90,7 +92,9 @@ def test_a_finished_run_is_cleaned_there_and_stays_finished(scripted_server: Scr
     filesystem, root = _filesystem(output)
     left = sorted(name.removeprefix(f"{root}/") for name in filesystem.find(root))
     assert [name for name in left if not name.startswith("_run/lease/")] == [
+        "_run/ledger.json",
         "_run/manifest.json",
+        "_run/report.html",
         "_run/report.md",
         "results/part-00000.parquet",
         "results/part-00001.parquet",

@@ -186,6 +186,6 @@ def test_finishing_a_stopped_run_says_so_in_the_report_and_the_artifacts(
     assert "someone pulled the plug" in (Path(output) / "_run" / "report.md").read_text()
     flow_run_id = state.state_details.flow_run_id
     assert flow_run_id is not None
-    artifacts = eventually(lambda: prefect_server.artifacts(flow_run_id), lambda seen: len(seen) == 2)
-    assert sorted(map(str, artifacts)) == ["llm-figures", "llm-report"]
+    artifacts = eventually(lambda: prefect_server.artifacts(flow_run_id), lambda seen: len(seen) == 4)
+    assert sorted(map(str, artifacts)) == ["llm-cost", "llm-figures", "llm-report", "llm-results"]
     assert "someone pulled the plug" in str(artifacts["llm-report"].data)

@@ -67,15 +67,20 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     app.command(simulate)
     if arguments[:1] == ["simulate"]:
         return app
-    from prefect_llm.cli.options import add_redrive, add_resume, add_run
+    from prefect_llm.cli.options import add_estimate, add_redrive, add_resume, add_run
 
     add_run(app, run)
+    add_estimate(app, estimate)
     add_resume(app, resume)
     add_redrive(app, redrive)
+    app.command(report)
     app.command(clean)
     app.command(verify)
     app.command(demo)
     app.command(costs)
+    automations = App(name="automations", help="Prefect's automations for runs.")
+    automations.command(create_automations, name="create")
+    app.command(automations)
     return app
 
 
@@ -91,6 +96,17 @@ def run(settings: RunSettings, prefect: bool) -> int:
     from prefect_llm.cli import running
 
     return running.run(settings)
+
+
+def estimate(settings: RunSettings, sample: int | None, seed: int, models: tuple[str, ...]) -> int:
+    """Say what the same command with `run` would cost and how long it would take.
+
+    Every document is rendered and counted, and nothing is asked. With --sample so many requests are, and give 95%
+    intervals; their answers are kept in .samples beside the output, for --reuse.
+    """
+    from prefect_llm.cli import estimating
+
+    return estimating.estimate(settings, sample, seed, models)
 
 
 def resume(settings: RunSettings, directory: str) -> int:
@@ -111,6 +127,19 @@ def redrive(settings: RunSettings, directory: str, only: frozenset[ErrorKind] | 
     from prefect_llm.cli import running
 
     return running.redrive(settings, directory, only)
+
+
+def report(
+    directory: Annotated[str, Parameter(name="DIR", help="The run's directory, local or a URL.")],
+    /,
+) -> int:
+    """Make report.md, report.html, ledger.json and failed.csv of the run in DIR again; asks nothing.
+
+    Of a running or an unfinished one too: then they are of the rows there are so far.
+    """
+    from prefect_llm.cli import reporting
+
+    return reporting.report(directory)
 
 
 def clean(
@@ -142,6 +171,24 @@ def verify(
     from prefect_llm.cli import verifying
 
     return verifying.verify(provider=provider, base_url=base_url, api_key_env=api_key_env, model=model)
+
+
+def create_automations(
+    *,
+    notify: Annotated[
+        str | None, Parameter(help="Tell of failed runs by this saved notification block: TYPE/NAME.")
+    ] = None,
+    zombie_after: Annotated[
+        float, Parameter(help="Seconds without a heartbeat after which a flow run counts as crashed.")
+    ] = 300.0,
+) -> int:
+    """Put three automations on the Prefect server, in the place of those that an earlier call put there.
+
+    A failed or crashed run is told of; one with many errors is cancelled; one whose process is gone is crashed.
+    """
+    from prefect_llm.cli import automating
+
+    return automating.create(notify=notify, zombie_after=zombie_after)
 
 
 def demo(

@@ -1,4 +1,4 @@
-"""The options of `run`, `resume` and `redrive`, made from the settings: nothing is named or explained again.
+"""The options of `run`, `estimate`, `resume` and `redrive`, made from the settings: nothing is explained again.
 
 Values are handed on as the text that was typed, so that the settings judge and word everything alike.
 """
@@ -14,7 +14,16 @@ from cyclopts import App, Group, Parameter
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import ErrorKind
-from prefect_llm.settings import Option, RunSettings, check, check_redrive, check_resume, load, sections
+from prefect_llm.settings import (
+    Option,
+    RunSettings,
+    check,
+    check_estimate,
+    check_redrive,
+    check_resume,
+    load,
+    sections,
+)
 from prefect_llm.settings.options import POSITIONAL
 
 EPILOGUE = (
@@ -36,6 +45,8 @@ ResumeBody = Callable[[RunSettings, str], int]
 """Carries out `resume`: settings of what is free, and the run's directory; returns the exit status."""
 
 
+EstimateBody = Callable[[RunSettings, int | None, int, tuple[str, ...]], int]
+"""Carries out `estimate`: as `run`, the sample's size or `None` for none, its seed, and other models."""
 RedriveBody = Callable[[RunSettings, str, frozenset[ErrorKind] | None], int]
 """Carries out `redrive`: as `resume`, and which kinds of failures are asked again; `None` for all."""
 
@@ -49,6 +60,28 @@ def add_run(app: App, body: RunBody) -> None:
         _command(body),
         name="run",
         usage=f"Usage: {app.name[0]} run [INPUT] [OPTIONS]",
+        help_format="plaintext",
+        help_epilogue=EPILOGUE,
+    )
+
+
+def add_estimate(app: App, body: EstimateBody) -> None:
+    """Give `app` the command `estimate`: the options of `run`, and what is estimated."""
+
+    def estimate(*args: Any, **given: Any) -> int:
+        config, models = given.pop("config", None), given.pop("models", None)
+        sample, seed = given.pop("sample", None), given.pop("seed", None) or 0
+        if sample is not None and sample < 1:
+            raise InvalidInput(f"--sample is {sample}: it counts requests, from 1")
+        flags = given | dict(zip([POSITIONAL], args, strict=False))
+        settings = load(flags, os.environ, config)
+        check_estimate(settings, sampled=sample is not None)
+        return body(settings, sample, seed, tuple(each.strip() for each in (models or "").split(",") if each.strip()))
+
+    app.command(
+        _described(estimate, body, [*_of_the_estimate(), *_of_sections(lambda _: True), *_of_the_run(prefect=False)]),
+        name="estimate",
+        usage=f"Usage: {app.name[0]} estimate [INPUT] [OPTIONS]",
         help_format="plaintext",
         help_epilogue=EPILOGUE,
     )
@@ -147,6 +180,16 @@ def _of_the_run(*, prefect: bool) -> Iterator[inspect.Parameter]:
     if prefect:
         text = "Run as the flow batch_inference, watched by Prefect."
         yield _parameter("prefect", bool, Parameter(name="--prefect", negative="", group=group, help=text))
+
+
+def _of_the_estimate() -> Iterator[inspect.Parameter]:
+    group = Group.create_ordered("Estimate")
+    text = "Really ask so many requests, drawn at random; without it nothing is asked."
+    yield _parameter("sample", int, Parameter(name="--sample", metavar="N", group=group, help=text))
+    text = "Draws the sample: the same seed, the same documents. Default: 0."
+    yield _parameter("seed", int, Parameter(name="--seed", metavar="N", group=group, help=text))
+    text = "The same on these models, by list price: the provider's own, or PROVIDER/MODEL as in openai/gpt-4.1-mini."
+    yield _parameter("models", str, Parameter(name="--models", metavar="M,M", group=group, help=text))
 
 
 def _directory() -> inspect.Parameter:

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from prefect_llm.live import Live, LiveFigures, line_of, watched
+from prefect_llm.notices import Lookout
+from prefect_llm.run import Run
 
 BAR_EVERY_S = 0.25
+NEWS_EVERY_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +19,17 @@ logger = logging.getLogger(__name__)
 def progress_log(live: Live, every_s: float) -> AbstractContextManager[None]:
     """While the block runs, log a line of figures at that interval."""
     return watched(live, every_s, lambda figures: logger.info("%s", line_of(figures)))
+
+
+def news_log(run: Run, alert_error_share: float) -> AbstractContextManager[None]:
+    """While the block runs, log what is news: a budget used up, many errors, a provider that is down."""
+    lookout = Lookout(run, None, alert_error_share)
+
+    def tell(_: LiveFigures) -> None:
+        for notice in lookout.news():
+            logger.log(notice.level, notice.message)
+
+    return watched(run.live, NEWS_EVERY_S, tell)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from types import FrameType
 
 from prefect_llm.cli.ending import Exit, show, status_of
 from prefect_llm.cli.faults import report_fault
-from prefect_llm.cli.progress import progress_bar, progress_log
+from prefect_llm.cli.progress import news_log, progress_bar, progress_log
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
 from prefect_llm.opening import model_of, open_run, reopen_run
@@ -81,14 +81,18 @@ def redrive(settings: RunSettings, output: str, only: frozenset[ErrorKind] | Non
     return _carried_out(opened, output, settings)
 
 
+def log_to_stderr(settings: RunSettings) -> None:
+    """Of other libraries only what warns: their DEBUG shows headers."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("prefect_llm").setLevel(settings.logging.log_level)
+
+
 def _provider(settings: RunSettings) -> Provider:
     return provider_of(settings.api, settings.batch, os.environ)
 
 
 def _carried_out(open_: Callable[[], Opened], output: str, settings: RunSettings) -> int:
-    # Of other libraries only what warns: their DEBUG shows headers.
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("prefect_llm").setLevel(settings.logging.log_level)
+    log_to_stderr(settings)
     opened = None
     try:
         opened, carry_out = open_()
@@ -121,7 +125,7 @@ def _budget(settings: RunSettings, provider: Provider, model: str, output: str) 
 
 def _inferred(opened: Run, carry_out: Callable[[], Summary], settings: RunSettings) -> tuple[Summary, int]:
     error: LLMBatchError | None = None
-    with _signals_stop(opened) as received, _figures_shown(opened, settings):
+    with signals_stop(opened) as received, figures_shown(opened, settings):
         summary = carry_out()
     try:
         check_failed_share(summary, settings.batch.max_error_share)
@@ -135,7 +139,7 @@ def _inferred(opened: Run, carry_out: Callable[[], Summary], settings: RunSettin
 
 
 @contextmanager
-def _signals_stop(run: Run) -> Iterator[list[int]]:
+def signals_stop(run: Run) -> Iterator[list[int]]:
     """The first signal stops the run in good order, a second one leaves at once; gives the signals received."""
     received: list[int] = []
 
@@ -155,11 +159,12 @@ def _signals_stop(run: Run) -> Iterator[list[int]]:
 
 
 @contextmanager
-def _figures_shown(run: Run, settings: RunSettings) -> Iterator[None]:
+def figures_shown(run: Run, settings: RunSettings) -> Iterator[None]:
     """A bar on a terminal, and a line of figures in the log at every interval."""
     with ExitStack() as stack:
         bar = sys.stderr.isatty() and not settings.output.quiet
         if bar:
             stack.enter_context(progress_bar(run.live))
+        stack.enter_context(news_log(run, settings.monitoring.alert_error_share))
         stack.enter_context(progress_log(run.live, settings.monitoring.stats_interval_seconds))
         yield

@@ -2,6 +2,7 @@
 
 from prefect_llm.documents.chunk_files import absent_chunks
 from prefect_llm.documents.columns import Keep, KeptColumn, Staging
+from prefect_llm.documents.sampling import stage_sample
 from prefect_llm.documents.snapshot import Snapshot, StagedChunk, read_chunk
 from prefect_llm.documents.source import Source, open_source
 from prefect_llm.documents.staging import stage
@@ -17,4 +18,5 @@ __all__ = [
     "open_source",
     "read_chunk",
     "stage",
+    "stage_sample",
 ]

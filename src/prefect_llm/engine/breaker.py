@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from prefect_llm.errors import Unavailable
@@ -32,8 +33,20 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a provider does, for who looks from outside: its breaker, the outages so far, and what waits."""
+
+    provider: str
+    state: BreakerState = BreakerState.CLOSED
+    outages: int = 0
+    in_flight: int = 0
+    waiting: int = 0
+
+
 class Breaker:
     """One provider's. `pause_s(n)` is how long the n-th opening in a row lasts, unless the endpoint asks for longer.
+    `outages` counts how often a closed one opened, so that who looks now and then misses none.
 
     No such wish outlasts `patience_s` without a success: the probe that leaves then may end the run. Attempts that
     left before the state last changed say nothing of the new one, and change nothing.
@@ -48,6 +61,7 @@ class Breaker:
         self._patience_s = patience_s
         self._failing: set[str] = set()
         self._recent: deque[bool] = deque(maxlen=JUDGED_ATTEMPTS)
+        self.outages = 0
         self._openings = 0
         self._probe_at = 0.0
         self._probing = False
@@ -156,6 +170,7 @@ class Breaker:
             self._places += 1
 
     def _open(self, now: float, retry_after_s: float) -> None:
+        self.outages += self.state is BreakerState.CLOSED
         self._openings += 1
         self.opened_at = now
         failing_since = now if self.failing_since is None else self.failing_since

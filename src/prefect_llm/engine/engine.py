@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 
-from prefect_llm.engine.breaker import Breaker
+from prefect_llm import telemetry
+from prefect_llm.engine.breaker import Breaker, Standing
 from prefect_llm.engine.judge import Ended, Judge, RunStops, Verdict
+from prefect_llm.engine.occupancy import Occupancy
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Scheduler
@@ -21,7 +23,7 @@ from prefect_llm.engine.sharing import Demand
 from prefect_llm.engine.spending import Budget
 from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
-from prefect_llm.engine.transport import Transport, check_provider, open_transport
+from prefect_llm.engine.transport import Answer, Transport, check_provider, open_transport
 from prefect_llm.engine.wire import chat
 from prefect_llm.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
 from prefect_llm.event_loops import new_event_loop
@@ -45,9 +47,12 @@ class Engine:
         allow_open_files(provider.limits.most_in_flight)
         self.provider = provider
         policy = RetryPolicy(provider.patience)
-        breaker = Breaker(policy.pause_s, provider.patience.outage_s)
-        self._scheduler = Scheduler(provider.limits, chat.encoder(provider), breaker, self._money_changed)
-        self._judge = Judge(provider, policy, breaker, self._scheduler)
+        self._breaker = Breaker(policy.pause_s, provider.patience.outage_s)
+        self._scheduler = Scheduler(provider.limits, chat.encoder(provider), self._breaker, self._money_changed)
+        self._judge = Judge(provider, policy, self._breaker, self._scheduler)
+        self._occupancy = Occupancy()
+        self._recorder: telemetry.Recorder | None = None
+        telemetry.observe(self)
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
         self._gone: set[str] = set()
@@ -122,6 +127,12 @@ class Engine:
         return Demand(not scheduler.idle, scheduler.is_held_back(self._loop.time()), scheduler.in_flight)
 
     @property
+    def standing(self) -> Standing:
+        """How the provider does at this moment. Any thread."""
+        breaker, scheduler = self._breaker, self._scheduler
+        return Standing(self.provider.name, breaker.state, breaker.outages, scheduler.in_flight, scheduler.waiting)
+
+    @property
     def closed(self) -> bool:
         """Whether it asks nothing any more."""
         return self._loop.is_closed()
@@ -144,6 +155,7 @@ class Engine:
     # Everything below runs on the loop's thread.
 
     def _admit(self, submission: Submission) -> None:
+        self._recorder = telemetry.recorder()
         if self._scheduler.idle:
             self._judge.rest()
             self._gone.clear()
@@ -250,20 +262,35 @@ class Engine:
         job.submission.sent(job.attempts)
         began = time.perf_counter()
         try:
-            answer = redacted(await self._transport.post(job.body, time_left_s), self.provider)
+            answer = redacted(await self._posted(job, self._transport, time_left_s), self.provider)
             completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
+            latency_s = time.perf_counter() - began
             job.settle(error)
-            self._carry_out(job, self._judge.failed(self._loop.time(), job, error), time.perf_counter() - began)
+            self._record(job, error, latency_s)
+            self._carry_out(job, self._judge.failed(self._loop.time(), job, error), latency_s)
             self._widen()
             return
         latency_s = time.perf_counter() - began
         now = self._loop.time()
         job.bill(completion)
+        self._record(job, completion, latency_s)
         self._judge.answered(now, job, completion, latency_s)
         self._judge.heed(now, job, answer.headers, time.time())
         self._widen()
         self._deliver(job, completion, latency_s)
+
+    async def _posted(self, job: Job, transport: Transport, time_left_s: float | None) -> Answer:
+        entered = self._occupancy.enter(self._loop.time())
+        try:
+            return await transport.post(job.body, time_left_s)
+        finally:
+            job.endpoint_s += self._occupancy.leave(self._loop.time(), entered)
+
+    def _record(self, job: Job, end: Completion | RequestError, latency_s: float) -> None:
+        if self._recorder is not None:
+            attempt = telemetry.Attempt(job.request, job.attempts, latency_s, end, job.submission.trace)
+            self._recorder.attempt(self.provider, attempt)
 
     def _widen(self) -> None:
         """Where places are free there is room for more than the job that this coroutine goes on with."""
@@ -307,6 +334,7 @@ class Engine:
             discarded=tuple(job.discarded),
             route=job.submission.route,
             lost=job.lost,
+            endpoint_s=job.endpoint_s,
         )
         job.submission.deliver(job.request, outcome)
         job.submission.ended()

@@ -20,6 +20,18 @@ def engine_for(provider: Provider) -> Engine:
         return _engines[key]
 
 
+def open_engine(provider: Provider) -> Engine | None:
+    """The process's engine for that provider, if it has asked it anything."""
+    with _lock:
+        return _engines.get((os.getpid(), _identity(provider)))
+
+
+def open_engines() -> list[Engine]:
+    """Every engine of this process."""
+    with _lock:
+        return [engine for (pid, _), engine in _engines.items() if pid == os.getpid()]
+
+
 def close_engines() -> None:
     """Close every engine of this process."""
     with _lock:

@@ -68,6 +68,11 @@ class Scheduler:
         return not (self.in_flight or self._submissions or self._retries or self._head or self._parked)
 
     @property
+    def waiting(self) -> int:
+        """Requests that were drawn and wait: for a retry, for quota or for another to leave."""
+        return len(self._retries) + (self._head is not None)
+
+    @property
     def share(self) -> float:
         """The part that this process has of the provider's limits, from 0 to 1; at 0 nothing leaves."""
         return self._share

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from prefect_llm import telemetry
 from prefect_llm.engine.quota import Tokens
 from prefect_llm.engine.retry import Tries
 from prefect_llm.engine.spending import Budget, Hold, is_ambiguous
 from prefect_llm.engine.stop import Stop
 from prefect_llm.errors import RequestError
 from prefect_llm.records import Completion, DiscardedAnswer, Outcome, Request
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 
 class Diversion(StrEnum):
@@ -57,6 +61,7 @@ class Submission:
     fallback: Fallback | None = None
     route: int = 0
     open: bool = False
+    trace: Context | None = field(default_factory=telemetry.here)
     done: Future[None] = field(default_factory=Future)
     handed: deque[Job] = field(default_factory=deque)
     unfinished: int = 0
@@ -126,6 +131,7 @@ class Job:
     attempts: int = 0
     throttled: int = 0
     lost: int = 0
+    endpoint_s: float = 0.0
     started_at_us: int | None = None
     left_at: float = 0.0
     clock_began: float | None = None
@@ -170,6 +176,7 @@ class Job:
         self.attempts = other.attempts
         self.throttled = other.throttled
         self.lost = other.lost
+        self.endpoint_s = other.endpoint_s
         self.started_at_us = other.started_at_us
         self.discarded = other.discarded
         return self

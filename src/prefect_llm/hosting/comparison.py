@@ -99,7 +99,7 @@ def _compare(scenario: Scenario) -> Comparison:
         reseller_saving=saving,
         reseller_terms=None if scenario.reseller is None else _terms(scenario.reseller, scenario.currency),
         sensitivity=() if hosting is None else tuple(variations(hosting, workload, per_million)),
-        recommendation=recommend(scenario, models, own, fit),
+        recommendation=recommend(scenario, {each.name: each.monthly for each in models}, own, fit),
     )
 
 

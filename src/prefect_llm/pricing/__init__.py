@@ -1,23 +1,40 @@
 """Dated prices and what usage costs at them, in Decimal."""
 
-from prefect_llm.pricing.cost import ANY_MODEL, cost, dearest_price_for, price_for
-from prefect_llm.pricing.list_prices import Terms, list_price, terms_of
+from prefect_llm.pricing.cost import (
+    ANY_MODEL,
+    COST_STEP,
+    MONEY,
+    at_prices_of,
+    cache_saving,
+    cost,
+    dearest_price_for,
+    price_for,
+)
+from prefect_llm.pricing.list_prices import BATCH, Terms, list_price, models_at, provider_list_price, terms_of
 from prefect_llm.pricing.provenance import provenance
 from prefect_llm.pricing.purse import Purse
-from prefect_llm.pricing.tiers import dearest
+from prefect_llm.pricing.tiers import dearest, tier_of
 from prefect_llm.pricing.worst_case import most_input_tokens, worst_case
 
 __all__ = [
     "ANY_MODEL",
+    "BATCH",
+    "COST_STEP",
+    "MONEY",
     "Purse",
     "Terms",
+    "at_prices_of",
+    "cache_saving",
     "cost",
     "dearest",
     "dearest_price_for",
     "list_price",
+    "models_at",
     "most_input_tokens",
     "price_for",
     "provenance",
+    "provider_list_price",
     "terms_of",
+    "tier_of",
     "worst_case",
 ]

@@ -5,6 +5,7 @@ The arithmetic has a decimal context of its own, so that a caller's precision or
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import (
     ROUND_HALF_EVEN,
     Context,
@@ -24,6 +25,7 @@ ANY_MODEL = "*"
 COST_STEP = Decimal("1E-12")
 """The column `cost` is decimal128(38, 12)."""
 _PER_MILLION = -6
+_S_PER_HOUR = Decimal(3600)
 MONEY = Context(
     prec=38,
     rounding=ROUND_HALF_EVEN,
@@ -70,15 +72,20 @@ def dearest_price_for(
     return dearest_list_price(provider.base_url, model, most_input_tokens, at_us, terms)
 
 
-def cost(usage: Usage | None, price: Price | None) -> Decimal | None:
-    """Money for one billed answer, rounded half-even to 12 decimals once.
+def cost(usage: Usage | None, price: Price | None, endpoint_s: float = 0.0) -> Decimal | None:
+    """Money for one billed answer and its seconds of the endpoint's time, rounded half-even to 12 decimals once.
 
     `None` where the price, the input tokens or the output tokens are not known. Tokens read from a cache or written
     to one are part of the input and reasoning tokens part of the output: none is counted twice, and an endpoint that
     reports more of them than input tokens is billed for no more than the input. Of a price with tiers the input
-    tokens choose one, for all tokens.
+    tokens choose one, for all tokens. Where tokens are free and hours are paid, usage need not be known.
     """
-    if usage is None or price is None:
+    if price is None:
+        return None
+    time = _time_cost(price, endpoint_s)
+    if price.is_of_time:
+        return MONEY.quantize(time, COST_STEP)
+    if usage is None:
         return None
     if not _is_count(usage.input_tokens) or not _is_count(usage.output_tokens):
         return None
@@ -93,7 +100,35 @@ def cost(usage: Usage | None, price: Price | None) -> Decimal | None:
         written_price = rates.input if rates.cache_write is None else rates.cache_write
         total = MONEY.add(total, MONEY.multiply(written, written_price))
     total = MONEY.add(total, MONEY.multiply(usage.output_tokens, rates.output))
-    return MONEY.quantize(MONEY.scaleb(total, _PER_MILLION), COST_STEP)
+    return MONEY.quantize(MONEY.add(MONEY.scaleb(total, _PER_MILLION), time), COST_STEP)
+
+
+def _time_cost(price: Price, endpoint_s: float) -> Decimal:
+    if price.per_hour is None:
+        return Decimal(0)
+    return MONEY.divide(MONEY.multiply(price.per_hour, Decimal(endpoint_s)), _S_PER_HOUR)
+
+
+def cache_saving(usage: Usage | None, price: Price | None) -> Decimal:
+    """What the answer's cached input would have cost more, read anew: 0 where there is none, or no cost is known."""
+    if usage is None or not usage.cached_input_tokens:
+        return Decimal(0)
+    paid, anew = cost(usage, price), cost(replace(usage, cached_input_tokens=None), price)
+    return Decimal(0) if paid is None or anew is None else MONEY.subtract(anew, paid)
+
+
+def at_prices_of(price: Price, usage: Usage, answers: int) -> Decimal | None:
+    """What `answers` that add up to this usage would cost at a price; of its tiers the mean input chooses one."""
+    rates = tier_of(price, (usage.input_tokens or 0) // max(answers, 1))
+    level = replace(
+        price,
+        input=rates.input,
+        output=rates.output,
+        cached_input=rates.cached_input,
+        cache_write=rates.cache_write,
+        tiers=(),
+    )
+    return cost(usage, level)
 
 
 def _stated(provider: Provider, model: str) -> Price | None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Terms = tuple[tuple[str, str], ...]
 """What sets a request's price apart from the usual one, as the list names it: `(("service_tier", "flex"),)`."""
 
+BATCH: Terms = (("processing", "batch"),)
+"""The terms of a provider's batch API."""
+
 _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
 _USUAL_TIERS = frozenset({"auto", "default", "standard"})
@@ -48,6 +51,12 @@ def list_price(base_url: str, model: str, at_us: int | None = None, terms: Terms
     return _price_at(base_url, model, terms, _microseconds(at_us) // _MINUTE_US)
 
 
+def provider_list_price(provider: str, model: str, at_us: int | None = None, terms: Terms = ()) -> Price | None:
+    """The price of a model at the provider that the list calls so, as in `openai` and `gpt-4.1`; see `list_price`."""
+    at = datetime.fromtimestamp(_microseconds(at_us) // _MINUTE_US * 60, UTC)
+    return _priced(_found_at(provider, model), terms, at)
+
+
 def dearest_list_price(
     base_url: str, model: str, most_input_tokens: int | None = None, at_us: int | None = None, terms: Terms = ()
 ) -> Price | None:
@@ -63,6 +72,18 @@ def dearest_list_price(
     if not known or len(known) < len(prices):
         return None
     return replace(known[0], input=max(each.input for each in known), output=max(each.output for each in known))
+
+
+def models_at(base_url: str) -> tuple[str, ...]:
+    """The models that the list has under that address, without those their provider is giving up."""
+    address = _address(base_url)
+    if address is None:
+        return ()
+    from genai_prices import data_snapshot
+
+    providers = data_snapshot.get_snapshot().providers
+    provider = next((each for each in providers if _is_at(each, address)), None)
+    return () if provider is None else tuple(model.id for model in provider.models if not model.deprecated)
 
 
 def terms_of(parameters: Mapping[str, Any]) -> Terms:
@@ -87,11 +108,13 @@ def data_date() -> date | None:
 @lru_cache(maxsize=4096)
 def _price_at(base_url: str, model: str, terms: Terms, minute: int) -> Price | None:
     """A minute's price (since 1970): the list's hours begin and end at whole minutes."""
-    found = _found(base_url, model)
+    return _priced(_found(base_url, model), terms, datetime.fromtimestamp(minute * 60, UTC))
+
+
+def _priced(found: tuple[types.ModelInfo, bool] | None, terms: Terms, at: datetime) -> Price | None:
     if found is None:
         return None
     model_info, own = found
-    at = datetime.fromtimestamp(minute * 60, UTC)
     if terms and not (own and any(_is_meant(variant, terms, at) for variant in model_info.price_variants or ())):
         return None
     return _converted(model_info.get_prices(at, dict(terms)))
@@ -113,7 +136,21 @@ def _found(base_url: str, model: str) -> tuple[types.ModelInfo, bool] | None:
     from genai_prices import data_snapshot
 
     providers = data_snapshot.get_snapshot().providers
-    provider = next((each for each in providers if _is_at(each, address)), None)
+    return _found_with(next((each for each in providers if _is_at(each, address)), None), model)
+
+
+@lru_cache(maxsize=1024)
+def _found_at(provider_id: str, model: str) -> tuple[types.ModelInfo, bool] | None:
+    from genai_prices import data_snapshot
+
+    providers = data_snapshot.get_snapshot().providers
+    return _found_with(next((each for each in providers if each.id == provider_id), None), model)
+
+
+def _found_with(provider: types.Provider | None, model: str) -> tuple[types.ModelInfo, bool] | None:
+    from genai_prices import data_snapshot
+
+    providers = data_snapshot.get_snapshot().providers
     found = None if provider is None else provider.find_model(model, all_providers=providers)
     return None if provider is None or found is None else (found, any(found is each for each in provider.models))
 

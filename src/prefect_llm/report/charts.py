@@ -20,6 +20,8 @@ _NUMBERS = (
 )
 _INK = "#010203"  # replaced by the page's colour once drawn
 _WIDTH, _HEIGHT = 560, 260
+_SPARSE: Any = {"grid": False, "tickCount": 6, "labelOverlap": "greedy", "labelSeparation": 12}
+"""A logarithmic axis has a tick for every digit, and room for some of their labels."""
 
 Row = Mapping[str, Any]
 
@@ -67,6 +69,57 @@ def lines(rows: Sequence[Row], *, x: str, y: str, series: str, title: str, log: 
     return _svg(drawn, title, height=_HEIGHT)
 
 
+def stacked(rows: Sequence[Row], *, x: str, y: str, series: str, title: str) -> str:
+    """One horizontal bar for each value of `y`, made of one piece for each of `series`. The SVG."""
+    import altair as alt
+
+    chart = alt.Chart(_data(rows)).mark_bar().encode(alt.X(f"{x}:Q", title=x), alt.Y(f"{y}:N", sort=None, title=None))
+    drawn = chart.encode(_coloured(rows, series))
+    return _svg(drawn, title, height=max(28 * len({row[y] for row in rows}), 60))
+
+
+def histogram(
+    rows: Sequence[Row], *, low: str, high: str, y: str, title: str, x_title: str, series: str | None = None
+) -> str:
+    """Columns from `low` to `high` on a logarithmic axis, `y` high, stacked by `series`. The SVG."""
+    import altair as alt
+
+    chart = alt.Chart(_data(rows)).mark_bar(color=PALETTE[0], binSpacing=1)
+    drawn = chart.encode(
+        alt.X(f"{low}:Q", title=x_title, scale=alt.Scale(type="log", nice=False), axis=_SPARSE, bin="binned"),
+        alt.X2(high),
+        alt.Y(f"{y}:Q", title=y, stack="zero"),
+    )
+    return _svg(drawn if series is None else drawn.encode(_coloured(rows, series)), title, height=_HEIGHT)
+
+
+def over_time(rows: Sequence[Row], *, x: str, y: str, series: str, title: str, area: bool = False) -> str:
+    """`y` over the instant `x` (ISO 8601, UTC): a line for each value of `series`, or with `area` one on the other.
+
+    A gap in a line is a row whose `y` is `None`. The SVG.
+    """
+    import altair as alt
+
+    chart = alt.Chart(_data(rows))
+    marked = chart.mark_area(interpolate="step-after") if area else chart.mark_line(strokeWidth=2)
+    drawn = marked.encode(
+        alt.X(f"{x}:T", title="time (UTC)", scale=alt.Scale(type="utc"), axis=alt.Axis(labelOverlap=True)),
+        alt.Y(f"{y}:Q", title=y, stack="zero" if area else None),
+        _coloured(rows, series),
+    )
+    return _svg(drawn, title, height=_HEIGHT)
+
+
+def _coloured(rows: Sequence[Row], series: str) -> Any:
+    """A colour for each value of `series`, in the order of the rows; no legend for a single one."""
+    import altair as alt
+
+    names = list(dict.fromkeys(str(row[series]) for row in rows))
+    colours = alt.Scale(domain=names, range=[PALETTE[number % len(PALETTE)] for number in range(len(names))])
+    legend = alt.Legend() if len(names) > 1 else None
+    return alt.Color(f"{series}:N", title=None, scale=colours, sort=None, legend=legend)
+
+
 def _data(rows: Sequence[Row]) -> altair.InlineData:
     import altair as alt
 
@@ -80,9 +133,20 @@ def _svg(chart: Any, title: str, *, height: int) -> str:
         background="transparent",
         font="sans-serif",
         axisQuantitative={"labelExpr": _NUMBERS},
-        axis={"labelColor": _INK, "titleColor": _INK, "domainColor": _INK, "tickColor": _INK, "gridOpacity": 0.2},
-        legend={"labelColor": _INK, "titleColor": _INK, "orient": "bottom"},
-        title={"color": _INK, "anchor": "start", "fontSize": 14},
+        axis={
+            "labelColor": _INK,
+            "titleColor": _INK,
+            "domainColor": _INK,
+            "tickColor": _INK,
+            "gridColor": _INK,
+            "gridOpacity": 0.15,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "labelLimit": 160,
+        },
+        legend={"labelColor": _INK, "titleColor": _INK, "orient": "bottom", "labelFontSize": 12, "labelLimit": 240},
+        title={"color": _INK, "anchor": "start", "fontSize": 15},
         view={"stroke": "transparent"},
     )
     svg = vl_convert.vegalite_to_svg(described.to_dict(), allowed_base_urls=[])

@@ -14,6 +14,7 @@ from prefect_llm.report.summary import Summary
 from prefect_llm.report.totals import Totals
 from prefect_llm.store.figures import Discarded
 
+_WORDS = ("", "kind", "most common message", "model", "provider", "lane")
 _MARKUP = re.compile(r"([\\`*|<\[\]])")
 
 
@@ -21,6 +22,7 @@ def to_markdown(summary: Summary) -> str:
     """The whole report."""
     sections = (
         _opening(summary),
+        _advice(summary),
         _rows(summary),
         _failures(summary),
         _tokens(summary),
@@ -32,10 +34,66 @@ def to_markdown(summary: Summary) -> str:
     return "\n\n".join(paragraph for section in sections for paragraph in section) + "\n"
 
 
+def to_cost_markdown(summary: Summary) -> str:
+    """What the run directory cost, and for what: Prefect's artifact that shows it run after run."""
+    totals = summary.totals
+    rows = [("documents", text.count(totals.ok + totals.failed)), ("cost", escaped(sentences.cost(summary)))]
+    if totals.cost and totals.ok:
+        per_thousand = text.money(totals.cost / totals.ok * 1000, totals.currency)
+        rows.append(("per 1,000 answers", per_thousand))
+    if summary.cost_uncertain is None or summary.cost_uncertain:
+        rows.append(("may have been billed beyond it", _uncertain(summary)))
+    if totals.reused:
+        rows.append(("answers that were reused, for nothing", text.count(totals.reused)))
+    sections = (["# Cost", _table(("", "of the whole run"), rows)], _cost(summary)[2:], _tokens(summary))
+    return "\n\n".join(paragraph for section in sections for paragraph in section) + "\n"
+
+
+def to_results_markdown(summary: Summary) -> str:
+    """Where the results lie and how they are read, and where the report and the failed rows are."""
+    output = summary.output.rstrip("/")
+    places = [f"- report: {escaped(f'{output}/_run/report.md')}"]
+    if summary.totals.failed:
+        places.append(f"- failed rows: {escaped(f'{output}/_run/failed.csv')}")
+    return "\n\n".join([f"**{sentences.headline(summary)}**", *_results(summary), "\n".join(places)]) + "\n"
+
+
+def _uncertain(summary: Summary) -> str:
+    if summary.cost_uncertain is None:
+        return "not known"
+    return text.money(summary.cost_uncertain, summary.totals.currency)
+
+
 def _cost(summary: Summary) -> list[str]:
     prices = sentences.prices(summary)
     said = [] if prices is None else [escaped(f"Prices: {prices}")]
-    return ["## Cost", escaped(sentences.cost(summary)), *said]
+    return ["## Cost", escaped(sentences.cost(summary)), *_by_model(summary), *said]
+
+
+def _by_model(summary: Summary) -> list[str]:
+    """Only where there is more than the one line that the totals are."""
+    if len(summary.models_used) < 2:
+        return []
+    header = ("model", "provider", "lane", "documents", "input tokens", "output tokens", "cost")
+    rows = [
+        (
+            escaped(each.model),
+            escaped(each.provider),
+            each.lane,
+            text.count(each.asked + each.reused),
+            text.count(each.usage.input_tokens or 0),
+            text.count(each.usage.output_tokens or 0),
+            sentences.cost_of(each),
+        )
+        for each in summary.models_used
+    ]
+    return [_table(header, rows)]
+
+
+def _advice(summary: Summary) -> list[str]:
+    if not summary.advice:
+        return []
+    return ["## Advice", "\n".join(f"- {each}" for each in summary.advice)]
 
 
 def to_table(summary: Summary) -> list[dict[str, str]]:
@@ -117,7 +175,9 @@ def _invocation(summary: Summary) -> list[str]:
 def _results(summary: Summary) -> list[str]:
     results = sentences.results_url(summary)
     files = f"{results}/*.parquet".replace("'", "''")
+    page = [] if summary.page is None else [f"The same with charts: {escaped(summary.page)}"]
     return [
+        *page,
         "## Results",
         f"One Parquet row per document in {escaped(results)}; in DuckDB:",
         f"```sql\nSELECT id, status, content, error_message FROM '{files}' LIMIT 20;\n```",
@@ -126,5 +186,5 @@ def _results(summary: Summary) -> list[str]:
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """The first column is words, the others align as figures do, except where a message is read."""
-    rule = ["---" if name in ("", "kind", "most common message") else "---:" for name in header]
+    rule = ["---" if name in _WORDS else "---:" for name in header]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))

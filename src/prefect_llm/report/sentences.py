@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect_llm.pricing import provenance
 from prefect_llm.report import figures_text as text
 from prefect_llm.report.failures import FailureExample
+from prefect_llm.report.models import ModelFigures
 from prefect_llm.report.summary import Summary
 from prefect_llm.report.totals import Times
 
@@ -85,6 +86,13 @@ def _uncertain(summary: Summary) -> list[str]:
     if lost and most is None:
         return [f"{text.counted(lost, 'lost request')} may have been billed besides"]
     return []
+
+
+def cost_of(model: ModelFigures) -> str:
+    """What a model's rows cost, or that it is not known."""
+    if model.cost is None:
+        return "unknown"
+    return text.money(model.cost, model.currency) if model.cost or model.currency else "–"
 
 
 def _at_least(summary: Summary) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from prefect_llm.report.models import ModelFigures
 from prefect_llm.report.totals import Totals
 from prefect_llm.store.manifest import State, Stopped
 
@@ -15,7 +16,8 @@ class Summary:
     """`totals` cover the whole run directory at `output`; the counters and `seconds` only this invocation.
 
     `requests` were sent, `retries` of them not the first for their document, `throttled` were answered 429.
-    `cost_uncertain` may have been billed on top of the known cost; `None` where its bound is not known.
+    `cost_uncertain` may have been billed on top of the known cost; `None` where its bound is not known. `page` is
+    where the report with charts lies, if it is drawn.
     """
 
     totals: Totals
@@ -27,6 +29,9 @@ class Summary:
     seconds: float = 0.0
     stopped: Stopped | None = None
     cost_uncertain: Decimal | None = Decimal(0)
+    models_used: tuple[ModelFigures, ...] = ()
+    advice: tuple[str, ...] = ()
+    page: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; money is a string, without an exponent."""

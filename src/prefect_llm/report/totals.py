@@ -22,7 +22,7 @@ from prefect_llm.store.figures import ChunkFigures, add_money, sum_figures
 from prefect_llm.store.parts import figures_in
 
 TOKEN_COLUMNS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
-_COLUMNS = (
+COLUMNS = (
     "status",
     "requested_model",
     *TOKEN_COLUMNS,
@@ -116,15 +116,14 @@ class Totals:
 
 def fold(directory: RunDirectory, rows: int) -> Totals:
     """The totals of every durable row, of unfinished chunks too. `rows` is how many documents the snapshot has."""
-    sums = _Sums()
-    for table in chain(directory.scan(_COLUMNS), directory.scan_journals(_COLUMNS)):
-        sums.add(table)
-        sums.work = sum_figures((sums.work, figures_in(table.schema, directory.results_url)))
+    sums = TotalsFold()
+    for table in chain(directory.scan(COLUMNS), directory.scan_journals(COLUMNS)):
+        sums.add(table, figures_in(table.schema, directory.results_url))
     return sums.totals(rows)
 
 
-class _Sums:
-    """The fold's running figures."""
+class TotalsFold:
+    """The fold's running figures: of tables with `COLUMNS`."""
 
     def __init__(self) -> None:
         self.work = ChunkFigures()
@@ -137,7 +136,9 @@ class _Sums:
         self._latencies: list[pa.ChunkedArray] = []
         self._queued: list[pa.ChunkedArray] = []
 
-    def add(self, table: pa.Table) -> None:
+    def add(self, table: pa.Table, work: ChunkFigures) -> None:
+        """Take in a chunk's rows and figures."""
+        self.work = sum_figures((self.work, work))
         ok = pc.equal(table["status"], "ok")
         ok_rows = _sum(ok)
         self._count["ok"] += ok_rows
@@ -153,15 +154,15 @@ class _Sums:
         self._queued.append(table["queued_ms"].filter(ok))
 
     def _add_money(self, table: pa.Table, ok: pa.ChunkedArray) -> None:
-        self._cost = _known_sum(self._cost, pc.sum(table["cost"]).as_py())
+        self._cost = known_sum(self._cost, pc.sum(table["cost"]).as_py())
         self._currencies.update(name for name in pc.unique(table["currency"]).to_pylist() if name)
-        metered = pc.and_(pc.is_valid(table["input_tokens"]), pc.is_valid(table["output_tokens"]))
         self._price_sources.update(name for name in pc.unique(table["price_source"]).to_pylist() if name)
-        unknown = pc.and_(pc.is_null(table["cost"]), pc.greater(table["attempts"], 0))
-        self._count["unpriced"] += _sum(pc.and_(unknown, metered))
-        self._count["unmetered"] += _sum(pc.and_(unknown, pc.and_(ok, pc.invert(metered))))
+        unpriced, unmetered = unknown_costs(table, ok)
+        self._count["unpriced"] += _sum(unpriced)
+        self._count["unmetered"] += _sum(unmetered)
 
     def totals(self, rows: int) -> Totals:
+        """The totals so far."""
         count = self._count
         return Totals(
             rows=rows,
@@ -172,7 +173,7 @@ class _Sums:
             reused=count["reused"],
             asked=count["asked"],
             **{name: count[name] for name in TOKEN_COLUMNS},
-            known_cost=_known_sum(self._cost, self.work.discarded.cost),
+            known_cost=known_sum(self._cost, self.work.discarded.cost),
             currencies=tuple(sorted(self._currencies)),
             price_sources=tuple(sorted(self._price_sources)),
             unpriced_rows=count["unpriced"],
@@ -184,7 +185,20 @@ class _Sums:
         )
 
 
-def _known_sum(known: Decimal, more: Decimal | None) -> Decimal:
+def metered(table: pa.Table) -> pa.ChunkedArray:
+    """Which rows have their token usage."""
+    return pc.and_(pc.is_valid(table["input_tokens"]), pc.is_valid(table["output_tokens"]))
+
+
+def unknown_costs(table: pa.Table, ok: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Which rows were billed at a price that is not known, and which were answered without their usage."""
+    unknown = pc.and_(pc.is_null(table["cost"]), pc.greater(table["attempts"], 0))
+    known_usage = metered(table)
+    return pc.and_(unknown, known_usage), pc.and_(unknown, pc.and_(ok, pc.invert(known_usage)))
+
+
+def known_sum(known: Decimal, more: Decimal | None) -> Decimal:
+    """The exact sum of what is known."""
     total = add_money(known, more)
     return known if total is None else total
 

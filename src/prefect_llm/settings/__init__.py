@@ -1,7 +1,7 @@
 """The settings of a run: one model per section, merged from flags, environment and run.yaml, judged once."""
 
 from prefect_llm.settings.budgeting import budget_of
-from prefect_llm.settings.completeness import check, check_redrive, check_resume
+from prefect_llm.settings.completeness import check, check_estimate, check_redrive, check_resume
 from prefect_llm.settings.directory_name import output_directory
 from prefect_llm.settings.options import Option, options, sections
 from prefect_llm.settings.precedence import load
@@ -35,6 +35,7 @@ __all__ = [
     "answer_schema",
     "budget_of",
     "check",
+    "check_estimate",
     "check_redrive",
     "check_resume",
     "endpoint_provider",

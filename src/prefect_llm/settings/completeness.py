@@ -29,6 +29,23 @@ def check(settings: RunSettings) -> None:
         raise InvalidInput("\n".join(problems))
 
 
+def check_estimate(settings: RunSettings, *, sampled: bool) -> None:
+    """The same for an estimate, which writes nothing but a sample."""
+    problems = [
+        *_input(settings),
+        *_endpoint(settings.api),
+        *_model(settings.api),
+        *_prompt(settings),
+        *_prices(settings.api),
+    ]
+    if sampled:
+        problems += _budget(settings)
+        if settings.output.output is None:
+            problems.append(f"{_missing('output')}: the sample's answers are kept beside it")
+    if problems:
+        raise InvalidInput("\n".join(problems))
+
+
 def check_resume(settings: RunSettings) -> None:
     """The same for a run that is resumed: its input, prompt and model are known, and a finished one asks nobody."""
     if problems := [*_contradictions(settings.api), *_prices(settings.api)]:

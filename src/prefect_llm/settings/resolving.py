@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from prefect_llm.errors import InvalidInput
@@ -145,11 +146,12 @@ def _with(value: _Value, options: ApiOptions | BatchOptions, **fields: str) -> _
 
 
 def _stated_price(api: ApiOptions) -> Price | None:
-    if api.price_input is None or api.price_output is None:
+    if api.price_per_hour is None and (api.price_input is None or api.price_output is None):
         return None
     return Price(
-        input=api.price_input,
-        output=api.price_output,
+        input=api.price_input or Decimal(0),
+        output=api.price_output or Decimal(0),
+        per_hour=api.price_per_hour,
         cached_input=api.price_cached_input,
         currency=api.currency,
     )

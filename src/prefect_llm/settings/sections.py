@@ -193,6 +193,13 @@ class ApiOptions(FormSection):
     price_output: Amount | None = Field(
         default=None, title="Output price", description="The price of 1,000,000 output tokens."
     )
+    price_per_hour: Amount | None = Field(
+        default=None,
+        title="Price per hour",
+        description=(
+            "What an hour of the endpoint costs, where the machines are one's own: each row bears its part of it."
+        ),
+    )
     currency: Currency = Field(
         default="USD", title="Currency", description="The currency of the prices, as in ISO 4217."
     )
@@ -357,6 +364,14 @@ class MonitoringSection(FormSection):
         default=60.0,
         title="Figures every (s)",
         description="Seconds between two lines of figures in the log.",
+    )
+    alert_error_share: Share = Field(
+        default=0.2,
+        title="Alarming error share",
+        description=(
+            "The share of failed documents, from 0 to 1, above which a warning is logged and, in flow runs, the "
+            "event errors.high is sent."
+        ),
     )
 
 

@@ -1,9 +1,9 @@
 """What a run leaves on disk: the row schema, its parts, the run directory and its manifest."""
 
 from prefect_llm.store.answers import Answers
-from prefect_llm.store.directory import RunDirectory, figures_in_journal
+from prefect_llm.store.directory import PAGE, RunDirectory, figures_in_journal
 from prefect_llm.store.failed_rows import FAILED_BY, failed_places, replaced, thrown_away
-from prefect_llm.store.figures import ChunkFigures, Discarded, add_money, figures_of, sum_figures
+from prefect_llm.store.figures import ChunkFigures, Discarded, RowFigures, add_money, figures_of, sum_figures
 from prefect_llm.store.finding import PREVIOUS, runs_below
 from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, journaled, open_journal, remove_journals
@@ -18,6 +18,7 @@ from prefect_llm.store.spec import difference
 
 __all__ = [
     "FAILED_BY",
+    "PAGE",
     "PREVIOUS",
     "RESULT_COLUMNS",
     "Answers",
@@ -28,6 +29,7 @@ __all__ = [
     "Ledger",
     "Manifest",
     "ResultRow",
+    "RowFigures",
     "RunAnswers",
     "RunDirectory",
     "State",

@@ -5,8 +5,10 @@ What is done is what has a part under its final name; nothing else is consulted 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 
@@ -31,6 +33,8 @@ from prefect_llm.store.schema import result_schema
 
 MANIFEST = "_run/manifest.json"
 REPORT = "_run/report.md"
+PAGE = "_run/report.html"
+LEDGER = "_run/ledger.json"
 FAILED = "_run/failed.csv"
 _BEFORE_THE_MANIFEST = ("_run/tmp/", "_run/input/", LEASES)
 """What a run killed before its manifest was written may leave: temps, a snapshot being staged, and its lease."""
@@ -149,6 +153,18 @@ class RunDirectory:
     def write_report(self, markdown: str) -> None:
         """Replace `_run/report.md`."""
         self.folder.write(REPORT, markdown.encode("utf-8", "backslashreplace"))
+
+    def write_page(self, html: str | None) -> None:
+        """Replace `_run/report.html`, or remove it."""
+        if html is None:
+            self.folder.remove(PAGE)
+        else:
+            self.folder.write(PAGE, html.encode("utf-8", "backslashreplace"))
+
+    def write_ledger(self, ledger: Mapping[str, Any]) -> None:
+        """Replace `_run/ledger.json`."""
+        content = json.dumps(ledger, indent=1, ensure_ascii=False)
+        self.folder.write(LEDGER, content.encode("utf-8", "backslashreplace"))
 
     def write_failed(self, csv: str | None) -> None:
         """Replace `_run/failed.csv`, or remove it."""

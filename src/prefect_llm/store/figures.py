@@ -30,11 +30,26 @@ class Discarded:
 
 
 @dataclass(frozen=True, slots=True)
+class RowFigures:
+    """Rows that have ended, and what they took; `counted_in` names the process's own count that they are in."""
+
+    counted_in: str
+    ok: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal | None = Decimal(0)
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkFigures:
     """One chunk's counters, or the sum of several. `requests` were sent, `retries` of them not the first.
 
     `throttled` counts 429 answers; `seconds` is the time the chunk took. `lost` attempts brought no answer and may
     have been billed; `uncertain` is what those and answers without usage cost at most, `None` where it is not known.
+    `ended` says what became of the rows, to whoever waits for the chunk; the part itself says it better.
+    `cache_saved` is what the rows' cached input would have cost more, had it been read anew.
     """
 
     requests: int = 0
@@ -44,6 +59,8 @@ class ChunkFigures:
     seconds: float = 0.0
     lost: int = 0
     uncertain: Decimal | None = Decimal(0)
+    ended: RowFigures | None = field(default=None, compare=False)
+    cache_saved: Decimal = Decimal(0)
 
     def to_json(self) -> str:
         """The text kept in a part's metadata; money is a decimal string."""
@@ -64,6 +81,7 @@ class ChunkFigures:
                 "seconds": self.seconds,
                 "lost": self.lost,
                 "uncertain": None if self.uncertain is None else format(self.uncertain, "f"),
+                "cache_saved": format(self.cache_saved, "f"),
             }
         )
 
@@ -75,7 +93,9 @@ class ChunkFigures:
         cost = thrown.pop("cost")
         discarded = Discarded(**thrown, cost=None if cost is None else Decimal(cost))
         uncertain = read.pop("uncertain", "0")
-        return cls(**read, discarded=discarded, uncertain=None if uncertain is None else Decimal(uncertain))
+        saved = Decimal(read.pop("cache_saved", "0"))
+        most = None if uncertain is None else Decimal(uncertain)
+        return cls(**read, discarded=discarded, uncertain=most, cache_saved=saved)
 
 
 def figures_of(
@@ -124,6 +144,7 @@ def sum_figures(figures: Iterable[ChunkFigures]) -> ChunkFigures:
             seconds=total.seconds + each.seconds,
             lost=total.lost + each.lost,
             uncertain=add_money(total.uncertain, each.uncertain),
+            cache_saved=_EXACT.add(total.cache_saved, each.cache_saved),
         )
     return total
 

@@ -31,7 +31,7 @@ def runs_below(base: str) -> list[tuple[RunDirectory, Manifest]]:
 def find_runs(
     base: str, manifest_of: Callable[[RunDirectory], Manifest | None] = RunDirectory.manifest
 ) -> list[tuple[RunDirectory, Manifest]]:
-    """The runs below a base directory, level by level; a run's own folders are not entered.
+    """The runs below a base directory, level by level; a run's own folders and hidden ones are not entered.
 
     Raises `InvalidInput` for a manifest that cannot be read, `OSError` where there is no such directory.
     """
@@ -40,7 +40,7 @@ def find_runs(
     with ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="find-runs") as pool:
         for _ in range(LEVELS_SEARCHED):
             names = zip(level, pool.map(_folders, level), strict=True)
-            below = [f"{parent}/{name}" for parent, found in names for name in found]
+            below = [f"{parent}/{name}" for parent, found in names for name in found if name[0] != "."]
             directories = [RunDirectory.open(each) for each in below]
             manifests = list(pool.map(manifest_of, directories))
             looked_at = zip(directories, manifests, strict=True)

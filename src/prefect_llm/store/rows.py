@@ -52,6 +52,7 @@ def as_reused(row: ResultRow, id: str) -> ResultRow:
         queued_ms=None,
         discarded=(),
         lost=0,
+        endpoint_s=0.0,
     )
     return replace(row, id=id, outcome=outcome, cost=NOTHING_PAID, price=None, reused=True)
 

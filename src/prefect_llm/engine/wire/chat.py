@@ -17,8 +17,9 @@ from prefect_llm.engine.transport import Answer
 from prefect_llm.engine.wire import events
 from prefect_llm.engine.wire.refusals import one_line, raise_refusal
 from prefect_llm.engine.wire.shapes import Chat, Choice, Message, text_of
+from prefect_llm.engine.wire.usage import usage_in, usage_of
 from prefect_llm.errors import BadResponse, ErrorKind, Rejected
-from prefect_llm.records import MOST_TOKENS, Completion, Parameters, Provider, Request, Usage
+from prefect_llm.records import Completion, Parameters, Provider, Request
 
 PATH = "/chat/completions"
 
@@ -74,7 +75,7 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
         content=text_of(content),
         finish_reason=choice.finish_reason,
         model=chat.model,
-        usage=_usage(chat.usage),
+        usage=usage_of(chat.usage),
         raw=answer.body if keep_raw else None,
     )
     if content is not None and completion.content is None:
@@ -88,11 +89,16 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
 
 def _chat(answer: Answer) -> Chat:
     try:
-        return events.joined(answer) if events.is_stream(answer.headers) else _decode_chat(answer.body)
+        if events.is_stream(answer.headers):
+            return events.joined(answer)
+        chat = _decode_chat(answer.body)
     except msgspec.ValidationError as error:
         raise BadResponse(f"answer is not a chat completion: {error}", status=answer.status) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadResponse(f"answer is not JSON: {one_line(answer.body)}", status=answer.status) from error
+    if chat.usage is None and chat.x_groq is not None:
+        chat.usage = usage_in(chat.x_groq)
+    return chat
 
 
 def _checked(completion: Completion, refusal: str | None, request: Request) -> Completion:
@@ -120,21 +126,3 @@ def _checked(completion: Completion, refusal: str | None, request: Request) -> C
         error.status, error.completion = 200, completion
         raise
     return dataclasses.replace(completion, output=output)
-
-
-def _usage(usage: Any) -> Usage | None:
-    """Token counts, `None` where the endpoint gives none that can be read."""
-    if not isinstance(usage, dict):
-        return None
-    return Usage(
-        input_tokens=_count(usage, "prompt_tokens"),
-        cached_input_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
-        output_tokens=_count(usage, "completion_tokens"),
-        reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
-        cache_write_tokens=_count(usage.get("prompt_tokens_details"), "cache_write_tokens"),
-    )
-
-
-def _count(counts: Any, name: str) -> int | None:
-    value = counts.get(name) if isinstance(counts, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None

@@ -22,6 +22,7 @@ from prefect_llm.engine.wire.refusals import (
     read_complaint,
 )
 from prefect_llm.engine.wire.shapes import Chat, Choice, Message, text_of
+from prefect_llm.engine.wire.usage import usage_in
 from prefect_llm.errors import ErrorKind, Unavailable
 
 CONTENT_TYPE = "text/event-stream"
@@ -43,15 +44,25 @@ class _Piece(msgspec.Struct, gc=False):
     delta: _Delta | None = None
     finish_reason: str | None = None
     index: int | None = 0
+    usage: Any = None
 
 
 class _Event(msgspec.Struct, gc=False):
     choices: list[_Piece] | None = None
     model: str | None = None
     usage: Any = None
+    x_groq: Any = None
     error: Any = None
     object: Any = None
     type: Any = None
+
+    def told_usage(self) -> Any:
+        """The counts, where the endpoint puts them: Groq beside the choices, Moonshot inside the last one."""
+        if self.usage is not None:
+            return self.usage
+        if self.x_groq is not None:
+            return usage_in(self.x_groq)
+        return next((piece.usage for piece in self.choices or () if piece.usage is not None), None)
 
     def tells_an_error(self) -> bool:
         """Whether the answer ends here."""
@@ -82,7 +93,7 @@ def joined(answer: Answer) -> Chat:
         if name == ERROR.encode() or (event := _decode_event(data)).tells_an_error():
             _raise_error(answer, data)
         chat.model = event.model or chat.model
-        chat.usage = event.usage if event.usage is not None else chat.usage
+        chat.usage = chat.usage if (told := event.told_usage()) is None else told
         pieces += [piece for piece in event.choices or () if not piece.index]
     reasons = [piece.finish_reason for piece in pieces if piece.finish_reason]  # some say "" until the end
     if not ended and not reasons:

@@ -30,6 +30,7 @@ class Chat(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
     model: str | None = None
     usage: Any = None
+    x_groq: Any = None
 
 
 def text_of(content: Any) -> str | None:

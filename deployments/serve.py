@@ -1,0 +1,36 @@
+"""Deployments without a work pool: this process, `python deployments/serve.py`, waits for their runs and starts them.
+
+Good for one machine that is always on; a work pool (prefect.yaml) is better where workers come and go.
+"""
+
+from __future__ import annotations
+
+from prefect import serve
+from prefect.flows import EntrypointType
+
+from prefect_llm import batch_inference
+
+INSTALLED = EntrypointType.MODULE_PATH
+"""The flow is imported by its name: what a run needs is what is installed here."""
+
+
+def main() -> None:
+    """Serve a nightly job and one to start by hand until the process ends."""
+    nightly = batch_inference.to_deployment(
+        "served-nightly",
+        cron="0 2 * * *",
+        parameters={
+            "input": "/srv/llm/documents/*.parquet",
+            "output": "/srv/llm/answers/{scheduled:%Y-%m-%d}",
+            "provider": "production",
+            "prompt": "Summarise in one sentence: {{ text }}",
+            "batch": {"reuse": "previous"},
+        },
+        entrypoint_type=INSTALLED,
+    )
+    by_hand = batch_inference.to_deployment("served", entrypoint_type=INSTALLED)
+    serve(nightly, by_hand, limit=2)  # type: ignore[arg-type, unused-ignore]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The flow `estimate_cost`: what `batch_inference` would cost, as a value and as a markdown artifact."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, cast
+
+from prefect import flow, runtime
+from pydantic import JsonValue
+
+from prefect_llm.blocks import LLMProvider, resolve_provider
+from prefect_llm.errors import InvalidInput, LLMBatchError
+from prefect_llm.estimating import Estimate, SampleOptions, sample_directory
+from prefect_llm.flows.carrying_out import failed
+from prefect_llm.flows.form import (
+    Api,
+    Batch,
+    Choice,
+    Documents,
+    ProviderChoice,
+    Schema,
+    Text,
+    given_in,
+    name_of,
+    reference_to,
+    titled,
+    validated,
+)
+from prefect_llm.settings import (
+    RunSettings,
+    budget_of,
+    check_estimate,
+    output_directory,
+    run_spec,
+    siblings_of,
+)
+from prefect_llm.tasks import estimate_documents
+
+Models = Annotated[list[str] | None, Choice("These", "None")]
+
+
+@flow(name="estimate-cost", description="What a run would cost and how long it would take, before it is begun.")
+def estimate_cost(
+    input: Annotated[str, titled("Input")],
+    output: Annotated[Text, titled("Output")] = "",
+    provider: Annotated[ProviderChoice, titled("Provider")] = None,
+    model: Annotated[Text, titled("Model")] = "",
+    prompt: Annotated[Text, titled("Prompt")] = "",
+    prompt_file: Annotated[Text, titled("Prompt file")] = "",
+    system: Annotated[Text, titled("System message")] = "",
+    answer_schema: Annotated[Schema, titled("Answer schema")] = None,
+    row_params: Annotated[Text, titled("Row parameters")] = "",
+    documents: Annotated[Documents, titled("Documents")] = None,
+    api: Annotated[Api, titled("Requests and prices")] = None,
+    batch: Annotated[Batch, titled("Pace, budget and failures")] = None,
+    sample: Annotated[int, titled("Sample")] = 0,
+    seed: Annotated[int, titled("Seed")] = 0,
+    models: Annotated[Models, titled("Other models")] = None,
+) -> Estimate:
+    """Estimate what `batch_inference` would cost with the same parameters.
+
+    Args:
+        input: File, directory, glob or URL, as for the run.
+        output: The run's directory: what it has answered is not counted, and a sample's answers are kept beside it.
+        provider: A saved LLM Provider block or its name; leave empty to give `api.base_url` instead.
+        model: The model to ask; the provider's default model if empty.
+        prompt: Jinja2 template with the document's fields.
+        prompt_file: A file that holds the template.
+        system: Template of the system message.
+        answer_schema: JSON schema the answer must satisfy, or a file that holds it.
+        row_params: Column with parameters per document.
+        documents: How the input is read.
+        api: How requests are shaped, retried and priced.
+        batch: How much is asked at once; answers of which earlier run are taken.
+        sample: Really ask so many requests, drawn at random, 10 at least; 0 asks nothing.
+        seed: Draws the sample.
+        models: The same on these models by list price: the provider's own, or `PROVIDER/MODEL`.
+
+    Returns the estimate. Raises as `batch_inference` does.
+    """
+    sections: dict[str, dict[str, Any]] = {
+        "documents": given_in(documents) | {"input": input},
+        "prompt": {
+            "prompt": prompt or None,
+            "prompt_file": prompt_file or None,
+            "system": system or None,
+            "schema": (answer_schema or None) if isinstance(answer_schema, str) else None,
+            "row_params": row_params or None,
+        },
+        "api": given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
+        "batch": given_in(batch),
+        "output": {"output": output or None},
+    }
+    try:
+        settings = validated(sections)
+        check_estimate(settings, sampled=bool(sample))
+        schema = None if isinstance(answer_schema, str) else answer_schema
+        return _estimated(settings, provider or None, schema, sample or None, seed, models or [])
+    except LLMBatchError as error:
+        return cast(Estimate, failed(error))
+
+
+def _estimated(
+    settings: RunSettings,
+    given: LLMProvider | str | None,
+    schema: dict[str, JsonValue] | None,
+    size: int | None,
+    seed: int,
+    models: list[str],
+) -> Estimate:
+    if size is not None and size < 1:
+        raise InvalidInput(f"sample is {size}: it counts requests, from 1")
+    reference = reference_to(given, settings.api, settings.batch)
+    provider = resolve_provider(reference)
+    spec = run_spec(settings, default_model=provider.model, schema=schema)
+    now, template = datetime.now(UTC), settings.output.output
+    flow_run_id = str(runtime.flow_run.id)
+    output = None if template is None else output_directory(template, scheduled=now, flow_run_id=flow_run_id)
+    options = None
+    if size is not None and output is not None and template is not None:
+        owner = runtime.deployment.name
+        budget = budget_of(settings.batch, provider, spec.prompt.model, template, now=now, owner=owner)
+        options = SampleOptions(size, sample_directory(output), seed, budget)
+    assert settings.documents.input is not None
+    return estimate_documents(
+        settings.documents.input,
+        spec,
+        reference,
+        output=output,
+        reuse=settings.batch.reuse,
+        siblings=siblings_of(settings),
+        sample=options,
+        models=models,
+    )

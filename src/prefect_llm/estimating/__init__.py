@@ -1,0 +1,22 @@
+"""What a run would cost and how long it would take, before it is begun."""
+
+from prefect_llm.estimating.costing import Line
+from prefect_llm.estimating.estimate import Estimate, SampleFigures, estimate_input, estimate_run
+from prefect_llm.estimating.intervals import Interval
+from prefect_llm.estimating.sample import SampleOptions, sample_directory, taking_answers
+from prefect_llm.estimating.wording import headline, to_markdown, to_rich
+
+__all__ = [
+    "Estimate",
+    "Interval",
+    "Line",
+    "SampleFigures",
+    "SampleOptions",
+    "estimate_input",
+    "estimate_run",
+    "headline",
+    "sample_directory",
+    "taking_answers",
+    "to_markdown",
+    "to_rich",
+]

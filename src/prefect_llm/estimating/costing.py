@@ -1,0 +1,135 @@
+"""What the requests would cost, by model and lane: bounds beforehand, an interval from a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from prefect_llm.errors import InvalidInput
+from prefect_llm.estimating.intervals import Interval, total_of
+from prefect_llm.estimating.population import Kind, Population
+from prefect_llm.estimating.sample import Sample
+from prefect_llm.pricing import (
+    BATCH,
+    Terms,
+    cost,
+    list_price,
+    price_for,
+    provenance,
+    provider_list_price,
+    tier_of,
+)
+from prefect_llm.records import Price, Provider, Usage
+
+Lane = Literal["online", "batch"]
+_PER_MILLION = 1e-6
+
+PriceOf = Callable[[Kind, str | None], Price | None]
+"""The price of a kind of request, by the model that answered where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What all requests would cost with one model in one lane; `cost` is `None` where no price is known.
+
+    `price` says where the prices come from.
+    """
+
+    model: str
+    lane: Lane
+    cost: Interval | None
+    currency: str | None
+    price: str | None
+
+
+def lines_of(
+    population: Population, sample: Sample | None, provider: Provider, model: str, others: Iterable[str]
+) -> list[Line]:
+    """The run's own model first, online and by batch API where a list price of that is known, then the `others`.
+
+    Another model is one of the provider's, or `PROVIDER/MODEL` as the price list names them. Its tokens are taken to
+    be as many as the run's own. Raises `InvalidInput` for one whose price is not known.
+    """
+    own = _line(population, sample, model, "online", _own_price(provider))
+    lines = [own, *_batch_lines(population, sample, model, _own_batch_price(provider))]
+    for other in dict.fromkeys(others):
+        price_of = _other_price(provider, other)
+        if price_of(Kind(other, None, ()), None) is None:
+            raise InvalidInput(
+                f"models: no list price of {other!r} is known at {provider.name}: write PROVIDER/MODEL, as in "
+                "openai/gpt-4.1-mini, or leave it out"
+            )
+        lines.append(_line(population, sample, other, "online", price_of))
+        lines += _batch_lines(population, sample, other, _other_price(provider, other, BATCH))
+    return lines
+
+
+def _own_price(provider: Provider) -> PriceOf:
+    return lambda kind, answered: price_for(provider, kind.model, answered=answered, terms=kind.terms)
+
+
+def _own_batch_price(provider: Provider) -> PriceOf:
+    """Of the list only: a price that was stated is that of the online lane."""
+
+    def price_of(kind: Kind, answered: str | None) -> Price | None:
+        online = price_for(provider, kind.model)
+        if online is None or online.source.partition(" ")[0] in ("stated", "block") or kind.terms:
+            return None
+        return list_price(provider.base_url, kind.model, terms=BATCH)
+
+    return price_of
+
+
+def _other_price(provider: Provider, model: str, terms: Terms = ()) -> PriceOf:
+    named, _, of_named = model.partition("/")
+    stated = provider.prices.get(model)
+    price = list_price(provider.base_url, model, terms=terms) if stated is None else None if terms else stated
+    if price is None and stated is None and of_named:
+        price = provider_list_price(named, of_named, terms=terms)
+    return lambda kind, answered: price
+
+
+def _batch_lines(population: Population, sample: Sample | None, model: str, price_of: PriceOf) -> Iterator[Line]:
+    if population.kinds and all(price_of(kind, None) is not None for kind in population.kinds):
+        yield _line(population, sample, model, "batch", price_of)
+
+
+def _line(population: Population, sample: Sample | None, model: str, lane: Lane, price_of: PriceOf) -> Line:
+    kinds = population.kinds or [Kind(model, None, ())]
+    prices = [price_of(kind, None) for kind in kinds]
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices) or len({price.currency for price in known}) > 1:
+        return Line(model, lane, None, None, None)
+    usages = None if sample is None else sample.usages
+    if sample is None or usages is None:
+        total: Interval | None = _bounds(population, known)
+    else:
+        total = _from_sample(population, sample, usages, price_of)
+    return Line(model, lane, total, known[0].currency, provenance(known[0]))
+
+
+def _from_sample(population: Population, sample: Sample, usages: list[Usage], price_of: PriceOf) -> Interval | None:
+    costs = []
+    for each, usage in zip(sample.answers, usages, strict=True):
+        amount = cost(usage, price_of(each.kind, each.model))
+        if amount is None:
+            return None
+        costs.append(float(amount))
+    total = total_of(population.sizes, [float(each.bytes) for each in sample.answers], costs)
+    return total.scaled(1 + sample.thrown_away)
+
+
+def _bounds(population: Population, prices: list[Price]) -> Interval:
+    """From the least input and one token of output to the most input and the output limit."""
+    low = high = 0.0
+    for number, least, most in zip(population.kind, population.least, population.most, strict=True):
+        price, limit = prices[number], population.kinds[number].max_output_tokens
+        low += _amount(price, least, 1 if limit is None else min(limit, 1))
+        high = high + _amount(price, most, limit) if limit is not None else float("inf")
+    return Interval(low, None, None if high == float("inf") else high)
+
+
+def _amount(price: Price, input_tokens: int, output_tokens: int) -> float:
+    rates = tier_of(price, input_tokens)
+    return (input_tokens * float(rates.input) + output_tokens * float(rates.output)) * _PER_MILLION

@@ -1,0 +1,150 @@
+"""Each deployment of prefect.yaml, and those of serve.py, carried out once; only paths are other than written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pyarrow.dataset as ds
+import pytest
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Scheduled
+from pydantic import SecretStr
+from tests.conftest import WriteDocuments
+from tests.deployments.conftest import COMMAND_S, DEPLOYMENTS, prefect
+from tests.deployments.starting import ended
+from tests.prefect_server import PrefectServer, eventually
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm import LLMProvider, ModelPrice, batch_inference
+
+
+@pytest.fixture(autouse=True)
+def production(deployed: PrefectServer, scripted_server: ScriptedServer) -> None:
+    """The block that the deployments ask."""
+    scripted_server.script_all(steps.ok("yes", usage=steps.tokens(10, 20)))
+    price = ModelPrice(input=Decimal(2), output=Decimal(8), date="2026-11-01")
+    block = LLMProvider(base_url=scripted_server.base_url, api_key=SecretStr("sk-1"), model="m", prices={"m": price})
+    block.save("production", overwrite=True)
+
+
+def test_nightly_asks_new_rows_only(
+    worker: Path,
+    deployed: PrefectServer,
+    scripted_server: ScriptedServer,
+    write_documents: WriteDocuments,
+    tmp_path: Path,
+) -> None:
+    output = f"{tmp_path}/answers/{{scheduled:%Y-%m-%d}}"
+    for night, rows in ((3, 20), (2, 25)):
+        at = datetime.now(UTC) - timedelta(days=night)
+        flow_run_id = start(deployed, "nightly", {"input": write_documents(rows), "output": output}, at)
+        assert ended(deployed, flow_run_id, worker).state_name == "Completed", worker.read_text()
+        assert answers(tmp_path / "answers" / f"{at:%Y-%m-%d}") == ["yes"] * rows
+    assert scripted_server.stats().requests == 25
+
+
+def test_hourly_stops_at_its_budget_and_the_next_hour_goes_on_from_what_was_paid(
+    worker: Path,
+    deployed: PrefectServer,
+    scripted_server: ScriptedServer,
+    write_documents: WriteDocuments,
+    tmp_path: Path,
+) -> None:
+    parameters = {"input": write_documents(20), "output": f"{tmp_path}/hourly/{{scheduled:%Y-%m-%dT%H}}"}
+    with deployed.client() as client:
+        written = client.read_deployment_by_name(f"{batch_inference.name}/hourly").parameters
+    small = {"batch": written["batch"] | {"max_cost": 0.0025}}
+    two_hours_ago = datetime.now(UTC) - timedelta(hours=2)
+    stopped = ended(deployed, start(deployed, "hourly", parameters | small, two_hours_ago), worker)
+    assert stopped.state_name == "BudgetExceeded", worker.read_text()
+    paid = scripted_server.stats().requests
+    assert 0 < paid < 20
+
+    next_hour = two_hours_ago + timedelta(hours=1)
+    completed = ended(deployed, start(deployed, "hourly", parameters, next_hour), worker)
+    assert completed.state_name == "Completed", worker.read_text()
+    assert scripted_server.stats().requests == 20
+    assert answers(tmp_path / "hourly" / f"{next_hour:%Y-%m-%dT%H}") == ["yes"] * 20
+
+
+def test_an_event_starts_a_run_over_the_files_that_it_names(
+    worker: Path, deployed: PrefectServer, write_documents: WriteDocuments, tmp_path: Path
+) -> None:
+    output = tmp_path / "answers"
+    payload = f'{{"input": "{write_documents(7)}", "output": "{output}"}}'
+    prefect(
+        "event", "emit", "documents.arrived", "--resource-id", "llm.documents", "--payload", payload, server=deployed
+    )  # fmt: skip
+    (flow_run,) = eventually(lambda: runs_of(deployed, "on-new-files"), bool, COMMAND_S)
+    assert ended(deployed, flow_run.id, worker).state_name == "Completed", worker.read_text()
+    assert answers(output) == ["yes"] * 7
+
+
+@pytest.fixture
+def served(deployed: PrefectServer, tmp_path: Path) -> Iterator[Path]:
+    """deployments/serve.py as a process; the file with its log."""
+    log = tmp_path / "served.log"
+    environ = deployed.environ | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    with log.open("w") as file:
+        command = [sys.executable, str(DEPLOYMENTS / "serve.py")]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield log
+        finally:
+            process.terminate()
+            process.wait(timeout=COMMAND_S)
+
+
+def test_serve_carries_out_runs_without_a_pool(
+    served: Path, deployed: PrefectServer, write_documents: WriteDocuments, tmp_path: Path
+) -> None:
+    output = tmp_path / "answers"
+    parameters = {
+        "input": write_documents(9),
+        "output": str(output),
+        "provider": "production",
+        "prompt": "{{ text }}",
+    }
+    eventually(lambda: (is_there(deployed, "served"), is_there(deployed, "served-nightly")), all, COMMAND_S)
+    flow_run_id = start(deployed, "served", parameters)
+    assert ended(deployed, flow_run_id, served).state_name == "Completed", served.read_text()
+    assert answers(output) == ["yes"] * 9
+
+
+def start(server: PrefectServer, name: str, parameters: dict[str, Any], at: datetime | None = None) -> UUID:
+    """As the schedule does: at that time, which may be past."""
+    with server.client() as client:
+        deployment = client.read_deployment_by_name(f"{batch_inference.name}/{name}")
+        state: State[Any] = Scheduled(scheduled_time=at or datetime.now(UTC))
+        return client.create_flow_run_from_deployment(deployment.id, parameters=parameters, state=state).id
+
+
+def runs_of(server: PrefectServer, name: str) -> list[FlowRun]:
+    with server.client() as client:
+        deployment = client.read_deployment_by_name(f"{batch_inference.name}/{name}")
+        only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
+        return client.read_flow_runs(deployment_filter=only)
+
+
+def is_there(server: PrefectServer, name: str) -> bool:
+    with server.client() as client:
+        try:
+            client.read_deployment_by_name(f"{batch_inference.name}/{name}")
+        except ObjectNotFound:
+            return False
+    return True
+
+
+def answers(output: Path) -> list[str]:
+    contents: list[str] = ds.dataset(output / "results").to_table(["content"])["content"].to_pylist()
+    return contents

@@ -1,0 +1,55 @@
+"""What the docs list is what the code has."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pyarrow as pa
+from tests.docs.reading import ROOT
+from tests.hosting.test_reference_case import script
+
+import prefect_llm
+from prefect_llm.errors import RunError
+from prefect_llm.records import ErrorKind
+from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_run_yaml_shows_every_option_as_the_settings_have_it() -> None:
+    assert script("run_yaml").with_options(page("run-yaml.md")) == page("run-yaml.md"), "run python docs/run_yaml.py"
+
+
+def test_the_columns_are_those_of_a_part_in_order_and_by_type() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page("rows.md").split("## Kinds")[0], flags=re.MULTILINE)
+    assert tuple(name for name, _ in rows) == RESULT_COLUMNS
+    schema = result_schema(kept=pa.schema([]), output_type=pa.struct([]), keep_raw=True)
+    types = {field.name: str(field.type) for field in schema} | {"output": "struct"}
+    assert dict(rows) == types
+
+
+def test_the_kinds_of_failures_are_those_of_the_code_in_order() -> None:
+    kinds = re.findall(r"^\| `(\w+)` \|", page("rows.md").split("## Kinds")[1], flags=re.MULTILINE)
+    assert kinds == list(ErrorKind)
+
+
+def test_every_reason_to_stop_a_run_is_in_troubleshooting() -> None:
+    reasons = {each.__name__ for each in RunError.__subclasses__()} - {"InvalidInput", "Interrupted"}
+    listed = re.findall(r"^\| `(\w+)` \|", page("troubleshooting.md"), flags=re.MULTILINE)
+    assert set(listed) == reasons
+
+
+def test_every_public_name_is_in_the_python_reference_and_no_other() -> None:
+    shown = re.findall(r"^::: [\w.]+\.(\w+)$", page("python.md"), flags=re.MULTILINE)
+    assert sorted(shown) == prefect_llm.__all__
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    text = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    tomllib.loads(text)
+    pages = {path.name for path in Path(ROOT / "docs").glob("*.md")}
+    assert set(re.findall(r'= "([\w-]+\.md)"', text)) == pages

@@ -1,0 +1,181 @@
+"""What OpenTelemetry is told where it is set up; where it is not, nothing is imported for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from threading import Thread
+from typing import Any
+
+import pytest
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.engine.asking import Asked, ask, provider_at, requests
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm import telemetry
+from prefect_llm.engine import Engine
+from prefect_llm.engine.submission import Submission
+
+WITHOUT = """
+import sys
+import prefect_llm.run
+from prefect_llm.telemetry import here, recorder
+assert recorder() is None and here() is None
+print(sorted(name for name in sys.modules if name.startswith("opentelemetry")))
+"""
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
+    """Metrics of a provider of this test's own; the API lets the global one be set only once."""
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader])
+    monkeypatch.setattr(metrics, "get_meter_provider", lambda: meters)
+    yield reader
+    meters.shutdown()
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    exporter = InMemorySpanExporter()
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: tracers)
+    return exporter
+
+
+def points_of(reader: InMemoryMetricReader) -> dict[str, list[Any]]:
+    """The data points of every metric by its name."""
+    data = reader.get_metrics_data()
+    assert data is not None
+    found = [metric for each in data.resource_metrics for scope in each.scope_metrics for metric in scope.metrics]
+    return {metric.name: list(metric.data.data_points) for metric in found}
+
+
+def total(points: list[Any]) -> float:
+    return float(sum(point.value for point in points))
+
+
+def test_requests_are_counted_timed_and_measured_in_tokens(
+    reader: InMemoryMetricReader, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.script_all(steps.ok("yes", usage=steps.tokens(10, 3), model="m-2026"))
+    ask(provider_at(scripted_server.base_url), requests(5))
+    points = points_of(reader)
+    (duration,) = points["gen_ai.client.operation.duration"]
+    assert duration.count == 5
+    assert 0 < duration.sum < 5
+    assert dict(duration.attributes) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "127.0.0.1",
+        "gen_ai.request.model": "m",
+        "gen_ai.response.model": "m-2026",
+        "server.address": "127.0.0.1",
+    }
+    tokens = {point.attributes["gen_ai.token.type"]: point.sum for point in points["gen_ai.client.token.usage"]}
+    assert tokens == {"input": 50, "output": 15}
+    assert total(points["prefect_llm.requests"]) == 5
+    assert "prefect_llm.retries" not in points
+
+
+def test_retries_429s_and_failures_are_told_apart(
+    reader: InMemoryMetricReader, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.script(
+        {
+            "doc-0": [steps.status(429), steps.ok()],
+            "doc-1": [steps.status(500), steps.ok()],
+            "doc-2": steps.status(400),
+        }
+    )
+    ask(provider_at(scripted_server.base_url), requests(3))
+    points = points_of(reader)
+    assert total(points["prefect_llm.requests"]) == 5
+    assert total(points["prefect_llm.retries"]) == 2
+    assert total(points["prefect_llm.throttled"]) == 1
+    failed = {point.attributes.get("error.type"): point.count for point in points["gen_ai.client.operation.duration"]}
+    assert {kind: failed[kind] for kind in ("throttled", "server_error", "rejected")} == {
+        "throttled": 1,
+        "server_error": 1,
+        "rejected": 1,
+    }
+
+
+def test_gauges_show_what_is_in_flight_and_the_breaker(
+    reader: InMemoryMetricReader, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.script_all(steps.hang())
+    engine, asked = Engine(provider_at(scripted_server.base_url, concurrency=3)), Asked()
+    running = Thread(target=engine.run, args=(requests(3), asked.deliver, asked.stop))
+    running.start()
+    scripted_server.wait_for(in_flight=3)
+    points = points_of(reader)
+    scripted_server.release()
+    running.join()
+    engine.close()
+    assert total(points["prefect_llm.requests.in_flight"]) == 3
+    assert total(points["prefect_llm.requests.waiting"]) == 0
+    assert total(points["prefect_llm.breaker.state"]) == 0
+
+
+def test_cost_is_counted_by_currency(reader: InMemoryMetricReader) -> None:
+    recorder = telemetry.recorder()
+    assert recorder is not None
+    recorder.cost("h", "m", Decimal("0.25"), "EUR")
+    recorder.cost("h", "m", Decimal("0.5"), "EUR")
+    (point,) = points_of(reader)["prefect_llm.cost"]
+    assert (point.value, point.attributes["currency"]) == (0.75, "EUR")
+
+
+def test_each_request_is_a_span_of_whoever_handed_it_in(
+    spans: InMemorySpanExporter, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.script({"doc-0": steps.status(400)})
+    with trace.get_tracer_provider().get_tracer("test").start_as_current_span("chunk") as chunk:
+        ask(provider_at(scripted_server.base_url), requests(2))
+    asked = [each for each in spans.get_finished_spans() if each.name == "chat m"]
+    assert len(asked) == 2
+    assert {each.parent.span_id for each in asked if each.parent} == {chunk.get_span_context().span_id}
+    assert sorted(each.status.status_code.name for each in asked) == ["ERROR", "UNSET"]
+    (failed,) = [each for each in asked if each.status.status_code.name == "ERROR"]
+    assert (failed.attributes or {})["error.type"] == "rejected"
+
+
+def test_a_span_lasts_as_long_as_its_request_and_belongs_to_its_own_chunk(
+    spans: InMemorySpanExporter, scripted_server: ScriptedServer
+) -> None:
+    """With one place, the coroutine of one chunk goes on with the other chunk's requests."""
+    scripted_server.delay(0.05)
+    engine, asked = Engine(provider_at(scripted_server.base_url, concurrency=1)), Asked()
+    tracer = trace.get_tracer_provider().get_tracer("test")
+    submissions = []
+    for chunk in range(2):
+        with tracer.start_as_current_span(f"chunk {chunk}"):
+            submissions.append(Submission(requests(2, first=2 * chunk), asked.deliver, asked.stop))
+            engine.start(submissions[-1])
+    for submission in submissions:
+        engine.finish(submission)
+    engine.close()
+    finished = spans.get_finished_spans()
+    chunks = {each.name: each.context.span_id for each in finished if each.name.startswith("chunk")}
+    asked_spans = [each for each in finished if each.name == "chat m"]
+    parents = [each.parent.span_id for each in asked_spans if each.parent is not None]
+    assert parents == [chunks["chunk 0"]] * 2 + [chunks["chunk 1"]] * 2
+    assert all(0.05e9 <= (each.end_time or 0) - (each.start_time or 0) < 5e9 for each in asked_spans)
+
+
+def test_without_a_provider_nothing_is_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_api_alone_records_nothing() -> None:
+    assert telemetry.recorder() is None

@@ -1,0 +1,212 @@
+"""The flow over several processes: by Dask, Ray and Prefect's own process pool, chosen with `with_options`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from prefect.task_runners import ProcessPoolTaskRunner
+from tests.flows.running import Parameters, flow_run_id, rows_of, run
+from tests.prefect_server import PrefectServer, eventually
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+from tests.simulation.simulating import started
+
+from prefect_llm import Summary, batch_inference, redrive_failures
+from prefect_llm.errors import AccountExhausted, BudgetExceeded
+from prefect_llm.files import open_folder
+from prefect_llm.store import Ledger
+
+PROCESSES = 2
+MOST_S = 25.0
+OF_EACH = {"share_limits": False}
+"""The tests' server ends no leases: what a process that was killed has of a shared limit would be gone for good."""
+SCRIPT = """
+import json, sys
+from prefect_dask import DaskTaskRunner
+from prefect_llm import batch_inference
+batch_inference.with_options(task_runner=DaskTaskRunner(address=sys.argv[1]))(**json.loads(sys.argv[2]))
+"""
+SAME_COLUMNS = ("id", "status", "content", "input_tokens", "output_tokens", "cost", "error_kind")
+
+
+def needs(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
+@pytest.fixture(scope="module")
+def cluster(prefect_server: PrefectServer) -> Iterator[Any]:
+    """A Dask cluster of two processes, which several flow runs use."""
+    needs("prefect_dask")
+    from distributed import LocalCluster
+
+    with closing(LocalCluster(n_workers=PROCESSES, threads_per_worker=2, dashboard_address=None)) as started:
+        yield started
+
+
+@pytest.fixture(params=["dask", "process pool", "ray"])
+def task_runner(request: pytest.FixtureRequest) -> Any:
+    if request.param == "process pool":
+        return ProcessPoolTaskRunner(max_workers=PROCESSES)
+    if request.param == "dask":
+        return on(request.getfixturevalue("cluster"))
+    needs("prefect_ray")
+    from prefect_ray import RayTaskRunner
+
+    return RayTaskRunner(init_kwargs={"num_cpus": PROCESSES, "include_dashboard": False})
+
+
+def on(cluster: Any) -> Any:
+    from prefect_dask import DaskTaskRunner
+
+    return DaskTaskRunner(address=cluster.scheduler_address)
+
+
+def busy_threads(cluster: Any) -> int:
+    """How many threads of the cluster carry out a chunk task, whoever still waits for it."""
+    from distributed import Client
+
+    with Client(cluster, set_as_default=False) as client:
+        return sum(client.run(lambda dask_worker: len(dask_worker.active_threads)).values())
+
+
+def same(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in SAME_COLUMNS) for row in rows]
+
+
+def test_the_rows_are_those_of_threads_in_one_process(
+    task_runner: Any, parameters: Parameters, scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    script: dict[str, steps.Step | list[steps.Step]] = {
+        "doc-7": steps.status(400),
+        "doc-50": [steps.status(500), steps.ok("second")],
+        "*": steps.ok("yes"),
+    }
+    scripted_server.script(script)
+    of_threads = run(parameters)
+    scripted_server.reset()
+    scripted_server.script(script)
+    parameters["output"] = str(tmp_path / "spread")
+    summary = batch_inference.with_options(task_runner=task_runner)(**parameters)
+    assert isinstance(summary, Summary)
+    assert (summary.totals.ok, summary.totals.failed, summary.requests) == (99, 1, 101)
+    assert (summary.totals.ok, summary.retries) == (of_threads.totals.ok, of_threads.retries)
+    assert same(rows_of(tmp_path / "spread")) == same(rows_of(tmp_path / "run"))
+    assert not (tmp_path / "spread" / "_run" / "stops").exists()
+
+
+def test_progress_counts_what_other_processes_have_answered(
+    cluster: Any, parameters: Parameters, prefect_server: PrefectServer
+) -> None:
+    state = batch_inference.with_options(task_runner=on(cluster))(**parameters, return_state=True)
+    artifact = prefect_server.artifacts(flow_run_id(state))["llm-progress"]
+    assert artifact.data == 100.0
+    assert "100 of 100 documents" in str(artifact.description)
+
+
+def test_an_error_in_one_process_stops_the_others_and_is_raised_as_it_was(
+    cluster: Any, parameters: Parameters, scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    """The first four chunks fill two processes; of three the answers hang, and no chunk after the fourth is asked."""
+    hanging = {f"doc-{row}": steps.hang() for row in range(30)}
+    scripted_server.script(hanging | {"doc-35": steps.status(402).after(1.0)})
+    parameters["batch"] = {"chunk_rows": 10, "concurrency": 200} | OF_EACH
+    began = time.monotonic()
+    with pytest.raises(AccountExhausted, match="402") as raised:
+        batch_inference.with_options(task_runner=on(cluster))(**parameters)
+    assert time.monotonic() - began < MOST_S
+    assert isinstance(raised.value.summary, Summary)
+    assert raised.value.summary.state == "stopped"
+    assert set(scripted_server.stats().by_document) <= {f"doc-{row}" for row in range(40)}
+
+    scripted_server.reset()
+    summary = cast(Summary, batch_inference.with_options(task_runner=on(cluster))(**parameters))
+    assert (summary.state, summary.totals.ok) == ("completed", 100)
+
+
+def test_limits_are_shared_without_being_told_to(
+    cluster: Any, parameters: Parameters, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.delay(0.05)
+    parameters["batch"] = {"chunk_rows": 25, "concurrency": 6}
+    summary = cast(Summary, batch_inference.with_options(task_runner=on(cluster))(**parameters))
+    assert summary.totals.ok == 100
+    assert scripted_server.stats().max_in_flight <= 6
+
+
+def test_no_process_passes_the_budget_and_the_error_says_so(cluster: Any, parameters: Parameters) -> None:
+    prices = {"price_input": "2", "price_output": "8", "max_output_tokens": 50}
+    with started("--latency", "0.02", "--output-tokens", "40") as provider:
+        parameters["api"] = {"base_url": provider.base_url, **prices}
+        parameters["batch"] = {"chunk_rows": 10, "concurrency": 20, "max_cost": "0.02"}
+        with pytest.raises(BudgetExceeded, match=r"max_cost \$0.02") as raised:
+            batch_inference.with_options(task_runner=on(cluster))(**parameters)
+        stats = provider.stats()
+    bill = (int(stats["input_tokens"]) * 2 + int(stats["output_tokens"]) * 8) / Decimal(1_000_000)
+    summary = raised.value.summary
+    assert isinstance(summary, Summary)
+    assert summary.totals.cost is not None
+    assert summary.cost_uncertain is not None
+    assert Decimal("0.015") < summary.totals.cost <= bill <= summary.totals.cost + summary.cost_uncertain
+    assert bill <= Decimal("0.02")
+    assert Ledger(open_folder(parameters["output"]), "USD", "").total() == summary.totals.cost
+
+
+def test_failed_rows_are_redriven_there_too(
+    cluster: Any, parameters: Parameters, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.script({f"doc-{row}": steps.status(400) for row in (5, 45, 95)})
+    assert run(parameters).totals.failed == 3
+    scripted_server.reset()
+    spread = redrive_failures.with_options(task_runner=on(cluster))
+    summary = spread(output=parameters["output"], api=parameters["api"])
+    assert (summary.totals.ok, summary.requests) == (100, 3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
+def test_the_chunks_of_a_flow_that_ends_stop_in_a_cluster_that_goes_on(
+    number: signal.Signals,
+    cluster: Any,
+    parameters: Parameters,
+    scripted_server: ScriptedServer,
+    prefect_server: PrefectServer,
+    tmp_path: Path,
+) -> None:
+    """Told to end, the flow tells them; of one that was killed they see that another owns the run."""
+    scripted_server.script({f"doc-{row}": steps.hang() for row in range(90, 100)})
+    parameters["batch"] = {"chunk_rows": 30, "concurrency": 20} | OF_EACH
+    finished = [tmp_path / "run" / "results" / f"part-0000{chunk}.parquet" for chunk in range(3)]
+    command = [sys.executable, "-c", SCRIPT, cluster.scheduler_address, json.dumps(parameters)]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, env=prefect_server.environ, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            scripted_server.wait_for(requests=100, answered=90, in_flight=10, timeout_s=60)
+            eventually(lambda: [part.exists() for part in finished], all)
+            process.send_signal(number)
+            assert process.wait(timeout=MOST_S) != 0
+        finally:
+            process.kill()
+            process.wait()
+    said = (tmp_path / "log").read_text()
+    if number == signal.SIGTERM:
+        manifest = json.loads((tmp_path / "run" / "_run" / "manifest.json").read_text())
+        assert (manifest["state"], manifest["totals"]["ok"]) == ("interrupted", 90), said
+    else:
+        scripted_server.script({f"doc-{row}": steps.ok() for row in range(90, 100)})
+        assert run(parameters).totals.ok == 100
+    eventually(lambda: busy_threads(cluster), lambda busy: not busy, MOST_S)
+    if number == signal.SIGTERM:
+        scripted_server.reset()
+        assert (run(parameters).totals.ok, scripted_server.stats().requests) == (100, 10)
+    assert [row["id"] for row in rows_of(tmp_path / "run")] == [f"d{row}" for row in range(100)]

@@ -1,0 +1,137 @@
+"""Advice by stated rules: what each needs to be given, and what keeps it silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from prefect_llm.report.advice import advise, growth
+from prefect_llm.report.folding import RunFigures
+from prefect_llm.report.ledger import Estimate, LedgerLine, RunLedger
+from prefect_llm.report.models import by_model, offers
+from prefect_llm.report.pace import LATENCY_STEPS, Moment, Pace
+from prefect_llm.report.totals import Totals
+from prefect_llm.store.figures import ChunkFigures, Discarded
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SECOND = 10 * LATENCY_STEPS
+"""The bin of 1,024 ms."""
+
+
+def line(model: str = "m", rows: int = 1000, cost: str = "1", provider: str = "host", **changes: Any) -> LedgerLine:
+    """Rows of 100 tokens in and 10 out each."""
+    made = LedgerLine("rows", START.date(), provider, model, "online", "USD", "stated", rows, rows, 0, rows, 0, 0,
+                      100 * rows, 0, 10 * rows, 0, Decimal(cost), Decimal(cost))  # fmt: skip
+    return replace(made, **changes)
+
+
+def pace(first: int = SECOND, second: int = SECOND, queued: int = 0) -> Pace:
+    """Two moments of 500 answers each, with those latencies and that wait, as bins; 50 in flight."""
+    moments = tuple(
+        Moment(START + timedelta(seconds=10 * place), 10.0, 500, 500, 0, 9, 500_000.0, {step: 500})
+        for place, step in enumerate((first, second))
+    )
+    return Pace(
+        moments, latency={first: 500, second: 500} if first != second else {first: 1000}, queued={queued: 1000}
+    )
+
+
+def figures(**changes: Any) -> RunFigures:
+    """A thousand documents, all answered at once; `changes` are the totals', or `pace` and `ledger`."""
+    went, ledger = changes.pop("pace", pace()), changes.pop("ledger", RunLedger((line(),), 0, None, None, Decimal(0)))
+    totals = Totals(rows=1000, ok=1000, asked=1000, input_tokens=100_000, output_tokens=10_000,
+                    known_cost=Decimal(1), currencies=("USD",), work=ChunkFigures(requests=1000))  # fmt: skip
+    return RunFigures(replace(totals, **changes), ledger, went)
+
+
+def only(given: RunFigures) -> str:
+    """The one advice there is."""
+    (advice,) = advise(given)
+    return advice
+
+
+def test_an_endpoint_with_room_may_be_asked_more_at_once() -> None:
+    assert "about 50 requests in flight" in only(figures())
+    assert "Raise `--concurrency`" in only(figures())
+
+
+def test_a_latency_that_grows_is_a_capacity_passed() -> None:
+    assert growth(pace(SECOND, SECOND + LATENCY_STEPS)) == pytest.approx(2.0)
+    assert "Latency grew 2.0 times" in only(figures(pace=pace(SECOND, SECOND + LATENCY_STEPS)))
+
+
+def test_a_latency_that_grew_a_little_says_nothing() -> None:
+    assert advise(figures(pace=pace(SECOND, SECOND + LATENCY_STEPS // 2))) == ()
+
+
+def test_documents_that_wait_longer_than_they_are_answered_are_held_by_limits() -> None:
+    assert "hold this run" in only(figures(pace=pace(queued=SECOND + LATENCY_STEPS)))
+
+
+def test_throttling_asks_for_limits_or_less_at_once_and_says_nothing_of_room() -> None:
+    advice = only(figures(work=ChunkFigures(requests=1000, throttled=20)))
+    assert advice.startswith("2.0% of 1,000 requests were answered 429")
+    assert "lower `--concurrency`" in advice
+    assert advise(figures(work=ChunkFigures(requests=1000, throttled=19))) == ()
+
+
+def test_few_rows_say_nothing_of_speed() -> None:
+    assert advise(figures(asked=199)) == ()
+
+
+def test_attempts_without_an_answer_may_have_been_billed() -> None:
+    assert "10 attempts of 1,000 brought no answer" in advise(figures(work=ChunkFigures(requests=1000, lost=10)))[-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "said"),
+    [
+        ("timeout", 3, "3 documents failed for reasons that may pass"),
+        ("truncated", 2, "2 documents were cut by the output limit: raise `--max-output-tokens`"),
+        ("context_too_long", 1, "1 document is longer than the model's context"),
+        ("bad_document", 1, "1 document made no prompt"),
+    ],
+)
+def test_each_kind_of_failure_has_its_advice(kind: str, count: int, said: str) -> None:
+    assert advise(figures(failed=count, failed_by_kind={kind: count}))[-1].startswith(said)
+
+
+def test_answers_that_were_paid_and_thrown_away_are_named_from_a_fiftieth_of_the_cost() -> None:
+    thrown = ChunkFigures(requests=1000, discarded=Discarded(attempts=7, cost=Decimal("0.02")))
+    assert "7 billed answers could not be used and cost $0.02 of $1.00" in advise(figures(work=thrown))[-1]
+    less = replace(thrown, discarded=replace(thrown.discarded, cost=Decimal("0.019")))
+    assert not any("billed answers" in each for each in advise(figures(work=less)))
+
+
+def test_what_has_no_price_or_no_usage_is_named() -> None:
+    assert "5 rows have tokens and no price" in advise(figures(unpriced_rows=5))[-1]
+    ledger = RunLedger((line(),), 0, Estimate(4, 1, 1, None, "size"), None, Decimal(0))
+    assert "4 answers came without token counts" in advise(figures(ledger=ledger))[-1]
+
+
+def test_long_prompts_that_no_cache_reads_should_begin_with_what_they_share() -> None:
+    assert "at the beginning of the prompt" in advise(figures(input_tokens=1_200_000))[-1]
+    assert len(advise(figures(input_tokens=1_200_000, cached_input_tokens=60_000))) == 1
+
+
+def test_the_runs_cheaper_model_is_named_at_the_dear_ones_tokens() -> None:
+    ledger = RunLedger((line("dear", 1000, "10"), line("cheap", 500, "1")), 0, None, None, Decimal(0))
+    advice = advise(figures(ledger=ledger))[-1]
+    assert "`dear` cost $10.00" in advice
+    assert "`cheap` $2.00" in advice
+
+
+def test_the_lists_cheaper_models_of_the_same_host_are_offered_at_the_same_tokens() -> None:
+    ledger = RunLedger((line("gpt-4o", provider="api.openai.com", cost="350"),), 0, None, None, Decimal(0))
+    offered = offers(by_model(ledger))
+    assert offered
+    assert all(offer.listed and offer.cost <= Decimal(280) for offer in offered)
+    assert "gpt-4o" not in {offer.model for offer in offered}
+
+
+def test_an_own_endpoint_has_no_list() -> None:
+    assert offers(by_model(RunLedger((line(),), 0, None, None, Decimal(0)))) == ()
