@@ -103,7 +103,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def aside(work: Callable[[], _Result]) -> _Result:
-    """What it gives, in another thread: in this one Playwright has a loop, and Prefect would return coroutines."""
+    """What it gives, from a thread: Playwright keeps a loop in this one, and Prefect would return coroutines."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(contextvars.copy_context().run, work).result()
 

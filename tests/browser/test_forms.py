@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.browser.conftest import PrefectUI, aside, kept
 from tests.conftest import WriteDocuments
+from tests.prefect_server import eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -45,6 +46,12 @@ def opened(page: Page, ui: PrefectUI, path: str, title: str) -> None:
     """The page, once it shows the field."""
     page.goto(ui.url + path)
     field(page, title).wait_for()
+
+
+def _opened(picker: Locator, option: Locator) -> bool:
+    """Whether the option shows, after a key that opens the list; it opens only once the saved blocks have come."""
+    picker.press("ArrowDown")
+    return option.is_visible()
 
 
 def test_a_block_is_created_and_edited_in_the_form(
@@ -93,8 +100,10 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     opened(page, prefect_ui, f"/deployments/deployment/{deployment_id}/run", "Input")
     field(page, "Input").fill(Path(write_documents(20)).name)
     field(page, "Output").fill("answers")
-    page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]').press("ArrowDown")
-    page.locator(".p-select-option", has_text="production").first.click()
+    picker = page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]')
+    option = page.locator(".p-select-option", has_text="production").first
+    eventually(lambda: _opened(picker, option), bool)
+    option.click()
     field(page, "Prompt").fill("Say: {{ text }}")
     page.get_by_text("production", exact=True).first.wait_for()
     kept(page, "run-form")
