@@ -56,7 +56,7 @@ def test_a_saved_block_picked_in_the_form_is_asked(
     settings: dict[str, Any] = {"base_url": base_url, "api_key": "sk-of-the-block", "model": "block-model"}
     document_id = LLMProvider(**settings).save("picked", overwrite=True)
     scripted_server.expect_key("sk-of-the-block")
-    parameters |= {"provider": {"$ref": {"block_document_id": str(document_id)}}, "model": None}
+    parameters |= {"provider": {"$ref": {"block_document_id": str(document_id)}}, "model": ""}
     flow_run_id = start(deployed, parameters)
     assert ended(deployed, flow_run_id, worker).state_name == "Completed", worker.read_text()
     assert {received.body["model"] for received in scripted_server.log()} == {"block-model"}
