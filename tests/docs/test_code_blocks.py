@@ -22,6 +22,15 @@ def port() -> Iterator[int]:
         yield provider.port
 
 
+@pytest.fixture(autouse=True)
+def _no_automation_is_left(prefect_server: PrefectServer) -> Iterator[None]:
+    """It would cancel runs of later tests."""
+    yield
+    with prefect_server.client() as client:
+        for each in client.read_automations():
+            client.delete_automation(each.id)
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if any(block.is_run for block in blocks_of(page))])
 def test_the_blocks_of_a_page_run_one_after_the_other(
     page: str, port: int, tmp_path: Path, prefect_server: PrefectServer
