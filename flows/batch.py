@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
-from prefect import flow, get_client, runtime
-from prefect.context import FlowRunContext
+from prefect import flow, runtime
 from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
@@ -23,18 +20,19 @@ from prefect_llm.flows.form import (
     Schema,
     Text,
     given_in,
-    name_of,
     reference_to,
+    schema_in,
+    sections_of,
     titled,
     validated,
 )
 from prefect_llm.flows.naming import batch_name
+from prefect_llm.flows.placing import output_at, scheduled_at
 from prefect_llm.report import Summary
 from prefect_llm.settings import (
     RunSettings,
     budget_of,
     check,
-    output_directory,
     run_spec,
     siblings_of,
 )
@@ -89,25 +87,26 @@ def batch_inference(
     Returns the summary. Raises the `LLMBatchError` that refused or stopped the run; the flow run's state is
     then Failed, by the name of the reason, and Cancelled where the estimate was not approved.
     """
-    sections: dict[str, dict[str, Any]] = {
-        "documents": given_in(documents) | {"input": input},
-        "prompt": {
-            "prompt": prompt or None,
-            "prompt_file": prompt_file or None,
-            "system": system or None,
-            "schema": (answer_schema or None) if isinstance(answer_schema, str) else None,
-            "row_params": row_params or None,
-        },
-        "api": given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
-        "batch": given_in(batch),
-        "output": {"output": output, "keep_raw": keep_raw},
-        "monitoring": given_in(monitoring),
-    }
+    sections = sections_of(
+        input=input,
+        output=output,
+        provider=provider,
+        model=model,
+        prompt=prompt,
+        prompt_file=prompt_file,
+        system=system,
+        answer_schema=answer_schema,
+        row_params=row_params,
+        documents=documents,
+        api=api,
+        batch=batch,
+    )
+    sections["output"] |= {"keep_raw": keep_raw}
+    sections["monitoring"] = given_in(monitoring)
     try:
         settings = validated(sections)
         check(settings)
-        schema = None if isinstance(answer_schema, str) else answer_schema
-        return _infer_all(settings, provider or None, schema, approval)
+        return _infer_all(settings, provider or None, schema_in(answer_schema), approval)
     except LLMBatchError as error:
         return failed(error)
 
@@ -122,8 +121,8 @@ def _infer_all(
     provider = resolve_provider(reference)
     assert settings.documents.input is not None
     assert settings.output.output is not None
-    scheduled = _scheduled()
-    output = output_directory(settings.output.output, scheduled=scheduled, flow_run_id=_flow_run_id())
+    scheduled = scheduled_at()
+    output = output_at(settings.output.output, scheduled)
     spec = run_spec(settings, default_model=provider.model, schema=schema)
     run = load_documents(
         settings.documents.input,
@@ -151,23 +150,3 @@ def _infer_all(
         monitoring=settings.monitoring,
         max_error_share=settings.batch.max_error_share,
     )
-
-
-def _scheduled() -> datetime:
-    """The flow run's scheduled time: a nightly run that starts late still gets its own night's directory.
-
-    As part of another flow it is that one's: only the outermost was scheduled, and only it stays in a retry.
-    """
-    context = FlowRunContext.get()
-    flow_run = context.flow_run if context is not None else None
-    if flow_run is not None and flow_run.parent_task_run_id is not None:
-        with get_client(sync_client=True) as client:
-            flow_run = client.read_flow_run(UUID(runtime.flow_run.root_flow_run_id))
-    if flow_run is None or flow_run.expected_start_time is None:
-        return datetime.now(UTC)
-    return flow_run.expected_start_time
-
-
-def _flow_run_id() -> str | None:
-    context = FlowRunContext.get()
-    return str(context.flow_run.id) if context is not None and context.flow_run is not None else None

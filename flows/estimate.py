@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from prefect import flow, runtime
 from pydantic import JsonValue
@@ -20,17 +19,17 @@ from prefect_llm.flows.form import (
     ProviderChoice,
     Schema,
     Text,
-    given_in,
-    name_of,
     reference_to,
+    schema_in,
+    sections_of,
     titled,
     validated,
 )
+from prefect_llm.flows.placing import output_at, scheduled_at
 from prefect_llm.settings import (
     RunSettings,
     budget_of,
     check_estimate,
-    output_directory,
     run_spec,
     siblings_of,
 )
@@ -78,24 +77,24 @@ def estimate_cost(
 
     Returns the estimate. Raises as `batch_inference` does.
     """
-    sections: dict[str, dict[str, Any]] = {
-        "documents": given_in(documents) | {"input": input},
-        "prompt": {
-            "prompt": prompt or None,
-            "prompt_file": prompt_file or None,
-            "system": system or None,
-            "schema": (answer_schema or None) if isinstance(answer_schema, str) else None,
-            "row_params": row_params or None,
-        },
-        "api": given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
-        "batch": given_in(batch),
-        "output": {"output": output or None},
-    }
+    sections = sections_of(
+        input=input,
+        output=output,
+        provider=provider,
+        model=model,
+        prompt=prompt,
+        prompt_file=prompt_file,
+        system=system,
+        answer_schema=answer_schema,
+        row_params=row_params,
+        documents=documents,
+        api=api,
+        batch=batch,
+    )
     try:
         settings = validated(sections)
         check_estimate(settings, sampled=bool(sample))
-        schema = None if isinstance(answer_schema, str) else answer_schema
-        return _estimated(settings, provider or None, schema, sample or None, seed, models or [])
+        return _estimated(settings, provider or None, schema_in(answer_schema), sample or None, seed, models or [])
     except LLMBatchError as error:
         return cast(Estimate, failed(error))
 
@@ -113,13 +112,12 @@ def _estimated(
     reference = reference_to(given, settings.api, settings.batch)
     provider = resolve_provider(reference)
     spec = run_spec(settings, default_model=provider.model, schema=schema)
-    now, template = datetime.now(UTC), settings.output.output
-    flow_run_id = str(runtime.flow_run.id)
-    output = None if template is None else output_directory(template, scheduled=now, flow_run_id=flow_run_id)
+    scheduled, template = scheduled_at(), settings.output.output
+    output = None if template is None else output_at(template, scheduled)
     options = None
     if size is not None and output is not None and template is not None:
         owner = runtime.deployment.name
-        budget = budget_of(settings.batch, provider, spec.prompt.model, template, now=now, owner=owner)
+        budget = budget_of(settings.batch, provider, spec.prompt.model, template, now=scheduled, owner=owner)
         options = SampleOptions(size, sample_directory(output), seed, budget)
     assert settings.documents.input is not None
     return estimate_documents(

@@ -62,6 +62,42 @@ def given_in(options: BaseModel | None) -> dict[str, Any]:
     return options.model_dump(exclude_unset=True) if options is not None else {}
 
 
+def sections_of(
+    *,
+    input: str,
+    output: str | None,
+    provider: LLMProvider | str | None,
+    model: str | None,
+    prompt: str | None,
+    prompt_file: str | None,
+    system: str | None,
+    answer_schema: dict[str, JsonValue] | str | None,
+    row_params: str | None,
+    documents: DocumentOptions | None,
+    api: ApiOptions | None,
+    batch: BatchOptions | None,
+) -> dict[str, dict[str, Any]]:
+    """The sections of run.yaml that a form stands for; an empty text is one that was not given."""
+    return {
+        "documents": given_in(documents) | {"input": input},
+        "prompt": {
+            "prompt": prompt or None,
+            "prompt_file": prompt_file or None,
+            "system": system or None,
+            "schema": (answer_schema or None) if isinstance(answer_schema, str) else None,
+            "row_params": row_params or None,
+        },
+        "api": given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
+        "batch": given_in(batch),
+        "output": {"output": output or None},
+    }
+
+
+def schema_in(answer_schema: dict[str, JsonValue] | str | None) -> dict[str, JsonValue] | None:
+    """The answer schema where it was written into the form; a file is named in the sections."""
+    return None if isinstance(answer_schema, str) else answer_schema
+
+
 def validated(sections: dict[str, dict[str, Any]]) -> RunSettings:
     """The settings, with `InvalidInput` for what the form lets through; a reason a line, in the form's words."""
     try:
