@@ -15,13 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from prefect_llm.blocks import ProviderReference
 from prefect_llm.errors import NotApproved
-from prefect_llm.estimating import Estimate, SampleOptions, headline, sample_directory, taking_answers, to_markdown
+from prefect_llm.estimating import (
+    LEAST_SAMPLE,
+    Estimate,
+    SampleOptions,
+    headline,
+    sample_directory,
+    taking_answers,
+    to_markdown,
+)
 from prefect_llm.flows.form import Choice
 from prefect_llm.report.figures_text import money
 from prefect_llm.run import Run, finish_run, release_run
 from prefect_llm.tasks import estimate_run
 
-LEAST_SAMPLE = 10
 POLL_S = 3
 """Between two looks at whether the run was resumed."""
 _HOUR_S = 3600

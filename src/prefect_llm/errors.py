@@ -203,3 +203,11 @@ class Superseded(RunError):
 
 class InvalidInput(RunError):
     """Refused before anything was asked: input, settings, or a directory that is not ours."""
+
+
+def run_error(kind: str, message: str) -> RunError:
+    """The error that was written down by its `kind`; a plain `RunError` for a kind that this version has not."""
+    found = globals().get(kind)
+    if isinstance(found, type) and issubclass(found, RunError):
+        return found(message)
+    return RunError(message)

@@ -12,9 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from prefect_llm import errors
 from prefect_llm.engine import Stop
-from prefect_llm.errors import InvalidInput, RunError, Superseded
+from prefect_llm.errors import InvalidInput, RunError, Superseded, run_error
 from prefect_llm.files import Folder
 from prefect_llm.store import check_owner
 
@@ -116,10 +115,9 @@ def _error_in(content: bytes) -> RunError:
     """The error as the process that wrote it had it."""
     try:
         read = json.loads(content)
-        made = getattr(errors, read["kind"])(str(read["message"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        made = None
-    return made if isinstance(made, RunError) else RunError("the run was stopped by another process")
+        return run_error(str(read["kind"]), str(read["message"]))
+    except (ValueError, KeyError, TypeError):
+        return RunError("the run was stopped by another process")
 
 
 _watches: dict[tuple[str, str], _Watch] = {}

@@ -10,9 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from prefect_llm import errors
 from prefect_llm.documents import Snapshot, stage_sample
-from prefect_llm.errors import InvalidInput, RunError
+from prefect_llm.errors import InvalidInput, run_error
 from prefect_llm.estimating.population import Kind, Population, by_chunk, population_of
 from prefect_llm.files import Folder
 from prefect_llm.opening import reopen_run, usable
@@ -136,7 +135,7 @@ def asked_sample(
         check_same_spec(manifest, spec.to_json(), where=directory.url)
     summary = options.ask(reopen_run(options.output, budget=options.budget), provider)
     if summary.stopped is not None:
-        raise _error_named(summary.stopped.kind)(summary.stopped.message)
+        raise run_error(summary.stopped.kind, summary.stopped.message)
     taken = Snapshot.from_json(manifest.snapshot)
     members = population_of(directory.folder, taken, range(taken.chunks), Prompt(spec.prompt), spec, provider)
     return Sample(_answers(directory, members), summary, directory.url, options.seed)
@@ -219,8 +218,3 @@ def _usage(row: dict[str, Any]) -> Usage | None:
     if row["input_tokens"] is None or row["output_tokens"] is None:
         return None
     return Usage(row["input_tokens"], row["cached_input_tokens"], row["output_tokens"])
-
-
-def _error_named(kind: str) -> type[RunError]:
-    found = getattr(errors, kind, RunError)
-    return found if isinstance(found, type) and issubclass(found, RunError) else RunError
