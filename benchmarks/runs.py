@@ -41,7 +41,7 @@ def core_run(source: str, output: str, url: str, *, concurrency: int) -> int:
     from prefect_llm.opening import open_run
     from prefect_llm.prompts import PromptSpec
     from prefect_llm.records import Limits, Provider
-    from prefect_llm.run import infer_pending
+    from prefect_llm.side_by_side import infer_pending
     from prefect_llm.spec import RunSpec
 
     spec = RunSpec(prompt=PromptSpec(model=MODEL, template=PROMPT, max_output_tokens=MAX_OUTPUT_TOKENS))

@@ -29,16 +29,10 @@ from prefect_llm.flows.progress import progress_shown
 from prefect_llm.notices import Lookout
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import (
-    MOST_CHUNKS_AT_ONCE,
-    Run,
-    check_failed_share,
-    chunks_at_once,
-    release_run,
-    stopped_together,
-)
+from prefect_llm.run import Run, check_failed_share, release_run, stopped_together
 from prefect_llm.run import finish_run as finish
 from prefect_llm.settings import MonitoringSection
+from prefect_llm.side_by_side import MOST_CHUNKS_AT_ONCE, chunks_at_once
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks import finish_run
 

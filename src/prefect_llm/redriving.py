@@ -17,17 +17,8 @@ from prefect_llm.opening import guarded, run_over, usable
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import (
-    FLUSH_INTERVAL_S,
-    Plan,
-    Run,
-    carry_out_attempt,
-    infer_side_by_side,
-    member_of,
-    money_of,
-    plan_of,
-    schema_of,
-)
+from prefect_llm.run import FLUSH_INTERVAL_S, Plan, Run, carry_out_attempt, member_of, money_of, plan_of, schema_of
+from prefect_llm.side_by_side import infer_side_by_side
 from prefect_llm.spending import RunBudget
 from prefect_llm.store import (
     FAILED_BY,

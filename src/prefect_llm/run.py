@@ -1,6 +1,6 @@
 """The one composition of the rooms: staged documents -> requests -> outcomes -> rows -> parts -> summary.
 
-The command line and the Prefect tasks call these same functions: `open_run` or `reopen_run` once,
+The command line (`side_by_side.py`) and the Prefect tasks call these same functions: `open_run` or `reopen_run` once,
 `infer_chunk` per pending chunk from any thread or process, `finish_run` once.
 """
 
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -55,11 +53,8 @@ from prefect_llm.store import (
 )
 
 LANE = "online"
-MOST_CHUNKS_AT_ONCE = 64
 FLUSH_INTERVAL_S = 2.0
 """CONTRACT: what a power cut may lose; on object stores, what a killed process may."""
-SIGNAL_LATENCY_S = 0.5
-"""A second signal leaves at once, at the latest after this."""
 
 PartOf = Callable[[pa.Table, ChunkFigures], tuple[pa.Table, ChunkFigures]]
 """Makes a chunk's part and its figures of the rows that were asked and theirs."""
@@ -251,7 +246,9 @@ def carry_out_attempt(
         run.live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
         raise
     remove_journals(folder, [chunk], work)
-    return replace(figures_in_journal(asked.new_entries(), seconds), ended=run.live.ended_here(asked.entries()))
+    new = figures_in_journal(asked.new_entries(), seconds)
+    # only who waits in another process has not counted them as they came
+    return replace(new, ended=run.live.ended_here(asked.entries())) if run.spread else new
 
 
 def _rows(run: Run, plan: Plan, asked: AskedChunk) -> pa.Table:
@@ -327,57 +324,6 @@ def _state(stopped: RunError | None) -> State:
     if stopped is None:
         return "completed"
     return "interrupted" if isinstance(stopped, Interrupted) else "stopped"
-
-
-def infer_pending(run: Run, provider: Provider) -> Summary:
-    """Infer every pending chunk side by side in threads of this process, then finish the run.
-
-    A `RunError` ends in the summary; anything else is raised after the other chunks were stopped and the directory
-    was released.
-    """
-    return infer_side_by_side(run, provider, lambda chunk: infer_chunk(run, chunk, provider))
-
-
-def infer_side_by_side(run: Run, provider: Provider, infer: Callable[[int], ChunkFigures]) -> Summary:
-    """`infer` every pending chunk, as many at once as the provider's limits let be filled; see `infer_pending`."""
-    try:
-        return finish_run(run, *_inferred(run, provider, infer))
-    except BaseException:
-        release_run(run)
-        raise
-
-
-def _inferred(
-    run: Run, provider: Provider, infer: Callable[[int], ChunkFigures]
-) -> tuple[list[ChunkFigures], RunError | None]:
-    figures: list[ChunkFigures] = []
-    stopped = None
-    with ThreadPoolExecutor(chunks_at_once(run, provider), thread_name_prefix="llm-chunk") as pool:
-        futures = [pool.submit(infer, chunk) for chunk in run.pending]
-        try:
-            figures.extend(future.result() for future in _as_ended(futures))
-        except RunError as error:
-            stopped = error
-        finally:
-            if len(figures) < len(futures):
-                run.live.stop.set(stopped or Interrupted("another chunk of this run failed"))
-                pool.shutdown(wait=False, cancel_futures=True)
-                deque(_as_ended(future for future in futures if not future.cancelled()), maxlen=0)
-    return figures, stopped
-
-
-def _as_ended(futures: Iterable[Future[ChunkFigures]]) -> Iterator[Future[ChunkFigures]]:
-    """Each as it ends. In slices of time: a signal that the system gives to another thread wakes no waiting one."""
-    under_way = set(futures)
-    while under_way:
-        ended, under_way = wait(under_way, timeout=SIGNAL_LATENCY_S, return_when=FIRST_COMPLETED)
-        yield from ended
-
-
-def chunks_at_once(run: Run, provider: Provider) -> int:
-    """So many chunks that the next one fills the places that a draining one leaves."""
-    filling = -(-provider.limits.most_in_flight // run.chunk_rows)
-    return min(filling + 1, MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1))
 
 
 def check_failed_share(summary: Summary, allowed: float) -> None:

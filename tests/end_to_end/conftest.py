@@ -16,7 +16,7 @@ from prefect_llm.opening import open_run
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.records import Limits, Price, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import infer_pending
+from prefect_llm.side_by_side import infer_pending
 from prefect_llm.spec import RunSpec
 
 MESSAGES = 12

@@ -21,7 +21,7 @@ from typing import Any
 from prefect_llm.opening import open_run
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.records import Limits, Provider
-from prefect_llm.run import infer_pending
+from prefect_llm.side_by_side import infer_pending
 from prefect_llm.spec import RunSpec
 
 CONCURRENCY = 4

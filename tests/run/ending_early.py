@@ -6,7 +6,8 @@ from prefect_llm.documents import read_chunk
 from prefect_llm.errors import Interrupted
 from prefect_llm.records import Completion, Outcome, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import Run, infer_pending, plan_of
+from prefect_llm.run import Run, plan_of
+from prefect_llm.side_by_side import infer_pending
 from prefect_llm.store import claim, open_journal
 from prefect_llm.store.journal import Entry
 from prefect_llm.store.rows import ResultRow

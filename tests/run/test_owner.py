@@ -25,7 +25,8 @@ from prefect_llm.documents import Snapshot, stage
 from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.files import LocalFolder
 from prefect_llm.opening import open_run
-from prefect_llm.run import finish_run, infer_chunk, infer_pending, release_run
+from prefect_llm.run import finish_run, infer_chunk, release_run
+from prefect_llm.side_by_side import infer_pending
 from prefect_llm.store import lease
 from prefect_llm.store.lease import acquire
 from prefect_llm.store.process import Process, this_process

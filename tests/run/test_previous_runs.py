@@ -16,7 +16,8 @@ from prefect_llm.errors import AuthenticationFailed, InvalidInput
 from prefect_llm.opening import open_run, reopen_run
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import finish_run, infer_chunk, infer_pending
+from prefect_llm.run import finish_run, infer_chunk
+from prefect_llm.side_by_side import infer_pending
 
 
 @pytest.fixture

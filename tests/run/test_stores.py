@@ -15,7 +15,8 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.errors import AuthenticationFailed, InvalidInput
 from prefect_llm.opening import open_run
-from prefect_llm.run import finish_run, infer_chunk, infer_pending
+from prefect_llm.run import finish_run, infer_chunk
+from prefect_llm.side_by_side import infer_pending
 from prefect_llm.store.cleaning import clean_run
 from prefect_llm.store.reading import read_results
 

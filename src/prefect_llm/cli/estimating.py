@@ -15,8 +15,9 @@ from prefect_llm.errors import Interrupted, InvalidInput, RunError
 from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, sample_directory, to_rich
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import Run, infer_pending
+from prefect_llm.run import Run
 from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of
+from prefect_llm.side_by_side import infer_pending
 from prefect_llm.spec import RunSpec
 
 

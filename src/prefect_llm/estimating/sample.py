@@ -18,7 +18,8 @@ from prefect_llm.opening import reopen_run, usable
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider, Usage
 from prefect_llm.report import Summary
-from prefect_llm.run import Run, infer_pending
+from prefect_llm.run import Run
+from prefect_llm.side_by_side import infer_pending
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget
 from prefect_llm.store import Manifest, RunDirectory, acquired, check_owner, check_same_spec, release
@@ -28,7 +29,7 @@ SAMPLES = ".samples"
 PREVIEWED_CHARACTERS = 300
 
 Ask = Callable[[Run, Provider], Summary]
-"""Carries a run out, as `run.infer_pending` does."""
+"""Carries a run out, as `side_by_side.infer_pending` does."""
 
 
 @dataclass(frozen=True, slots=True)
