@@ -79,7 +79,7 @@ def estimate_cost(
     """
     sections = sections_of(
         input=input,
-        output=output,
+        output=output or None,
         provider=provider,
         model=model,
         prompt=prompt,

@@ -89,7 +89,7 @@ def sections_of(
         },
         "api": given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
         "batch": given_in(batch),
-        "output": {"output": output or None},
+        "output": {"output": output},
     }
 
 
