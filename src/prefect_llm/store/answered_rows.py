@@ -28,8 +28,21 @@ _TAKEN = (
     "finished_at",
 )
 
+_FOUND_BY = ("fingerprint", "status")
+
 Place = tuple[int, int]
 """Chunk and row."""
+
+
+def answered_in(directory: RunDirectory, chunk: int) -> list[tuple[int, str]]:
+    """The answered rows of a complete chunk: each one's row in it, and the fingerprint of its request."""
+    table = directory.read_chunk(chunk, _FOUND_BY)
+    fingerprints, statuses = (table[name].to_pylist() for name in _FOUND_BY)
+    return [
+        (row, fingerprint)
+        for row, (fingerprint, status) in enumerate(zip(fingerprints, statuses, strict=True))
+        if status == "ok" and fingerprint is not None
+    ]
 
 
 class AnsweredRows:

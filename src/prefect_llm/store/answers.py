@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_llm.store.answered_rows import AnsweredRows, Place
+from prefect_llm.store.answered_rows import AnsweredRows, Place, answered_in
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.journal import journaled
 from prefect_llm.store.rows import ResultRow, as_reused
@@ -19,7 +19,6 @@ from prefect_llm.store.rows import ResultRow, as_reused
 _PLACE = struct.Struct(">II")
 _KEY_BYTES = 16
 _RECORD_BYTES = _KEY_BYTES + _PLACE.size
-FOUND_BY = ("fingerprint", "status")
 
 
 class Answers:
@@ -41,7 +40,7 @@ class Answers:
         }
 
     def __len__(self) -> int:
-        return len(self._records) // _RECORD_BYTES + len(self._journaled)
+        return self._count + len(self._journaled)
 
     def find(self, fingerprints: Iterable[str], provider: str) -> Mapping[str, ResultRow]:
         """The rows of those that this provider (the host) has answered: nothing was paid for them."""
@@ -55,13 +54,8 @@ class Answers:
         return found | self._rows.find(places, provider)
 
     def _records_of(self, chunk: int) -> bytes:
-        table = self._directory.read_chunk(chunk, FOUND_BY)
-        fingerprints, statuses = (table[name].to_pylist() for name in FOUND_BY)
-        return b"".join(
-            bytes.fromhex(fingerprint) + _PLACE.pack(chunk, row)
-            for row, (fingerprint, status) in enumerate(zip(fingerprints, statuses, strict=True))
-            if status == "ok" and fingerprint is not None
-        )
+        answered = answered_in(self._directory, chunk)
+        return b"".join(bytes.fromhex(fingerprint) + _PLACE.pack(chunk, row) for row, fingerprint in answered)
 
     def _places(self, fingerprint: str) -> Iterator[Place]:
         """Where its answers lie."""

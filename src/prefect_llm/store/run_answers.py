@@ -9,10 +9,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Lock
 
-from prefect_llm.store.answered_rows import AnsweredRows
-from prefect_llm.store.answers import FOUND_BY
+from prefect_llm.store.answered_rows import AnsweredRows, answered_in
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.rows import ResultRow
 
@@ -79,7 +79,9 @@ class RunAnswers:
             if not new:
                 return
             with ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="find-answers") as pool:
-                for chunk, fingerprints in zip(new, pool.map(self._fingerprints_of, new), strict=True):
+                for chunk, fingerprints in zip(
+                    new, pool.map(partial(answered_in, self._directory), new), strict=True
+                ):
                     self._put(chunk, fingerprints)
 
     def add(self, chunk: int, fingerprints: Mapping[int, str]) -> None:
@@ -98,12 +100,3 @@ class RunAnswers:
         for row, fingerprint in fingerprints:
             self._table.put(fingerprint, first + row)
         self._known.add(chunk)
-
-    def _fingerprints_of(self, chunk: int) -> list[tuple[int, str]]:
-        table = self._directory.read_chunk(chunk, FOUND_BY)
-        fingerprints, statuses = (table[name].to_pylist() for name in FOUND_BY)
-        return [
-            (row, fingerprint)
-            for row, (fingerprint, status) in enumerate(zip(fingerprints, statuses, strict=True))
-            if status == "ok" and fingerprint is not None
-        ]
