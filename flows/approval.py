@@ -24,9 +24,10 @@ from prefect_llm.estimating import (
     taking_answers,
     to_markdown,
 )
+from prefect_llm.finishing import finish_run, release_run
 from prefect_llm.flows.form import Choice
 from prefect_llm.report.figures_text import money
-from prefect_llm.run import Run, finish_run, release_run
+from prefect_llm.run import Run
 from prefect_llm.tasks import estimate_run
 
 POLL_S = 3

@@ -23,14 +23,15 @@ from prefect_llm.errors import (
     Superseded,
     TooManyFailedRows,
 )
+from prefect_llm.finishing import check_failed_share, release_run
+from prefect_llm.finishing import finish_run as finish
 from prefect_llm.flows import events
 from prefect_llm.flows.chunks import ChunkBoard
 from prefect_llm.flows.progress import progress_shown
 from prefect_llm.notices import Lookout
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import Run, check_failed_share, release_run, stopped_together
-from prefect_llm.run import finish_run as finish
+from prefect_llm.run import Run, stopped_together
 from prefect_llm.settings import MonitoringSection
 from prefect_llm.side_by_side import MOST_CHUNKS_AT_ONCE, chunks_at_once
 from prefect_llm.store import ChunkFigures

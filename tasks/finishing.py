@@ -14,9 +14,9 @@ from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_UI_URL
 
 from prefect_llm.errors import RunError
+from prefect_llm.finishing import finish_run as finish
 from prefect_llm.report import Summary, to_cost_markdown, to_markdown, to_results_markdown, to_table
 from prefect_llm.run import Run
-from prefect_llm.run import finish_run as finish
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.run_log import core_log
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from prefect_llm.errors import Interrupted, RunError
+from prefect_llm.finishing import finish_run, release_run
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import Run, finish_run, infer_chunk, release_run
+from prefect_llm.run import Run, infer_chunk
 from prefect_llm.store import ChunkFigures
 
 MOST_CHUNKS_AT_ONCE = 64

@@ -21,9 +21,9 @@ from prefect_llm.estimating import (
     taking_answers,
 )
 from prefect_llm.estimating.wording import headline, to_markdown
+from prefect_llm.finishing import release_run
 from prefect_llm.opening import open_run
 from prefect_llm.records import Limits, Price, Provider
-from prefect_llm.run import release_run
 from prefect_llm.side_by_side import infer_pending
 from prefect_llm.spending import run_budget
 from prefect_llm.store import RunDirectory

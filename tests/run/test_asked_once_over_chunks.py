@@ -17,10 +17,11 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.asking import AskedChunk, rendered
 from prefect_llm.documents import read_chunk
+from prefect_llm.finishing import finish_run
 from prefect_llm.opening import open_run
 from prefect_llm.records import Provider
 from prefect_llm.redriving import open_redrive, redrive_pending
-from prefect_llm.run import Run, finish_run, infer_chunk, member_of, plan_of
+from prefect_llm.run import Run, infer_chunk, member_of, plan_of
 from prefect_llm.side_by_side import infer_pending
 from prefect_llm.store import Entry
 

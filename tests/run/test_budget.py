@@ -25,10 +25,11 @@ from tests.simulation.simulating import started as provider_started
 
 from prefect_llm.errors import BudgetExceeded, InvalidInput
 from prefect_llm.files import open_folder
+from prefect_llm.finishing import finish_run
 from prefect_llm.opening import open_run
 from prefect_llm.records import Price, Provider
 from prefect_llm.redriving import open_redrive, redrive_pending
-from prefect_llm.run import finish_run, infer_chunk
+from prefect_llm.run import infer_chunk
 from prefect_llm.side_by_side import infer_pending
 from prefect_llm.spending import MonthBudget, RunBudget, run_budget
 from prefect_llm.store import Ledger

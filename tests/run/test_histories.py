@@ -18,9 +18,10 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.errors import InvalidInput
+from prefect_llm.finishing import release_run
 from prefect_llm.opening import open_run
 from prefect_llm.redriving import open_redrive, redrive_pending
-from prefect_llm.run import Run, release_run
+from prefect_llm.run import Run
 from prefect_llm.side_by_side import infer_pending
 from prefect_llm.store import lease
 

@@ -24,8 +24,9 @@ from tests.scripted_server.client import ScriptedServer
 from prefect_llm.documents import Snapshot, stage
 from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.files import LocalFolder
+from prefect_llm.finishing import finish_run, release_run
 from prefect_llm.opening import open_run
-from prefect_llm.run import finish_run, infer_chunk, release_run
+from prefect_llm.run import infer_chunk
 from prefect_llm.side_by_side import infer_pending
 from prefect_llm.store import lease
 from prefect_llm.store.lease import acquire

@@ -15,8 +15,9 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.errors import AuthenticationFailed, InvalidInput
+from prefect_llm.finishing import finish_run
 from prefect_llm.opening import open_run, reopen_run
-from prefect_llm.run import Run, finish_run, infer_chunk
+from prefect_llm.run import Run, infer_chunk
 from prefect_llm.side_by_side import infer_pending
 from prefect_llm.store import RunDirectory
 

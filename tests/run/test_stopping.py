@@ -12,8 +12,9 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 
 from prefect_llm.errors import Interrupted, RunError, TooManyFailedRows
+from prefect_llm.finishing import check_failed_share
 from prefect_llm.opening import open_run
-from prefect_llm.run import check_failed_share, infer_chunk
+from prefect_llm.run import infer_chunk
 from prefect_llm.side_by_side import chunks_at_once, infer_pending
 from prefect_llm.store import RunDirectory
 

@@ -16,11 +16,12 @@ from prefect_llm.cli.faults import report_fault
 from prefect_llm.cli.progress import news_log, progress_bar, progress_log
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
+from prefect_llm.finishing import check_failed_share, finish_run
 from prefect_llm.opening import model_of, open_run, reopen_run
 from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.report import Summary
-from prefect_llm.run import Run, check_failed_share, finish_run
+from prefect_llm.run import Run
 from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of
 from prefect_llm.side_by_side import infer_pending
 from prefect_llm.spending import RunBudget
