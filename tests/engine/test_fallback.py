@@ -119,7 +119,7 @@ def test_a_bad_key_of_the_fallback_stops_the_run(
 def test_a_stop_gives_up_what_was_handed_over(
     scripted_server: ScriptedServer, second_scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prefect_llm.engine.engine.GRACE_S", 0.1)
+    monkeypatch.setattr("prefect_llm.engine.dispatcher.GRACE_S", 0.1)
     scripted_server.script_all(TOO_LONG)
     second_scripted_server.script({"*": steps.ok(), "doc-9": steps.hang()})
     asked = Asked()

@@ -112,7 +112,7 @@ def test_a_stopped_runs_retries_no_longer_hold_up_the_next_run(scripted_server: 
 def test_the_places_of_a_stopped_run_go_to_the_run_that_waits_for_them(
     scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prefect_llm.engine.engine.GRACE_S", 0.1)
+    monkeypatch.setattr("prefect_llm.engine.dispatcher.GRACE_S", 0.1)
     scripted_server.script({"*": steps.hang(), "doc-1000": steps.ok()})
     engine = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=60)))
     hanging, waiting = Asked(), Asked()
@@ -133,7 +133,7 @@ def test_the_places_of_a_stopped_run_go_to_the_run_that_waits_for_them(
 def test_closing_the_engine_ends_a_run_that_hangs(
     scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prefect_llm.engine.engine.GRACE_S", 12.0)
+    monkeypatch.setattr("prefect_llm.engine.dispatcher.GRACE_S", 12.0)
     scripted_server.script_all(steps.hang())
     engine, asked = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=60))), Asked()
     with ThreadPoolExecutor(1) as pool:

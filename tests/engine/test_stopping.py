@@ -107,7 +107,7 @@ def test_an_outage_that_ends_costs_no_document(scripted_server: ScriptedServer) 
 def test_a_stop_from_elsewhere_ends_hanging_requests(
     scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prefect_llm.engine.engine.GRACE_S", 0.1)
+    monkeypatch.setattr("prefect_llm.engine.dispatcher.GRACE_S", 0.1)
     scripted_server.script_all(steps.hang())
     patient = replace(HASTE, timeout_s=60)
     asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, patience=patient))

@@ -1,39 +1,28 @@
 """One provider's engine: an event loop on a thread of its own, to which any thread hands its chunk and waits.
 
-Clients and limits belong to that loop, so chunks of many threads, flows and tasks share them. There are at
-most as many coroutines as requests in flight: a served request's coroutine goes on with the next one.
+Clients and limits belong to that loop, so chunks of many threads, flows and tasks share them; what happens there is
+the `Dispatcher`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 
 from prefect_llm import telemetry
-from prefect_llm.engine.breaker import Breaker, Standing
-from prefect_llm.engine.judge import Ended, Judge, RunStops, Verdict
-from prefect_llm.engine.occupancy import Occupancy
-from prefect_llm.engine.redaction import redacted
-from prefect_llm.engine.retry import RetryPolicy
-from prefect_llm.engine.scheduler import Scheduler
+from prefect_llm.engine.breaker import Standing
+from prefect_llm.engine.dispatcher import GRACE_S, Dispatcher
 from prefect_llm.engine.sharing import Demand
 from prefect_llm.engine.spending import Budget
 from prefect_llm.engine.stop import Stop
-from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
-from prefect_llm.engine.transport import Answer, Transport, check_provider, open_transport
-from prefect_llm.engine.wire import chat
-from prefect_llm.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
+from prefect_llm.engine.submission import Job, Submission, unheard
+from prefect_llm.engine.transport import check_provider
+from prefect_llm.errors import Interrupted
 from prefect_llm.event_loops import new_event_loop
 from prefect_llm.open_files import allow_open_files
-from prefect_llm.records import Completion, Outcome, Provider, Request
-
-GRACE_S = 5.0
-"""How long requests in flight may still end after a stop (CONTRACT: first signal)."""
-OWN_CHOICE = (ModelNotFound, RequestRefused)
-"""What one run asked for and others at the same provider may not have."""
+from prefect_llm.records import Outcome, Provider, Request
 
 
 class Engine:
@@ -46,19 +35,9 @@ class Engine:
         check_provider(provider)
         allow_open_files(provider.limits.most_in_flight)
         self.provider = provider
-        policy = RetryPolicy(provider.patience)
-        self._breaker = Breaker(policy.pause_s, provider.patience.outage_s)
-        self._scheduler = Scheduler(provider.limits, chat.encoder(provider), self._breaker, self._money_changed)
-        self._judge = Judge(provider, policy, self._breaker, self._scheduler)
-        self._occupancy = Occupancy()
-        self._recorder: telemetry.Recorder | None = None
-        telemetry.observe(self)
-        self._submissions: set[Submission] = set()
-        self._serving: dict[asyncio.Task[None], Job] = {}
-        self._gone: set[str] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._transport: Transport | None = None
         self._loop = new_event_loop()
+        self._dispatcher = Dispatcher(provider, self._loop)
+        telemetry.observe(self)
         name = f"llm-{provider.name}"
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
@@ -88,10 +67,10 @@ class Engine:
         """Begin to ask its requests; `finish` or `abandon` must follow."""
 
         def halt() -> None:
-            self._loop.call_soon_threadsafe(self._halt, submission)
+            self._loop.call_soon_threadsafe(self._dispatcher.halt, submission)
 
         submission.stop.listen(halt)  # first: between the two, a stop would let requests leave
-        self._loop.call_soon_threadsafe(self._admit, submission)
+        self._loop.call_soon_threadsafe(self._dispatcher.admit, submission)
         submission.done.add_done_callback(lambda _: submission.stop.forget(halt))
 
     def finish(self, submission: Submission) -> None:
@@ -107,21 +86,21 @@ class Engine:
 
     def abandon(self, submission: Submission) -> None:
         """Give it up; return when nothing of it is delivered any more."""
-        self._loop.call_soon_threadsafe(self._give_up, submission)
+        self._loop.call_soon_threadsafe(self._dispatcher.give_up, submission)
         wait([submission.done])
 
     def hand_over(self, submission: Submission, request: Request, given: Job) -> None:
         """Ask that request for a submission of this engine, with what it has been through elsewhere. Any thread."""
-        self._loop.call_soon_threadsafe(self._take_over, submission, request, given)
+        self._loop.call_soon_threadsafe(self._dispatcher.take_over, submission, request, given)
 
     def set_share(self, share: float) -> None:
         """Hold this process to its part, from 0 to 1, of the provider's limits; at 0 nothing leaves. Any thread."""
         if not self.closed:
-            self._loop.call_soon_threadsafe(self._set_share, share)
+            self._loop.call_soon_threadsafe(self._dispatcher.set_share, share)
 
     def demand(self) -> Demand:
         """Whether there is work, whether a limit holds it back, and how much is in flight. Any thread."""
-        scheduler = self._scheduler
+        scheduler = self._dispatcher.scheduler
         if self.closed:
             return Demand(busy=False, held_back=False)
         return Demand(not scheduler.idle, scheduler.is_held_back(self._loop.time()), scheduler.in_flight)
@@ -129,7 +108,7 @@ class Engine:
     @property
     def standing(self) -> Standing:
         """How the provider does at this moment. Any thread."""
-        breaker, scheduler = self._breaker, self._scheduler
+        breaker, scheduler = self._dispatcher.breaker, self._dispatcher.scheduler
         return Standing(self.provider.name, breaker.state, breaker.outages, scheduler.in_flight, scheduler.waiting)
 
     @property
@@ -139,237 +118,7 @@ class Engine:
 
     def close(self) -> None:
         """Stop what is under way, close connections, end the thread."""
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._dispatcher.close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    async def _close(self) -> None:
-        for submission in list(self._submissions):
-            submission.stop.set(Interrupted("the engine was closed"))
-            self._cancel(submission)
-        await asyncio.gather(*self._serving, return_exceptions=True)
-        if self._transport is not None:
-            await self._transport.close()
-
-    # Everything below runs on the loop's thread.
-
-    def _admit(self, submission: Submission) -> None:
-        self._recorder = telemetry.recorder()
-        if self._scheduler.idle:
-            self._judge.rest()
-            self._gone.clear()
-        self._submissions.add(submission)
-        submission.done.add_done_callback(lambda _: self._submissions.discard(submission))
-        if submission.stop.error is not None:
-            self._scheduler.drop(submission)
-        elif not submission.open:
-            self._scheduler.add(submission)
-            self._pump()
-
-    def _take_over(self, submission: Submission, request: Request, given: Job) -> None:
-        if submission.exhausted:
-            return  # given up in the meantime: its document stays pending
-        try:
-            self._scheduler.hand(submission, request, given, self._loop.time())
-        except Exception as fault:  # a request that cannot be written as JSON
-            submission.fault = fault
-            self._give_up(submission)
-        self._pump()
-
-    def _set_share(self, share: float) -> None:
-        self._scheduler.share = share
-        self._pump()
-
-    def _money_changed(self) -> None:
-        """A budget may have room again. Any thread."""
-        if not self.closed:
-            self._loop.call_soon_threadsafe(self._unpark)
-
-    def _unpark(self) -> None:
-        self._scheduler.unpark()
-        self._pump()
-
-    def _pump(self) -> None:
-        """Start every job that may leave now, and come back when the next one may."""
-        while (job := self._next_job()) is not None:
-            task = self._loop.create_task(self._serve(job))
-            self._serving[task] = job
-            task.add_done_callback(self._served)
-
-    def _next_job(self) -> Job | None:
-        now = self._loop.time()
-        for waiting in self._scheduler.divertible(now):
-            if not self._divert(waiting, Diversion.OUTAGE):
-                waiting.submission.ended()  # pending: its run was stopped meanwhile
-        while isinstance(decision := self._scheduler.next(now), Job):
-            if decision.submission.stop.error is None:
-                return decision
-            self._turn_back(decision)
-        if decision is not None:
-            self._wake_at(decision)
-        return None
-
-    def _turn_back(self, job: Job) -> None:
-        """Its run was stopped a moment ago: the loop has not come to halting it, where answers come at once."""
-        job.release()
-        self._scheduler.land(job)
-        self._scheduler.drop(job.submission)
-        job.submission.ended()
-
-    def _wake_at(self, instant: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(instant, self._pump)
-
-    async def _serve(self, job: Job | None) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        while job is not None:
-            self._serving[task] = job
-            try:
-                await self._attempt(job)
-            except Exception as fault:  # a receiver's failed write, or a fault of ours, ends its chunk loudly
-                self._fail(job, fault)
-            finally:
-                job.lose()  # cancelled, or a fault of ours: nothing else leaves it held
-                self._scheduler.land(job)
-            job = self._next_job()
-
-    def _served(self, task: asyncio.Task[None]) -> None:
-        job = self._serving.pop(task)
-        if task.cancelled():
-            job.lose()  # where it was cancelled before it began
-            self._scheduler.land(job)
-            job.submission.ended()
-            self._pump()
-
-    async def _attempt(self, job: Job) -> None:
-        if job.request.parameters.model in self._gone and self._divert(job, Diversion.MODEL_GONE):
-            job.release()
-            return
-        if self._transport is None:
-            self._transport = open_transport(self.provider, chat.PATH)
-        now = self._loop.time()
-        self._judge.left(now, job)
-        time_left_s = self._judge.time_left_s(now, job)
-        if time_left_s is not None and time_left_s <= 0:
-            job.release()
-            self._deliver(job, self._judge.overdue(), None)
-            return
-        job.attempts += 1
-        job.started_at_us = job.started_at_us or _now_us()
-        job.submission.sent(job.attempts)
-        began = time.perf_counter()
-        try:
-            answer = redacted(await self._posted(job, self._transport, time_left_s), self.provider)
-            completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
-        except RequestError as error:
-            latency_s = time.perf_counter() - began
-            job.settle(error)
-            self._record(job, error, latency_s)
-            self._carry_out(job, self._judge.failed(self._loop.time(), job, error), latency_s)
-            self._widen()
-            return
-        latency_s = time.perf_counter() - began
-        now = self._loop.time()
-        job.bill(completion)
-        self._record(job, completion, latency_s)
-        self._judge.answered(now, job, completion, latency_s)
-        self._judge.heed(now, job, answer.headers, time.time())
-        self._widen()
-        self._deliver(job, completion, latency_s)
-
-    async def _posted(self, job: Job, transport: Transport, time_left_s: float | None) -> Answer:
-        entered = self._occupancy.enter(self._loop.time())
-        try:
-            return await transport.post(job.body, time_left_s)
-        finally:
-            job.endpoint_s += self._occupancy.leave(self._loop.time(), entered)
-
-    def _record(self, job: Job, end: Completion | RequestError, latency_s: float) -> None:
-        if self._recorder is not None:
-            attempt = telemetry.Attempt(job.request, job.attempts, latency_s, end, job.submission.trace)
-            self._recorder.attempt(self.provider, attempt)
-
-    def _widen(self) -> None:
-        """Where places are free there is room for more than the job that this coroutine goes on with."""
-        if self._scheduler.in_flight < self._scheduler.limit:
-            self._loop.call_soon(self._pump)
-
-    def _carry_out(self, job: Job, verdict: Verdict, latency_s: float) -> None:
-        if isinstance(verdict, RunStops):
-            if verdict.why is Diversion.MODEL_GONE:
-                self._gone.add(job.request.parameters.model)
-            self._stop(verdict, job.submission)
-            if verdict.why is None or not self._divert(job, verdict.why):
-                job.submission.ended()  # pending: it was not its fault
-        elif isinstance(verdict, Ended):
-            if verdict.why is None or not self._divert(job, verdict.why):
-                self._deliver(job, verdict, latency_s)
-        elif job.submission.stop.error is not None:
-            job.submission.ended()  # pending: the run ends before its next attempt
-        else:
-            self._scheduler.again(job, self._loop.time(), verdict.delay_s)
-
-    def _divert(self, job: Job, why: Diversion) -> bool:
-        """Hand it to the fallback, if there is one: it has then ended here."""
-        fallback = job.submission.fallback
-        if fallback is None or not job.submission.diverts(why):
-            return False
-        fallback.take(job, why)
-        job.submission.ended()
-        return True
-
-    def _deliver(self, job: Job, end: Completion | Ended, latency_s: float | None) -> None:
-        outcome = Outcome(
-            completion=end.completion if isinstance(end, Ended) else end,
-            failure=end.failure if isinstance(end, Ended) else None,
-            attempts=job.attempts,
-            throttled=job.throttled,
-            latency_ms=None if latency_s is None else latency_s * 1e3,
-            queued_ms=job.queued_s * 1e3,
-            started_at_us=job.started_at_us,
-            finished_at_us=_now_us(),
-            discarded=tuple(job.discarded),
-            route=job.submission.route,
-            lost=job.lost,
-            endpoint_s=job.endpoint_s,
-        )
-        job.submission.deliver(job.request, outcome)
-        job.submission.ended()
-
-    def _stop(self, verdict: RunStops, asked: Submission) -> None:
-        """Stop every run at this provider, or the one that chose what is refused; not those with a fallback."""
-        for submission in list(self._submissions):
-            concerned = submission.stop is asked.stop or not isinstance(verdict.error, OWN_CHOICE)
-            if concerned and not (verdict.why is not None and submission.diverts(verdict.why)):
-                submission.stop.set(verdict.error)
-                self._halt(submission)
-
-    def _halt(self, submission: Submission) -> None:
-        """Take no new work of it; what is in flight may still end, for `GRACE_S`."""
-        self._scheduler.drop(submission)
-        self._loop.call_soon(self._pump)  # its waiting retries may have kept others from leaving
-        if not submission.done.done():
-            self._loop.call_later(GRACE_S, self._cancel, submission)
-
-    def _fail(self, job: Job, fault: Exception) -> None:
-        job.submission.fault = job.submission.fault or fault
-        self._give_up(job.submission)
-        job.submission.ended()
-
-    def _give_up(self, submission: Submission) -> None:
-        """Drop what waits of it and cancel what is in flight."""
-        self._scheduler.drop(submission)
-        self._cancel(submission)
-
-    def _cancel(self, submission: Submission) -> None:
-        """Give up what is in flight; not the task that asks for it, which is done with its job."""
-        for task, job in self._serving.items():
-            if job.submission is submission and task is not asyncio.current_task(self._loop):
-                task.cancel()
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
