@@ -66,8 +66,8 @@ def batch_inference(
 
     Args:
         input: File, directory, glob or URL of Parquet, CSV, JSON Lines, text or Markdown files, as a worker sees it.
-        output: Directory or URL of the run; may hold `{scheduled:%Y-%m-%d}` and `{flow_run_id}`. The same
-            directory again goes on where an earlier run stopped.
+        output: Directory (on a worker an absolute path) or URL of the run; may hold `{scheduled:%Y-%m-%d}` and
+            `{flow_run_id}`. The same directory again goes on where an earlier run stopped.
         provider: Who is asked: a saved LLM Provider block, with its key, limits and prices. None only where a
             base URL is given below, under Requests and prices.
         model: The model to ask; the provider's default model if empty.

@@ -14,6 +14,7 @@ from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, head
 from prefect_llm.estimating import estimate_run as estimate_pending
 from prefect_llm.run import Run
 from prefect_llm.spec import RunSpec
+from prefect_llm.tasks.lasting import check_lasting
 from prefect_llm.tasks.run_log import core_log
 from prefect_llm.tasks.sharing import limits_shared
 
@@ -33,6 +34,8 @@ def estimate_documents(
     models: Sequence[str] = (),
 ) -> Estimate:
     """What a run over `input` would cost; asks nothing without a `sample`. See `estimating.estimate_input`."""
+    if sample is not None:
+        check_lasting(sample.output)
     with core_log():
         asked = resolve_provider(provider)
         with limits_shared(asked):

@@ -12,6 +12,7 @@ from prefect_llm.opening import open_run
 from prefect_llm.run import FLUSH_INTERVAL_S, Run
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget
+from prefect_llm.tasks.lasting import check_lasting
 from prefect_llm.tasks.run_log import core_log
 from prefect_llm.tasks.runners import over_processes
 
@@ -34,6 +35,7 @@ def load_documents(
     Returns the run with the chunks still to be inferred: all of a new one, the unfinished of an old one.
     Raises `InvalidInput` for an input, a spec or a directory that will not do.
     """
+    check_lasting(output)
     with core_log():
         run = open_run(
             input,

@@ -99,7 +99,7 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     aside(lambda: block.save("production", overwrite=True))
     opened(page, prefect_ui, f"/deployments/deployment/{deployment_id}/run", "Input")
     field(page, "Input").fill(Path(write_documents(20)).name)
-    field(page, "Output").fill("answers")
+    field(page, "Output").fill(str(tmp_path / "answers"))
     picker = page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]')
     option = page.locator(".p-select-option", has_text="production").first
     eventually(lambda: _opened(picker, option), bool)

@@ -48,6 +48,17 @@ def test_a_run_from_the_form_completes_and_its_results_are_readable(
     assert KEY not in worker.read_text()
 
 
+def test_a_relative_output_is_refused_where_prefect_would_remove_it(
+    parameters: Parameters, worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer
+) -> None:
+    """A worker gives each run a directory of its own, and removes it."""
+    refused = ended(deployed, start(deployed, parameters | {"output": "answers"}), worker)
+    assert refused.state_name == "Refused", worker.read_text()
+    assert refused.state is not None
+    assert "give an absolute path" in str(refused.state.message)
+    assert scripted_server.stats().requests == 0
+
+
 def test_a_saved_block_picked_in_the_form_is_asked(
     parameters: Parameters, worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer
 ) -> None:
