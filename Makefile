@@ -13,8 +13,8 @@ help: ## list the targets
 demo: $(VENV)/.demo ## run a real small model on the examples, documents in, Parquet out
 	$(BIN)/prefect-llm demo
 
-test: $(VENV)/.dev ## run the tests
-	$(BIN)/pytest
+test: $(VENV)/.dev ## run the tests, a file at a time in each of two processes
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev ## lint, types, import rules, packaging and docs
 	$(BIN)/ruff check

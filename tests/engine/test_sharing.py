@@ -96,7 +96,7 @@ def test_closed_engines_leave_no_thread_and_are_made_anew(scripted_server: Scrip
     provider = provider_at(scripted_server.base_url)
     before = engine_for(provider)
     close_engines()
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("llm-")] == []
+    assert f"llm-{provider.name}" not in {thread.name for thread in threading.enumerate()}
     assert engine_for(provider) is not before
 
 
