@@ -37,7 +37,7 @@ from prefect_llm.side_by_side import MOST_CHUNKS_AT_ONCE, chunks_at_once
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks import finish_run
 
-INTERRUPTED = "the flow run was interrupted: finished rows are kept, the same run goes on from there"
+INTERRUPTED = "the flow run was interrupted: finished rows are kept"
 TASK_RUNNER = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=MOST_CHUNKS_AT_ONCE))
 
 Submit = Callable[[int], PrefectFuture[ChunkFigures]]

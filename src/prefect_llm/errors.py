@@ -141,7 +141,12 @@ class TooManyFailedRows(LLMBatchError):
 
 
 class RunError(LLMBatchError):
-    """Stops the run with one sentence: what, where, what to do."""
+    """Stops the run with one sentence: what, where, what to do.
+
+    `goes_on` is a second one for whoever runs commands, how the run goes on.
+    """
+
+    goes_on: ClassVar[str] = "The same command continues the run."
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -156,25 +161,37 @@ class RunError(LLMBatchError):
 class AuthenticationFailed(RunError):
     """401 at any time, 403 before the provider's first success."""
 
+    goes_on = "With a key that is taken the same command continues the run."
+
 
 class ModelNotFound(RunError):
     """404 for the model before the first success."""
+
+    goes_on = "Another model needs a new output; where this one is right, the same command continues the run."
 
 
 class EndpointNotFound(RunError):
     """404 for the path, or a redirect, before the first success."""
 
+    goes_on = "With the right address the same command continues the run."
+
 
 class AccountExhausted(RunError):
     """402 or `insufficient_quota`: waiting does not help."""
+
+    goes_on = "Then the same command continues the run."
 
 
 class RequestRefused(RunError):
     """Before the first success the endpoint refused a parameter that every request carries."""
 
+    goes_on = "Without it, or with another model, that is another run: it needs a new output."
+
 
 class ProviderDown(RunError):
     """Unreachable from the start, or an outage longer than the patience."""
+
+    goes_on = "When it answers, the same command continues the run."
 
 
 class TooManyFailures(RunError):
@@ -183,6 +200,8 @@ class TooManyFailures(RunError):
 
 class BudgetExceeded(RunError):
     """What the next request may cost no longer fits the budget, and nothing is in flight."""
+
+    goes_on = "With a larger budget the same command continues the run."
 
 
 class BudgetUnwritable(RunError):

@@ -157,6 +157,9 @@ def _budget_notice(percent: int, seen: Seen) -> Notice:
         return Notice(Happening.BUDGET_REACHED, "the budget is used up", figures)
     spent, budget = money(seen.spent, seen.currency), money(seen.budget, seen.currency)
     figures["budget"] = plain_decimal(seen.budget)
+    if seen.exceeded:
+        told = f"the budget is used up: {spent} of {budget}, and the next request does not fit the rest"
+        return Notice(Happening.BUDGET_REACHED, told, figures)
     return Notice(Happening.BUDGET_REACHED, f"{percent}% of the budget is used: {spent} of {budget}", figures)
 
 

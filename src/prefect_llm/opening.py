@@ -232,10 +232,21 @@ def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prom
     if directory.manifest() is not None:
         raise InvalidInput(f"another process has just begun a run in {directory.url}: start again to go on with it")
     snapshot = stage(source, spec.staging(prompt), directory.folder)
+    check_varies(prompt, spec, snapshot.rows)
     check_owner(directory.folder, epoch)
     manifest = Manifest.new(uuid.uuid4().hex, spec.to_json(), snapshot.to_json())
     directory.create(manifest)
     return manifest
+
+
+def check_varies(prompt: Prompt, spec: RunSpec, rows: int) -> None:
+    """Raise `InvalidInput` where one request would be made of all documents, and its answer given to each."""
+    if prompt.constant and spec.asks_once and rows > 1:
+        raise InvalidInput(
+            f"the prompt uses no field of the documents, so that all {rows:,} would get the same answer: name one, "
+            "as {{ text }} (in a prefect.yaml {{ text | trim }}, for Prefect fills in plain braces itself); no_dedup "
+            "asks the same for each"
+        )
 
 
 def _compare_source(input: str | pa.Table, manifest: Manifest) -> None:

@@ -212,7 +212,7 @@ class Spending:
             limits.append(f"this month's {money(self._budget.month.max_cost, self._budget.currency)}")
         return BudgetExceeded(
             f"the next request may cost {money(amount, self._budget.currency)}, which no longer fits "
-            f"{' or '.join(limits)}: finished rows are kept, and a larger budget goes on from there"
+            f"{' or '.join(limits)}: finished rows are kept"
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from prefect_llm.errors import AuthenticationFailed
 from prefect_llm.report import sentences
 from prefect_llm.report.failures import FailureExample
 from prefect_llm.report.markdown import escaped, to_markdown, to_table
@@ -116,7 +117,7 @@ def test_a_stopped_run_says_why_and_how_it_goes_on(summary: Summary) -> None:
         stopped=Stopped("AuthenticationFailed", "the endpoint refused the key (401)."),
     )
     headline = "Stopped early: 400 of 1,000 documents answered, 41 failed, 559 pending, for $1.23 in 1 min 4 s."
-    reason = "AuthenticationFailed: the endpoint refused the key (401). The same command continues the run."
+    reason = f"AuthenticationFailed: the endpoint refused the key (401). {AuthenticationFailed.goes_on}"
     report = to_markdown(stopped)
     assert f"**{headline}**\n\n{reason}\n" in report
     printed = " ".join(_printed(stopped).split())

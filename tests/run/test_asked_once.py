@@ -44,6 +44,24 @@ def test_identical_requests_of_a_chunk_are_asked_once(scripted_server: ScriptedS
     assert (summary.totals.reused, summary.totals.cost) == (2, rows[0]["cost"] + rows[1]["cost"])
 
 
+def test_a_prompt_without_a_field_is_refused_where_all_documents_would_share_one_answer(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    constant, provider = spec_of(template="doc-1, say hello"), provider_at(scripted_server.base_url)
+    with pytest.raises(InvalidInput, match="the prompt uses no field of the documents, so that all 2 would get"):
+        carry_out(twins("a", "b"), output, provider, constant)
+    assert scripted_server.stats().requests == 0
+    assert carry_out(twins("a"), output, provider, constant).totals.ok == 1
+
+
+def test_a_prompt_without_a_field_draws_so_many_answers_where_each_is_asked_for(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    constant = spec_of(template="doc-1, say hello", temperature=1)
+    assert carry_out(twins("a", "b"), output, provider_at(scripted_server.base_url), constant).totals.ok == 2
+    assert scripted_server.stats().requests == 2
+
+
 def test_those_that_wait_fail_with_the_first(scripted_server: ScriptedServer, output: str) -> None:
     scripted_server.script({"doc-1": steps.status(400)})
     rows = rows_of(carry_out(twins("doc-1 x", "doc-1 x"), output, provider_at(scripted_server.base_url)))

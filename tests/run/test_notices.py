@@ -41,7 +41,9 @@ def test_a_budget_s_notice_says_how_much_of_what() -> None:
 def test_a_run_that_the_budget_stopped_has_used_it_up() -> None:
     """The next request no longer fitted: 100% is never quite reached."""
     seen = Seen(spent=Decimal("9.7"), budget=Decimal(10), currency="USD", exceeded=True)
-    assert [each.figures["percent"] for each in Notices(0.2).of(seen)] == [100]
+    (notice,) = Notices(0.2).of(seen)
+    assert notice.figures["percent"] == 100
+    assert notice.message == "the budget is used up: $9.70 of $10.00, and the next request does not fit the rest"
 
 
 def test_without_a_budget_nothing_is_reached() -> None:

@@ -150,7 +150,7 @@ def signals_stop(run: Run) -> Iterator[list[int]]:
         if len(received) > 1:
             os._exit(128 + number)
         name = signal.Signals(number).name
-        run.live.stop.set(Interrupted(f"{name}: finished rows are kept, the same command goes on from there"))
+        run.live.stop.set(Interrupted(f"{name}: finished rows are kept"))
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

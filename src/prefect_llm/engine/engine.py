@@ -80,7 +80,7 @@ class Engine:
         try:
             submission.done.result()
         except (KeyboardInterrupt, SystemExit):
-            submission.stop.set(Interrupted("interrupted; the same command goes on where it stopped"))
+            submission.stop.set(Interrupted("interrupted: finished rows are kept"))
             wait([submission.done], timeout=GRACE_S + 1)
             raise
 

@@ -71,7 +71,7 @@ class Health:
             return None
         return ProviderDown(
             f"nothing has succeeded at {self._provider.name} for {failing_s:.0f} s (last: {error.message}); "
-            "finished rows are kept, the same command goes on when it is back"
+            "finished rows are kept"
         )
 
     def _refused(self, request: Request, error: Rejected, status: int) -> RunError | None:
@@ -107,7 +107,7 @@ class Health:
     def _exhausted(self, error: RequestError) -> RunError:
         return AccountExhausted(
             f"the account at {self._provider.name} is exhausted ({error.message}): waiting does not help; "
-            "top it up or raise its limit, then run the same command"
+            "top it up or raise its limit"
         )
 
 

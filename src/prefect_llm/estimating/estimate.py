@@ -18,6 +18,7 @@ from prefect_llm.estimating.population import Population, population_of
 from prefect_llm.estimating.sample import Sample, SampleOptions, asked_sample
 from prefect_llm.estimating.timing import seconds_of
 from prefect_llm.files import Folder, open_folder
+from prefect_llm.opening import check_varies
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
 from prefect_llm.report.figures_text import plain_decimal
@@ -128,6 +129,7 @@ def estimate_input(
     with tempfile.TemporaryDirectory(prefix="llm-estimate-") as temporary:
         folder = open_folder(temporary)
         snapshot = stage(source, spec.staging(prompt), folder)
+        check_varies(prompt, spec, snapshot.rows)
         population = population_of(folder, snapshot, range(snapshot.chunks), prompt, spec, provider, answered)
         return _estimated(folder, snapshot, population, spec, provider, sample, models)
 

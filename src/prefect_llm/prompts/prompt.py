@@ -50,13 +50,15 @@ class Prompt:
     """A compiled `PromptSpec`.
 
     `needed` are the columns that every document must have, `wanted` those that may be used (`None`: any),
-    `output_type` the type of the column `output` (`None` without a schema), `parameters` the run's own.
+    `output_type` the type of the column `output` (`None` without a schema), `parameters` the run's own. Of a
+    `constant` one every document's request is the same.
     """
 
     needed: frozenset[str]
     wanted: frozenset[str] | None
     output_type: pa.DataType | None
     parameters: Parameters
+    constant: bool
 
     def __init__(self, spec: PromptSpec) -> None:
         """Raises `InvalidInput`, in one sentence, on whatever in the spec no document could be asked with."""
@@ -78,6 +80,7 @@ class Prompt:
         self._fields = frozenset[str]().union(*(each.used for each in references))
         self.needed = frozenset(own).union(*(each.needed - {ID} for each in references))
         self.wanted = None if self._whole_row else self._fields | own
+        self.constant = self.wanted == frozenset()
 
     def request(self, row: int, document_id: str, fields: Mapping[str, Any]) -> Request:
         """The request of one document. Raises `BadDocument` where its fields do not make one."""

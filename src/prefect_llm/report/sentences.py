@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefect_llm.errors import RunError, run_error
 from prefect_llm.pricing import provenance
 from prefect_llm.report import figures_text as text
 from prefect_llm.report.failures import FailureExample
@@ -37,10 +38,10 @@ def headline(summary: Summary) -> str:
 def what_next(summary: Summary) -> str | None:
     """Why the run ended early and how it goes on; `None` if there is nothing more to do."""
     if summary.stopped is not None:
-        reason = f"{summary.stopped.kind}: {summary.stopped.message.rstrip('.')}."
-        return f"{reason} The same command continues the run."
+        kind, message = summary.stopped.kind, summary.stopped.message
+        return f"{kind}: {message.rstrip('.')}. {run_error(kind, message).goes_on}".rstrip()
     if summary.state in _RESUMABLE and summary.totals.pending > 0:
-        return "The same command continues the run."
+        return RunError.goes_on
     return None
 
 
