@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import WriteDocuments
+from tests.deployments.containers import install
 from tests.deployments.starting import Parameters
 from tests.prefect_server import PrefectServer
 from tests.scripted_server.client import ScriptedServer
@@ -29,6 +30,14 @@ def deployed(prefect_server: PrefectServer) -> PrefectServer:
     said = prefect("deploy", "--all", server=prefect_server)
     assert "Traceback" not in said, said
     return prefect_server
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The environment that the Dockerfile's commands make; installed once, since that takes a minute."""
+    target = tmp_path_factory.mktemp("opt") / "prefect-llm"
+    install(tmp_path_factory.mktemp("build"), target)
+    return target
 
 
 @pytest.fixture
