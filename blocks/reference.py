@@ -83,18 +83,18 @@ def _load(name: str, *, patiently: bool) -> LLMProvider:
             f"no LLM Provider block named {name!r} is saved: create it in the Prefect UI under Blocks, "
             "or with LLMProvider(...).save()"
         ) from error
-    except RuntimeError as error:  # Prefect's own for a document that no longer validates
+    except RuntimeError as error:  # Prefect's own for a document that no longer validates, among others
+        if not isinstance(error.__cause__, ValidationError):
+            raise
         raise InvalidInput(
-            f"the LLM Provider block {name!r} has settings that are not valid{_which(error.__cause__)}: open it in "
-            "the Prefect UI under Blocks and save it again"
+            f"the LLM Provider block {name!r} has settings that are not valid ({_which(error.__cause__)}): open it "
+            "in the Prefect UI under Blocks and save it again"
         ) from error
     assert isinstance(block, LLMProvider)
     return block
 
 
-def _which(fault: BaseException | None) -> str:
+def _which(fault: ValidationError) -> str:
     """The fields and what is wrong with each, without the values."""
-    if not isinstance(fault, ValidationError):
-        return ""
     faults = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in fault.errors(include_url=False))
-    return f" ({'; '.join(faults)})"
+    return "; ".join(faults)

@@ -77,15 +77,28 @@ def test_after_a_fault_the_same_command_finishes_the_run(
 def test_a_fault_before_there_is_a_run_writes_into_no_directory(
     scripted_server: ScriptedServer, asking: list[str], tmp_path: Path
 ) -> None:
-    without_prefect = {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
     command = [*asking[: asking.index("--base-url")], "--provider", "a-block", "--json"]
-    faulted = call(*command, cwd=tmp_path, environ=without_prefect)
+    faulted = call(*command, cwd=tmp_path, environ={"PREFECT_CLIENT_MAX_RETRIES": "many"})
     assert faulted.status == 1
     assert faulted.refusals[-1].endswith("(--log-level DEBUG shows the details)")
     assert list(faulted.summary) == KEYS
     assert (faulted.summary["state"], faulted.summary["rows"], faulted.summary["requests"]) == ("failed", 0, 0)
     assert not (tmp_path / "out").exists()
     assert call(*asking, cwd=tmp_path).status == 0
+
+
+@pytest.mark.parametrize("way", ["--provider", "--prefect"])
+def test_a_prefect_server_that_is_away_is_one_sentence_with_what_to_do(
+    way: str, asking: list[str], tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    command = [*asking, way] if way == "--prefect" else [*asking[: asking.index("--base-url")], way, "a-block"]
+    refused = call(*command, cwd=tmp_path, environ={"PREFECT_API_URL": url})
+    assert refused.status == 2
+    (sentence,) = refused.refusals
+    assert sentence.startswith(f"the Prefect server at {url} cannot be reached (")
+    assert "start it with prefect server start" in sentence
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_traceback_of_a_fault_is_logged_at_debug(

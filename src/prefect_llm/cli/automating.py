@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from prefect_llm.cli.ending import Exit
+from prefect_llm.cli.prefect_server import check_server
 from prefect_llm.errors import InvalidInput
 
 
 def create(*, notify: str | None, zombie_after: float) -> int:
     """Print a line for each automation. Raises `InvalidInput` where there is no server or no such block."""
-    import httpx
     from prefect import get_client
     from prefect.settings import PREFECT_API_URL
 
@@ -19,14 +19,12 @@ def create(*, notify: str | None, zombie_after: float) -> int:
     if zombie_after < automations.LEAST_ZOMBIE_AFTER_S:
         least = automations.LEAST_ZOMBIE_AFTER_S
         raise InvalidInput(f"--zombie-after: expected {least:g} seconds or more, for heartbeats are 30 apart")
-    try:
-        with get_client(sync_client=True) as client:
-            wanted = [automations.cancel_on_errors(), automations.crash_zombies(zombie_after)]
-            if notify is not None:
-                wanted.append(automations.notify_on_failure(automations.notification_block(client, notify)))
-            print("\n".join(automations.create(client, wanted)))
-    except httpx.TransportError as error:
-        raise InvalidInput(f"the Prefect server at {PREFECT_API_URL.value()} cannot be reached ({error})") from error
+    check_server()
+    with get_client(sync_client=True) as client:
+        wanted = [automations.cancel_on_errors(), automations.crash_zombies(zombie_after)]
+        if notify is not None:
+            wanted.append(automations.notify_on_failure(automations.notification_block(client, notify)))
+        print("\n".join(automations.create(client, wanted)))
     if notify is None:
         print("nobody is told of failures: add --notify TYPE/NAME of a saved notification block")
     return Exit.DONE

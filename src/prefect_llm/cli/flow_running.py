@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from prefect_llm.cli.ending import Exit, show, status_of
 from prefect_llm.cli.faults import report_fault
+from prefect_llm.cli.prefect_server import check_server
 from prefect_llm.errors import InvalidInput, LLMBatchError
 from prefect_llm.report import Summary
 from prefect_llm.settings import ApiOptions, DocumentOptions, RunSettings
-
-STARTUP_S = 180
-"""A fresh Prefect database takes half a minute on a small machine; Prefect's own default gives up after 20 s."""
 
 
 def run(settings: RunSettings) -> int:
@@ -33,7 +30,7 @@ def run(settings: RunSettings) -> int:
 
 def run_flow(settings: RunSettings) -> tuple[Summary, LLMBatchError | None]:
     """The summary, and the error that stopped or failed the run."""
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(STARTUP_S))
+    check_server()
     from prefect_llm.flows import batch_inference
 
     documents, prompt, api = settings.documents, settings.prompt, settings.api

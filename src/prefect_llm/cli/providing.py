@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from prefect_llm.cli.prefect_server import check_server
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import Provider
 from prefect_llm.settings import ApiSection, BatchOptions, endpoint_provider, overlaid, with_fallbacks
@@ -21,6 +22,7 @@ def provider_of(api: ApiSection, batch: BatchOptions, environ: Mapping[str, str]
 
 
 def _saved(name: str) -> Provider:
+    check_server()
     from prefect_llm.blocks import load_block
 
     return load_block(name).get_provider()
