@@ -9,7 +9,7 @@ from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, journaled, open_journal, remove_journals
 from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
 from prefect_llm.store.ledger import Ledger
-from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
+from prefect_llm.store.manifest import BudgetLimits, Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.parts import figures_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.run_answers import RunAnswers
@@ -23,6 +23,7 @@ __all__ = [
     "RESULT_COLUMNS",
     "Answers",
     "Attempt",
+    "BudgetLimits",
     "ChunkFigures",
     "Discarded",
     "Entry",
