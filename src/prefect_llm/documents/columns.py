@@ -151,4 +151,11 @@ def not_in(source: str, name: str, names: Sequence[str]) -> str:
     listed = ", ".join(f'"{known}"' for known in shown)
     if len(names) > len(shown) and not near:
         listed += ", …"
-    return f'which is not in "{source}"; {"nearest" if near else "there"}: {listed or "no column"}.'
+    hint = _separated_by(names)
+    return f'which is not in "{source}"; {"nearest" if near else "there"}: {listed or "no column"}{hint}.'
+
+
+def _separated_by(names: Sequence[str]) -> str:
+    """A hint where the one column there is looks like several."""
+    separator = next((each for each in ";|" if each in names[0]), None) if len(names) == 1 else None
+    return "" if separator is None else f"; the file looks separated by '{separator}': separate it by ','"
