@@ -22,16 +22,20 @@ _RESUMABLE = frozenset({"running", "stopped", "failed", "interrupted"})
 def headline(summary: Summary) -> str:
     """The one sentence to read if no other is: how many answers, how many not, for how much, how fast."""
     totals = summary.totals
-    parts = [f"{text.count(totals.ok)} of {text.counted(totals.rows, 'document')} answered"]
+    again = summary.state == "completed" and totals.asked > 0 and not summary.requests
+    state, answered = ("Nothing to ask", "already answered") if again else (STATE_WORDS[summary.state], "answered")
+    parts = [f"{text.count(totals.ok)} of {text.counted(totals.rows, 'document')} {answered}"]
     if totals.failed:
         parts.append(f"{text.count(totals.failed)} failed")
     if totals.pending > 0:
         parts.append(f"{text.count(totals.pending)} pending")
     spent = totals.cost if totals.currency else None
     price = f" for {text.money(spent, totals.currency)}" if spent is not None else ""
+    if price and again:
+        price += " in all"
     pace = f" in {text.duration(summary.seconds)}" if summary.asked > 0 else ""
-    comma = "," if len(parts) > 1 and (price or pace) else ""
-    return f"{STATE_WORDS[summary.state]}: {', '.join(parts)}{comma}{price}{pace}."
+    comma = "," if (len(parts) > 1 or again) and (price or pace) else ""
+    return f"{state}: {', '.join(parts)}{comma}{price}{pace}."
 
 
 def what_next(summary: Summary) -> str | None:
