@@ -1,7 +1,7 @@
 """What a run leaves on disk: the row schema, its parts, the run directory and its manifest."""
 
 from prefect_llm.store.answers import Answers
-from prefect_llm.store.directory import PAGE, RunDirectory, figures_in_journal
+from prefect_llm.store.directory import FAILED, PAGE, RunDirectory, figures_in_journal
 from prefect_llm.store.failed_rows import FAILED_BY, failed_places, replaced, thrown_away
 from prefect_llm.store.figures import ChunkFigures, Discarded, RowFigures, add_money, figures_of, sum_figures
 from prefect_llm.store.finding import PREVIOUS, runs_below
@@ -17,6 +17,7 @@ from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 from prefect_llm.store.spec import difference
 
 __all__ = [
+    "FAILED",
     "FAILED_BY",
     "PAGE",
     "PREVIOUS",
