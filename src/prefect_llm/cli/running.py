@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
-from prefect_llm.cli.ending import Exit, show, status_of
+from prefect_llm.cli.ending import Exit, show, status_of, tell_stop
 from prefect_llm.cli.faults import report_fault
 from prefect_llm.cli.progress import news_log, progress_bar, progress_log
 from prefect_llm.cli.providing import provider_of
@@ -134,7 +134,7 @@ def _inferred(opened: Run, carry_out: Callable[[], Summary], settings: RunSettin
         error = failed
         print(f"prefect-llm: {failed}", file=sys.stderr)
     if summary.stopped is not None:
-        print(f"prefect-llm: {summary.stopped.message}", file=sys.stderr)
+        tell_stop(summary.stopped.message, settings)
     status = status_of(summary, error)
     return summary, 128 + received[0] if status == Exit.INTERRUPTED and received else status
 
