@@ -155,6 +155,13 @@ def test_a_run_without_failures_or_requests_leaves_those_parts_out() -> None:
     assert names == ["answered", "reused", "tokens", "cost", "requests", "results"]
 
 
+def test_rows_answered_before_a_price_was_given_stay_without_one(summary: Summary) -> None:
+    mixed = _with_totals(summary, unpriced_rows=12, price_sources=("stated",))
+    assert sentences.cost(mixed) == "at least $1.23; unknown price: 12 billed rows without one"
+    assert sentences.prices(mixed) == "stated for the run; none for 12 billed rows"
+    assert sentences.prices(_with_totals(summary, price_sources=("stated",))) == "stated for the run"
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -108,10 +108,10 @@ def _unknown_costs(summary: Summary) -> list[str]:
     totals = summary.totals
     reasons = []
     if totals.unpriced_rows:
-        reasons.append(
-            f"unknown price: {text.counted(totals.unpriced_rows, 'billed row')} without one; "
-            "give it with --price-input and --price-output"
-        )
+        reason = f"unknown price: {text.counted(totals.unpriced_rows, 'billed row')} without one"
+        # where other rows have one it was given, or is known for other models only
+        told = "" if totals.price_sources else "; give it with --price-input and --price-output"
+        reasons.append(f"{reason}{told}")
     if totals.unmetered_rows:
         reasons.append(f"unknown usage: {text.counted(totals.unmetered_rows, 'answer')} came without token counts")
     if totals.work.discarded.cost is None and not reasons:
@@ -121,8 +121,12 @@ def _unknown_costs(summary: Summary) -> list[str]:
 
 
 def prices(summary: Summary) -> str | None:
-    """Where the prices come from; `None` where none was needed."""
-    return ", ".join(provenance(source) for source in summary.totals.price_sources) or None
+    """Where the prices come from, and how many rows have none; `None` where none was needed."""
+    totals = summary.totals
+    sources = ", ".join(provenance(source) for source in totals.price_sources)
+    if sources and totals.unpriced_rows:
+        return f"{sources}; none for {text.counted(totals.unpriced_rows, 'billed row')}"
+    return sources or None
 
 
 def tokens(summary: Summary) -> str:
