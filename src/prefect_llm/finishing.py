@@ -11,7 +11,7 @@ from prefect_llm.report import Summary, Totals
 from prefect_llm.reporting import figures_of_run, with_words, write_page, write_texts
 from prefect_llm.run import Run, granted_to
 from prefect_llm.stopping import forget_stops
-from prefect_llm.store import ChunkFigures, RunDirectory, State, Stopped, current_epoch, release, sum_figures
+from prefect_llm.store import FAILED, ChunkFigures, RunDirectory, State, Stopped, current_epoch, release, sum_figures
 
 
 def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:
@@ -74,6 +74,8 @@ def check_failed_share(summary: Summary, allowed: float) -> None:
     totals = summary.totals
     if summary.state != "completed" or not totals.rows or totals.failed / totals.rows <= allowed:
         return
+    output = summary.output.rstrip("/")
     raise TooManyFailedRows(
-        f"{totals.failed:,} of {totals.rows:,} documents failed, more than max_error_share allows ({allowed:.0%})"
+        f"{totals.failed:,} of {totals.rows:,} documents failed, more than max_error_share allows ({allowed:.0%}); "
+        f"see {output}/{FAILED}, ask again with prefect-llm redrive {output}"
     )

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from prefect_llm.budgets import keep_budget
 from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, stage
 from prefect_llm.errors import InvalidInput
 from prefect_llm.files import open_folder
@@ -94,6 +95,14 @@ def model_of(output: str) -> str:
     return RunSpec.from_json(RunDirectory.open(output).check_run().spec).prompt.model
 
 
+def is_unfinished(output: str) -> bool:
+    """Whether the run in `output` has chunks left to ask; `InvalidInput` where there is no run."""
+    with usable(output):
+        directory = RunDirectory.open(output)
+        manifest = directory.check_run()
+        return len(directory.complete_chunks()) < manifest.chunks
+
+
 def guarded(run: Run) -> Run:
     """The run, which stops once another process has taken its directory over: it would only pay."""
     when_superseded(open_folder(run.url), run.epoch, lambda error: run.live.stop.set(error))
@@ -166,7 +175,7 @@ def _reused_in(
         )
     if urls != manifest.reuse:
         check_owner(directory.folder, run.epoch)
-        directory.write_manifest(manifest.changed(reuse=urls))
+        directory.write_manifest(directory.check_run().changed(reuse=urls))
     return urls
 
 
@@ -192,8 +201,8 @@ def run_over(
 ) -> Run:
     """The run of the chunks in `pending`, each with how many of its rows are to be asked.
 
-    Raises `InvalidInput` where their documents are gone, and `to` says what is then impossible; or where what the run
-    has spent so far is not known to its budget.
+    Raises `InvalidInput` where their documents are gone, and `to` says what is then impossible; where the run had a
+    budget and has none now; or where what it has spent so far is not known to its budget.
     """
     snapshot = Snapshot.from_json(manifest.snapshot)
     if pending and (gone := absent_chunks(directory.folder, tuple(pending))):
@@ -204,6 +213,8 @@ def run_over(
         )
     if budget is not None:
         _prove_spent(directory, snapshot.rows, budget, manifest.run_id)
+    if pending:
+        keep_budget(directory, manifest, budget, epoch)
     return Run(
         url=directory.folder.url,
         run_id=manifest.run_id,

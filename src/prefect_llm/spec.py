@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect_llm.documents import Keep, Staging
 from prefect_llm.errors import InvalidInput
-from prefect_llm.prompts import Prompt, PromptSpec
+from prefect_llm.prompts import MESSAGES, Prompt, PromptSpec
 from prefect_llm.store import RESULT_COLUMNS
 
 
@@ -72,4 +72,5 @@ class RunSpec:
             limit=self.limit,
             chunk_rows=self.chunk_rows,
             reserved=RESULT_COLUMNS,
+            sent=MESSAGES if self.prompt.template is None else None,
         )

@@ -102,6 +102,24 @@ def test_the_same_run_command_still_knows_a_resumed_run(
     assert scripted_server.stats().requests == asked
 
 
+def test_a_run_s_budget_is_not_lifted_by_leaving_it_out(
+    scripted_server: ScriptedServer, asking: list[str], tmp_path: Path
+) -> None:
+    prices = ["--price-input", "2", "--price-output", "8"]
+    budget = ["--max-cost", "0.0005", "--max-output-tokens", "50"]
+    assert call(*asking, *prices, *budget, cwd=tmp_path).status == 3
+    asked = scripted_server.stats().requests
+    resume = ["resume", "out", "--base-url", scripted_server.base_url, *prices]
+    refused = call(*resume, cwd=tmp_path)
+    assert (refused.status, refused.refusals) == (
+        2, [f"the run in {tmp_path}/out has a budget of $0.0005: give max_cost again, the same or a larger one"]
+    )  # fmt: skip
+    unasked = call("resume", "out", "--max-cost", "1", cwd=tmp_path)
+    assert unasked.refusals == ["no provider: give --provider BLOCK, or --base-url URL"]
+    assert scripted_server.stats().requests == asked
+    assert call(*resume, "--max-cost", "1", cwd=tmp_path).status == 0
+
+
 def test_a_pending_run_needs_to_know_whom_to_ask(stopped: list[str], tmp_path: Path) -> None:
     refused = call("resume", "out", cwd=tmp_path)
     assert (refused.status, refused.refusals) == (2, ["no provider: give --provider BLOCK, or --base-url URL"])

@@ -149,7 +149,11 @@ def test_too_many_failed_rows_exit_4_with_complete_results_and_again_the_same(
     for _ in range(2):
         failed = call(*asking, "--json", cwd=tmp_path)
         assert failed.status == 4
-        assert failed.refusals == ["1 of 10 documents failed, more than max_error_share allows (5%)"]
+        assert failed.refusals == [
+            f"1 of 10 documents failed, more than max_error_share allows (5%); see {tmp_path}/out/_run/failed.csv, "
+            f"ask again with prefect-llm redrive {tmp_path}/out"
+        ]
+        assert (tmp_path / "out" / "_run" / "failed.csv").is_file()
         assert list(failed.summary) == KEYS
         assert (failed.summary["state"], failed.summary["stopped"]) == ("completed", None)
         assert failed.summary["failed_by_kind"] == {"rejected": 1}

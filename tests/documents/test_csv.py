@@ -24,6 +24,14 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(read: Any, write: Any) -
     assert read(write("a.csv", "\ufeffid,text\n1,x\n")).fields == [{"id": "1", "text": "x"}]
 
 
+@pytest.mark.parametrize("separator", [";", "|"])
+def test_a_file_that_looks_separated_otherwise_is_refused_with_that(refused: Any, write: Any, separator: str) -> None:
+    path = write("a.csv", f"id{separator}text\n1{separator}x\n")
+    sentence = refused(path, needed=frozenset({"text"}))
+    assert sentence.endswith(f"; the file looks separated by '{separator}': separate it by ','.")
+    assert "looks separated" not in refused(write("b.csv", "id,te;xt\n1,x\n"), needed=frozenset({"text"}))
+
+
 def test_tsv_is_split_at_tabs(read: Any, write: Any) -> None:
     assert read(write("a.tsv", "id\ttext\n1\ta, b\n")).fields == [{"id": "1", "text": "a, b"}]
 

@@ -179,6 +179,16 @@ def test_an_absent_column_is_refused_with_the_nearest_names(refused: Any) -> Non
     assert 'The id column is "zzz"' in refused(table, id_column="zzz")
 
 
+def test_without_a_prompt_and_the_column_that_is_sent_as_it_is_a_prompt_is_asked_for(refused: Any) -> None:
+    table = pa.table({"text": ["x"]})
+    assert refused(table, needed=frozenset({"messages"}), sent="messages") == (
+        'no prompt: give --prompt or --prompt-file; without one the column "messages" is sent as it is, '
+        'which is not in "pyarrow.Table"; there: "text".'
+    )
+    assert 'The prompt uses the column "messages"' in refused(table, needed=frozenset({"messages"}))
+    assert 'The prompt uses the column "p"' in refused(table, needed=frozenset({"p"}), sent="messages")
+
+
 def test_optional_columns_may_be_absent(read: Any) -> None:
     documents = read(pa.table({"a": [1]}), needed=frozenset({"a"}), wanted=frozenset({"a", "zzz"}))
     assert documents.fields == [{"a": 1, "id": "0"}]

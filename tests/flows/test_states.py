@@ -76,7 +76,7 @@ def test_too_many_failed_rows_fail_the_run_with_complete_results(
     scripted_server.script({f"doc-{number}": steps.status(400) for number in range(6)})
     state = state_of(parameters)
     assert (state.type.value, state.name) == ("FAILED", "TooManyFailedRows")
-    assert state.message == "6 of 100 documents failed, more than max_error_share allows (5%)"
+    assert str(state.message).startswith("6 of 100 documents failed, more than max_error_share allows (5%); see ")
     assert isinstance(state.result(raise_on_failure=False), TooManyFailedRows)
     assert len(rows_of(tmp_path / "run")) == 100
 

@@ -208,6 +208,9 @@ def test_a_template_cannot_change_the_document() -> None:
     ("template", "said"),
     [
         ("a\n{{ x", "prompt template, line 2: "),
+        ("{{ x", "expected 'end of print statement'. Close it with }}"),
+        ("{% if x", "expected 'end of statement block'. Close it with %}"),
+        ("{{ x }", "line 1: unexpected '}': close {{ with }} and {% with %}"),
         ("a\n\n{% if x %}", "prompt template, line 3: "),
         ("{% if x %}\n{{ x | shout }}{% endif %}", "line 2: there is no filter named 'shout'"),
         ("{% if x %}{{ x is loud }}{% endif %}", "line 1: there is no test named 'loud'"),

@@ -124,6 +124,19 @@ def test_a_stopped_run_says_why_and_how_it_goes_on(summary: Summary) -> None:
     assert printed.startswith(f"{headline} {reason}")
 
 
+def test_a_command_that_had_nothing_to_ask_does_not_read_as_paid_again(summary: Summary) -> None:
+    again = replace(summary, requests=0, retries=0)
+    said = "Nothing to ask: 959 of 1,000 documents already answered, 41 failed, for $1.23 in all."
+    assert sentences.headline(again) == said
+    all_answered = _with_totals(again, ok=1000, failed=0)
+    assert (
+        sentences.headline(all_answered)
+        == "Nothing to ask: 1,000 of 1,000 documents already answered, for $1.23 in all."
+    )
+    unpriced = _with_totals(all_answered, unpriced_rows=1)
+    assert sentences.headline(unpriced) == "Nothing to ask: 1,000 of 1,000 documents already answered."
+
+
 def test_an_interrupted_run_says_how_it_goes_on(summary: Summary) -> None:
     interrupted = replace(_with_totals(summary, ok=400), state="interrupted")
     assert sentences.headline(interrupted).startswith("Interrupted: 400 of 1,000 documents answered")
@@ -141,6 +154,13 @@ def test_a_run_without_failures_or_requests_leaves_those_parts_out() -> None:
     assert "documents/s" not in report
     names = [row["figure"] for row in to_table(nothing)]
     assert names == ["answered", "reused", "tokens", "cost", "requests", "results"]
+
+
+def test_rows_answered_before_a_price_was_given_stay_without_one(summary: Summary) -> None:
+    mixed = _with_totals(summary, unpriced_rows=12, price_sources=("stated",))
+    assert sentences.cost(mixed) == "at least $1.23; unknown price: 12 billed rows without one"
+    assert sentences.prices(mixed) == "stated for the run; none for 12 billed rows"
+    assert sentences.prices(_with_totals(summary, price_sources=("stated",))) == "stated for the run"
 
 
 @pytest.mark.parametrize(

@@ -54,4 +54,7 @@ def test_staging_takes_what_the_prompt_needs_and_the_results_reserve() -> None:
     assert staging.wanted == frozenset({"text", "more", "name", "params"})
     assert (staging.id_column, staging.keep, staging.limit, staging.chunk_rows) == ("nr", ("text", "more"), 7, 3)
     assert {"id", "content", "output", "raw"} <= set(staging.reserved)
-    assert BARE.staging(Prompt(BARE.prompt)).needed == {"messages"}
+    assert staging.sent is None
+    bare = BARE.staging(Prompt(BARE.prompt))
+    assert bare.needed == {"messages"}
+    assert bare.sent == "messages"

@@ -18,6 +18,8 @@ ALLOWED = "it may hold {scheduled:%Y-%m-%d} and {flow_run_id}"
         ("runs/plain", "runs/plain"),
         ("s3://bucket/{scheduled:%Y-%m-%d}", "s3://bucket/2026-01-31"),
         ("{scheduled:%Y/%m}/{flow_run_id}", "2026/01/abc"),
+        ("{scheduled:%H%%%M}", "23%59"),
+        ("{scheduled:%-m}", "1"),
         ("a{{b}}", "a{b}"),
     ],
 )
@@ -36,6 +38,8 @@ def test_placeholders_are_filled_in(template: str, expected: str) -> None:
         ("{scheduled}", "{scheduled} needs the format of a date"),
         ("{scheduled:10}", "{scheduled} needs the format of a date"),
         ("{scheduled:%Y{flow_run_id}}", "{scheduled} needs the format of a date"),
+        ("{scheduled:%Y-%Q}", "a date has no %Q"),
+        ("{scheduled:%Y-%}", "a date has no %"),
         ("{flow_run_id:>3}", "{flow_run_id} takes no format"),
         ("runs/{", "Single '{' encountered in format string"),
     ],

@@ -4,11 +4,12 @@ import importlib.metadata
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 from prefect_llm.errors import InvalidInput
-from prefect_llm.store.manifest import Manifest, Stopped, check_same_spec, read_manifest
+from prefect_llm.store.manifest import BudgetLimits, Manifest, Stopped, check_same_spec, read_manifest
 
 
 def test_a_manifest_survives_its_file(make_manifest: Callable[..., Manifest]) -> None:
@@ -16,8 +17,22 @@ def test_a_manifest_survives_its_file(make_manifest: Callable[..., Manifest]) ->
         state="stopped",
         stopped=Stopped("AuthenticationFailed", "the key was refused"),
         totals={"rows": 5, "cost": "0.1"},
+        budget=BudgetLimits(Decimal("0.0005"), None, "USD"),
     )
     assert read_manifest(manifest.to_json(), "m") == manifest
+
+
+def test_a_manifest_from_before_budgets_were_kept_has_none(make_manifest: Callable[..., Manifest]) -> None:
+    content = json.loads(make_manifest().to_json())
+    del content["budget"]
+    assert read_manifest(json.dumps(content).encode(), "m").budget is None
+
+
+def test_a_budget_that_is_no_amount_is_refused_by_name(make_manifest: Callable[..., Manifest]) -> None:
+    content = json.loads(make_manifest(budget=BudgetLimits(Decimal(1), Decimal(2), "USD")).to_json())
+    content["budget"]["max_cost"] = "much"
+    with pytest.raises(InvalidInput, match=r"^m is not the manifest of a run"):
+        read_manifest(json.dumps(content).encode(), "m")
 
 
 def test_a_change_is_a_copy_with_its_own_time(make_manifest: Callable[..., Manifest]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,13 @@ def status_of(summary: Summary, error: LLMBatchError | None) -> Exit:
     if summary.state == "completed":
         return Exit.TOO_MANY_FAILED_ROWS if isinstance(error, TooManyFailedRows) else Exit.DONE
     return Exit.INTERRUPTED if summary.state == "interrupted" else Exit.STOPPED
+
+
+def tell_stop(sentence: str, settings: RunSettings) -> None:
+    """Say on standard error why a run stopped; not where the summary, which says it too, is on the same terminal."""
+    seen = sys.stderr.isatty() and (settings.output.json_summary or sys.stdout.isatty())
+    if settings.output.quiet or not seen:
+        print(f"prefect-llm: {sentence}", file=sys.stderr)
 
 
 def show(summary: Summary, settings: RunSettings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from prefect_llm.cli.ending import Exit, show, status_of
+from prefect_llm.cli.ending import Exit, show, status_of, tell_stop
 from prefect_llm.cli.faults import report_fault
 from prefect_llm.cli.prefect_server import check_server
 from prefect_llm.errors import InvalidInput, LLMBatchError
@@ -22,7 +22,9 @@ def run(settings: RunSettings) -> int:
         return Exit.INTERRUPTED
     except Exception as fault:
         return report_fault(fault, settings.output.output or "", settings)
-    if error is not None:
+    if summary.stopped is not None:
+        tell_stop(summary.stopped.message, settings)
+    elif error is not None:
         print(f"prefect-llm: {error}", file=sys.stderr)
     show(summary, settings)
     return status_of(summary, error)

@@ -11,13 +11,13 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
-from prefect_llm.cli.ending import Exit, show, status_of
+from prefect_llm.cli.ending import Exit, show, status_of, tell_stop
 from prefect_llm.cli.faults import report_fault
 from prefect_llm.cli.progress import news_log, progress_bar, progress_log
 from prefect_llm.cli.providing import provider_of
 from prefect_llm.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
 from prefect_llm.finishing import check_failed_share, finish_run
-from prefect_llm.opening import model_of, open_run, reopen_run
+from prefect_llm.opening import is_unfinished, model_of, open_run, reopen_run
 from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.report import Summary
@@ -50,7 +50,7 @@ def resume(settings: RunSettings, output: str) -> int:
 
     def opened() -> Opened:
         named = settings.api.provider is not None or settings.api.base_url is not None
-        provider = _provider(settings) if named else None
+        provider = _provider(settings) if named or is_unfinished(output) else None
         batch = settings.batch
         run = reopen_run(
             output,
@@ -59,8 +59,7 @@ def resume(settings: RunSettings, output: str) -> int:
             reuse=batch.reuse,
             budget=None if provider is None else _budget(settings, provider, model_of(output), output),
         )
-        asked = provider or (_provider(settings) if run.pending else None)
-        return run, lambda: finish_run(run) if asked is None else infer_pending(run, asked)
+        return run, lambda: finish_run(run) if provider is None else infer_pending(run, provider)
 
     return _carried_out(opened, output, settings)
 
@@ -135,7 +134,7 @@ def _inferred(opened: Run, carry_out: Callable[[], Summary], settings: RunSettin
         error = failed
         print(f"prefect-llm: {failed}", file=sys.stderr)
     if summary.stopped is not None:
-        print(f"prefect-llm: {summary.stopped.message}", file=sys.stderr)
+        tell_stop(summary.stopped.message, settings)
     status = status_of(summary, error)
     return summary, 128 + received[0] if status == Exit.INTERRUPTED and received else status
 

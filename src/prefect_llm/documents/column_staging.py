@@ -31,7 +31,7 @@ def stage_columns(source: ColumnSource, staging: Staging, writer: ChunkWriter) -
     id_column = _id_column(source, staging)
     kept = kept_columns(staging.keep, schema, source.name)
     names = result_names(kept, staging.reserved, source.name)
-    prompt = prompt_columns(staging.needed, staging.wanted, schema, source.name)
+    prompt = prompt_columns(staging, schema, source.name)
     staged = [name for name in schema.names if name in {*kept, *prompt}]
     check_representable(staged, schema, source.name)
     register = None if id_column is None else IdRegister(id_column)

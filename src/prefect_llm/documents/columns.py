@@ -22,9 +22,9 @@ _NAMES_SHOWN = 12
 class Staging:
     """What to stage of a source.
 
-    `needed` are the columns the prompt certainly uses, `wanted` those it may use (`None`: any); `reserved`
-    are the result columns. `limit` and `chunk_rows` count rows; without the latter a chunk has 1,000, or more
-    where the source is known to pass a million.
+    `needed` are the columns the prompt certainly uses, `wanted` those it may use (`None`: any), and `sent` the one
+    that is sent as it is where there is no prompt. `reserved` are the result columns. `limit` and `chunk_rows` count
+    rows; without the latter a chunk has 1,000, or more where the source is known to pass a million.
     """
 
     id_column: str | None = None
@@ -34,6 +34,7 @@ class Staging:
     limit: int | None = None
     chunk_rows: int | None = None
     reserved: Sequence[str] = ()
+    sent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,10 @@ def kept_columns(keep: Keep, schema: pa.Schema, source: str) -> list[str]:
     return [field.name for field in schema if field.name != "messages" and not holds_binary(field.type)]
 
 
-def prompt_columns(
-    needed: Collection[str], wanted: Collection[str] | None, schema: pa.Schema, source: str
-) -> list[str]:
+def prompt_columns(staging: Staging, schema: pa.Schema, source: str) -> list[str]:
     """The columns templates see, in the source's order; `InvalidInput` for one that is absent or binary."""
-    check_needed(needed, schema.names, source)
+    check_needed(staging, schema.names, source)
+    needed, wanted = staging.needed, staging.wanted
     if wanted is None:
         return [field.name for field in schema if field.name in needed or not holds_binary(field.type)]
     named = [field for field in schema if field.name in wanted or field.name in needed]
@@ -103,12 +103,18 @@ def prompt_columns(
     return [field.name for field in named]
 
 
-def check_needed(needed: Collection[str], names: Sequence[str], source: str) -> None:
+def check_needed(staging: Staging, names: Sequence[str], source: str) -> None:
     """Raises `InvalidInput` for a column that the prompt needs and the source lacks."""
-    for name in sorted(needed):
+    for name in sorted(staging.needed):
         # Without such a column, `id` is the document's id.
         if name not in names and name != "id":
-            raise InvalidInput(f'The prompt uses the column "{name}", {not_in(source, name, names)}')
+            absent = not_in(source, name, names)
+            if name == staging.sent:
+                raise InvalidInput(
+                    "no prompt: give --prompt or --prompt-file; without one the column "
+                    f'"{name}" is sent as it is, {absent}'
+                )
+            raise InvalidInput(f'The prompt uses the column "{name}", {absent}')
 
 
 def check_representable(columns: Iterable[str], schema: pa.Schema, source: str) -> None:
@@ -145,4 +151,11 @@ def not_in(source: str, name: str, names: Sequence[str]) -> str:
     listed = ", ".join(f'"{known}"' for known in shown)
     if len(names) > len(shown) and not near:
         listed += ", …"
-    return f'which is not in "{source}"; {"nearest" if near else "there"}: {listed or "no column"}.'
+    hint = _separated_by(names)
+    return f'which is not in "{source}"; {"nearest" if near else "there"}: {listed or "no column"}{hint}.'
+
+
+def _separated_by(names: Sequence[str]) -> str:
+    """A hint where the one column there is looks like several."""
+    separator = next((each for each in ";|" if each in names[0]), None) if len(names) == 1 else None
+    return "" if separator is None else f"; the file looks separated by '{separator}': separate it by ','"

@@ -56,7 +56,7 @@ def stage_lines(source: JsonLinesSource, staging: Staging, writer: ChunkWriter) 
 def _staged(shapes: dict[str, Shape], staging: Staging, source: str, register: IdRegister | None) -> Staged:
     names = list(shapes)
     if names:
-        check_needed(staging.needed, names, source)
+        check_needed(staging, names, source)
     types = {name: shape.arrow_type() for name, shape in shapes.items()}
     schema = pa.schema([(name, pa.string() if held is None else held) for name, held in types.items()])
     kept = kept_columns(staging.keep, schema, source)

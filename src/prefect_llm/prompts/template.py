@@ -25,6 +25,13 @@ _RENDERING_FAILED = (
 )
 """What Python's operators and Jinja2's filters raise on values they were not made for."""
 
+_UNCLOSED = {
+    "unexpected end of template, expected 'end of print statement'.": " Close it with }}",
+    "unexpected end of template, expected 'end of statement block'.": " Close it with %}",
+    "unexpected '}'": ": close {{ with }} and {% with %}",
+}
+"""What to do about Jinja2's words for the commonest slips."""
+
 
 class Template:
     """A prompt or system template. `what` names it in messages ("prompt template")."""
@@ -37,7 +44,8 @@ class Template:
             self._template = environment.from_string(text)
             self.references = find_references(text, environment)
         except jinja2.TemplateSyntaxError as error:
-            raise InvalidInput(f"{what}, line {error.lineno}: {one_line(error.message or '')}") from error
+            said = one_line(error.message or "")
+            raise InvalidInput(f"{what}, line {error.lineno}: {said}{_UNCLOSED.get(said, '')}") from error
         self._root = self._template.root_render_func
 
     def render(self, variables: dict[str, Any]) -> str:

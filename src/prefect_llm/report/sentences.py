@@ -23,16 +23,20 @@ _RESUMABLE = frozenset({"running", "stopped", "failed", "interrupted"})
 def headline(summary: Summary) -> str:
     """The one sentence to read if no other is: how many answers, how many not, for how much, how fast."""
     totals = summary.totals
-    parts = [f"{text.count(totals.ok)} of {text.counted(totals.rows, 'document')} answered"]
+    again = summary.state == "completed" and totals.asked > 0 and not summary.requests
+    state, answered = ("Nothing to ask", "already answered") if again else (STATE_WORDS[summary.state], "answered")
+    parts = [f"{text.count(totals.ok)} of {text.counted(totals.rows, 'document')} {answered}"]
     if totals.failed:
         parts.append(f"{text.count(totals.failed)} failed")
     if totals.pending > 0:
         parts.append(f"{text.count(totals.pending)} pending")
     spent = totals.cost if totals.currency else None
     price = f" for {text.money(spent, totals.currency)}" if spent is not None else ""
+    if price and again:
+        price += " in all"
     pace = f" in {text.duration(summary.seconds)}" if summary.asked > 0 else ""
-    comma = "," if len(parts) > 1 and (price or pace) else ""
-    return f"{STATE_WORDS[summary.state]}: {', '.join(parts)}{comma}{price}{pace}."
+    comma = "," if (len(parts) > 1 or again) and (price or pace) else ""
+    return f"{state}: {', '.join(parts)}{comma}{price}{pace}."
 
 
 def what_next(summary: Summary) -> str | None:
@@ -105,10 +109,10 @@ def _unknown_costs(summary: Summary) -> list[str]:
     totals = summary.totals
     reasons = []
     if totals.unpriced_rows:
-        reasons.append(
-            f"unknown price: {text.counted(totals.unpriced_rows, 'billed row')} without one; "
-            "give it with --price-input and --price-output"
-        )
+        reason = f"unknown price: {text.counted(totals.unpriced_rows, 'billed row')} without one"
+        # where other rows have one it was given, or is known for other models only
+        told = "" if totals.price_sources else "; give it with --price-input and --price-output"
+        reasons.append(f"{reason}{told}")
     if totals.unmetered_rows:
         reasons.append(f"unknown usage: {text.counted(totals.unmetered_rows, 'answer')} came without token counts")
     if totals.work.discarded.cost is None and not reasons:
@@ -118,8 +122,12 @@ def _unknown_costs(summary: Summary) -> list[str]:
 
 
 def prices(summary: Summary) -> str | None:
-    """Where the prices come from; `None` where none was needed."""
-    return ", ".join(provenance(source) for source in summary.totals.price_sources) or None
+    """Where the prices come from, and how many rows have none; `None` where none was needed."""
+    totals = summary.totals
+    sources = ", ".join(provenance(source) for source in totals.price_sources)
+    if sources and totals.unpriced_rows:
+        return f"{sources}; none for {text.counted(totals.unpriced_rows, 'billed row')}"
+    return sources or None
 
 
 def tokens(summary: Summary) -> str:

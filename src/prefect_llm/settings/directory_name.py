@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from string import Formatter
 
 from prefect_llm.errors import InvalidInput
 
+_DIRECTIVE = re.compile(r"%[-_0^#:]*.?")
 _ALLOWED = "{scheduled:%Y-%m-%d} and {flow_run_id}"
 
 
@@ -65,7 +67,7 @@ def _filled(template: str, scheduled: datetime, flow_run_id: str | None) -> Iter
         if name == "scheduled":
             if not form or "%" not in form or "{" in form:
                 raise ValueError("{scheduled} needs the format of a date")
-            yield scheduled.strftime(form)
+            yield _dated(scheduled, form)
         elif form:
             raise ValueError("{flow_run_id} takes no format")
         elif flow_run_id is None:
@@ -75,3 +77,11 @@ def _filled(template: str, scheduled: datetime, flow_run_id: str | None) -> Iter
             )
         else:
             yield flow_run_id
+
+
+def _dated(scheduled: datetime, form: str) -> str:
+    """The date in that format; what stands for nothing in a date stays as it is, and is refused."""
+    for directive in _DIRECTIVE.findall(form):
+        if directive != "%%" and scheduled.strftime(directive) == directive:
+            raise ValueError(f"a date has no {directive}")
+    return scheduled.strftime(form)

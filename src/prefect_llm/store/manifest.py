@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Self, get_args
 
 from prefect_llm.errors import InvalidInput
@@ -33,12 +34,34 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetLimits:
+    """What may be spent at most, in `currency`: by the run, and by all runs of a month beside it."""
+
+    max_cost: Decimal | None
+    max_cost_per_month: Decimal | None
+    currency: str
+
+    def to_json(self) -> dict[str, str | None]:
+        """As `budget` in the manifest; money as strings."""
+        limits = {"max_cost": self.max_cost, "max_cost_per_month": self.max_cost_per_month}
+        texts = {name: None if limit is None else format(limit, "f") for name, limit in limits.items()}
+        return {**texts, "currency": self.currency}
+
+    @classmethod
+    def from_json(cls, read: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        limits = [read["max_cost"], read["max_cost_per_month"]]
+        run, month = (None if limit is None else Decimal(limit) for limit in limits)
+        return cls(run, month, str(read["currency"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One run. `run_id` is a uuid4 in hex; `version` is the prefect-llm that made it; instants are UTC.
 
     It is written once staging is done: `snapshot["chunks"]` says how many parts there will be. `totals` are
     those of the last invocation that ended. `reuse` are the directories of earlier runs whose answers it takes;
-    `None`: nobody asked for that yet.
+    `None`: nobody asked for that yet. `budget` is the last that was given, `None` if none ever was.
     """
 
     run_id: str
@@ -52,6 +75,7 @@ class Manifest:
     stopped: Stopped | None = None
     totals: dict[str, Any] | None = None
     reuse: tuple[str, ...] | None = None
+    budget: BudgetLimits | None = None
 
     @classmethod
     def new(cls, run_id: str, spec: dict[str, Any], snapshot: dict[str, Any]) -> Self:
@@ -81,6 +105,7 @@ class Manifest:
             "stopped": self.stopped.to_json() if self.stopped else None,
             "totals": self.totals,
             "reuse": self.reuse,
+            "budget": self.budget.to_json() if self.budget else None,
             "snapshot": self.snapshot,
             "spec": self.spec,
             "spec_fingerprint": self.spec_fingerprint,
@@ -115,7 +140,7 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         )
     try:
         return _manifest(read)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error
 
 
@@ -134,6 +159,7 @@ def _manifest(read: dict[str, Any]) -> Manifest:
         stopped=None if read["stopped"] is None else Stopped(**read["stopped"]),
         totals=read["totals"],
         reuse=None if read.get("reuse") is None else tuple(map(str, read["reuse"])),
+        budget=None if read.get("budget") is None else BudgetLimits.from_json(read["budget"]),
     )
     if manifest.chunks < 1:
         raise ValueError(f"a snapshot of {manifest.chunks} chunks")
