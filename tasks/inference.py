@@ -11,6 +11,7 @@ from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.errors import RunError
+from prefect_llm.report.figures_text import counted
 from prefect_llm.run import Run, stopped_together
 from prefect_llm.run import infer_chunk as infer
 from prefect_llm.store import ChunkFigures
@@ -59,10 +60,10 @@ def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference 
         with limits_shared(asked):
             figures = infer(run, chunk, asked)
     get_run_logger().info(
-        "chunk %s done in %.1f s: %s requests, %s retries, %s throttled",
+        "chunk %s done in %.1f s: %s, %s retries, %s throttled",
         chunk,
         figures.seconds,
-        f"{figures.requests:,}",
+        counted(figures.requests, "request"),
         figures.retries,
         figures.throttled,
     )

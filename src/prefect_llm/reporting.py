@@ -64,7 +64,7 @@ def write_page(directory: RunDirectory, manifest: Manifest, summary: Summary, fi
     if summary.page is None:
         directory.write_page(None)
         if not charts_available():
-            logger.info("no report.html: %s", WITHOUT_CHARTS)
+            logger.debug("no report.html: %s", WITHOUT_CHARTS)
         return
     from prefect_llm.report.html import to_html
 

@@ -108,7 +108,7 @@ def test_answers_that_were_paid_and_thrown_away_are_named_from_a_fiftieth_of_the
 
 
 def test_what_has_no_price_or_no_usage_is_named() -> None:
-    assert "5 rows have tokens and no price" in advise(figures(unpriced_rows=5))[-1]
+    assert "No price is known for 5 rows with tokens" in advise(figures(unpriced_rows=5))[-1]
     ledger = RunLedger((line(),), 0, Estimate(4, 1, 1, None, "size"), None, Decimal(0))
     assert "4 answers came without token counts" in advise(figures(ledger=ledger))[-1]
 

@@ -131,8 +131,8 @@ def _money(figures: RunFigures) -> Iterator[str]:
         )
     if totals.unpriced_rows:
         yield (
-            f"{text.counted(totals.unpriced_rows, 'row')} have tokens and no price: give `--price-input` and "
-            "`--price-output`, and the next run knows its cost."
+            f"No price is known for {text.counted(totals.unpriced_rows, 'row')} with tokens: state it in the "
+            "provider's block or by `--price-input` and `--price-output`, and the next run knows its cost."
         )
     if ledger.unmetered is not None:
         yield (

@@ -1,4 +1,4 @@
-"""Makes docs/demo.svg, a picture of a real run: `python docs/picture.py`, after `make demo` has installed things."""
+"""Makes docs/demo.svg, a picture of a real run: `python docs/demo_picture.py`, after `make demo`."""
 
 from __future__ import annotations
 
