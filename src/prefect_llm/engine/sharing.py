@@ -77,7 +77,8 @@ def decide(holding: Holding, seen: Seen, demand: Demand, now: float) -> Steps:
         idle_s = 0.0 if holding.idle_since is None else now - holding.idle_since
         return Steps(give_back=len(holding.leases) if idle_s >= IDLE_S else 0)
     claim = demand.held_back or not holding.leases
-    claimants = max(seen.claims + claim - holding.claims, 1)
+    # itself too, also where it is content: what it holds beyond its part others may be waiting for
+    claimants = max(seen.claims + (not holding.claims), 1)
     fair = seen.limit / claimants
     free = seen.limit - seen.taken
     others_claim = seen.claims > holding.claims
