@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, cast
 
 from prefect import get_client
@@ -28,6 +29,7 @@ from prefect_llm.finishing import finish_run as finish
 from prefect_llm.flows import events
 from prefect_llm.flows.chunks import ChunkBoard
 from prefect_llm.flows.progress import progress_shown
+from prefect_llm.flows.signals import sigterm_raised
 from prefect_llm.notices import Lookout
 from prefect_llm.records import Provider
 from prefect_llm.report import Summary
@@ -49,7 +51,8 @@ def carried_out(
 ) -> Summary:
     """The summary after every pending chunk. Raises, holding the summary, what stopped the run or makes it fail."""
     try:
-        return _carried_out(run, submit, provider, monitoring, max_error_share)
+        with sigterm_raised() if run.spread else nullcontext():
+            return _carried_out(run, submit, provider, monitoring, max_error_share)
     finally:
         release_run(run)
 

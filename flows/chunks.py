@@ -41,6 +41,12 @@ class ChunkBoard:
                 self._ended.append((chunk, figures))
                 self._ended_count += 1
 
+    @property
+    def running(self) -> list[int]:
+        """The chunks whose task runs are under way."""
+        with self._lock:
+            return list(self._running)
+
     def table(self, done_rows: Mapping[int, int]) -> list[Row]:
         """At most 53 rows: sums for what is not shown, chunks under way with `done_rows`, the last ended ones."""
         with self._lock:

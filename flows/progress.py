@@ -22,6 +22,7 @@ from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from prefect_llm.flows.chunks import ChunkBoard
+from prefect_llm.flows.elsewhere import Elsewhere
 from prefect_llm.live import LiveFigures, line_of, watched
 from prefect_llm.report.figures_text import count
 from prefect_llm.run import Run
@@ -40,13 +41,15 @@ def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callab
     """While the block runs, keep the run's artifacts and log current, and `look` for news every second."""
     logger = get_run_logger()
     in_this_run = contextvars.copy_context()
-    pictures = _Pictures(run, board)
+    elsewhere = Elsewhere(run, board)
+    pictures = _Pictures(run, board, elsewhere)
 
     def shown(figures: LiveFigures) -> None:
-        in_this_run.copy().run(pictures.draw, figures)
+        elsewhere.look()
+        in_this_run.copy().run(pictures.draw, elsewhere.added_to(figures))
 
     def logged(figures: LiveFigures) -> None:
-        in_this_run.copy().run(logger.info, line_of(figures))
+        in_this_run.copy().run(logger.info, line_of(elsewhere.added_to(figures)))
 
     def looked(_: LiveFigures) -> None:
         in_this_run.copy().run(look)
@@ -66,9 +69,10 @@ def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callab
 class _Pictures:
     """The artifacts of a run that goes on. One thread at a time."""
 
-    def __init__(self, run: Run, board: ChunkBoard) -> None:
+    def __init__(self, run: Run, board: ChunkBoard, elsewhere: Elsewhere) -> None:
         self._run = run
         self._board = board
+        self._elsewhere = elsewhere
         self._progress: UUID | None = None
         self._chunks: UUID | None = None
         self._chunks_drawn_at = 0.0
@@ -93,7 +97,7 @@ class _Pictures:
             client.update_artifact(self._progress, ArtifactUpdate(data=share, description=line))
 
     def _draw_chunks(self, client: SyncPrefectClient, figures: LiveFigures) -> None:
-        table = self._board.table(self._run.live.under_way)
+        table = self._board.table({**self._elsewhere.under_way, **self._run.live.under_way})
         description = f"{line_of(figures)}\n\n{failures_line(figures)}"
         if self._chunks is None:
             rows: list[dict[str, Any]] = [*table]

@@ -14,26 +14,25 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from uuid import UUID
+from contextlib import contextmanager
 
 import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
+from prefect.exceptions import PrefectException
 
 from prefect_llm.engine import Engine, engine_for
-from prefect_llm.engine.sharing import Demand, Holding, Seen, Steps, decide
+from prefect_llm.engine.sharing import UNUSED_S, Demand, Holding, Seen, Steps, decide
 from prefect_llm.records import Provider
+from prefect_llm.tasks.leases import Lease, give_back, prepare_limit, renewed, take
 
-LEASE_S = 60.0
-"""The shortest that Prefect grants: a killed process's slots are free again after it."""
-RENEW_S = 20.0
 LOST_AFTER_S = 75.0
 """Longer than a lease: who gets no slot for so long takes it that slots were lost with a killed process."""
 LOOK_S = 2.0
 SOON_S = 0.25
 """Between two looks of a process that has work and no slot."""
+GIVEN_BACK_WITHIN_S = 5.0
+"""A server that is away does not hold up the end; leases run out by themselves."""
 ALONE_S = 60.0
 """After a server that could not be asked, chunks keep to their process for so long."""
 MANY = 10_000
@@ -51,20 +50,13 @@ def limits_shared(provider: Provider) -> Iterator[None]:
     shares = [_share_of(each.shared_as, engine_for(each)) for each in asked if each.shared_as is not None]
     for share in shares:
         share.enter()
+    ended = False
     try:
         yield
+        ended = True
     finally:
         for share in shares:
-            share.leave()
-
-
-class Lease:
-    """Slots of one limit, renewed while they are held."""
-
-    def __init__(self, id: UUID, slots: int, now: float) -> None:
-        self.id = id
-        self.slots = slots
-        self.renewed_at = now
+            share.leave(for_good=not ended)
 
 
 class Share:
@@ -88,12 +80,14 @@ class Share:
         self._claim: Lease | None = None
         self._since = 0.0
         self._idle_since: float | None = None
+        self._unused_since: float | None = None
         self._turn_ended_at = -math.inf
 
     def enter(self) -> None:
         """One more chunk asks this provider."""
         with self._lock:
             self._users += 1
+            self._unused_since = None
             alone = time.monotonic() < self._alone_until
             if not alone and (self._thread is None or not self._thread.is_alive()):
                 self._engine.set_share(0.0)
@@ -103,17 +97,27 @@ class Share:
                 )
                 self._thread.start()
 
-    def leave(self) -> None:
-        """One chunk less; what is held is given back once nothing has been asked for a while."""
+    def leave(self, *, for_good: bool = False) -> None:
+        """One chunk less. After the last one what is held is given back, unless another comes at once.
+
+        `for_good` says that none will, and the process may be ended: returns when it is given back.
+        """
         with self._lock:
             self._users -= 1
+            if self._users:
+                return
+            self._unused_since = -math.inf if for_good else time.monotonic()
+            thread = self._thread
+        self._wake.set()
+        if for_good and thread is not None:
+            thread.join(timeout=GIVEN_BACK_WITHIN_S)
 
     def close(self) -> None:
         """Give everything back now."""
         self._closing = True
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(timeout=5.0)
+            self._thread.join(timeout=GIVEN_BACK_WITHIN_S)
 
     # Everything below runs on the share's own thread.
 
@@ -123,6 +127,7 @@ class Share:
                 while not self._ended():
                     self._look(client)
                     self._wake.wait(self._pause_s())
+                    self._wake.clear()
                 self._release_all(client)
         self._engine.set_share(1.0)
 
@@ -130,7 +135,7 @@ class Share:
         """Whether the two limits are there; without a server this process keeps the provider's to itself."""
         try:
             for name, limit in ((self._limit_name, self._most), (self._claims_name, MANY)):
-                self._prepare(client, name, limit)
+                prepare_limit(client, name, limit)
         except _Unreachable as error:
             self._alone_until = time.monotonic() + ALONE_S
             logger.warning(
@@ -141,18 +146,6 @@ class Share:
             )
             return False
         return True
-
-    def _prepare(self, client: SyncPrefectClient, name: str, limit: int) -> None:
-        try:
-            known = client.read_global_concurrency_limit_by_name(name).limit
-        except ObjectNotFound:
-            known = None
-        if known == limit:
-            return
-        if known is not None:
-            logger.warning("the limit %s is now %d for all who share it; it was %d", name, limit, known)
-        with suppress(ObjectAlreadyExists):  # another process was faster
-            client.upsert_global_concurrency_limit_by_name(name, limit)
 
     def _ended(self) -> bool:
         """Whether nobody is left to hold for; then nobody may come either, but to a new thread."""
@@ -167,6 +160,8 @@ class Share:
     def _pause_s(self) -> float:
         if self._users and not self._leases:
             return SOON_S * random.uniform(0.5, 1.5)
+        if not self._users:
+            return UNUSED_S if self._leases or self._leaving else 0.0
         return LOOK_S * random.uniform(0.75, 1.25)
 
     def _look(self, client: SyncPrefectClient) -> None:
@@ -190,7 +185,9 @@ class Share:
 
     def _holding(self) -> Holding:
         slots = tuple(lease.slots for lease in self._leases)
-        return Holding(slots, self._since, self._claim is not None, self._idle_since, self._turn_ended_at)
+        return Holding(
+            slots, self._since, self._claim is not None, self._idle_since, self._unused_since, self._turn_ended_at
+        )
 
     def _seen(self, client: SyncPrefectClient) -> Seen:
         limit = client.read_global_concurrency_limit_by_name(self._limit_name)
@@ -200,7 +197,7 @@ class Share:
     def _act(self, client: SyncPrefectClient, steps: Steps, demand: Demand) -> None:
         self._set_claim(client, steps.claim)
         for slots in steps.take:
-            if (lease := self._taken(client, self._limit_name, slots)) is None:
+            if (lease := take(client, self._limit_name, slots)) is None:
                 break
             if not self._leases:
                 self._since = time.monotonic()
@@ -221,37 +218,19 @@ class Share:
         while self._leaving and self._leaving[-1].slots <= spare:
             lease = self._leaving.pop()
             spare -= lease.slots
-            client.release_concurrency_slots_with_lease(lease.id)
+            give_back(client, lease)
 
     def _set_claim(self, client: SyncPrefectClient, wanted: bool) -> None:
         if wanted and self._claim is None:
-            self._claim = self._taken(client, self._claims_name, 1)
+            self._claim = take(client, self._claims_name, 1)
         elif not wanted and self._claim is not None:
             claim, self._claim = self._claim, None
-            client.release_concurrency_slots_with_lease(claim.id)
-
-    def _taken(self, client: SyncPrefectClient, name: str, slots: int) -> Lease | None:
-        """A lease, or `None` where there are not so many slots now."""
-        try:
-            answer = client.increment_concurrency_slots_with_lease([name], slots, "concurrency", LEASE_S)
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code == httpx.codes.LOCKED:
-                return None
-            raise
-        return Lease(UUID(answer.json()["lease_id"]), slots, time.monotonic())
+            give_back(client, claim)
 
     def _renew(self, client: SyncPrefectClient) -> None:
-        """Keep what is held; a lease that is no longer known ran out while the server could not be asked."""
-        now = time.monotonic()
+        """Keep what is held, but for leases that ran out while the server could not be asked."""
         for lease in self._held():
-            if now - lease.renewed_at < RENEW_S:
-                continue
-            try:
-                client.renew_concurrency_lease(lease.id, LEASE_S)
-                lease.renewed_at = now
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code not in (httpx.codes.GONE, httpx.codes.NOT_FOUND):
-                    raise
+            if not renewed(client, lease):
                 self._forget(lease)
 
     def _forget(self, lease: Lease) -> None:
@@ -277,7 +256,7 @@ class Share:
         self._leases, self._leaving, self._claim = [], [], None
         try:
             for lease in held:
-                client.release_concurrency_slots_with_lease(lease.id)
+                give_back(client, lease)
         except _Unreachable as error:
             logger.debug("%s: its leases run out by themselves (%s)", self._limit_name, error)
 

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
+import prefect.context
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -31,17 +32,18 @@ from prefect.client.schemas.filters import (
     LogFilterFlowRunId,
 )
 from prefect.client.schemas.objects import Artifact, FlowRun, Log, TaskRun
+from prefect.context import get_settings_context
 from prefect.events.filters import EventFilter, EventNameFilter, EventRelatedFilter
 from prefect.events.schemas.events import ReceivedEvent
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import (
+    PREFECT_API_URL,
     PREFECT_HOME,
     PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW,
-    get_current_settings,
     temporary_settings,
 )
-from prefect.testing.utilities import prefect_test_harness
+from tests.scripted_server.client import free_port
 
 STARTUP_S = 180
 SOON_S = 30.0
@@ -60,8 +62,7 @@ class PrefectServer:
     @property
     def environ(self) -> dict[str, str]:
         """The environment for a command that is to use this server, free of the developer's own settings."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        return own | {"PREFECT_API_URL": self.api_url, "PREFECT_HOME": str(self.home), "DO_NOT_TRACK": "1"}
+        return environ_of(self.api_url, self.home)
 
     def client(self) -> SyncPrefectClient:
         """A client of its own, to be used in a `with`."""
@@ -113,16 +114,48 @@ class PrefectServer:
 
 @contextmanager
 def start_prefect(home: Path) -> Iterator[PrefectServer]:
-    """A server on a fresh database; inside the block this process's flows, blocks and clients use it."""
+    """A server on a fresh database; inside the block this process's flows, blocks and clients use it.
+
+    A whole one: that of Prefect's own test harness ends no leases, whoever has died with them.
+    """
     os.environ["DO_NOT_TRACK"] = "1"
-    ours = {PREFECT_HOME: home, PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"}
-    with temporary_settings(updates=ours), prefect_test_harness(server_startup_timeout=STARTUP_S):
-        settings = get_current_settings()
-        connection_url = settings.server.database.connection_url
-        assert connection_url is not None
-        assert settings.api.url is not None
-        database = Path(connection_url.get_secret_value().removeprefix("sqlite+aiosqlite:///"))
-        yield PrefectServer(settings.api.url, database, home)
+    started = OwnServer(home, free_port())
+    ours = {
+        PREFECT_API_URL: started.api_url,
+        PREFECT_HOME: home,
+        PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore",
+    }
+    try:
+        started.start()
+        with temporary_settings(updates=ours), _settings_of_every_thread():
+            server = PrefectServer(started.api_url, home / "prefect.db", home)
+            yield server
+            server.settled()
+    finally:
+        started.stop()
+
+
+@contextmanager
+def _settings_of_every_thread() -> Iterator[None]:
+    """What is set now is also what a thread finds that was begun with no context, or has one from before."""
+    before = prefect.context.GLOBAL_SETTINGS_CONTEXT
+    prefect.context.GLOBAL_SETTINGS_CONTEXT = get_settings_context()
+    try:
+        yield
+    finally:
+        prefect.context.GLOBAL_SETTINGS_CONTEXT = before
+
+
+def environ_of(api_url: str, home: Path) -> dict[str, str]:
+    """The environment of a server and of those who use it; no deployment begins there by its schedule."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return own | {
+        "PREFECT_API_URL": api_url,
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
 
 
 class OwnServer:
@@ -137,13 +170,7 @@ class OwnServer:
     @property
     def environ(self) -> dict[str, str]:
         """The environment for a command that is to use this server."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        return own | {
-            "PREFECT_API_URL": self.api_url,
-            "PREFECT_HOME": str(self._home),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-        }
+        return environ_of(self.api_url, self._home)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

@@ -83,6 +83,25 @@ class LiveFigures:
             failed_by_kind=self._with(outcome, rows),
         )
 
+    def joined(self, other: LiveFigures) -> LiveFigures:
+        """The figures with those of rows elsewhere."""
+        kinds = {*self.failed_by_kind, *other.failed_by_kind}
+        return replace(
+            self,
+            ok=self.ok + other.ok,
+            failed=self.failed + other.failed,
+            failed_by_kind={
+                each: self.failed_by_kind.get(each, 0) + other.failed_by_kind.get(each, 0) for each in kinds
+            },
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost=_sum(self.cost, other.cost),
+            currency=other.currency or self.currency,
+            requests=self.requests + other.requests,
+            retries=self.retries + other.retries,
+            throttled=self.throttled + other.throttled,
+        )
+
     def _with(self, outcome: Outcome, rows: int) -> Mapping[str, int]:
         if outcome.failure is None:
             return self.failed_by_kind  # most of the time: no copy
@@ -184,20 +203,20 @@ class Live:
         ended = chunk.ended
         if ended is None or ended.counted_in == self._name:
             return
+        taken = LiveFigures(
+            0,
+            ended.ok,
+            ended.failed,
+            input_tokens=ended.input_tokens,
+            output_tokens=ended.output_tokens,
+            cost=ended.cost,
+            currency=ended.currency,
+            requests=chunk.requests,
+            retries=chunk.retries,
+            throttled=chunk.throttled,
+        )
         with self._lock:
-            figures = self._figures
-            self._figures = replace(
-                figures,
-                ok=figures.ok + ended.ok,
-                failed=figures.failed + ended.failed,
-                input_tokens=figures.input_tokens + ended.input_tokens,
-                output_tokens=figures.output_tokens + ended.output_tokens,
-                cost=_sum(figures.cost, ended.cost),
-                currency=ended.currency or figures.currency,
-                requests=figures.requests + chunk.requests,
-                retries=figures.retries + chunk.retries,
-                throttled=figures.throttled + chunk.throttled,
-            )
+            self._figures = self._figures.joined(taken)
 
     def take_back(self, outcomes: Iterable[Outcome]) -> None:
         """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""

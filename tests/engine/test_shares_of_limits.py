@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from prefect_llm.engine.sharing import IDLE_S, REST_S, TURN_S, Demand, Holding, Seen, Steps, decide
+from prefect_llm.engine.sharing import IDLE_S, REST_S, TURN_S, UNUSED_S, Demand, Holding, Seen, Steps, decide
 
 HELD_BACK, CONTENT, IDLE = Demand(True, True), Demand(True, False), Demand(False, False)
+LATELY = IDLE_S * 2 - UNUSED_S
 
 
 @pytest.mark.parametrize(
@@ -19,10 +20,26 @@ HELD_BACK, CONTENT, IDLE = Demand(True, True), Demand(True, False), Demand(False
         (Holding(), Seen(80, 40, 1), HELD_BACK, Steps(take=(10,) * 4, claim=True)),
         (Holding((10,) * 8, claims=True), Seen(80, 80, 2), HELD_BACK, Steps(give_back=4, claim=True)),
         (Holding((10,) * 8, claims=True), Seen(80, 80, 1), HELD_BACK, Steps(claim=True)),
+        (Holding((10,) * 8), Seen(80, 80, 1), CONTENT, Steps(give_back=4)),
+        (Holding((10,) * 4), Seen(80, 80, 1), CONTENT, Steps()),
         (Holding((10,) * 8, idle_since=0.0), Seen(80, 80, 1), IDLE, Steps(give_back=8)),
         (Holding((10,) * 8, idle_since=IDLE_S * 1.5), Seen(80, 80, 1), IDLE, Steps()),
+        (Holding((10,) * 8, idle_since=LATELY, unused_since=LATELY), Seen(80, 80, 0), IDLE, Steps(give_back=8)),
+        (Holding((10,) * 8, idle_since=0.0, unused_since=0.0), Seen(80, 80, 1), CONTENT, Steps(give_back=4)),
     ],
-    ids=["alone", "content", "half", "too much", "nobody else", "idle", "idle for a moment"],
+    ids=[
+        "alone",
+        "content",
+        "half",
+        "too much",
+        "nobody else",
+        "content with too much",
+        "content with its part",
+        "idle",
+        "idle for a moment",
+        "without a chunk",
+        "with a chunk again",
+    ],
 )
 def test_the_next_steps(holding: Holding, seen: Seen, demand: Demand, steps: Steps) -> None:
     assert decide(holding, seen, demand, now=IDLE_S * 2) == steps

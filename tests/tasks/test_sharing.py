@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from uuid import uuid4
 import pytest
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm.engine import Stop, close_engines, engine_for
+from prefect_llm.records import Limits, Parameters, Provider, Request
+from prefect_llm.tasks.sharing import give_all_back, limits_shared
 
 WORKER = Path(__file__).with_name("sharing_worker.py")
 
@@ -90,3 +95,35 @@ def test_who_has_nothing_to_ask_gives_its_slots_back_within_ten_seconds(
         assert idle.stdout.readline() == "1\n"
         assert eventually(workers.taken, lambda taken: taken == 0, timeout_s=10.0) == 0
         assert idle.poll() is None
+
+
+@pytest.fixture
+def asked(workers: Workers, scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    """The provider, to be asked in this process, which could wait for work for ever."""
+    monkeypatch.setattr("prefect_llm.engine.sharing.IDLE_S", math.inf)
+    yield Provider(scripted_server.base_url, limits=Limits(8), shared_as=workers.name)
+    give_all_back()
+    close_engines()
+
+
+def asked_once(provider: Provider, workers: Workers, error: Exception | None = None) -> None:
+    """A chunk of one document, which ends in the error."""
+    request = Request(0, "doc-0", ({"role": "user", "content": "doc-0 hello"},), Parameters("m"), "")
+    with limits_shared(provider):
+        engine_for(provider).run(iter([request]), lambda *_: None, Stop())
+        assert workers.taken() > 0
+        if error is not None:
+            raise error
+
+
+def test_a_chunk_that_ends_in_an_error_has_given_back_what_its_process_held(
+    workers: Workers, asked: Provider
+) -> None:
+    with pytest.raises(RuntimeError, match="stopped"):
+        asked_once(asked, workers, RuntimeError("stopped"))
+    assert workers.taken() == 0
+
+
+def test_slots_come_back_after_the_last_chunk_though_its_process_lives_on(workers: Workers, asked: Provider) -> None:
+    asked_once(asked, workers)
+    assert eventually(workers.taken, lambda taken: taken == 0) == 0

@@ -14,6 +14,8 @@ PORTIONS = 8
 """A lease is about so small a part of the limit, so that a part can be given back."""
 IDLE_S = 4.0
 """A process without work gives everything back after so long."""
+UNUSED_S = 0.5
+"""And so soon where no chunk is under way there either: the process may be killed as its run ends (Ray's are)."""
 TURN_S = 10.0
 """Where there are more processes than slots, a slot goes round after so long."""
 REST_S = 3.0
@@ -42,20 +44,27 @@ class Seen:
 class Holding:
     """What one process holds: the slots of each lease, oldest first, since when, and whether it claims.
 
-    `idle_since` is when it last had work to do, `None` while it has; `turn_ended_at` when it last made room for
-    others. Instants in seconds of a steady clock.
+    `idle_since` is when it last had work to do, `None` while it has; `unused_since` when its last chunk ended,
+    `None` while one is under way; `turn_ended_at` when it last made room for others. Instants in seconds of a steady
+    clock.
     """
 
     leases: tuple[int, ...] = ()
     since: float = 0.0
     claims: bool = False
     idle_since: float | None = None
+    unused_since: float | None = None
     turn_ended_at: float = -math.inf
 
     @property
     def slots(self) -> int:
         """Of all its leases."""
         return sum(self.leases)
+
+    def rests(self, now: float) -> bool:
+        """Whether it has been without work, or without a chunk, for long enough."""
+        ends = ((self.idle_since, IDLE_S), (self.unused_since, UNUSED_S))
+        return any(since is not None and now - since >= after_s for since, after_s in ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +83,10 @@ class Steps:
 def decide(holding: Holding, seen: Seen, demand: Demand, now: float) -> Steps:
     """The next steps of one process."""
     if not demand.busy:
-        idle_s = 0.0 if holding.idle_since is None else now - holding.idle_since
-        return Steps(give_back=len(holding.leases) if idle_s >= IDLE_S else 0)
+        return Steps(give_back=len(holding.leases) if holding.rests(now) else 0)
     claim = demand.held_back or not holding.leases
-    claimants = max(seen.claims + claim - holding.claims, 1)
+    # itself too, also where it is content: what it holds beyond its part others may be waiting for
+    claimants = max(seen.claims + (not holding.claims), 1)
     fair = seen.limit / claimants
     free = seen.limit - seen.taken
     others_claim = seen.claims > holding.claims

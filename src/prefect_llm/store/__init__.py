@@ -15,6 +15,7 @@ from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.run_answers import RunAnswers
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 from prefect_llm.store.spec import difference
+from prefect_llm.store.tail import Tail
 
 __all__ = [
     "FAILED",
@@ -36,6 +37,7 @@ __all__ = [
     "RunDirectory",
     "State",
     "Stopped",
+    "Tail",
     "Work",
     "acquired",
     "add_money",

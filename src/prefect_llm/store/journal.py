@@ -62,7 +62,9 @@ class Attempt(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class JournalFile:
+    """One file of an attempt."""
+
     name: str
     work: Work
     chunk: int
@@ -110,7 +112,7 @@ def is_latest(folder: Folder, chunk: int, attempt: Attempt, work: Work = Work.CH
 
 def latest_epoch(folder: Folder) -> int:
     """The latest epoch of any journal; 0 where there is none."""
-    return max((file.attempt.epoch for work in Work for file in _files(folder, work)), default=0)
+    return max((file.attempt.epoch for file in journal_files(folder)), default=0)
 
 
 def open_journal(folder: Folder, chunk: int, attempt: Attempt, work: Work = Work.CHUNK) -> Journal:
@@ -129,14 +131,14 @@ def remove_journals(folder: Folder, chunks: Iterable[int], work: Work = Work.CHU
 
 def journaled(folder: Folder) -> Iterator[tuple[int, list[Entry]]]:
     """Every chunk that has the journal of its first rows, and those."""
-    by_chunk: dict[int, list[_File]] = {}
+    by_chunk: dict[int, list[JournalFile]] = {}
     for file in _files(folder, Work.CHUNK):
         by_chunk.setdefault(file.chunk, []).append(file)
     for chunk, files in sorted(by_chunk.items()):
         yield chunk, read_entries(folder, files)
 
 
-def read_entries(folder: Folder, files: Iterable[_File]) -> list[Entry]:
+def read_entries(folder: Folder, files: Iterable[JournalFile]) -> list[Entry]:
     """The rows of some files of one chunk in the order of their places; of two for one place the earlier."""
     entries: dict[int, Entry] = {}
     for file in sorted(files, key=lambda file: (file.attempt, file.name)):
@@ -152,10 +154,10 @@ def _entries(folder: Folder, name: str) -> Iterator[Entry]:
         return  # committed meanwhile by another attempt
     torn = 0
     for line in content.splitlines():
-        if (encoded := _whole(line)) is None:
+        if (entry := whole_entry(line, f"{folder.url}/{name}")) is None:
             torn += 1
         else:
-            yield _read(encoded, f"{folder.url}/{name}")
+            yield entry
     if torn:
         logger.warning("%s/%s: %d lines were cut off; their documents are asked again", folder.url, name, torn)
 
@@ -170,13 +172,11 @@ def line_of(entry: Entry) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(encoded), encoded)
 
 
-def _whole(line: bytes) -> bytes | None:
-    """The line's JSON; `None` for what is no whole line."""
+def whole_entry(line: bytes, where: str) -> Entry | None:
+    """The row of a file's line; `None` for what is no whole line. Raises `InvalidInput` for another version's."""
     checksum, _, encoded = line.partition(b" ")
-    return encoded if encoded and checksum == b"%08x" % zlib.crc32(encoded) else None
-
-
-def _read(encoded: bytes, where: str) -> Entry:
+    if not encoded or checksum != b"%08x" % zlib.crc32(encoded):
+        return None
     try:
         return _decode(encoded)
     except msgspec.DecodeError as error:  # whole, so another version of this package wrote it
@@ -257,10 +257,14 @@ def _name(work: Work, chunk: int, attempt: Attempt) -> str:
     return f"{INFLIGHT}{work}-{chunk:05d}-e{attempt.epoch}-a{attempt.number}.jsonl"
 
 
-def _files(folder: Folder, work: Work) -> list[_File]:
+def journal_files(folder: Folder) -> list[JournalFile]:
+    """Every file of a journal, in the order of the names."""
     matches = (match for name in folder.names(INFLIGHT) if (match := _NAME.fullmatch(name)) is not None)
     return [
-        _File(match[0], work, int(match[2]), Attempt(int(match[3]), int(match[4])))
+        JournalFile(match[0], Work(match[1]), int(match[2]), Attempt(int(match[3]), int(match[4])))
         for match in matches
-        if match[1] == work
     ]
+
+
+def _files(folder: Folder, work: Work) -> list[JournalFile]:
+    return [file for file in journal_files(folder) if file.work == work]
