@@ -18,7 +18,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-WIDTH, HEIGHT = 1180, 900
+WIDTH, HEIGHT, FORM_HEIGHT = 1180, 900, 1_300
 SETTLED_MS = 2_500
 PROMPT = "Summarise in one sentence: {{ text }}"
 
@@ -61,12 +61,13 @@ def forms(stage: Stage, page: Page) -> None:
     _field(page, "Base URL").fill("https://api.openai.com/v1")
     _field(page, "Block Name").fill("production")
     _field(page, "Default model").fill("gpt-4.1-mini")
-    taken(page, "block-form")
+    taken(page, "block-form", FORM_HEIGHT)
     page.goto(f"{stage.url}/deployments/deployment/{stage.deployment('manual')}/run")
     _field(page, "Input").fill("/srv/llm/inbox/tickets.parquet")
     _field(page, "Output").fill("/srv/llm/answers/inbox")
+    _pick(page, "production")
     _field(page, "Prompt").fill(PROMPT)
-    taken(page, "run-form")
+    taken(page, "run-form", FORM_HEIGHT)
     page.get_by_role("button", name="API", exact=True).click()
     _field(page, "Temperature").fill("9")
     page.get_by_role("button", name="Submit").click()
@@ -109,9 +110,22 @@ def shown(page: Page, url: str, text: str, name: str, height: int = HEIGHT) -> N
 def taken(page: Page, name: str, height: int = HEIGHT) -> None:
     """A picture of what is seen."""
     page.set_viewport_size({"width": WIDTH, "height": height})
+    if height == FORM_HEIGHT:
+        page.mouse.move(WIDTH / 2, height / 2)
+        page.mouse.wheel(0, -10_000)
     page.wait_for_timeout(SETTLED_MS)
     page.screenshot(path=IMAGES / f"{name}.png", animations="disabled")
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+
+
+def _pick(page: Page, block: str) -> None:
+    """The list opens only once the saved blocks have come."""
+    picker = page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]')
+    option = page.locator(".p-select-option", has_text=block).first
+    while not option.is_visible():
+        picker.press("ArrowDown")
+        page.wait_for_timeout(200)
+    option.click()
 
 
 def _field(page: Page, title: str) -> Locator:

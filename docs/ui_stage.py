@@ -36,7 +36,7 @@ PRICES = {
 }
 NIGHTLY = (1_500, 420, 380, 510)
 """New tickets of each night; all earlier ones lie beside them."""
-MANUAL = 8_000
+MANUAL = 6_000
 STARTED_S, ENDED_S, STOPPED_S, BUSY_TRIES = 180, 600, 15, 20
 _SIMULATE = [
     "--latency", "lognormal:1.1,0.5", "--output-tokens", "lognormal:60,0.4", "--seed", "7",

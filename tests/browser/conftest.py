@@ -1,7 +1,4 @@
-"""A Prefect server with its UI, and a real browser on it. Skipped by name where either half of a browser is missing.
-
-With PREFECT_LLM_PICTURES=docs/images the tests also keep the pictures of the docs.
-"""
+"""A Prefect server with its UI, and a real browser on it. Skipped where either half of a browser is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -32,7 +28,6 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 STOPPED_S = 30
-PICTURES = os.environ.get("PREFECT_LLM_PICTURES")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +101,6 @@ def aside(work: Callable[[], _Result]) -> _Result:
     """What it gives, from a thread: Playwright keeps a loop in this one, and Prefect would return coroutines."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(contextvars.copy_context().run, work).result()
-
-
-def kept(page: Page, name: str) -> None:
-    """Keep a picture for the docs, if asked to."""
-    if PICTURES is not None:
-        page.screenshot(path=Path(PICTURES) / f"{name}.png", animations="disabled")
 
 
 def _is_healthy(url: str) -> bool:
