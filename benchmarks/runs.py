@@ -84,20 +84,22 @@ class PrefectServer:
 
 
 @contextmanager
-def prefect_server() -> Iterator[PrefectServer]:
-    """A Prefect server on a fresh database."""
-    with tempfile.TemporaryDirectory() as home, started_prefect(home, 4_200 + os.getpid() % 1_000) as server:
+def prefect_server(settings: Mapping[str, str] | None = None) -> Iterator[PrefectServer]:
+    """A Prefect server on a fresh database, unless its settings name another."""
+    port = 4_200 + os.getpid() % 1_000
+    with tempfile.TemporaryDirectory() as home, started_prefect(home, port, settings) as server:
         yield server
 
 
 @contextmanager
-def started_prefect(home: str, port: int) -> Iterator[PrefectServer]:
+def started_prefect(home: str, port: int, settings: Mapping[str, str] | None = None) -> Iterator[PrefectServer]:
     """The server whose database is in `home`, while the block runs; it can be started again there."""
     url = f"http://127.0.0.1:{port}/api"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environ |= {"PREFECT_HOME": home, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--port", str(port), "--no-ui"]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    of_the_server = environ | dict(settings or {})
+    with subprocess.Popen(command, env=of_the_server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             _wait_for(f"{url}/health")
             used = environ | {"PREFECT_API_URL": url, "PREFECT_LOGGING_LEVEL": "WARNING"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,9 +36,16 @@ def deployed(prefect_server: PrefectServer) -> PrefectServer:
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The environment that the Dockerfile's commands make; installed once, since that takes a minute."""
-    target = tmp_path_factory.mktemp("opt") / "prefect-llm"
-    install(tmp_path_factory.mktemp("build"), target)
+    """The environment that the Dockerfile's commands make, installed once for all processes that run these tests."""
+    own = tmp_path_factory.getbasetemp()
+    of_all = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    target, done = of_all / "image" / "prefect-llm", of_all / "image" / "done"
+    target.parent.mkdir(exist_ok=True)
+    with (of_all / "image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            install(of_all / "image" / "context", target)
+            done.touch()
     return target
 
 

@@ -57,7 +57,7 @@ def postgres_server(port: int, password: str) -> Iterator[Postgres]:
     settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     environ = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": user, "PGPASSWORD": password}
-    with _folder_of("postgres") as (folder, owner):
+    with _own_folder() as (folder, owner):
         (folder / "password").write_text(password)
         data = ["--pgdata", str(folder / "data"), "--username", user, "--no-sync"]
         secured = ["--auth", "scram-sha-256", "--pwfile", str(folder / "password")]
@@ -72,7 +72,7 @@ def postgres_server(port: int, password: str) -> Iterator[Postgres]:
 @contextmanager
 def redis_server(port: int) -> Iterator[Redis]:
     """An empty one."""
-    with _folder_of("nobody") as (folder, owner):
+    with _own_folder() as (folder, owner):
         command = [program("redis-server"), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
         with _running(command, folder, owner):
             _becomes_healthy("redis", {}, "-p", str(port))
@@ -80,9 +80,9 @@ def redis_server(port: int) -> Iterator[Redis]:
 
 
 @contextmanager
-def _folder_of(user: str) -> Iterator[tuple[Path, int | None]]:
+def _own_folder() -> Iterator[tuple[Path, int | None]]:
     """A new folder and the id of its owner: root must not run Postgres. `None` is whoever runs the tests."""
-    owner = pwd.getpwnam(user).pw_uid if os.geteuid() == 0 else None
+    owner = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory() as folder:
         if owner is not None:
             os.chown(folder, owner, -1)

@@ -70,16 +70,24 @@ def stack(
         yield Stack(containers, postgres, redis, client)
 
 
-def test_each_command_at_its_head_does_what_it_says(stack: Stack, scripted_server: ScriptedServer) -> None:
-    scripted_server.answer_json({"label": "positive"})
-    said = [stack.containers.exec("worker", command) for command in documented_commands()]
-    assert [text.count("successfully created") for text in said] == [4, 0, 0], said
-    assert said[1].count("created: ") == 2
+@pytest.fixture(scope="module")
+def said(stack: Stack, scripted_server_process: ScriptedServer) -> list[str]:
+    """By each of the commands that the file's head has run in the worker, one after the other."""
+    scripted_server_process.reset()
+    scripted_server_process.answer_json({"label": "positive"})
+    return [stack.containers.exec("worker", command) for command in documented_commands()]
+
+
+def test_each_command_at_its_head_does_what_it_says(stack: Stack, said: list[str]) -> None:
+    assert stack.client.read_block_type_by_slug("llm-provider").name == "LLM Provider"
+    assert [text.count("successfully created") for text in said] == [0, 4, 0, 0], said
+    assert [text.count("created: ") for text in said] == [0, 0, 2, 0], said
     (results,) = stack.containers.path("worker", "/srv/llm/runs").glob("*/results")
     rows = ds.dataset(results).to_table(["status", "output"]).to_pylist()
     assert rows == [{"status": "ok", "output": {"label": "positive"}}] * 60
 
 
+@pytest.mark.usefixtures("said")
 def test_a_deployment_s_run_holds_its_limits_in_redis_and_completes(
     stack: Stack, scripted_server: ScriptedServer, write_documents: WriteDocuments, tmp_path: Path
 ) -> None:
@@ -87,7 +95,6 @@ def test_a_deployment_s_run_holds_its_limits_in_redis_and_completes(
     block.save("production", overwrite=True)
     scripted_server.expect_key(KEY)
     scripted_server.script_all(steps.hang(steps.ok("yes")))
-    stack.containers.exec("worker", documented_commands()[0])
 
     parameters: Parameters = {"input": write_documents(100), "output": str(tmp_path / "run")}
     flow_run_id = stack.start("nightly", parameters | {"batch": {"concurrency": 10}})
@@ -101,13 +108,13 @@ def test_a_deployment_s_run_holds_its_limits_in_redis_and_completes(
     assert flow_run.state_name == "Completed", stack.containers.log("worker").read_text()
     rows = ds.dataset(tmp_path / "run" / "results").to_table(["id", "content"]).to_pylist()
     assert rows == [{"id": f"d{row}", "content": "yes"} for row in range(100)]
+    assert KEY not in stack.postgres.dump()
     eventually(lambda: stack.slots_in_use("production"), lambda slots: slots == 0)
     eventually(lambda: stack.redis.names(LEASES), lambda leases: not leases)
 
 
+@pytest.mark.usefixtures("said")
 def test_what_the_server_knows_is_in_postgres_and_what_it_is_about_to_do_in_redis(stack: Stack) -> None:
-    dump = stack.postgres.dump()
-    assert batch_inference.name in dump
-    assert KEY not in dump
+    assert batch_inference.name in stack.postgres.dump()
     assert stack.redis.names("events")
     assert stack.redis.names("prefect-server:*", database=1)
