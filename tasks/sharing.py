@@ -26,7 +26,7 @@ from prefect_llm.engine.sharing import UNUSED_S, Demand, Holding, Seen, Steps, d
 from prefect_llm.records import Provider
 from prefect_llm.tasks.leases import Lease, give_back, prepare_limit, renewed, take
 
-LOST_AFTER_S = 75.0
+LOST_AFTER_S = 90.0
 """Longer than a lease: who gets no slot for so long takes it that slots were lost with a killed process."""
 LOOK_S = 2.0
 SOON_S = 0.25
