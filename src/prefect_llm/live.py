@@ -196,6 +196,7 @@ class Live:
             figures.output_tokens,
             figures.cost,
             figures.currency,
+            figures.failed_by_kind,
         )
 
     def take_over(self, chunk: ChunkFigures) -> None:
@@ -207,6 +208,7 @@ class Live:
             0,
             ended.ok,
             ended.failed,
+            ended.failed_by_kind,
             input_tokens=ended.input_tokens,
             output_tokens=ended.output_tokens,
             cost=ended.cost,

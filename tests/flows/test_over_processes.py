@@ -141,12 +141,14 @@ def test_the_rows_are_those_of_threads_in_one_process(
 
 
 def test_progress_counts_what_other_processes_have_answered(
-    cluster: Cluster, parameters: Parameters, prefect_server: PrefectServer
+    cluster: Cluster, parameters: Parameters, scripted_server: ScriptedServer, prefect_server: PrefectServer
 ) -> None:
+    scripted_server.script({"doc-7": steps.status(400), "doc-70": steps.status(400)})
     state = batch_inference.with_options(task_runner=cluster.task_runner())(**parameters, return_state=True)
-    artifact = prefect_server.artifacts(flow_run_id(state))["llm-progress"]
-    assert artifact.data == 100.0
-    assert "100 of 100 documents" in str(artifact.description)
+    artifacts = prefect_server.artifacts(flow_run_id(state))
+    assert artifacts["llm-progress"].data == 100.0
+    assert "100 of 100 documents (2 failed)" in str(artifacts["llm-progress"].description)
+    assert "Failed: 2 " in str(artifacts["llm-chunks"].description)
 
 
 def test_an_error_in_one_process_stops_the_others_and_is_raised_as_it_was(

@@ -6,7 +6,7 @@ Each part carries its chunk's figures in its own metadata, so that they are dura
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
@@ -40,6 +40,7 @@ class RowFigures:
     output_tokens: int = 0
     cost: Decimal | None = Decimal(0)
     currency: str | None = None
+    failed_by_kind: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
