@@ -39,6 +39,8 @@ def seen(
         (STEADY, seen(5.0), 50),
         (STEADY, seen(throttled=3), 70),
         (STEADY, seen(throttled=1), 108),
+        (STEADY, seen(good=30, throttled=1), 108),
+        (STEADY, seen(good=30, throttled=2), 70),
         (STEADY, seen(None, good=0, throttled=1), 70),
         (STEADY, seen(faults=10), 70),
         (STEADY, seen(faults=1), 108),
@@ -59,6 +61,8 @@ def seen(
         "at most half at once",
         "throttled",
         "one 429 in a hundred",
+        "a single 429",
+        "two in thirty",
         "nothing but a 429",
         "faults",
         "one fault in a hundred",
@@ -121,12 +125,13 @@ def simulated(
     spread: float = 0.1,
     failing: float = 0.0,
     refuses: bool = False,
+    seed: int = 1,
 ) -> list[Second]:
     """An opaque endpoint that serves `knee` requests at once, asked without end.
 
     The rest queue, or where it `refuses` they fail at once; of those served, a share is `failing`.
     """
-    chance, adaptive = random.Random(1), AdaptiveConcurrency(1024)
+    chance, adaptive = random.Random(seed), AdaptiveConcurrency(1024)
     serving: list[tuple[float, float]] = []
     queue: deque[float] = deque()
     history: list[Second] = []
@@ -208,3 +213,12 @@ def test_slow_answers_of_very_different_length_still_let_it_grow() -> None:
     history = simulated(lambda _: 200, 240, latency_s=lambda _: 3.0, spread=0.6)
     mean = sum(second.throughput for second in history[60:]) / len(history[60:])
     assert mean > 0.6 * 200 / 3.6
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("failing", [0.0, 0.01])
+def test_answers_of_very_different_length_never_talk_it_down(seed: int, failing: float) -> None:
+    """Its first answers are the fast ones: taken for the latency at rest, they made all others look queued."""
+    history = simulated(lambda _: 10_000, 150, latency_s=lambda _: 3.0, spread=0.5, failing=failing, seed=seed)
+    assert min(second.concurrency for second in history[60:]) > 100
+    assert history[-1].concurrency > 900

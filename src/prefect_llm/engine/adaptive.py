@@ -42,6 +42,7 @@ class AdaptiveConcurrency:
         self._faults = 0
         self._peak_in_flight = 0
         self._began: float | None = None
+        self._enough = ENOUGH_ANSWERS
 
     @property
     def concurrency(self) -> int:
@@ -83,10 +84,11 @@ class AdaptiveConcurrency:
         at_least_s = max(SHORTEST_INTERVAL_S, self._control.at_rest_s or 0.0)
         if self._began is None or now - self._began < at_least_s:
             return
-        if not self._throttled and max(len(self._latencies_s), self._faults) < ENOUGH_ANSWERS:
+        if self._throttled < 2 and max(len(self._latencies_s) - self._enough, self._faults - ENOUGH_ANSWERS) < 0:
             return
         lasted_s = now - self._began
         seen = Observation.of(self._latencies_s, self._throttled, self._faults, self._peak_in_flight, lasted_s)
+        self._enough = seen.enough
         before, self._control = self._control, decide(self._control, seen)
         self.ramp = self._ramp_from(before.concurrency, now)
         self._begin_interval(now)

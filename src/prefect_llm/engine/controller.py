@@ -35,8 +35,12 @@ CHANCE_ALLOWED = 3.0
 """Standard errors of a share of faults that are no sign of more."""
 REMEMBERED_ANSWERS = 1000
 """The share of faults at rest is that of about so many answers."""
-ENOUGH_ANSWERS = 20
-"""An interval with fewer answers decides nothing about latency."""
+ENOUGH_ANSWERS, MOST_ANSWERS = 20, 200
+"""With fewer than the first an interval decides nothing about latency; none waits for more than the second."""
+PRECISE = 0.08
+"""The standard error that an interval waits for, as a share of its median."""
+REST_REMEMBERED = 300
+"""The latency at rest is learnt from the first so many answers; then it only falls, or is believed anew."""
 LEAST_USE = 0.8
 """Concurrency that was not used says nothing about more of it."""
 
@@ -70,6 +74,12 @@ class Observation:
         # the standard error of a median is 1.25 deviations / sqrt(n); the quartiles lie 1.35 deviations apart
         noise = 1.25 * (high - low) / 1.35 / math.sqrt(good) / median if median else 0.0
         return cls(good, throttled, faults, median, noise, peak_in_flight, lasted_s)
+
+    @property
+    def enough(self) -> int:
+        """So many good answers would have been precise."""
+        wanted = self.good * (self.noise / PRECISE) ** 2 if math.isfinite(self.noise) else 0.0
+        return min(max(math.ceil(wanted), ENOUGH_ANSWERS), MOST_ANSWERS)
 
     @property
     def answers(self) -> int:
@@ -134,36 +144,40 @@ NO_FAULTS = FaultsAtRest(0.0, 100)
 class Control:
     """What the controller carries from one interval to the next.
 
-    `at_rest_s` is the median latency without queueing; `settling` says that the last interval's answers were still
-    sent under another concurrency.
+    `at_rest_s` is the median latency without queueing, learnt from `at_rest_of` answers. `settling` says that the
+    last interval's answers say nothing of latency: they were sent under another concurrency, or are the first, of
+    which the fast ones come before the slow. So they do after growth (`grew`), which therefore never lowers the rest.
     """
 
     concurrency: int
     ceiling: int
     at_rest_s: float | None = None
+    at_rest_of: int = 0
     faults_at_rest: FaultsAtRest = NO_FAULTS
     slow_start: bool = True
     shrinks: Shrinks | None = None
     settling: bool = False
+    grew: bool = False
 
     @classmethod
     def start(cls, ceiling: int) -> Control:
         """Before the first answer."""
-        return cls(min(FIRST_CONCURRENCY, ceiling), ceiling)
+        return cls(min(FIRST_CONCURRENCY, ceiling), ceiling, settling=True)
 
 
 def decide(control: Control, seen: Observation) -> Control:
     """The control for the next interval."""
     if control.settling:
-        return replace(control, settling=False)
-    if seen.throttled > PUSHED_BACK_SHARE * seen.answers:
+        control = replace(control, settling=False)
+        return _faults_learnt(control, seen) if control.at_rest_s is None else control
+    if seen.throttled > max(PUSHED_BACK_SHARE * seen.answers, 1 if seen.served else 0):
         return replace(_fewer(control, PUSHED_BACK), shrinks=None)
     control = _faults_learnt(control, seen)
     if control.faults_at_rest.exceeded(seen):
         return _shrunk(control, PUSHED_BACK, seen)
     if seen.median_latency_s is None or seen.good < ENOUGH_ANSWERS:
         return control
-    control = _rested(control, seen.median_latency_s)
+    control = replace(_rested(control, seen, seen.median_latency_s), grew=False)
     ratio = seen.median_latency_s / (control.at_rest_s or seen.median_latency_s)
     tolerance = NOISE_ALLOWED * seen.noise
     if ratio > QUEUEING + tolerance:
@@ -190,23 +204,29 @@ def _faults_learnt(control: Control, seen: Observation) -> Control:
     return replace(control, concurrency=first.concurrency, faults_at_rest=at_rest, slow_start=True, shrinks=None)
 
 
-def _rested(control: Control, latency_s: float) -> Control:
+def _rested(control: Control, seen: Observation, latency_s: float) -> Control:
     """Learn the latency at rest; a greater one is believed where shrinking did not better it, and growth restarts."""
-    if control.at_rest_s is None:
-        return replace(control, at_rest_s=latency_s)
-    first = control.shrinks
+    at_rest_s, first = control.at_rest_s, control.shrinks
+    if at_rest_s is None:
+        return replace(control, at_rest_s=latency_s, at_rest_of=seen.good)
     shrunk_from_s = first.latency_s if first is not None and first.count >= SHRUNK_IN_VAIN else None
     if shrunk_from_s is not None and latency_s > shrunk_from_s / GENTLY:
-        return replace(control, at_rest_s=latency_s, slow_start=True)
-    if latency_s < control.at_rest_s:
-        return replace(control, at_rest_s=control.at_rest_s + REST_FALLS_BY * (latency_s - control.at_rest_s))
+        return replace(control, at_rest_s=latency_s, at_rest_of=seen.good, slow_start=True)
+    if control.grew:
+        return control
+    if control.at_rest_of < REST_REMEMBERED and abs(latency_s / at_rest_s - 1) <= NOISE_ALLOWED * seen.noise:
+        known = control.at_rest_of + seen.good
+        mean_s = at_rest_s + (latency_s - at_rest_s) * seen.good / known
+        return replace(control, at_rest_s=mean_s, at_rest_of=known)
+    if latency_s < at_rest_s:
+        return replace(control, at_rest_s=at_rest_s + REST_FALLS_BY * (latency_s - at_rest_s))
     return control
 
 
 def _more(control: Control) -> Control:
     factor = SLOW_START_GROWTH if control.slow_start else GROWTH
     wanted = max(math.ceil(control.concurrency * factor), control.concurrency + 1)
-    return replace(control, concurrency=min(wanted, control.ceiling))
+    return replace(control, concurrency=min(wanted, control.ceiling), grew=True)
 
 
 def _fewer(control: Control, factor: float) -> Control:
