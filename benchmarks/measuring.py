@@ -22,6 +22,22 @@ def cpu_s() -> float:
     return sum(os.times()[:2])
 
 
+def tree_cpu_s() -> float:
+    """User and system seconds of this process and of all that it and they have started and that still run."""
+    parents, used = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # ended meanwhile
+            continue
+        pid = int(stat.parent.name)
+        parents[pid], used[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
+    tree = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in tree} - tree:
+        tree |= more
+    return sum(used.get(pid, 0) for pid in tree) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(ask: Callable[[int], int], requests: int, *, warm_up: int) -> dict[str, float]:
     """CPU and wall seconds of `ask(requests)`, which returns how many were answered.
 

@@ -24,10 +24,13 @@ NAMES = (
     "memory",
     "quota",
     "shared_quota",
+    "scale_out",
     "knee",
     "prices",
     "estimate",
+    "chaos 20",
 )
+"""With the arguments of those that take more time than a few minutes otherwise."""
 
 
 def main() -> None:
@@ -42,7 +45,8 @@ def main() -> None:
 
 def output_of(name: str) -> Iterator[str]:
     """What a benchmark prints, line by line, shown as it comes."""
-    command = [sys.executable, "-u", str(HERE / f"{name}.py")]
+    script, *arguments = name.split()
+    command = [sys.executable, "-u", str(HERE / f"{script}.py"), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
