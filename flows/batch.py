@@ -85,7 +85,7 @@ def batch_inference(
         approval: Estimate first, and wait for a person to approve that; leave empty to begin at once.
 
     Returns the summary. Raises the `LLMBatchError` that refused or stopped the run; the flow run's state is
-    then Failed, by the name of the reason, and Cancelled where the estimate was not approved.
+    then Failed, by the name of the reason, and Cancelled where the estimate was rejected.
     """
     sections = sections_of(
         input=input,

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from prefect import get_client
 from prefect.context import FlowRunContext
-from prefect.exceptions import Abort, TerminationSignal
+from prefect.exceptions import Abort, FlowPauseTimeout, TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -103,7 +103,8 @@ def failed(error: LLMBatchError) -> Summary:
     """
     if isinstance(error, Superseded) and _is_tried_again():
         raise Abort(str(error))
-    if isinstance(error, NotApproved):
+    too_late = isinstance(error.__cause__, FlowPauseTimeout)  # Failed, as the server says of a pause that is over
+    if isinstance(error, NotApproved) and not too_late:
         return cast(Summary, Cancelled(name="Rejected", message=str(error)))
     if isinstance(error, InvalidInput):
         name = "Refused"
