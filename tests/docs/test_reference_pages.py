@@ -13,6 +13,7 @@ from tests.hosting.test_reference_case import script
 import prefect_llm
 from prefect_llm.errors import RunError
 from prefect_llm.records import ErrorKind
+from prefect_llm.simulation.faults import Fault
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 
 
@@ -35,6 +36,11 @@ def test_the_columns_are_those_of_a_part_in_order_and_by_type() -> None:
 def test_the_kinds_of_failures_are_those_of_the_code_in_order() -> None:
     kinds = re.findall(r"^\| `(\w+)` \|", page("rows.md").split("## Kinds")[1], flags=re.MULTILINE)
     assert kinds == list(ErrorKind)
+
+
+def test_the_kinds_of_faults_to_rehearse_are_those_of_the_simulator_in_order() -> None:
+    faults = re.findall(r"^\| `(\w+)` \|", page("rehearse.md").split("| `--fault` |")[1], flags=re.MULTILINE)
+    assert faults == list(Fault)
 
 
 def test_every_reason_to_stop_a_run_is_in_troubleshooting() -> None:
