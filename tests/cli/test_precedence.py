@@ -169,3 +169,22 @@ def test_rates_and_timeouts_given_as_flags_reach_the_engine(
     asking[asking.index(scripted_server.base_url)] = f"http://127.0.0.1:{free_port()}/v1"
     stopped = call(*asking, "--outage-patience", "0.1", "--max-attempts", "1", "--json", cwd=tmp_path)
     assert (stopped.status, stopped.summary["stopped"]["kind"]) == (3, "ProviderDown")
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "verify"])
+def test_a_misspelt_variable_is_a_warning_and_no_refusal(
+    command: str, scripted_server: ScriptedServer, asking: list[str], tmp_path: Path
+) -> None:
+    environ = {"PREFECT_LLM_CONCURENCY": "8"}
+    endpoint = ["--base-url", scripted_server.base_url]
+    if command == "resume":
+        assert call(*asking, cwd=tmp_path).status == 0
+    commands = {
+        "run": asking,
+        "resume": ["resume", "out", *endpoint],
+        "verify": ["verify", *endpoint, "--model", "m"],
+    }
+    done = call(*commands[command], cwd=tmp_path, environ=environ)
+    assert done.status == 0
+    sentence = "environment PREFECT_LLM_CONCURENCY sets nothing: did you mean PREFECT_LLM_CONCURRENCY?"
+    assert done.err.count(sentence) == 1

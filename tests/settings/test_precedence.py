@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prefect_llm.settings import RunSettings, options, sections
+from prefect_llm.settings import RunSettings, options, sections, unknown_variables
 from prefect_llm.settings.kinds import MAX_CONCURRENCY
 
 Loaded = Callable[..., RunSettings]
@@ -151,6 +151,15 @@ def test_the_environment_can_switch_off_what_the_file_switches_on(loaded: Loaded
 def test_other_programs_variables_are_ignored(loaded: Loaded) -> None:
     environ = {"PREFECT_LLM_API_KEY": "sk-1", "PREFECT_LLM_FUTURE": "x", "PREFECT_API_URL": "http://x"}
     assert not any(section.model_fields_set for _, section in loaded(None, {}, environ))
+
+
+def test_a_misspelt_variable_is_told_with_what_was_meant() -> None:
+    environ = {"PREFECT_LLM_CONCURENCY": "8", "PREFECT_LLM_SAMPLE": "1", "PREFECT_LLMS": "x"}
+    ours = {f"PREFECT_LLM_{name}": "x" for name in ("MODEL", "API_KEY", "CACHE", "OWN_KEY")}
+    assert unknown_variables(environ | ours) == [
+        "environment PREFECT_LLM_CONCURENCY sets nothing: did you mean PREFECT_LLM_CONCURRENCY?",
+        "environment PREFECT_LLM_SAMPLE sets nothing: no option goes by that name there",
+    ]
 
 
 def test_names_to_keep_may_have_blanks_after_the_commas(loaded: Loaded) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from prefect_llm.cli.ending import Exit, show, status_of, tell_stop
@@ -9,11 +10,13 @@ from prefect_llm.cli.faults import report_fault
 from prefect_llm.cli.prefect_server import check_server
 from prefect_llm.errors import InvalidInput, LLMBatchError
 from prefect_llm.report import Summary
-from prefect_llm.settings import ApiOptions, DocumentOptions, RunSettings
+from prefect_llm.settings import ApiOptions, DocumentOptions, RunSettings, unknown_variables
 
 
 def run(settings: RunSettings) -> int:
     """Run the flow in this process; Prefect starts a server of its own where none is configured."""
+    for sentence in unknown_variables(os.environ):
+        print(f"prefect-llm: {sentence}", file=sys.stderr)
     try:
         summary, error = run_flow(settings)
     except InvalidInput:

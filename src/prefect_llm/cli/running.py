@@ -22,9 +22,11 @@ from prefect_llm.records import ErrorKind, Provider
 from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.report import Summary
 from prefect_llm.run import Run
-from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of
+from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of, unknown_variables
 from prefect_llm.side_by_side import infer_pending
 from prefect_llm.spending import RunBudget
+
+logger = logging.getLogger(__name__)
 
 Opened = tuple[Run, Callable[[], Summary]]
 """An opened run, and what carries it out."""
@@ -86,6 +88,8 @@ def log_to_stderr(settings: RunSettings) -> None:
     """Of other libraries only what warns: their DEBUG shows headers."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("prefect_llm").setLevel(settings.logging.log_level)
+    for sentence in unknown_variables(os.environ):
+        logger.warning("%s", sentence)
 
 
 def _provider(settings: RunSettings) -> Provider:

@@ -10,7 +10,7 @@ from prefect_llm.cli.providing import provider_of
 from prefect_llm.engine import verify as verify_provider
 from prefect_llm.errors import InvalidInput, RunError
 from prefect_llm.report.figures_text import duration
-from prefect_llm.settings import load
+from prefect_llm.settings import load, unknown_variables
 
 
 def verify(*, provider: str | None, base_url: str | None, api_key_env: str | None, model: str | None) -> int:
@@ -20,6 +20,8 @@ def verify(*, provider: str | None, base_url: str | None, api_key_env: str | Non
     """
     given = {"provider": provider, "base_url": base_url, "api_key_env": api_key_env, "model": model}
     settings = load({name: value for name, value in given.items() if value is not None}, os.environ)
+    for sentence in unknown_variables(os.environ):
+        print(f"prefect-llm: {sentence}", file=sys.stderr)
     asked = provider_of(settings.api, settings.batch, os.environ)
     try:
         verified = verify_provider(asked, settings.api.model)

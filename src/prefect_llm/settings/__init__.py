@@ -18,6 +18,7 @@ from prefect_llm.settings.sections import (
     PromptSection,
     RunSettings,
 )
+from prefect_llm.settings.sources import unknown_variables
 from prefect_llm.settings.texts import answer_schema, prompt_text
 
 __all__ = [
@@ -47,5 +48,6 @@ __all__ = [
     "run_spec",
     "sections",
     "siblings_of",
+    "unknown_variables",
     "with_fallbacks",
 ]

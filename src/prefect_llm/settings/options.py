@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 from prefect_llm.settings.sections import RunSettings
 from prefect_llm.settings.wording import Wording, expected_by, wording_of
 
+PREFIX = "PREFECT_LLM_"
+"""Of every environment variable."""
 POSITIONAL = "input"
 """The one option that is an argument on the command line."""
 FIXED = frozenset(
@@ -41,7 +43,7 @@ class Option:
     @property
     def variable(self) -> str:
         """The environment variable."""
-        return f"PREFECT_LLM_{self.key.upper()}"
+        return f"{PREFIX}{self.key.upper()}"
 
     @property
     def place(self) -> str:

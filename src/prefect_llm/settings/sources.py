@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import orjson
 
 from prefect_llm.errors import InvalidInput
 from prefect_llm.settings.kinds import NO_SECRET, is_api_key
-from prefect_llm.settings.options import Option, options
+from prefect_llm.settings.options import PREFIX, Option, options
 from prefect_llm.settings.wording import shown, suggestion
 
 PARAM = "param"
+_NO_OPTIONS = frozenset({f"{PREFIX}CACHE", f"{PREFIX}PICTURES"})
+"""Where the demo's model is kept, and where the tests keep pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,25 @@ def from_environment(environ: Mapping[str, str]) -> Reading:
                 continue
         given.append(Given(option, value, origin))
     return Reading(given, problems)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that is spelled as one of ours and sets nothing: no refusal, others may use it.
+
+    Whoever names the variable of a key is free in it: names that end in KEY are passed over.
+    """
+    known = {option.variable for option in options().values()} | _NO_OPTIONS
+    return [
+        f"environment {name} sets nothing: {_meant(name, known)}"
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known and not name.endswith("KEY")
+    ]
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    names = [each.removeprefix(PREFIX) for each in known]
+    near = get_close_matches(name.removeprefix(PREFIX), names, n=1, cutoff=0.7)
+    return f"did you mean {PREFIX}{near[0]}?" if near else "no option goes by that name there"
 
 
 def _parameters(pairs: Sequence[str]) -> dict[str, Any]:
