@@ -11,11 +11,10 @@ from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.errors import RunError
-from prefect_llm.report.figures_text import counted
 from prefect_llm.run import Run, stopped_together
 from prefect_llm.run import infer_chunk as infer
 from prefect_llm.store import ChunkFigures
-from prefect_llm.tasks.run_log import core_log
+from prefect_llm.tasks.run_log import core_log, work_of
 from prefect_llm.tasks.sharing import limits_shared
 
 
@@ -59,12 +58,5 @@ def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference 
         asked = resolve_provider(provider)
         with limits_shared(asked):
             figures = infer(run, chunk, asked)
-    get_run_logger().info(
-        "chunk %s done in %.1f s: %s, %s retries, %s throttled",
-        chunk,
-        figures.seconds,
-        counted(figures.requests, "request"),
-        figures.retries,
-        figures.throttled,
-    )
+    get_run_logger().info("chunk %s done in %.1f s: %s", chunk, figures.seconds, work_of(figures))
     return figures

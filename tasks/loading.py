@@ -55,4 +55,6 @@ def load_documents(
         -(-run.rows // run.chunk_rows),
         run.url,
     )
+    if run.reuse:
+        get_run_logger().info("answers of %s are taken", ", ".join(run.reuse))
     return run

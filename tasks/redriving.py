@@ -14,7 +14,7 @@ from prefect_llm.redriving import redrive_chunk as redrive_failed_rows
 from prefect_llm.run import stopped_together
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.inference import RETRIES, rows_in_words
-from prefect_llm.tasks.run_log import core_log
+from prefect_llm.tasks.run_log import core_log, work_of
 from prefect_llm.tasks.sharing import limits_shared
 
 
@@ -34,5 +34,5 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | Provider
         asked = resolve_provider(provider)
         with limits_shared(asked):
             figures = redrive_failed_rows(redrive, chunk, asked)
-    get_run_logger().info("chunk %s redriven in %.1f s: %s requests", chunk, figures.seconds, f"{figures.requests:,}")
+    get_run_logger().info("chunk %s redriven in %.1f s: %s", chunk, figures.seconds, work_of(figures))
     return figures

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 
 from prefect import get_run_logger
 
+from prefect_llm.report.figures_text import counted
+from prefect_llm.store import ChunkFigures
+
 CORE = logging.getLogger("prefect_llm")
 
 
@@ -35,3 +38,10 @@ def core_log() -> Iterator[None]:
         yield
     finally:
         CORE.removeHandler(handler)
+
+
+def work_of(figures: ChunkFigures) -> str:
+    """`1 request, 0 retries, 0 throttled, 19 rows reused`: what a chunk took, as its log line ends."""
+    retries = f"{figures.retries:,} {'retry' if figures.retries == 1 else 'retries'}"
+    reused = f", {counted(figures.reused, 'row')} reused" if figures.reused else ""
+    return f"{counted(figures.requests, 'request')}, {retries}, {figures.throttled:,} throttled{reused}"

@@ -239,7 +239,8 @@ def carry_out_attempt(
         run.live.take_back([entry.row.outcome for entry in asked.entries()])  # counted again by whoever goes on
         raise
     remove_journals(folder, [chunk], work)
-    new = figures_in_journal(asked.new_entries(), seconds)
+    reused = sum(entry.row.reused for entry in asked.entries())
+    new = replace(figures_in_journal(asked.new_entries(), seconds), reused=reused)
     # only who waits in another process has not counted them as they came
     return replace(new, ended=run.live.ended_here(asked.entries())) if run.spread else new
 

@@ -11,8 +11,8 @@ from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow_sync
 from prefect.states import Scheduled
 from tests.conftest import documents_table
-from tests.flows.running import Parameters
-from tests.prefect_server import PrefectServer
+from tests.flows.running import Parameters, flow_run_id, state_of
+from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm import Summary, batch_inference
@@ -44,3 +44,18 @@ def test_three_nights_pay_for_new_and_changed_rows_only(
     third = night(3, table.set_column(1, "text", [texts]))
     assert (third.requests, third.totals.reused, third.totals.ok) == (1, 102, 103)
     assert scripted_server.stats().by_document == {"doc-50": 1}
+
+
+def test_the_log_says_how_many_rows_were_reused_and_from_where(
+    parameters: Parameters, prefect_server: PrefectServer, tmp_path: Path
+) -> None:
+    first = str(tmp_path / "first")
+    batch_inference(**parameters | {"output": first})
+    parameters["batch"] |= {"reuse": first, "chunk_rows": 1000}
+    found = flow_run_id(state_of(parameters))
+    messages = eventually(
+        lambda: [log.message for log in prefect_server.logs(found)], lambda seen: " done in " in "\n".join(seen)
+    )
+    assert f"answers of {first} are taken" in messages
+    (done,) = (text for text in messages if " done in " in text)
+    assert done.endswith(" s: 0 requests, 0 retries, 0 throttled, 100 rows reused")

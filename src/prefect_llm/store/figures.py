@@ -49,7 +49,8 @@ class ChunkFigures:
 
     `throttled` counts 429 answers; `seconds` is the time the chunk took. `lost` attempts brought no answer and may
     have been billed; `uncertain` is what those and answers without usage cost at most, `None` where it is not known.
-    `ended` says what became of the rows, to whoever waits for the chunk; the part itself says it better.
+    `ended` says what became of the rows, `reused` how many of them were taken from other rows, to whoever waits for
+    the chunk; the part itself says it better.
     `cache_saved` is what the rows' cached input would have cost more, had it been read anew.
     """
 
@@ -61,6 +62,7 @@ class ChunkFigures:
     lost: int = 0
     uncertain: Decimal | None = Decimal(0)
     ended: RowFigures | None = field(default=None, compare=False)
+    reused: int = field(default=0, compare=False)
     cache_saved: Decimal = Decimal(0)
 
     def to_json(self) -> str:
@@ -145,6 +147,7 @@ def sum_figures(figures: Iterable[ChunkFigures]) -> ChunkFigures:
             seconds=total.seconds + each.seconds,
             lost=total.lost + each.lost,
             uncertain=add_money(total.uncertain, each.uncertain),
+            reused=total.reused + each.reused,
             cache_saved=_EXACT.add(total.cache_saved, each.cache_saved),
         )
     return total
