@@ -59,7 +59,7 @@ def forms(stage: Stage, page: Page) -> None:
     shown(page, f"{stage.url}/deployments", "on-new-files", "deployments", height=620)
     page.goto(f"{stage.url}/blocks/catalog/llm-provider/create")
     _field(page, "Base URL").fill("https://api.openai.com/v1")
-    _field(page, "Block Name").fill("production")
+    _field(page, "Block Name").fill("openai")
     _field(page, "Default model").fill("gpt-4.1-mini")
     taken(page, "block-form", FORM_HEIGHT)
     page.goto(f"{stage.url}/deployments/deployment/{stage.deployment('manual')}/run")
@@ -85,7 +85,6 @@ def in_progress(stage: Stage, page: Page, flow_run: str) -> None:
     taken(page, "run-in-progress")
     found = stage.artifacts(flow_run)
     shown(page, f"{stage.url}/artifacts/artifact/{found['llm-chunks']}", "documents", "chunks", height=700)
-    shown(page, f"{stage.url}/artifacts/artifact/{found['llm-progress']}", "documents", "progress", height=360)
 
 
 def afterwards(stage: Stage, page: Page, flow_run: str, night: str) -> None:
