@@ -13,7 +13,12 @@ from uuid import UUID
 
 import pyarrow.dataset as ds
 import pytest
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    DeploymentFilter,
+    DeploymentFilterId,
+)
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
@@ -25,7 +30,10 @@ from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm import LLMProvider, ModelPrice, batch_inference
+from prefect_llm import LLMProvider, ModelPrice, batch_inference, estimate_cost, redrive_failures
+
+OTHERS = {"redrive": redrive_failures.name, "estimate": estimate_cost.name}
+"""The flows of the deployments that are not of `batch_inference`."""
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +98,40 @@ def test_an_event_starts_a_run_over_the_files_that_it_names(
     assert answers(output) == ["yes"] * 7
 
 
+def test_redrive_asks_the_failed_rows_of_a_run_again(
+    worker: Path,
+    deployed: PrefectServer,
+    scripted_server: ScriptedServer,
+    write_documents: WriteDocuments,
+    tmp_path: Path,
+) -> None:
+    output = str(tmp_path / "answers")
+    scripted_server.script_all(steps.error(400, "no"))
+    batch = {"max_error_share": 1, "stop_error_share": 1}
+    failing = {"input": write_documents(5), "output": output, "provider": "production", "batch": batch}
+    first = start(deployed, "manual", failing | {"prompt": "{{ text }}"})
+    assert ended(deployed, first, worker).state_name == "Completed", worker.read_text()
+    assert answers(tmp_path / "answers") == [None] * 5
+
+    scripted_server.script_all(steps.ok("yes", usage=steps.tokens(10, 20)))
+    again = start(deployed, "redrive", {"output": output, "only": ["rejected"]})
+    assert ended(deployed, again, worker).state_name == "Completed", worker.read_text()
+    assert answers(tmp_path / "answers") == ["yes"] * 5
+
+
+def test_estimate_says_what_a_night_would_cost_and_asks_nothing(
+    worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer, write_documents: WriteDocuments
+) -> None:
+    estimated = ended(deployed, start(deployed, "estimate", {"input": write_documents(20)}), worker)
+    assert estimated.state_name == "Completed", worker.read_text()
+    assert scripted_server.stats().requests == 0
+    with deployed.client() as client:
+        only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[estimated.id]))
+        (artifact,) = client.read_artifacts(artifact_filter=only)
+    assert artifact.key == "llm-estimate"
+    assert "20 documents" in str(artifact.data)
+
+
 @pytest.fixture
 def served(deployed: PrefectServer, tmp_path: Path) -> Iterator[Path]:
     """deployments/serve.py as a process; the file with its log."""
@@ -124,7 +166,7 @@ def test_serve_carries_out_runs_without_a_pool(
 def start(server: PrefectServer, name: str, parameters: dict[str, Any], at: datetime | None = None) -> UUID:
     """As the schedule does: at that time, which may be past."""
     with server.client() as client:
-        deployment = client.read_deployment_by_name(f"{batch_inference.name}/{name}")
+        deployment = client.read_deployment_by_name(f"{OTHERS.get(name, batch_inference.name)}/{name}")
         state: State[Any] = Scheduled(scheduled_time=at or datetime.now(UTC))
         return client.create_flow_run_from_deployment(deployment.id, parameters=parameters, state=state).id
 

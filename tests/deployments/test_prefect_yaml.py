@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from prefect import Flow
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
@@ -14,7 +15,7 @@ from ruamel.yaml import YAML
 from tests.deployments.conftest import DEPLOYMENTS
 from tests.prefect_server import PrefectServer
 
-from prefect_llm import batch_inference
+from prefect_llm import batch_inference, estimate_cost, redrive_failures
 from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
 
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -22,22 +23,36 @@ WRITTEN: dict[str, dict[str, Any]] = {
 }
 
 
+OTHERS: dict[str, Flow[..., Any]] = {"redrive": redrive_failures, "estimate": estimate_cost}
+"""The deployments of other flows than `batch_inference`."""
+
+
 @pytest.fixture(params=sorted(WRITTEN))
-def deployment(request: pytest.FixtureRequest, deployed: PrefectServer) -> DeploymentResponse:
-    return read(deployed, request.param)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def deployment(name: str, deployed: PrefectServer) -> DeploymentResponse:
+    return read(deployed, name)
+
+
+def flow_of(name: str) -> Flow[..., Any]:
+    return OTHERS.get(name, batch_inference)
 
 
 def read(server: PrefectServer, name: str) -> DeploymentResponse:
     with server.client() as client:
-        return client.read_deployment_by_name(f"{batch_inference.name}/{name}")
+        return client.read_deployment_by_name(f"{flow_of(name).name}/{name}")
 
 
-def test_the_deployments_are_nightly_hourly_on_new_files_and_manual() -> None:
-    assert sorted(WRITTEN) == ["hourly", "manual", "nightly", "on-new-files"]
+def test_the_deployments_are_four_of_a_run_and_one_each_to_redrive_and_to_estimate() -> None:
+    assert sorted(WRITTEN) == ["estimate", "hourly", "manual", "nightly", "on-new-files", "redrive"]
 
 
-def test_all_run_the_installed_flow_in_the_pool_llm(deployment: DeploymentResponse) -> None:
-    assert deployment.entrypoint == "prefect_llm.flows.batch.batch_inference"
+def test_all_run_an_installed_flow_in_the_pool_llm(name: str, deployment: DeploymentResponse) -> None:
+    flow = flow_of(name)
+    assert deployment.entrypoint == f"{flow.fn.__module__}.{flow.fn.__name__}"
     assert deployment.work_pool_name == "llm"
     assert not deployment.pull_steps
     assert deployment.path in (None, "", ".")
@@ -71,16 +86,18 @@ def test_hourly_runs_every_hour_within_its_money_and_leaves_an_hour_out_rather_t
     assert hourly.parameters["batch"]["max_cost"] == 5
 
 
-def test_manual_has_no_schedule(deployed: PrefectServer) -> None:
-    assert read(deployed, "manual").schedules == []
+@pytest.mark.parametrize("by_hand", ["manual", "redrive", "estimate"])
+def test_what_is_started_by_hand_has_no_schedule(by_hand: str, deployed: PrefectServer) -> None:
+    assert read(deployed, by_hand).schedules == []
 
 
-def test_the_form_asks_for_every_parameter_and_explains_it(deployment: DeploymentResponse) -> None:
+def test_the_form_asks_for_every_parameter_and_explains_it(name: str, deployment: DeploymentResponse) -> None:
+    flow = flow_of(name)
     schema = deployment.parameter_openapi_schema
     assert schema is not None
     fields = schema["properties"]
-    assert sorted(fields) == sorted(batch_inference.parameters.properties)
-    assert schema["required"] == ["input", "output"]
+    assert sorted(fields) == sorted(flow.parameters.properties)
+    assert schema["required"] == flow.parameters.required
     assert [name for name, field in fields.items() if not field.get("description")] == []
 
 
