@@ -25,6 +25,13 @@ def test_run_yaml_shows_every_option_as_the_settings_have_it() -> None:
     assert script("run_yaml").with_options(page("run-yaml.md")) == page("run-yaml.md"), "run python docs/run_yaml.py"
 
 
+def test_the_commands_are_all_there_and_explained_by_their_own_help() -> None:
+    maker = script("commands")
+    assert maker.with_help(page("commands.md")) == page("commands.md"), "run python docs/commands.py"
+    headings = re.findall(r"^## (.+)$", page("commands.md"), flags=re.MULTILINE)
+    assert sorted(headings) == sorted(maker.commands())
+
+
 def test_the_columns_are_those_of_a_part_in_order_and_by_type() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page("rows.md").split("## Kinds")[0], flags=re.MULTILINE)
     assert tuple(name for name, _ in rows) == RESULT_COLUMNS

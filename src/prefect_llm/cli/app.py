@@ -182,9 +182,9 @@ def create_automations(
         float, Parameter(help="Seconds without a heartbeat after which a flow run counts as crashed.")
     ] = 300.0,
 ) -> int:
-    """Put three automations on the Prefect server, in the place of those that an earlier call put there.
+    """Put automations on the Prefect server, in the place of those that an earlier call put there.
 
-    A failed or crashed run is told of; one with many errors is cancelled; one whose process is gone is crashed.
+    A run with many errors is cancelled; one whose process is gone is crashed; with --notify failed runs are told of.
     """
     from prefect_llm.cli import automating
 
