@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from tests.docs.reading import ROOT, Block
 from tests.scripted_server.client import free_port
 
 COMMAND_S = 90.0
-PLACEHOLDERS = ("https://api.openai.com/", "http://gpu-1:8000/", "http://127.0.0.1:8090/")
+PLACEHOLDERS = ("https://api.openai.com/", "http://127.0.0.1:8090/")
 STAND_INS = {
     # the session's server is there already
     "prefect server start": "true",
@@ -132,15 +131,6 @@ def _lay_out(folder: Path) -> None:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     texts = ["The kettle leaks.", "Lovely lamp!", "Where is my parcel?"]
     pq.write_table(pa.table({"id": ["1", "2", "3"], "text": texts}), folder / "tickets.parquet")
-    (folder / "prompt.txt").write_text("Summarise in one sentence: {{ text }}")
-    (folder / "my-scenario.yaml").write_text(_with_input_prices((folder / "examples" / "hosting.yaml").read_text()))
-    (folder / "docs").mkdir()
-    (folder / "docs" / "lamp.txt").write_text("A lamp is on when it is not off.")
-
-
-def _with_input_prices(scenario: str) -> str:
-    """The reference case knows no input; a reader's own documents have some."""
-    return re.sub(r"price_output:", "price_input: 0.5, price_output:", scenario)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
