@@ -22,11 +22,12 @@ LEFT_OUT = shutil.ignore_patterns(
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The two files that a release uploads, and what building them left in the checkout."""
+    """The two files that a release uploads, what building them left in the checkout, and what the build said."""
 
     sdist: Path
     wheel: Path
     left_behind: list[str]
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
     )
     assert built.returncode == 0, built.stdout[-3_000:] + built.stderr[-3_000:]
     (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
-    return Release(sdist, wheel, sorted(_traces() - before))
+    return Release(sdist, wheel, sorted(_traces() - before), built.stdout + built.stderr)
 
 
 @pytest.fixture(scope="session")

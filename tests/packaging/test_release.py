@@ -54,6 +54,10 @@ def test_the_wheel_ships_its_data_types_script_and_entry_point(release: Release)
     assert "License-File: LICENSE" in metadata.splitlines()
 
 
+def test_the_build_complains_of_no_package_that_is_absent_from_the_list(release: Release) -> None:
+    assert "would be ignored" not in release.said
+
+
 def test_the_sdist_holds_what_a_person_needs_to_work_on_it_and_no_rubbish(release: Release) -> None:
     with tarfile.open(release.sdist) as sdist:
         names = {member.name.partition("/")[2] for member in sdist.getmembers() if member.isfile()}
