@@ -48,9 +48,9 @@ def show(summary: Summary) -> None:
 
     Of a description a card of the UI shows about forty characters: what differs comes first.
     """
-    said, where = headline(summary), summary.output
-    report = cast(UUID, create_markdown_artifact(to_markdown(summary), key=REPORT_KEY, description=said))
-    create_table_artifact(to_table(summary), key=FIGURES_KEY, description=said)
+    where = summary.output
+    report = cast(UUID, create_markdown_artifact(to_markdown(summary), key=REPORT_KEY, description=f"Run at {where}"))
+    create_table_artifact(to_table(summary), key=FIGURES_KEY, description=headline(summary))
     create_markdown_artifact(to_cost_markdown(summary), key=COST_KEY, description=f"{spent(summary)} at {where}")
     create_markdown_artifact(to_results_markdown(summary) + _link_to(report), key=RESULTS_KEY, description=where)
 
