@@ -1,6 +1,7 @@
-"""Makes docs/images: `python docs/ui_pictures.py`, where /srv/llm may be made and Chromium is installed; ten minutes.
+"""Makes docs/images: `python docs/ui_pictures.py`, where /srv/llm may be made and Chromium is there; ten minutes.
 
-Pages of Prefect's UI while deployments of deployments/prefect.yaml run, and a run's own report.
+Pages of Prefect's UI, without its menu, while the deployments of deployments/prefect.yaml run, and a run's own page.
+What they show has happened, but for the times of the earlier nights; see ui_stage.py.
 """
 
 from __future__ import annotations
@@ -9,38 +10,45 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Locator, Page, sync_playwright
-from ui_stage import MANUAL, SRV, Stage, run_nights, staged, until, write_tickets
+from ui_stage import MANUAL, SRV, Stage, create_automations, run_nights, staged, until, write_tickets
 
 IMAGES = Path(__file__).with_name("images")
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-WIDTH, HEIGHT, FORM_HEIGHT = 1180, 900, 1_300
+WIDTH, WIDE, MENU_WIDTH, MARGIN = 1_180, 1_400, 256, 12
+"""WIDE where a table has more columns; with more than WIDTH an artifact has its details beside it."""
 SETTLED_MS = 2_500
-PROMPT = "Summarise in one sentence: {{ text }}"
+IN_LIGHT = "localStorage.setItem('color-scheme', JSON.stringify('light'))"
+PARTS_DONE, RUN_S = 3, 900
+ASKED: dict[str, Any] = {
+    "input": "/srv/llm/inbox/tickets.parquet",
+    "output": "/srv/llm/answers/inbox",
+    "provider": "production",
+    "prompt": "Summarise in one sentence: {{ text }}",
+    "row_params": "ask",
+    "api": {"max_output_tokens": 200, "temperature": 0},
+}
 
 
 def main() -> None:
     """All of them."""
-    with staged() as stage, opened_page() as page:
+    with opened_page() as page, staged() as stage:
+        block_form(stage, page)
+        stage.save_block()
         nights = run_nights(stage)
         write_tickets(SRV / "inbox/tickets.parquet", MANUAL, 900_000)
-        forms(stage, page)
-        running = stage.started(
-            "manual",
-            input="/srv/llm/inbox/tickets.parquet",
-            output="/srv/llm/answers/inbox",
-            provider="production",
-            prompt=PROMPT,
-            row_params="ask",
-            api={"max_output_tokens": 200, "temperature": 0},
-        )
+        run_forms(stage, page)
+        running = stage.started("manual", ASKED)
         in_progress(stage, page, running)
         stage.ended(running)
         afterwards(stage, page, running, nights[-1])
+        approval(stage, page)
+        lists(stage, page)
 
 
 @contextmanager
@@ -48,73 +56,124 @@ def opened_page() -> Iterator[Page]:
     """A page of a browser without a window."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
+        page = browser.new_page(viewport={"width": WIDTH, "height": 1_000}, color_scheme="light")
+        page.add_init_script(IN_LIGHT)
         page.set_default_timeout(30_000)
         yield page
         browser.close()
 
 
-def forms(stage: Stage, page: Page) -> None:
-    """What is filled in: a block, a run."""
-    shown(page, f"{stage.url}/deployments", "on-new-files", "deployments", height=620)
+def block_form(stage: Stage, page: Page) -> None:
+    """The block as it is filled in, but for its key, which this UI shows as it is typed."""
     page.goto(f"{stage.url}/blocks/catalog/llm-provider/create")
     _field(page, "Base URL").fill("https://api.openai.com/v1")
-    _field(page, "Block Name").fill("openai")
+    _field(page, "Block Name").fill("production")
     _field(page, "Default model").fill("gpt-4.1-mini")
-    taken(page, "block-form", FORM_HEIGHT)
+    taken(page, "block-form", _bottom(_field(page, "Timeout")))
+
+
+def run_forms(stage: Stage, page: Page) -> None:
+    """A run as it is filled in, and refused."""
     page.goto(f"{stage.url}/deployments/deployment/{stage.deployment('manual')}/run")
-    _field(page, "Input").fill("/srv/llm/inbox/tickets.parquet")
-    _field(page, "Output").fill("/srv/llm/answers/inbox")
-    _pick(page, "production")
-    _field(page, "Prompt").fill(PROMPT)
-    taken(page, "run-form", FORM_HEIGHT)
+    _field(page, "Input").fill(ASKED["input"])
+    _field(page, "Output").fill(ASKED["output"])
+    _pick(page, ASKED["provider"])
+    _field(page, "Prompt").fill(ASKED["prompt"])
+    page.evaluate(TO_TOP)
+    taken(page, "run-form", _bottom(_field(page, "Prompt")))
     page.get_by_role("button", name="API", exact=True).click()
     _field(page, "Temperature").fill("9")
     page.get_by_role("button", name="Submit").click()
     page.get_by_text("9 is greater than the maximum of 2").first.wait_for()
-    _field(page, "Temperature").scroll_into_view_if_needed()
-    taken(page, "run-form-refused")
+    taken(page, "run-form-refused", 600, from_there=page.locator("label", has_text="Output limit"))
 
 
 def in_progress(stage: Stage, page: Page, flow_run: str) -> None:
     """A run, and its table of chunks, when some chunks are done and others are not."""
-    until(lambda: any((SRV / "answers/inbox/results").glob("part-0000[1-7].parquet")), 600)
+    until(lambda: len(list((SRV / "answers/inbox/results").glob("part-0*.parquet"))) >= PARTS_DONE, RUN_S)
     page.goto(f"{stage.url}/runs/flow-run/{flow_run}")
     page.get_by_text("Task Runs", exact=True).first.click()
     page.get_by_text("infer-chunk-0").first.wait_for()
-    taken(page, "run-in-progress")
-    found = stage.artifacts(flow_run)
-    shown(page, f"{stage.url}/artifacts/artifact/{found['llm-chunks']}", "documents", "chunks", height=700)
+    taken(page, "run-in-progress", _bottom(page.get_by_text("infer-chunk-1").last) + 3 * MARGIN)
+    shown(stage, page, flow_run, "llm-chunks", "chunks", "table")
 
 
 def afterwards(stage: Stage, page: Page, flow_run: str, night: str) -> None:
     """What a run leaves."""
     page.goto(f"{stage.url}/runs/flow-run/{flow_run}")
     page.get_by_text("Completed").first.wait_for()
-    page.get_by_role("link", name="Artifacts").last.or_(page.get_by_text("Artifacts").last).first.click()
-    taken(page, "artifacts")
-    found = stage.artifacts(flow_run)
-    shown(page, f"{stage.url}/artifacts/artifact/{found['llm-report']}", "Documents", "report")
-    shown(page, f"{stage.url}/artifacts/key/llm-cost", "llm-cost", "cost-history", height=620)
-    shown(page, f"file://{SRV}/answers/inbox/_run/report.html", "documents", "report-html", height=1_400)
+    page.get_by_text("Artifacts", exact=True).last.click()
+    taken(page, "artifacts", _bottom(page.get_by_text("llm-cost", exact=True).last) + 6 * MARGIN)
+    shown(stage, page, flow_run, "llm-report", "report", "table >> nth=2")
+    shown(stage, page, night, "llm-cost", "cost", "table >> nth=1")
+    report_page(page)
 
 
-def shown(page: Page, url: str, text: str, name: str, height: int = HEIGHT) -> None:
-    """A picture of the page, once it shows the text."""
-    page.goto(url)
-    page.get_by_text(text).first.wait_for()
-    taken(page, name, height)
+def report_page(page: Page) -> None:
+    """A run's own page: its beginning, and the charts of its speed."""
+    page.goto(f"file://{SRV}/answers/inbox/_run/report.html")
+    height = _bottom(page.locator("#cost ~ .wide").first)
+    page.screenshot(
+        path=IMAGES / "report-page.png", full_page=True, clip={"x": 0, "y": 0, "width": WIDTH, "height": height}
+    )
+    page.locator("section", has=page.locator("#speed")).screenshot(path=IMAGES / "report-charts.png")
 
 
-def taken(page: Page, name: str, height: int = HEIGHT) -> None:
-    """A picture of what is seen."""
-    page.set_viewport_size({"width": WIDTH, "height": height})
-    if height == FORM_HEIGHT:
-        page.mouse.move(WIDTH / 2, height / 2)
-        page.mouse.wheel(0, -10_000)
+def approval(stage: Stage, page: Page) -> None:
+    """A run that waits for a person."""
+    asked = ASKED | {"output": "/srv/llm/answers/approved", "approval": {"above": 0.5, "sample": 40}}
+    waiting = stage.started("manual", asked)
+    until(lambda: stage.state(waiting) == "PAUSED", RUN_S)
+    page.goto(f"{stage.url}/runs/flow-run/{waiting}")
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_text("Decision").first.wait_for()
+    taken(page, "approval", 1_000)
+    stage.cancelled(waiting)
+
+
+def lists(stage: Stage, page: Page) -> None:
+    """Deployments with their schedules, and automations."""
+    create_automations()
+    page.goto(f"{stage.url}/automations")
+    page.get_by_text("notify when").first.wait_for()
+    taken(page, "automations", 1_200)
+    stage.keep_schedules("resume")
+    page.goto(f"{stage.url}/deployments")
+    taken(page, "deployments", _bottom(page.get_by_text("on-new-files").first) + 2 * MARGIN, width=WIDE)
+    stage.keep_schedules("pause")
+
+
+def shown(stage: Stage, page: Page, flow_run: str, key: str, name: str, last: str) -> None:
+    """A picture of an artifact, down to the last thing to be seen."""
+    page.goto(f"{stage.url}/artifacts/artifact/{stage.artifacts(flow_run)[key]}")
+    taken(page, name, _bottom(page.locator(last)))
+
+
+TO_TOP = "document.querySelectorAll('*').forEach(each => { each.scrollTop = 0 })"
+
+
+def taken(page: Page, name: str, height: int, *, from_there: Locator | None = None, width: int = WIDTH) -> None:
+    """A picture of so much of the page, from its top or from there on."""
+    page.set_viewport_size({"width": width, "height": height})
     page.wait_for_timeout(SETTLED_MS)
-    page.screenshot(path=IMAGES / f"{name}.png", animations="disabled")
-    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    if from_there is None:
+        page.evaluate(TO_TOP)
+    else:
+        from_there.evaluate("element => element.scrollIntoView()")
+    page.screenshot(
+        path=IMAGES / f"{name}.png",
+        animations="disabled",
+        clip={"x": MENU_WIDTH, "y": 0, "width": width - MENU_WIDTH, "height": height},
+    )
+    page.set_viewport_size({"width": WIDTH, "height": 1_000})
+
+
+def _bottom(last: Locator) -> int:
+    """Where it ends, with a margin."""
+    last.wait_for()
+    box = last.bounding_box()
+    assert box is not None
+    return round(box["y"] + box["height"] + MARGIN)
 
 
 def _pick(page: Page, block: str) -> None:
@@ -125,6 +184,7 @@ def _pick(page: Page, block: str) -> None:
         picker.press("ArrowDown")
         page.wait_for_timeout(200)
     option.click()
+    page.get_by_text(block, exact=True).first.wait_for()
 
 
 def _field(page: Page, title: str) -> Locator:

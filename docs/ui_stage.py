@@ -36,7 +36,7 @@ PRICES = {
 }
 NIGHTLY = (1_500, 420, 380, 510)
 """New tickets of each night; all earlier ones lie beside them."""
-MANUAL = 6_000
+MANUAL = 8_000
 STARTED_S, ENDED_S, STOPPED_S, BUSY_TRIES = 180, 600, 15, 20
 _SIMULATE = [
     "--latency", "lognormal:1.1,0.5", "--output-tokens", "lognormal:60,0.4", "--seed", "7",
@@ -44,7 +44,7 @@ _SIMULATE = [
     "--fault", "bad_request=0.0015",
 ]  # fmt: skip
 _TIMES = {
-    "flow_run": ("created", "updated", "expected_start_time", "start_time", "end_time"),
+    "flow_run": ("created", "updated", "start_time", "end_time"),  # it was due at its night from the first
     "flow_run_state": ("created", "updated", "timestamp"),
     "task_run": ("created", "updated", "expected_start_time", "start_time", "end_time"),
     "artifact": ("created", "updated"),
@@ -82,6 +82,7 @@ class Stage:
     url: str
     database: Path
     api: httpx.Client
+    provider_url: str
 
     def post(self, path: str, **body: Any) -> Any:
         """What the API answers."""
@@ -97,6 +98,23 @@ class Stage:
         """Its id."""
         return str(self.api.get(f"/deployments/name/batch-inference/{name}").raise_for_status().json()["id"])
 
+    def keep_schedules(self, how: str) -> None:
+        """`pause` or `resume` them: what comes due while pictures are taken would be in them."""
+        for name in ("nightly", "hourly"):
+            self.post(f"/deployments/{self.deployment(name)}/{how}_deployment")
+
+    def save_block(self) -> None:
+        """The provider, by the name that the deployments have."""
+        _python(
+            "from prefect_llm import LLMProvider\n"
+            f"LLMProvider(base_url={self.provider_url!r}, model={MODEL!r}, concurrency=80, prices={PRICES!r},\n"
+            "    requests_per_minute=10_000, tokens_per_minute=2_000_000).save('production')\n"
+        )
+
+    def cancelled(self, flow_run: str) -> None:
+        """End it."""
+        self.post(f"/flow_runs/{flow_run}/set_state", state={"type": "CANCELLED"}, force=True)
+
     def state(self, flow_run: str) -> str:
         """The type of its state."""
         return str(self.api.get(f"/flow_runs/{flow_run}").raise_for_status().json()["state"]["type"])
@@ -106,7 +124,7 @@ class Stage:
         found = self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run]}})
         return {each["key"]: each["id"] for each in found}
 
-    def started(self, deployment: str, at: datetime | None = None, **parameters: Any) -> str:
+    def started(self, deployment: str, parameters: dict[str, Any], at: datetime | None = None) -> str:
         """The id of a new flow run, due now or at the time."""
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": (at or datetime.now(UTC)).isoformat()}}
         path = f"/deployments/{self.deployment(deployment)}/create_flow_run"
@@ -133,14 +151,13 @@ def staged() -> Iterator[Stage]:
             until(lambda: _answers(f"{url}/api/health"), STARTED_S)
             stack.enter_context(_running("prefect-llm", "simulate", "--port", str(provider_port), *_SIMULATE))
             until(lambda: _answers(f"{provider_url}/stats"), STARTED_S)
-            _save_blocks(f"{provider_url}/v1")
+            _command("prefect", "block", "register", "-m", "prefect_llm.blocks")
             _command("prefect", "work-pool", "create", "llm", "--type", "process")
             stack.enter_context(_running("prefect", "worker", "start", "--pool", "llm", "--name", "llm-1"))
             _command("prefect", "--no-prompt", "deploy", "--all", cwd=ROOT / "deployments")
             with httpx.Client(base_url=f"{url}/api", timeout=60) as api:
-                stage = Stage(url, home / "prefect.db", api)
-                for name in ("nightly", "hourly"):  # whose hour comes while pictures are taken would be in them
-                    stage.post(f"/deployments/{stage.deployment(name)}/pause_deployment")
+                stage = Stage(url, home / "prefect.db", api, f"{provider_url}/v1")
+                stage.keep_schedules("pause")
                 yield stage
     finally:
         shutil.rmtree(SRV)
@@ -156,7 +173,7 @@ def run_nights(stage: Stage) -> list[str]:
         night = tonight - timedelta(days=len(NIGHTLY) - 1 - number)
         write_tickets(SRV / f"documents/tickets-{night - timedelta(days=1):%Y-%m-%d}.parquet", tickets, first)
         first += tickets
-        flow_run = stage.started("nightly", night)
+        flow_run = stage.started("nightly", {}, night)
         stage.ended(flow_run)
         _set_back(stage.database, flow_run, night + timedelta(seconds=3))
         flow_runs.append(flow_run)
@@ -183,6 +200,15 @@ def write_tickets(path: Path, count: int, first: int) -> None:
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
+def create_automations() -> None:
+    """The ready-made ones; the message goes nowhere."""
+    _python(
+        "from prefect.blocks.notifications import SlackWebhook\n"
+        "SlackWebhook(url='https://hooks.slack.com/services/none').save('team')\n"
+    )
+    _command("prefect-llm", "automations", "create", "--notify", "slack-webhook/team")
+
+
 def until(look: Callable[[], bool], most_s: float) -> None:
     """Look every second until it is so."""
     end = time.monotonic() + most_s
@@ -192,16 +218,8 @@ def until(look: Callable[[], bool], most_s: float) -> None:
         time.sleep(1)
 
 
-def _save_blocks(base_url: str) -> None:
-    """By a process of its own: this one must not have settings of Prefect from before."""
-    code = (
-        "from prefect.blocks.notifications import SlackWebhook\n"
-        "from prefect_llm import LLMProvider\n"
-        "LLMProvider.register_type_and_schema()\n"
-        f"LLMProvider(base_url={base_url!r}, api_key='any', model={MODEL!r}, max_concurrency=90,\n"
-        f"    requests_per_minute=10_000, tokens_per_minute=2_000_000, prices={PRICES!r}).save('production')\n"
-        "SlackWebhook(url='https://hooks.slack.com/services/T00/B00/none').save('team')\n"
-    )
+def _python(code: str) -> None:
+    """In a process of its own: this one must not have settings of Prefect from before."""
     _command("python", "-c", code)
 
 
@@ -224,7 +242,6 @@ def _settings(home: Path, api_url: str) -> dict[str, str]:
         "PREFECT_API_URL": api_url,
         "PREFECT_UI_API_URL": api_url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
         "DO_NOT_TRACK": "1",
     }
 

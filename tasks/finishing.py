@@ -16,6 +16,7 @@ from prefect.settings import PREFECT_UI_URL
 from prefect_llm.errors import RunError
 from prefect_llm.finishing import finish_run as finish
 from prefect_llm.report import Summary, to_cost_markdown, to_markdown, to_results_markdown, to_table
+from prefect_llm.report.sentences import headline, spent
 from prefect_llm.run import Run
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.run_log import core_log
@@ -43,11 +44,14 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
 
 
 def show(summary: Summary) -> None:
-    """The summary as artifacts, under keys that show their history run after run."""
-    where = f"Run at {summary.output}"
-    report = cast(UUID, create_markdown_artifact(to_markdown(summary), key=REPORT_KEY, description=where))
-    create_table_artifact(to_table(summary), key=FIGURES_KEY, description=where)
-    create_markdown_artifact(to_cost_markdown(summary), key=COST_KEY, description=where)
+    """The summary as artifacts, under keys that show their history run after run.
+
+    Of a description a card of the UI shows about forty characters: what differs comes first.
+    """
+    where = summary.output
+    report = cast(UUID, create_markdown_artifact(to_markdown(summary), key=REPORT_KEY, description=f"Run at {where}"))
+    create_table_artifact(to_table(summary), key=FIGURES_KEY, description=headline(summary))
+    create_markdown_artifact(to_cost_markdown(summary), key=COST_KEY, description=f"{spent(summary)} at {where}")
     create_markdown_artifact(to_results_markdown(summary) + _link_to(report), key=RESULTS_KEY, description=where)
 
 

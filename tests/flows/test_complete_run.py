@@ -130,10 +130,20 @@ def test_the_table_of_chunks_ends_with_all_of_them_done(ran: Ran, prefect_server
     assert "€" in str(chunks.description)  # the cost
 
 
+def test_each_artifact_of_the_end_says_in_a_line_what_is_in_it(ran: Ran, prefect_server: PrefectServer) -> None:
+    artifacts = prefect_server.artifacts(ran.flow_run_id)
+    said = {key: str(artifacts[key].description) for key in ("llm-report", "llm-figures", "llm-cost", "llm-results")}
+    assert said["llm-report"] == f"Run at {ran.output}"
+    assert said["llm-figures"].startswith("Completed: 100 of 100 documents answered")
+    assert said["llm-cost"].startswith("€0.00")
+    assert said["llm-cost"].endswith(f" at {ran.output}")
+    assert said["llm-results"] == str(ran.output)
+
+
 def test_cost_and_place_of_the_results_have_artifacts_of_their_own(ran: Ran, prefect_server: PrefectServer) -> None:
     artifacts = prefect_server.artifacts(ran.flow_run_id)
     assert "| cost | €0.00" in str(artifacts["llm-cost"].data)
-    assert "per 1,000 answers" in str(artifacts["llm-cost"].data)
+    assert "per 1,000 asked" in str(artifacts["llm-cost"].data)
     assert f"{ran.output}/results" in str(artifacts["llm-results"].data)
     report = artifacts["llm-report"].id
     assert f"/artifacts/artifact/{report}" in str(artifacts["llm-results"].data)

@@ -82,7 +82,7 @@ def test_the_documents_id_does_not_slip_into_the_whole_row() -> None:
     ],
 )
 def test_using_a_null_fails_the_row_and_names_the_field(template: str) -> None:
-    assert refusal(template, x=None) == ("prompt template, line 1: field 'x' is null; use --null-as or a default")
+    assert refusal(template, x=None) == ("prompt template, line 1: field 'x' is null; give null_as or a default")
 
 
 @pytest.mark.parametrize(

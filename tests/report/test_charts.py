@@ -38,3 +38,16 @@ def test_series_have_colours_of_their_own() -> None:
     drawn = DRAW["lines"]()
     assert charts.PALETTE[0] in drawn
     assert charts.PALETTE[1] in drawn
+
+
+def test_a_logarithmic_axis_is_labelled_by_round_numbers() -> None:
+    rows = [{"low": low, "high": 1.1 * low, "count": 700} for low in (0.15, 0.9, 8.0)]
+    drawn = charts.histogram(rows, low="low", high="high", y="count", title="t", x_title="seconds")
+    texts = re.findall(r">([^<>]+)</text>", drawn)
+    assert [each for each in texts if each in {"0.2", "0.5", "0.9", "1", "2", "5"}] == ["0.2", "0.5", "1", "2", "5"]
+
+
+def test_a_narrow_logarithmic_axis_has_labels_too() -> None:
+    rows = [{"low": 60.0, "high": 66.0, "count": 1}, {"low": 72.0, "high": 80.0, "count": 2}]
+    drawn = charts.histogram(rows, low="low", high="high", y="count", title="t", x_title="tokens")
+    assert re.search(r">[67]\d</text>", drawn)

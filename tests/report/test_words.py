@@ -14,7 +14,7 @@ from rich.console import Console
 from prefect_llm.errors import AuthenticationFailed
 from prefect_llm.report import sentences
 from prefect_llm.report.failures import FailureExample
-from prefect_llm.report.markdown import escaped, to_markdown, to_table
+from prefect_llm.report.markdown import escaped, to_cost_markdown, to_markdown, to_table
 from prefect_llm.report.summary import Summary
 from prefect_llm.report.terminal import to_rich
 from prefect_llm.report.totals import Totals
@@ -32,6 +32,11 @@ def _printed(summary: Summary, width: int = 80) -> str:
     output = console.file
     assert isinstance(output, io.StringIO)
     return output.getvalue()
+
+
+def test_reused_answers_do_not_make_the_asked_ones_look_cheaper(summary: Summary) -> None:
+    asked = _with_totals(summary, ok=959, reused=859, asked=100, known_cost=Decimal("0.5"))
+    assert "| per 1,000 asked | $5.00 |" in to_cost_markdown(asked)
 
 
 def test_the_report_of_a_run_reads_as_written_here(summary: Summary) -> None:
@@ -168,7 +173,7 @@ def test_rows_answered_before_a_price_was_given_stay_without_one(summary: Summar
     [
         (
             {"unpriced_rows": 950, "known_cost": Decimal(0)},
-            "unknown price: 950 billed rows without one; give it with --price-input and --price-output",
+            "unknown price: 950 billed rows without one; state it in the block, or give price_input and price_output",
         ),
         ({"unmetered_rows": 1}, "at least $1.23; unknown usage: 1 answer came without token counts"),
         (

@@ -207,7 +207,7 @@ def _of_option(option: Option, group: Group) -> inspect.Parameter:
         # Without a twin: what is off by default needs no flag to be off.
         negative="",
         group=group,
-        help=option.description,
+        help=_help(option),
         show_default=False if shown_default is None else lambda _: shown_default,
         consume_multiple=False,
     )
@@ -215,6 +215,10 @@ def _of_option(option: Option, group: Group) -> inspect.Parameter:
         return _parameter(option.key, str, parameter, inspect.Parameter.POSITIONAL_ONLY)
     kind = bool if option.is_switch else list[str] if option.is_repeatable else str
     return _parameter(option.key, kind, parameter)
+
+
+def _help(option: Option) -> str:
+    return f"{option.description} May be given several times." if option.is_repeatable else option.description
 
 
 def _plain(default: Any) -> str:

@@ -63,14 +63,14 @@ def basis(estimate: Estimate) -> str:
         said = (
             "Nothing was asked: input tokens by size of the text "
             f"({MOST_CHARACTERS_PER_TOKEN:g} characters to {LEAST_BYTES_PER_TOKEN:g} bytes a token), output from one "
-            "token a request to the output limit. --sample asks some and narrows this down."
+            "token a request to the output limit. A sample, really asked, narrows this down."
         )
     else:
         failed = f", {counted(sample.failed, 'failure')} among them" if sample.failed else ""
         said = f"A random sample of {counted(sample.requests, 'request')} was asked (seed {sample.seed}{failed}): "
         said = said if sample.cost is None else f"{said[:-2]} for {money(sample.cost, estimate.lines[0].currency)}: "
         said += "95% intervals." if estimate.is_measured else "its answers came without tokens, so these are bounds."
-        said += f" Its answers lie in {sample.output}: --reuse takes them."
+        said += f" Its answers lie in {sample.output}, for runs to reuse."
     if estimate.others:
         said += f" {counted(estimate.others, 'request')} with more than text: only the text was counted."
     return said

@@ -65,7 +65,7 @@ class Null:
     @property
     def complaint(self) -> str:
         """The sentence for the row."""
-        return f"field {self.path!r} is null; use --null-as or a default"
+        return f"field {self.path!r} is null; give null_as or a default"
 
     def __bool__(self) -> bool:
         return False

@@ -69,7 +69,7 @@ def _printed(value: Any, null_as: str | None) -> Any:
         return value
     if value is None:
         if null_as is None:
-            raise NotTextError("the template prints a null; use --null-as or a default")
+            raise NotTextError("the template prints a null; give null_as or a default")
         return null_as
     if not isinstance(value, (*_PRINTABLE, Null, Binary)):
         raise NotTextError(f"the template prints a {type(value).__name__}, which is not text")

@@ -1,6 +1,7 @@
 """What a run's figures say to do next time, in plain words: a rule a function, with its limits stated.
 
 Pure: it knows the run's directory and nothing of the settings, so it says what was seen before what to change.
+Settings are named by their keys, which block, form and run.yaml have in common and flags are made of.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ _ASKED_AGAIN = ("throttled", "timeout", "connection", "server_error")
 
 _OF_KIND = {
     "context_too_long": "are longer than the model's context: shorten them, or name a model with a longer one as a "
-    "fallback (`--fallback`)",
-    "truncated": "were cut by the output limit: raise `--max-output-tokens`",
+    "fallback (`fallback`)",
+    "truncated": "were cut by the output limit: raise `max_output_tokens`",
     "schema_mismatch": "did not fit the schema: say in the prompt what is wanted, or ease the schema",
-    "bad_document": "made no prompt, and nothing was sent for them: see `_run/failed.csv` for the field",
-    "rejected": "were refused by the endpoint as bad requests: see `_run/failed.csv` for its words",
+    "bad_document": "made no prompt, and nothing was sent: see `_run/failed.csv` for the field",
+    "rejected": "were refused by the endpoint: see `_run/failed.csv` for its words",
     "content_filtered": "were stopped by the endpoint's content filter: another provider may answer them",
     "refused": "were declined by the model: another model may answer them",
 }
@@ -50,7 +51,7 @@ def _speed(figures: RunFigures) -> Iterator[str]:
         yield (
             f"{text.share(work.throttled, work.requests)} of {text.counted(work.requests, 'request')} were answered "
             f"429 (too many requests), with about {_places(pace)} in flight. State the provider's limits "
-            "(`--requests-per-minute`, `--tokens-per-minute`), or lower `--concurrency`: then requests wait here and "
+            "(`requests_per_minute`, `tokens_per_minute`), or lower `concurrency`: then requests wait here and "
             "are not refused there."
         )
     elif figures.totals.asked >= ENOUGH_ROWS:
@@ -58,8 +59,8 @@ def _speed(figures: RunFigures) -> Iterator[str]:
     if work.requests and work.lost / work.requests >= LOST_SHARE:
         yield (
             f"{text.counted(work.lost, 'attempt')} of {text.count(work.requests)} brought no answer (time ran "
-            "out, or the connection was cut) and may have been billed all the same. Raise `--timeout`, or lower "
-            "`--max-output-tokens` so that answers come sooner."
+            "out, or the connection was cut) and may have been billed all the same. Raise `timeout`, or lower "
+            "`max_output_tokens` so that answers come sooner."
         )
 
 
@@ -74,17 +75,17 @@ def _of_capacity(figures: RunFigures) -> Iterator[str]:
         yield (
             f"Half of the documents waited {text.duration(queued / 1000)} or more before their last attempt, which "
             f"took {text.duration(latency / 1000)}: stated limits, cooldowns or retries hold this run, not the "
-            "endpoint's speed. If the provider grants more, raise `--requests-per-minute` or `--tokens-per-minute`."
+            "endpoint's speed. If the provider grants more, raise `requests_per_minute` or `tokens_per_minute`."
         )
     elif grew is not None and grew >= GREW:
         yield (
             f"Latency grew {grew:.1f} times from the first half of the run to the second, with about {_places(pace)} "
-            "requests in flight: the endpoint was past its capacity. Lower `--concurrency`, or leave it to `auto`."
+            "requests in flight: the endpoint was past its capacity. Lower `concurrency`, or leave it to `auto`."
         )
     elif grew is not None and grew <= FLAT and not work.throttled and work.retries < 0.01 * work.requests:
         yield (
             f"Latency stayed flat and nothing was throttled, with about {_places(pace)} requests in flight: the "
-            "endpoint may have room. Raise `--concurrency` (with `auto`: `--max-concurrency`) and compare the "
+            "endpoint may have room. Raise `concurrency` (with `auto`: `max_concurrency`) and compare the "
             "documents a second."
         )
 
@@ -124,15 +125,16 @@ def _money(figures: RunFigures) -> Iterator[str]:
     totals, ledger = figures.totals, figures.ledger
     discarded = totals.work.discarded
     if discarded.cost and totals.known_cost and discarded.cost >= totals.known_cost * DISCARDED_SHARE:
+        thrown, known = (text.money(_short(each), totals.currency) for each in (discarded.cost, totals.known_cost))
         yield (
-            f"{text.counted(discarded.attempts, 'billed answer')} could not be used and cost "
-            f"{text.money(discarded.cost, totals.currency)} of {text.money(totals.known_cost, totals.currency)}: "
-            "see the failures for why, and try the prompt on a few documents (`--limit`)."
+            f"{text.counted(discarded.attempts, 'answer')} could not be used (empty, cut, not as the schema wants) "
+            f"and cost {thrown} of {known}: their documents were asked again, or have failed. Try the prompt on a "
+            "few documents (`limit`)."
         )
     if totals.unpriced_rows:
         yield (
             f"No price is known for {text.counted(totals.unpriced_rows, 'row')} with tokens: state it in the "
-            "provider's block or by `--price-input` and `--price-output`, and the next run knows its cost."
+            "provider's block or by `price_input` and `price_output`, and the next run knows its cost."
         )
     if ledger.unmetered is not None:
         yield (
@@ -161,7 +163,7 @@ def _cheaper(figures: RunFigures) -> Iterator[str]:
         source = "this run's and list prices"
     yield (
         f"`{first.instead_of}` cost {text.money(_short(first.paid), first.currency)}. The same tokens would have "
-        f"cost, at {source}: {named}. Whether the answers are good enough, a trial tells (`--limit`)."
+        f"cost, at {source}: {named}. Whether the answers are good enough, a trial tells (`limit`)."
     )
 
 

@@ -6,6 +6,7 @@ They come with the extra `report`. Text and rules take the page's own colour, so
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,6 @@ _NUMBERS = (
 )
 _INK = "#010203"  # replaced by the page's colour once drawn
 _WIDTH, _HEIGHT = 560, 260
-_SPARSE: Any = {"grid": False, "tickCount": 6, "labelOverlap": "greedy", "labelSeparation": 12}
-"""A logarithmic axis has a tick for every digit, and room for some of their labels."""
 
 Row = Mapping[str, Any]
 
@@ -85,12 +84,22 @@ def histogram(
     import altair as alt
 
     chart = alt.Chart(_data(rows)).mark_bar(color=PALETTE[0], binSpacing=1)
+    ticks = round_numbers(min(row[low] for row in rows), max(row[high] for row in rows))
+    axis: Any = {"grid": False, "labelOverlap": "greedy", "labelSeparation": 12}
+    axis |= {"values": ticks} if len(ticks) > 1 else {"tickCount": 6}
     drawn = chart.encode(
-        alt.X(f"{low}:Q", title=x_title, scale=alt.Scale(type="log", nice=False), axis=_SPARSE, bin="binned"),
+        alt.X(f"{low}:Q", title=x_title, scale=alt.Scale(type="log", nice=False), axis=axis, bin="binned"),
         alt.X2(high),
         alt.Y(f"{y}:Q", title=y, stack="zero"),
     )
     return _svg(drawn if series is None else drawn.encode(_coloured(rows, series)), title, height=_HEIGHT)
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between the two: a logarithmic axis has no room for more."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    numbers = (float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5))
+    return [number for number in numbers if low <= number <= high]
 
 
 def over_time(rows: Sequence[Row], *, x: str, y: str, series: str, title: str, area: bool = False) -> str:

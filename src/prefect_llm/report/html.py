@@ -26,6 +26,7 @@ from prefect_llm.store.manifest import Manifest
 _TEMPLATES = Path(__file__).parent / "templates"
 _CODE = re.compile(r"`([^`]+)`")
 _IDS = re.compile(r'(\bid="|url\(#)')
+NO_BREAK = "\N{NO-BREAK SPACE}"
 MOST_LINES = 200
 """Of the ledger on the page; all of them are in `ledger.json`."""
 
@@ -111,14 +112,19 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         tiles.append(("Cost", "unknown" if totals.cost is None else "nothing", sentences.cost(summary)))
     rate = summary.rows_per_second
     if rate is not None:
-        tiles.append(("Speed", f"{text.rate(rate)}/s", f"documents; {text.duration(summary.seconds)} in all"))
+        tiles.append(("Speed", f"{text.rate(rate)}/s", f"documents, {_unbroken(summary.seconds)} in all"))
     if totals.latency is not None:
-        tail = f"half of the answers within it; 95% within {text.duration(totals.latency.p95_ms / 1000)}"
+        tail = f"median; 95% within{NO_BREAK}{_unbroken(totals.latency.p95_ms / 1000)}"
         tiles.append(("Latency", text.duration(totals.latency.p50_ms / 1000), tail))
     tokens = totals.input_tokens + totals.output_tokens
-    split = f"{text.count(totals.input_tokens)} in, {text.count(totals.output_tokens)} out"
+    split = f"{text.count(totals.input_tokens)}{NO_BREAK}in, {text.count(totals.output_tokens)}{NO_BREAK}out"
     tiles.append(("Tokens", text.count(tokens), split))
     return tiles
+
+
+def _unbroken(seconds: float) -> str:
+    """A duration on one line."""
+    return text.duration(seconds).replace(" ", NO_BREAK)
 
 
 def _model_row(model: ModelFigures) -> tuple[str, ...]:

@@ -38,13 +38,12 @@ def to_cost_markdown(summary: Summary) -> str:
     """What the run directory cost, and for what: Prefect's artifact that shows it run after run."""
     totals = summary.totals
     rows = [("documents", text.count(totals.ok + totals.failed)), ("cost", escaped(sentences.cost(summary)))]
-    if totals.cost and totals.ok:
-        per_thousand = text.money(totals.cost / totals.ok * 1000, totals.currency)
-        rows.append(("per 1,000 answers", per_thousand))
+    if totals.cost and totals.asked:
+        rows.append(("per 1,000 asked", text.money(totals.cost / totals.asked * 1000, totals.currency)))
     if summary.cost_uncertain is None or summary.cost_uncertain:
         rows.append(("may have been billed beyond it", _uncertain(summary)))
     if totals.reused:
-        rows.append(("answers that were reused, for nothing", text.count(totals.reused)))
+        rows.append(("reused answers, at no cost", text.count(totals.reused)))
     sections = (["# Cost", _table(("", "of the whole run"), rows)], _cost(summary)[2:], _tokens(summary))
     return "\n\n".join(paragraph for section in sections for paragraph in section) + "\n"
 
@@ -177,10 +176,10 @@ def _results(summary: Summary) -> list[str]:
     files = f"{results}/*.parquet".replace("'", "''")
     page = [] if summary.page is None else [f"The same with charts: {escaped(summary.page)}"]
     return [
-        *page,
         "## Results",
         f"One Parquet row per document in {escaped(results)}; in DuckDB:",
         f"```sql\nSELECT id, status, content, error_message FROM '{files}' LIMIT 20;\n```",
+        *page,
     ]
 
 

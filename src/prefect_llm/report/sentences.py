@@ -81,6 +81,12 @@ def cost(summary: Summary) -> str:
     return "; ".join([spent, *_uncertain(summary)])
 
 
+def spent(summary: Summary) -> str:
+    """The money alone, where all of it is known; else what `cost` says."""
+    totals = summary.totals
+    return text.money(totals.cost, totals.currency) if totals.cost and totals.currency else cost(summary)
+
+
 def _uncertain(summary: Summary) -> list[str]:
     """What may have been billed besides: by attempts without an answer, and by what a killed process had asked."""
     lost, most = summary.totals.work.lost, summary.cost_uncertain
@@ -111,7 +117,7 @@ def _unknown_costs(summary: Summary) -> list[str]:
     if totals.unpriced_rows:
         reason = f"unknown price: {text.counted(totals.unpriced_rows, 'billed row')} without one"
         # where other rows have one it was given, or is known for other models only
-        told = "" if totals.price_sources else "; give it with --price-input and --price-output"
+        told = "" if totals.price_sources else "; state it in the block, or give price_input and price_output"
         reasons.append(f"{reason}{told}")
     if totals.unmetered_rows:
         reasons.append(f"unknown usage: {text.counted(totals.unmetered_rows, 'answer')} came without token counts")

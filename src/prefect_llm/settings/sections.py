@@ -146,7 +146,7 @@ class ApiOptions(FormSection):
     param: Parameters = Field(
         default_factory=dict,
         title="Parameters",
-        description='Further parameters of every request, by name, as in {"top_p": 0.9}; may be given several times.',
+        description='Further parameters of every request, by name, as in {"top_p": 0.9}.',
     )
     timeout: Seconds = Field(
         default=_PATIENCE.timeout_s, title="Timeout (s)", description="Seconds that one attempt may take."
