@@ -28,6 +28,7 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 STOPPED_S = 30
+SHOWN_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1000, "height": 1300})
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(SHOWN_MS)
     yield page
     page.close()
 

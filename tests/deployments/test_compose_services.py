@@ -80,7 +80,7 @@ def said(stack: Stack, scripted_server_process: ScriptedServer) -> list[str]:
 
 def test_each_command_at_its_head_does_what_it_says(stack: Stack, said: list[str]) -> None:
     assert stack.client.read_block_type_by_slug("llm-provider").name == "LLM Provider"
-    assert [text.count("successfully created") for text in said] == [0, 4, 0, 0], said
+    assert [text.count("successfully created") for text in said] == [0, 6, 0, 0], said
     assert [text.count("created: ") for text in said] == [0, 0, 2, 0], said
     (results,) = stack.containers.path("worker", "/srv/llm/runs").glob("*/results")
     rows = ds.dataset(results).to_table(["status", "output"]).to_pylist()
