@@ -100,12 +100,12 @@ class Notices:
             if outages > self._outages.get(name, 0):
                 self._outages[name] = outages
                 if name in self._open:  # back and down again since the last look
-                    yield _breaker(Happening.BREAKER_CLOSED, name)
+                    yield _closed(each)
                 self._open.add(name)
-                yield _breaker(Happening.BREAKER_OPENED, name)
+                yield _opened(each)
             if name in self._open and each.state is BreakerState.CLOSED:
                 self._open.discard(name)
-                yield _breaker(Happening.BREAKER_CLOSED, name)
+                yield _closed(each)
 
 
 class Lookout:
@@ -163,6 +163,13 @@ def _budget_notice(percent: int, seen: Seen) -> Notice:
     return Notice(Happening.BUDGET_REACHED, f"{percent}% of the budget is used: {spent} of {budget}", figures)
 
 
-def _breaker(what: Happening, provider: str) -> Notice:
-    words = "fails: requests wait, and it is probed" if what is Happening.BREAKER_OPENED else "answers again"
-    return Notice(what, f"{provider} {words}", {"provider": provider})
+def _opened(by: Standing) -> Notice:
+    told = (
+        f"{by.base_url} fails ({by.fault}): nothing is sent but a probe now and then; "
+        f"it is given up after {by.patience_s:g} s without a success"
+    )
+    return Notice(Happening.BREAKER_OPENED, told, {"provider": by.provider})
+
+
+def _closed(by: Standing) -> Notice:
+    return Notice(Happening.BREAKER_CLOSED, f"{by.base_url} answers again", {"provider": by.provider})

@@ -212,7 +212,7 @@ def run_over(
             "--output"
         )
     if budget is not None:
-        _prove_spent(directory, snapshot.rows, budget, manifest.run_id)
+        _prove_spent(directory, snapshot.rows, budget, manifest)
     if pending:
         keep_budget(directory, manifest, budget, epoch)
     return Run(
@@ -228,13 +228,14 @@ def run_over(
     )
 
 
-def _prove_spent(directory: RunDirectory, rows: int, budget: RunBudget, holder: str) -> None:
+def _prove_spent(directory: RunDirectory, rows: int, budget: RunBudget, manifest: Manifest) -> None:
     """Attempts without a budget drew no grants: what their rows cost counts as spent, too."""
-    ledger, totals = Ledger(directory.folder, budget.currency, holder), fold(directory, rows)
+    ledger, totals = Ledger(directory.folder, budget.currency, manifest.run_id), fold(directory, rows)
     if totals.unpriced_rows or totals.work.uncertain is None or totals.currency not in (None, budget.currency):
+        without = "finish it without max_cost, or " if manifest.budget is None else ""
         raise InvalidInput(
             f"{directory.url} has rows of unknown cost or in another currency, so that no budget can hold over it: "
-            "finish it without max_cost, or ask in a new --output with --reuse"
+            f"{without}ask in a new output, which takes these answers by reuse"
         )
     ledger.prove(totals.known_cost + totals.work.uncertain)
 

@@ -272,3 +272,14 @@ def _write_fault(scripted_server: ScriptedServer, asking: list[str], tmp_path: P
         (tmp_path / "out" / "results").write_text("")
         scripted_server.release()
         return ended(process)
+
+
+def test_a_pattern_that_the_shell_has_spread_is_refused_with_the_quotes_that_it_needs(
+    asking: list[str], tmp_path: Path
+) -> None:
+    refused = call(*asking, "second.csv", "third.csv", cwd=tmp_path)
+    assert refused.status == 2
+    assert refused.refusals == [
+        "'second.csv' (and 1 more) is one argument too many: quote a pattern, as in 'reports/*.csv', or the shell "
+        "makes several arguments of it"
+    ]

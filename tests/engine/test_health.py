@@ -42,6 +42,10 @@ class Watched:
     def outage(self) -> bool:
         return self._breaker.outage
 
+    @property
+    def standing(self) -> tuple[float, str]:
+        return self._health.patience_s, self._health.fault
+
     def succeeded(self) -> None:
         assert self._breaker.admits(0.0, in_flight=0)
         self._breaker.succeeded(0.0, left_at=0.0, in_flight=0)
@@ -225,6 +229,15 @@ def test_each_stop_says_where_and_what_to_do_in_one_sentence(error: Rejected, sa
     assert error.message in stopping.message
     assert said in stopping.message
     assert "\n" not in stopping.message
+
+
+def test_patience_is_shorter_with_a_host_that_never_answered_and_the_last_fault_is_remembered() -> None:
+    never, once = fresh(succeeded=False), fresh(succeeded=True)
+    failed(never, REFUSED_CONNECTION)
+    failed(once, REFUSED_CONNECTION)
+    assert (never.standing, once.standing) == ((30, "no connection: refused"), (300, "no connection: refused"))
+    failed(never, DOWN)
+    assert never.standing == (300, "HTTP 503")
 
 
 def test_every_kind_of_fault_counts_as_one() -> None:

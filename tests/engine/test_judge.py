@@ -8,6 +8,7 @@ import pytest
 from tests.engine.asking import requests
 
 from prefect_llm.engine.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
+from prefect_llm.engine.health import Health
 from prefect_llm.engine.judge import AskAgain, Ended, Judge, RunStops, Verdict
 from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Scheduler
@@ -45,7 +46,7 @@ class Provided:
         policy = RetryPolicy(provider.patience)
         self.breaker = Breaker(lambda openings: 5.0)
         self.scheduler = Scheduler(limits, lambda request: b"x" * 40, self.breaker)
-        self.judge = Judge(provider, policy, self.breaker, self.scheduler)
+        self.judge = Judge(provider, policy, self.breaker, Health(provider, self.breaker), self.scheduler)
         self.scheduler.add(Submission(requests(10_000), lambda *_: None, Stop()))
         if succeeded:
             self.answer(0.0, self.leave(0.0))

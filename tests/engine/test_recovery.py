@@ -16,6 +16,7 @@ import pytest
 from tests.engine.asking import requests
 
 from prefect_llm.engine.breaker import Breaker
+from prefect_llm.engine.health import Health
 from prefect_llm.engine.judge import AskAgain, Judge
 from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Scheduler
@@ -56,7 +57,7 @@ class Simulation:
         breaker = Breaker(policy.pause_s, patience.outage_s)
         scheduler = Scheduler(self.limits, lambda request: b"", breaker)
         provider = Provider("https://llm.example/v1", limits=self.limits, patience=patience)
-        judge = Judge(provider, policy, breaker, scheduler)
+        judge = Judge(provider, policy, breaker, Health(provider, breaker), scheduler)
         scheduler.add(Submission(requests(10_000_000), lambda *_: None, Stop()))
         chance, order, now = random.Random(1), itertools.count(), 0.0
         free_at = [0.0] * KNEE

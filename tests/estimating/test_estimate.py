@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import re
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.run.running import carry_out, documents, provider_at, spec_of
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import ok, status, tokens
@@ -20,7 +23,7 @@ from prefect_llm.estimating import (
     sample_directory,
     taking_answers,
 )
-from prefect_llm.estimating.wording import headline, to_markdown
+from prefect_llm.estimating.wording import headline, to_markdown, to_rich
 from prefect_llm.finishing import release_run
 from prefect_llm.opening import open_run
 from prefect_llm.records import Limits, Price, Provider
@@ -46,6 +49,19 @@ def nobody(base_url: str = "http://127.0.0.1:9/v1") -> Provider:
 def ends(found: Estimate) -> tuple[float, float | None]:
     assert found.lines[0].cost is not None
     return found.lines[0].cost.low, found.lines[0].cost.high
+
+
+def test_on_a_narrow_terminal_a_model_and_its_costs_take_one_line() -> None:
+    others = ("openai/gpt-4.1", "anthropic/claude-sonnet-4-5")
+    found = estimate_input(documents(40), spec_of(max_output_tokens=50), nobody(), models=others)
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    with console.capture() as shown:
+        console.print(to_rich(found))
+    lines = [line.rstrip() for line in shown.get().splitlines()]
+    table = lines[lines.index(next(line for line in lines if line.startswith("model"))) :][:6]
+    assert [line.split()[0] for line in table] == ["model", "m", others[0], others[0], others[1], others[1]]
+    assert all(line.endswith("list price") for line in table[2:])
+    assert any(re.fullmatch(r"list price +genai-prices [\d.]+ [\d-]+", line) for line in lines)
 
 
 def test_without_a_sample_nothing_is_asked_and_costs_have_bounds(scripted_server: ScriptedServer) -> None:

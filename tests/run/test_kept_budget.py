@@ -111,3 +111,17 @@ def test_answers_taken_from_another_run_leave_the_budget_in_its_place(
     open_run(documents(5), second, SPEC, budget=budget(1), reuse=first)
     assert kept(second) == BudgetLimits(Decimal(1), None, "USD")
     assert RunDirectory.open(second).check_run().reuse == (first,)
+
+
+def test_rows_of_unknown_cost_take_no_budget_and_the_refusal_says_how_it_goes_on(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    scripted_server.script({f"doc-{n}": ANSWER for n in range(20)} | {"*": steps.status(401)})
+    assert carry_out(documents(30), output, provider_at(scripted_server.base_url), SPEC).totals.ok > 0
+    with pytest.raises(InvalidInput, match="finish it without max_cost, or ask in a new output"):
+        open_run(documents(30), output, SPEC, budget=budget(1))
+
+
+def test_a_run_with_a_budget_in_one_currency_takes_none_in_another(stopped: str) -> None:
+    with pytest.raises(InvalidInput, match="no budget can hold over it: ask in a new output"):
+        open_run(documents(30), stopped, SPEC, budget=RunBudget(Decimal(1), "EUR"))

@@ -63,6 +63,18 @@ def test_an_outage_is_told_when_it_begins_and_when_it_ends() -> None:
     assert news == [[], ["breaker.opened"], [], [], ["breaker.closed"], []]
 
 
+def test_an_outage_is_told_with_its_address_its_cause_and_the_patience_left_for_it() -> None:
+    standing = Standing(
+        "h", OPEN, 1, base_url="http://h:8000/v1", fault="no connection: Connection refused", patience_s=30.0
+    )
+    (notice,) = Notices(0.2).of(Seen(standings=[standing]))
+    assert notice.message == (
+        "http://h:8000/v1 fails (no connection: Connection refused): nothing is sent but a probe now and then; "
+        "it is given up after 30 s without a success"
+    )
+    assert notice.figures == {"provider": "h"}
+
+
 def test_an_outage_between_two_looks_is_told_too() -> None:
     notices = Notices(0.2)
     assert told(notices.of(Seen(standings=[Standing("h", CLOSED, 1)]))) == ["breaker.opened", "breaker.closed"]

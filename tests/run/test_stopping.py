@@ -47,10 +47,11 @@ def test_an_unknown_model_stops_small_chunks_side_by_side(scripted_server: Scrip
 
 
 def test_a_host_nobody_listens_at_stops_the_run_with_one_sentence(output: str) -> None:
-    summary = carry_out(documents(50), output, provider_at(f"http://127.0.0.1:{free_port()}/v1"))
+    provider = provider_at(f"http://127.0.0.1:{free_port()}/v1")
+    summary = carry_out(documents(50), output, provider)
     assert summary.stopped is not None
     assert summary.stopped.kind == "ProviderDown"
-    assert "127.0.0.1 cannot be reached" in summary.stopped.message
+    assert f"{provider.base_url} cannot be reached" in summary.stopped.message
     assert summary.totals.pending == 50
 
 

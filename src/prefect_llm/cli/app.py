@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from prefect_llm.cli.ending import Exit
 from prefect_llm.errors import InvalidInput
@@ -37,6 +37,8 @@ def exit_status(arguments: Sequence[str]) -> int:
     app = build_app(arguments)
     try:
         return int(app(arguments, exit_on_error=False, print_error=False, result_action="return_value") or 0)
+    except UnusedCliTokensError as error:
+        print(f"prefect-llm: {_too_many(error.unused_tokens or [])}", file=sys.stderr)
     except CycloptsError as error:
         print(f"prefect-llm: {error}", file=sys.stderr)
     except InvalidInput as error:
@@ -48,6 +50,14 @@ def exit_status(arguments: Sequence[str]) -> int:
         print(f"prefect-llm: unexpected {type(fault).__name__}: {' '.join(str(fault).split())}", file=sys.stderr)
         return Exit.FAULT
     return Exit.REFUSED
+
+
+def _too_many(words: Sequence[str]) -> str:
+    others = f" (and {len(words) - 1:,} more)" if len(words) > 1 else ""
+    return (
+        f"{words[0]!r}{others} is one argument too many: quote a pattern, as in 'reports/*.csv', or the shell makes "
+        "several arguments of it"
+    )
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:

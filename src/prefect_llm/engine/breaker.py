@@ -35,13 +35,19 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a provider does, for who looks from outside: its breaker, the outages so far, and what waits."""
+    """How a provider does, for who looks from outside: its breaker, the outages so far, and what waits.
+
+    `fault` is why it did not answer last, and after `patience_s` seconds without a success it is given up.
+    """
 
     provider: str
     state: BreakerState = BreakerState.CLOSED
     outages: int = 0
     in_flight: int = 0
     waiting: int = 0
+    base_url: str = ""
+    fault: str = ""
+    patience_s: float = 0.0
 
 
 class Breaker:

@@ -11,6 +11,7 @@ import time
 
 from prefect_llm import telemetry
 from prefect_llm.engine.breaker import Breaker
+from prefect_llm.engine.health import Health
 from prefect_llm.engine.judge import Ended, Judge, RunStops, Verdict
 from prefect_llm.engine.occupancy import Occupancy
 from prefect_llm.engine.redaction import redacted
@@ -36,7 +37,8 @@ class Dispatcher:
         policy = RetryPolicy(provider.patience)
         self.breaker = Breaker(policy.pause_s, provider.patience.outage_s)
         self.scheduler = Scheduler(provider.limits, chat.encoder(provider), self.breaker, self._money_changed)
-        self._judge = Judge(provider, policy, self.breaker, self.scheduler)
+        self.health = Health(provider, self.breaker)
+        self._judge = Judge(provider, policy, self.breaker, self.health, self.scheduler)
         self._occupancy = Occupancy()
         self._recorder: telemetry.Recorder | None = None
         self._submissions: set[Submission] = set()

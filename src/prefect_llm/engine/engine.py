@@ -108,8 +108,17 @@ class Engine:
     @property
     def standing(self) -> Standing:
         """How the provider does at this moment. Any thread."""
-        breaker, scheduler = self._dispatcher.breaker, self._dispatcher.scheduler
-        return Standing(self.provider.name, breaker.state, breaker.outages, scheduler.in_flight, scheduler.waiting)
+        breaker, health, scheduler = self._dispatcher.breaker, self._dispatcher.health, self._dispatcher.scheduler
+        return Standing(
+            provider=self.provider.name,
+            state=breaker.state,
+            outages=breaker.outages,
+            in_flight=scheduler.in_flight,
+            waiting=scheduler.waiting,
+            base_url=self.provider.base_url,
+            fault=health.fault,
+            patience_s=health.patience_s,
+        )
 
     @property
     def closed(self) -> bool:

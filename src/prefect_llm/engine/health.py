@@ -20,6 +20,7 @@ from prefect_llm.errors import (
     Retryable,
     RunError,
     Throttled,
+    Unavailable,
 )
 from prefect_llm.records import Provider, Request
 
@@ -35,6 +36,16 @@ class Health:
         self._breaker = breaker
         self._has_succeeded = False
         self._refusals = 0
+        self.fault = ""
+        """Why the provider did not answer, the last time that it did not."""
+
+    @property
+    def patience_s(self) -> float:
+        """How long nothing may succeed before that stops the run."""
+        patience = self._provider.patience
+        if self._breaker.unreachable and not self._has_succeeded:
+            return min(patience.first_connection_s, patience.outage_s)
+        return patience.outage_s
 
     def succeeded(self) -> None:
         """An answer came: whatever went wrong before is over."""
@@ -57,20 +68,21 @@ class Health:
     def _faulted(self, now: float, error: Retryable) -> RunError | None:
         if error.code == INSUFFICIENT_QUOTA:
             return self._exhausted(error)
+        if isinstance(error, Unavailable):
+            self.fault = error.message
         if isinstance(error, Throttled) or not self._breaker.outage or self._breaker.failing_since is None:
             return None
         return self._down(now - self._breaker.failing_since, error)
 
     def _down(self, failing_s: float, error: RequestError) -> RunError | None:
-        patience = self._provider.patience
-        if self._breaker.unreachable and not self._has_succeeded and failing_s >= patience.first_connection_s:
-            return ProviderDown(
-                f"{self._provider.name} cannot be reached ({error.message}): check base_url and the network"
-            )
-        if failing_s < patience.outage_s:
+        if failing_s < self.patience_s:
             return None
+        if self._breaker.unreachable and not self._has_succeeded:
+            return ProviderDown(
+                f"{self._provider.base_url} cannot be reached ({error.message}): check base_url and the network"
+            )
         return ProviderDown(
-            f"nothing has succeeded at {self._provider.name} for {failing_s:.0f} s (last: {error.message}); "
+            f"nothing has succeeded at {self._provider.base_url} for {failing_s:.0f} s (last: {error.message}); "
             "finished rows are kept"
         )
 

@@ -57,12 +57,14 @@ Verdict = Ended | AskAgain | RunStops
 class Judge:
     """Takes in every answer of one provider. Instants in seconds of the loop's clock."""
 
-    def __init__(self, provider: Provider, policy: RetryPolicy, breaker: Breaker, scheduler: Scheduler) -> None:
+    def __init__(
+        self, provider: Provider, policy: RetryPolicy, breaker: Breaker, health: Health, scheduler: Scheduler
+    ) -> None:
         self._policy = policy
         self._breaker = breaker
         self._scheduler = scheduler
         self._patience = provider.patience
-        self._health = Health(provider, breaker)
+        self._health = health
         limits = provider.limits
         self._adaptive = AdaptiveConcurrency(limits.max_concurrency) if limits.adaptive else None
         self._throttled_in_a_row = 0

@@ -97,21 +97,34 @@ def to_rich(estimate: Estimate) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    costs = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    costs = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for name in _COLUMNS:
         costs.add_column(name, overflow="fold")
     for line in estimate.lines:
-        costs.add_row(*(Text(printable(cell)) for cell in _cells(line)))
+        *cells, price = _cells(line)
+        costs.add_row(*(Text(printable(cell)) for cell in (*cells, _price_and_source(price)[0])))
     more = Table.grid(padding=(0, 2))
     more.add_column(style="dim", no_wrap=True)
     more.add_column(overflow="fold")
-    for name, value in figures(estimate):
+    for name, value in (*figures(estimate), *_price_sources(estimate)):
         more.add_row(Text(name), Text(value))
     return Group(Text(headline(estimate), style="bold"), costs, more, Text(printable(basis(estimate)), style="dim"))
 
 
 def _cells(line: Line) -> tuple[str, str, str, str]:
     return line.model, line.lane, cost_of(line), line.price or _UNKNOWN
+
+
+def _price_sources(estimate: Estimate) -> list[tuple[str, str]]:
+    """Below the table: in it they would leave the costs no room."""
+    said = dict(_price_and_source(line.price) for line in estimate.lines if line.price)
+    return [(price, source) for price, source in said.items() if source]
+
+
+def _price_and_source(price: str) -> tuple[str, str]:
+    """Of `list price (genai-prices 0.2.3 2026-11-04)` what stands outside the brackets, and what in them."""
+    kind, _, source = price.partition(" (")
+    return kind, source.removesuffix(")")
 
 
 def _interval(interval: Interval, shown: Callable[[float], str]) -> str:
