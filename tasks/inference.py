@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from prefect import Task, get_run_logger, task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
-from prefect_llm.errors import RunError
 from prefect_llm.run import Run, stopped_together
 from prefect_llm.run import infer_chunk as infer
 from prefect_llm.store import ChunkFigures
+from prefect_llm.tasks.retries import ASKING
 from prefect_llm.tasks.run_log import core_log, work_of
 from prefect_llm.tasks.sharing import limits_shared
-
-
-def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
-    """The engine retries requests and a `RunError` needs a person: Prefect retries only what is left."""
-    error = state.result(raise_on_failure=False)
-    return not isinstance(error, RunError)
-
-
-RETRIES: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay_seconds": [5, 30],
-    "retry_jitter_factor": 0.5,
-    "retry_condition_fn": _may_pass,
-}
-"""Prefect's options for every task that asks a chunk."""
 
 
 def chunk_name(parameters: dict[str, Any]) -> str:
@@ -47,7 +31,7 @@ def rows_in_words(run: Run, chunk: int) -> str:
 NAMED = cast(TaskRunNameCallbackWithParameters, chunk_name)
 
 
-@task(name="infer-chunk", task_run_name=NAMED, cache_policy=NO_CACHE, **RETRIES)
+@task(name="infer-chunk", task_run_name=NAMED, cache_policy=NO_CACHE, **ASKING)
 def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
     """Ask every document of one chunk of an opened run and write its part.
 

@@ -13,11 +13,12 @@ from prefect_llm.run import FLUSH_INTERVAL_S, Run
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget
 from prefect_llm.tasks.lasting import check_lasting
+from prefect_llm.tasks.retries import OPENING
 from prefect_llm.tasks.run_log import core_log
 from prefect_llm.tasks.runners import over_processes
 
 
-@task(name="load-documents", cache_policy=NO_CACHE)
+@task(name="load-documents", cache_policy=NO_CACHE, **OPENING)
 def load_documents(
     input: str | pa.Table,
     output: str,

@@ -13,7 +13,8 @@ from prefect_llm.redriving import Redrive
 from prefect_llm.redriving import redrive_chunk as redrive_failed_rows
 from prefect_llm.run import stopped_together
 from prefect_llm.store import ChunkFigures
-from prefect_llm.tasks.inference import RETRIES, rows_in_words
+from prefect_llm.tasks.inference import rows_in_words
+from prefect_llm.tasks.retries import ASKING
 from prefect_llm.tasks.run_log import core_log, work_of
 from prefect_llm.tasks.sharing import limits_shared
 
@@ -27,7 +28,7 @@ def chunk_name(parameters: dict[str, Any]) -> str:
 NAMED = cast(TaskRunNameCallbackWithParameters, chunk_name)
 
 
-@task(name="redrive-chunk", task_run_name=NAMED, cache_policy=NO_CACHE, **RETRIES)
+@task(name="redrive-chunk", task_run_name=NAMED, cache_policy=NO_CACHE, **ASKING)
 def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
     """Ask the failed rows of one chunk again and replace its part; as `infer_chunk` otherwise."""
     with core_log(), stopped_together(redrive.run):

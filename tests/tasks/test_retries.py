@@ -1,7 +1,8 @@
-"""Prefect retries a chunk for what is left when the engine has retried requests; never for a `RunError`."""
+"""Prefect retries what may pass by itself; what needs a person, a `RunError` or a refusal, is one line in the log."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.scripted_server.client import ScriptedServer
 from tests.tasks.conftest import SPEC, ids_of
 
 from prefect_llm import ProviderReference, infer_chunk, load_documents
-from prefect_llm.errors import AuthenticationFailed
+from prefect_llm.errors import AuthenticationFailed, InvalidInput
 
 AT_ONCE = infer_chunk.with_options(retries=2, retry_delay_seconds=0)
 
@@ -79,6 +80,29 @@ def test_what_needs_a_person_is_not_tried_again(infer_with: InferOneChunk, scrip
         infer_with(AT_ONCE.with_options(on_running=[count]))
     assert len(attempts) == 1
     assert max(scripted_server.stats().by_document.values()) == 1
+
+
+def test_an_input_that_is_refused_is_not_tried_again_and_one_line_in_the_log(
+    output: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts: list[int] = []
+
+    def count(task: Task[..., object], task_run: TaskRun, state: State) -> None:
+        attempts.append(task_run.run_count)
+
+    counted = load_documents.with_options(on_running=[count])
+
+    @flow
+    def load() -> None:
+        counted("nowhere.jsonl", output, SPEC)
+
+    caplog.set_level(logging.INFO, "prefect.task_runs")
+    with pytest.raises(InvalidInput, match="nowhere"):
+        load()
+    (error,) = [each for each in caplog.records if (each.name, each.levelname) == ("prefect.task_runs", "ERROR")]
+    assert len(attempts) == 1
+    assert "check the path of the input" in error.getMessage()
+    assert error.exc_info is None
 
 
 def test_failed_documents_are_rows_and_no_reason_to_try_the_chunk_again(
