@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -164,17 +164,19 @@ class Live:
         """Take in one outcome; stop the run when too large a share has failed."""
         with self._lock:
             self._figures = self._figures.plus(outcome, cost, price)
-            # Apart from the figures: rows of earlier invocations would stop every later one at its first failure.
             self._ended += 1
             self._ended_badly += not outcome.ok
-            ended, badly = self._ended, self._ended_badly
-        if ended < OUTCOMES_BEFORE_A_SHARE_COUNTS or self.stop.error is not None:
-            return
-        if (share := badly / ended) > self._stop_error_share and outcome.failure is not None:
+        if outcome.failure is not None:
+            self._stop_above_share(f"the last one: {outcome.failure.message}")
+
+    def _stop_above_share(self, example: str) -> None:
+        """The ended are counted apart from the figures: rows of earlier invocations would stop every later one."""
+        share = self.error_share
+        if share is not None and share > self._stop_error_share and self.stop.error is None:
             self.stop.set(
                 TooManyFailures(
-                    f"{share:.0%} of {ended:,} documents failed, more than stop_error_share allows "
-                    f"({self._stop_error_share:.0%}); the last one: {outcome.failure.message}"
+                    f"{share:.0%} of {self._ended:,} documents failed, more than stop_error_share allows "
+                    f"({self._stop_error_share:.0%}); {example}"
                 )
             )
 
@@ -183,7 +185,7 @@ class Live:
         with self._lock:
             self._figures = self._figures.ended(outcome, 1)
 
-    def ended_here(self, entries: Iterable[Entry]) -> RowFigures:
+    def ended_here(self, entries: Iterable[Entry], new: Sequence[Entry]) -> RowFigures:
         """What became of these rows, which are counted here, for the process that waits for their chunk."""
         figures = LiveFigures(0)
         for entry in entries:
@@ -197,6 +199,8 @@ class Live:
             figures.cost,
             figures.currency,
             figures.failed_by_kind,
+            len(new),
+            sum(not entry.row.outcome.ok for entry in new),
         )
 
     def take_over(self, chunk: ChunkFigures) -> None:
@@ -219,6 +223,11 @@ class Live:
         )
         with self._lock:
             self._figures = self._figures.joined(taken)
+            self._ended += ended.new
+            self._ended_badly += ended.new_failed
+        if ended.new_failed:
+            kind, failed = max(taken.failed_by_kind.items(), key=lambda each: each[1])
+            self._stop_above_share(f"{failed:,} of the last chunk by {kind}")
 
     def take_back(self, outcomes: Iterable[Outcome]) -> None:
         """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from prefect_llm.engine import BreakerState, Engine, Standing, open_engine, open_engines
 from prefect_llm.errors import BudgetExceeded
 from prefect_llm.records import Provider
 from prefect_llm.report.figures_text import money, plain_decimal
-from prefect_llm.run import Run, granted_to, spent_of
+from prefect_llm.run import Run, granted_this_month, granted_to, spent_of
 
 BUDGET_PERCENTS = (50, 80, 100)
 
@@ -49,16 +50,33 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class SpentBudget:
+    """What is spent of `max_cost` by all attempts at the run, or of `max_cost_per_month` by all runs of the month."""
+
+    of: Literal["run", "month"]
+    spent: Decimal
+    limit: Decimal
+    currency: str
+
+    @property
+    def left(self) -> Decimal:
+        """What is not spent."""
+        return self.limit - self.spent
+
+    def reaches(self, percent: int) -> bool:
+        """Whether so much of it is spent."""
+        return self.spent * 100 >= self.limit * percent
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A run at one look. Shares are from 0 to 1; `error_share` is `None` while there are too few outcomes.
 
-    `spent` of `budget`, over all attempts at the run; a run that the budget stopped has used it up.
+    A run that its budgets stopped has used up the one of which least is left.
     """
 
     error_share: float | None = None
-    spent: Decimal | None = None
-    budget: Decimal | None = None
-    currency: str | None = None
+    budgets: Sequence[SpentBudget] = ()
     exceeded: bool = False
     standings: Sequence[Standing] = ()
 
@@ -69,20 +87,23 @@ class Notices:
     def __init__(self, alert_error_share: float) -> None:
         self._alert_error_share = alert_error_share
         self._told_errors = False
-        self._told_percents: set[int] = set()
+        self._told_percents: dict[str, set[int]] = {"run": set(), "month": set()}
         self._outages: dict[str, int] = {}
         self._open: set[str] = set()
 
     def of(self, seen: Seen) -> list[Notice]:
         """What was not so at the look before."""
-        return [*self._budget(seen), *self._errors(seen), *self._breakers(seen)]
+        return [*self._spending(seen), *self._errors(seen), *self._breakers(seen)]
 
-    def _budget(self, seen: Seen) -> Iterator[Notice]:
+    def _spending(self, seen: Seen) -> Iterator[Notice]:
         """Only the largest share that is new: a run that goes on with little left reached the others long ago."""
-        reached = {percent for percent in BUDGET_PERCENTS if _is_reached(percent, seen)}
-        if new := reached - self._told_percents:
-            self._told_percents |= reached
-            yield _budget_notice(max(new), seen)
+        used_up = min(seen.budgets, key=lambda each: each.left, default=None) if seen.exceeded else None
+        for budget in seen.budgets:
+            told = self._told_percents[budget.of]
+            reached = {percent for percent in BUDGET_PERCENTS if budget is used_up or budget.reaches(percent)}
+            if new := reached - told:
+                told |= reached
+                yield _spent(budget, max(new), exceeded=budget is used_up)
 
     def _errors(self, seen: Seen) -> Iterator[Notice]:
         if self._told_errors or seen.error_share is None or seen.error_share <= self._alert_error_share:
@@ -115,7 +136,7 @@ class Lookout:
         self._run = run
         self._providers = None if provider is None else (provider, *provider.fallbacks)
         self._notices = Notices(alert_error_share)
-        self._granted_before = granted_to(run)
+        self._granted = _granted(run)
         self._notices.of(self.seen())  # what another run has left of a provider is nothing new
 
     def news(self) -> list[Notice]:
@@ -124,15 +145,29 @@ class Lookout:
 
     def seen(self) -> Seen:
         """The run now."""
-        budget, spent = self._run.budget, spent_of(self._run)
         return Seen(
             error_share=self._run.live.error_share,
-            spent=None if spent is None or self._granted_before is None else self._granted_before + spent,
-            budget=None if budget is None else budget.max_cost,
-            currency=None if budget is None else budget.currency,
+            budgets=self._budgets(),
             exceeded=isinstance(self._run.live.stop.error, BudgetExceeded),
             standings=[engine.standing for engine in self._engines()],
         )
+
+    def _budgets(self) -> list[SpentBudget]:
+        """By the ledgers where other processes spend as well, else by the ledgers at first and what is spent here."""
+        budget, here = self._run.budget, spent_of(self._run)
+        if budget is None or here is None:
+            return []
+        if self._run.spread:
+            here = Decimal(0)
+            with suppress(OSError):  # a store that is away for a while: what was seen last
+                self._granted = _granted(self._run)
+        of_run, of_month = self._granted
+        budgets = []
+        if budget.max_cost is not None and of_run is not None:
+            budgets.append(SpentBudget("run", of_run + here, budget.max_cost, budget.currency))
+        if budget.month is not None and of_month is not None:
+            budgets.append(SpentBudget("month", of_month + here, budget.month.max_cost, budget.currency))
+        return budgets
 
     def _engines(self) -> set[Engine]:
         """Of two routes to the same provider one."""
@@ -141,26 +176,24 @@ class Lookout:
         return {engine for each in self._providers if (engine := open_engine(each)) is not None}
 
 
-def _is_reached(percent: int, seen: Seen) -> bool:
-    if seen.exceeded:
-        return True
-    if seen.spent is None or not seen.budget:
-        return False
-    return seen.spent * 100 >= seen.budget * percent
+def _granted(run: Run) -> tuple[Decimal | None, Decimal | None]:
+    return granted_to(run), granted_this_month(run)
 
 
-def _budget_notice(percent: int, seen: Seen) -> Notice:
-    figures: dict[str, Any] = {"percent": percent, "currency": seen.currency}
-    if seen.spent is not None:
-        figures["spent"] = plain_decimal(seen.spent)
-    if seen.budget is None or seen.spent is None:
-        return Notice(Happening.BUDGET_REACHED, "the budget is used up", figures)
-    spent, budget = money(seen.spent, seen.currency), money(seen.budget, seen.currency)
-    figures["budget"] = plain_decimal(seen.budget)
-    if seen.exceeded:
-        told = f"the budget is used up: {spent} of {budget}, and the next request does not fit the rest"
-        return Notice(Happening.BUDGET_REACHED, told, figures)
-    return Notice(Happening.BUDGET_REACHED, f"{percent}% of the budget is used: {spent} of {budget}", figures)
+def _spent(budget: SpentBudget, percent: int, *, exceeded: bool) -> Notice:
+    name = "the budget" if budget.of == "run" else "this month's budget"
+    spent, limit = money(budget.spent, budget.currency), money(budget.limit, budget.currency)
+    told = f"{percent}% of {name} is used: {spent} of {limit}"
+    if exceeded:
+        told = f"{name} is used up: {spent} of {limit}, and the next request does not fit the rest"
+    figures = {
+        "percent": percent,
+        "of": budget.of,
+        "spent": plain_decimal(budget.spent),
+        "budget": plain_decimal(budget.limit),
+        "currency": budget.currency,
+    }
+    return Notice(Happening.BUDGET_REACHED, told, figures)
 
 
 def _opened(by: Standing) -> Notice:

@@ -197,6 +197,13 @@ def granted_to(run: Run) -> Decimal | None:
     return Ledger(open_folder(run.url), run.budget.currency, run.run_id).total() or Decimal(0)
 
 
+def granted_this_month(run: Run) -> Decimal | None:
+    """What all runs of the month together were granted, and have not given back; `None` without such a budget."""
+    if run.budget is None or (month := run.budget.month) is None:
+        return None
+    return Ledger(open_folder(month.folder), run.budget.currency, run.run_id, month.prefix).total() or Decimal(0)
+
+
 def member_of(run: Run, plan: Plan, chunk: int) -> Member | None:
     """The chunk's part in asking each request of the run once; `None` where each is asked for itself."""
     if not plan.spec.asks_once:
@@ -240,9 +247,10 @@ def carry_out_attempt(
         raise
     remove_journals(folder, [chunk], work)
     reused = sum(entry.row.reused for entry in asked.entries())
-    new = replace(figures_in_journal(asked.new_entries(), seconds), reused=reused)
+    asked_now = asked.new_entries()
+    new = replace(figures_in_journal(asked_now, seconds), reused=reused)
     # only who waits in another process has not counted them as they came
-    return replace(new, ended=run.live.ended_here(asked.entries())) if run.spread else new
+    return replace(new, ended=run.live.ended_here(asked.entries(), asked_now)) if run.spread else new
 
 
 def _rows(run: Run, plan: Plan, asked: AskedChunk) -> pa.Table:

@@ -42,6 +42,19 @@ def test_a_budget_that_is_used_up_is_told_of_before_the_end(
     assert finished["stopped"]["kind"] == "BudgetExceeded"
 
 
+def test_a_month_s_budget_is_told_of_as_such(
+    parameters: Parameters, scripted_server: ScriptedServer, prefect_server: PrefectServer
+) -> None:
+    scripted_server.script_all(steps.ok(usage=steps.tokens(10, 10)))
+    parameters["api"] |= {"price_input": "1000", "price_output": "1000", "max_output_tokens": 10}
+    parameters["batch"] |= {"max_cost_per_month": "0.5"}
+    state = state_of(parameters)
+    assert state.name == "BudgetExceeded"
+    reached = events_of(prefect_server, state)[1].payload
+    assert (reached["of"], reached["percent"], reached["budget"]) == ("month", 100, "0.5")
+    assert Decimal("0.25") < Decimal(reached["spent"]) <= Decimal("0.5")
+
+
 def test_an_outage_is_told_of_with_its_end(
     parameters: Parameters,
     scripted_server: ScriptedServer,

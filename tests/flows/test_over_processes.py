@@ -182,13 +182,17 @@ def test_limits_are_shared_without_being_told_to(
     assert scripted_server.stats().max_in_flight <= 6
 
 
-def test_no_process_passes_the_budget_and_the_error_says_so(cluster: Cluster, parameters: Parameters) -> None:
+def test_no_process_passes_the_budget_and_error_and_event_say_so(
+    cluster: Cluster, parameters: Parameters, prefect_server: PrefectServer
+) -> None:
     prices = {"price_input": "2", "price_output": "8", "max_output_tokens": 50}
     with started("--latency", "0.02", "--output-tokens", "40") as provider:
         parameters["api"] = {"base_url": provider.base_url, **prices}
         parameters["batch"] = {"chunk_rows": 10, "concurrency": 20, "max_cost": "0.02"}
+        flow = batch_inference.with_options(task_runner=cluster.task_runner())
+        state = flow(**parameters, return_state=True)
         with pytest.raises(BudgetExceeded, match=r"max_cost \$0.02") as raised:
-            batch_inference.with_options(task_runner=cluster.task_runner())(**parameters)
+            state.result()
         stats = provider.stats()
     bill = (int(stats["input_tokens"]) * 2 + int(stats["output_tokens"]) * 8) / Decimal(1_000_000)
     summary = raised.value.summary
@@ -198,6 +202,11 @@ def test_no_process_passes_the_budget_and_the_error_says_so(cluster: Cluster, pa
     assert Decimal("0.015") < summary.totals.cost <= bill <= summary.totals.cost + summary.cost_uncertain
     assert bill <= Decimal("0.02")
     assert Ledger(open_folder(parameters["output"]), "USD", "").total() == summary.totals.cost
+    told = eventually(
+        lambda: [each.payload for each in prefect_server.run_events(flow_run_id(state)) if "budget" in each.event],
+        lambda payloads: any(payload["percent"] == 100 for payload in payloads),
+    )
+    assert Decimal("0.015") < Decimal(told[-1]["spent"]) <= Decimal("0.02")
 
 
 def test_failed_rows_are_redriven_there_too(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from prefect_llm.errors import Interrupted, TooManyFailures
 from prefect_llm.live import REMEMBERED_RUNS, Live, LiveFigures, line_of, live_run, watched
 from prefect_llm.records import Completion, ErrorKind, Failure, Outcome, Price, Usage
+from prefect_llm.store import ChunkFigures, RowFigures
 
 PRICE = Price(Decimal(1), Decimal(2), currency="EUR")
 ANSWERED = Outcome(completion=Completion("Yes", usage=Usage(10, 2, 3, 1)), attempts=1)
@@ -90,6 +92,24 @@ def test_the_share_of_failures_is_judged_after_a_hundred_outcomes(
     assert isinstance(live.stop.error, TooManyFailures) == stops
     if stops:
         assert str(live.stop.error).endswith("; the last one: no complete answer within 1 s")
+
+
+def test_failures_in_other_processes_count_with_those_here_as_their_chunks_end() -> None:
+    live = Live(rows=1_000, stop_error_share=0.5)
+    elsewhere = RowFigures("elsewhere", ok=40, failed=60, failed_by_kind={"timeout": 45, "rejected": 15})
+    for _ in range(99):
+        live.count(ANSWERED, None, None)
+    live.take_over(ChunkFigures(ended=replace(elsewhere, new=100, new_failed=60)))
+    assert live.error_share == pytest.approx(60 / 199)
+    assert live.stop.error is None
+    live.take_over(ChunkFigures(ended=replace(elsewhere, new=100, new_failed=100)))
+    assert str(live.stop.error).endswith("; 45 of the last chunk by timeout")
+
+
+def test_failures_of_an_earlier_attempt_in_other_processes_stop_no_later_one() -> None:
+    live = Live(rows=1_000, stop_error_share=0.5)
+    live.take_over(ChunkFigures(ended=RowFigures("elsewhere", failed=200, failed_by_kind={"timeout": 200})))
+    assert (live.stop.error, live.error_share, live.figures.failed) == (None, None, 200)
 
 
 def test_another_reason_to_stop_is_not_replaced() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from prefect_llm.engine import BreakerState, Standing
-from prefect_llm.notices import Notice, Notices, Seen
+from prefect_llm.notices import Notice, Notices, Seen, SpentBudget
 
 OPEN, HALF_OPEN, CLOSED = BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED
 
@@ -15,7 +15,7 @@ def told(notices: list[Notice]) -> list[str]:
 
 
 def spent(amount: str) -> Seen:
-    return Seen(spent=Decimal(amount), budget=Decimal(10), currency="EUR")
+    return Seen(budgets=[SpentBudget("run", Decimal(amount), Decimal(10), "EUR")])
 
 
 def percents(notices: Notices, *amounts: str) -> list[int]:
@@ -35,12 +35,33 @@ def test_of_several_shares_at_once_only_the_largest_is_told() -> None:
 def test_a_budget_s_notice_says_how_much_of_what() -> None:
     (notice,) = Notices(0.2).of(spent("8.123456789"))
     assert notice.message == "80% of the budget is used: €8.12346 of €10.00"
-    assert notice.figures == {"percent": 80, "currency": "EUR", "spent": "8.123456789", "budget": "10"}
+    assert notice.figures == {
+        "percent": 80, "of": "run", "spent": "8.123456789", "budget": "10", "currency": "EUR",
+    }  # fmt: skip
+
+
+def test_a_month_s_budget_is_told_apart_from_the_run_s() -> None:
+    of_run, of_month = (
+        SpentBudget("run", Decimal(1), Decimal(10), "EUR"),
+        SpentBudget("month", Decimal(81), Decimal(100), "EUR"),
+    )
+    (notice,) = Notices(0.2).of(Seen(budgets=[of_run, of_month]))
+    assert (notice.figures["percent"], notice.figures["of"]) == (80, "month")
+    assert notice.message == "80% of this month's budget is used: €81.00 of €100.00"
+
+
+def test_of_two_budgets_the_one_with_least_left_has_stopped_the_run() -> None:
+    of_run, of_month = (
+        SpentBudget("run", Decimal("9.9"), Decimal(10), "EUR"),
+        SpentBudget("month", Decimal(10), Decimal(100), "EUR"),
+    )
+    (notice,) = Notices(0.2).of(Seen(budgets=[of_run, of_month], exceeded=True))
+    assert (notice.figures["percent"], notice.figures["of"]) == (100, "run")
 
 
 def test_a_run_that_the_budget_stopped_has_used_it_up() -> None:
     """The next request no longer fitted: 100% is never quite reached."""
-    seen = Seen(spent=Decimal("9.7"), budget=Decimal(10), currency="USD", exceeded=True)
+    seen = Seen(budgets=[SpentBudget("run", Decimal("9.7"), Decimal(10), "USD")], exceeded=True)
     (notice,) = Notices(0.2).of(seen)
     assert notice.figures["percent"] == 100
     assert notice.message == "the budget is used up: $9.70 of $10.00, and the next request does not fit the rest"

@@ -31,7 +31,10 @@ class Discarded:
 
 @dataclass(frozen=True, slots=True)
 class RowFigures:
-    """Rows that have ended, and what they took; `counted_in` names the process's own count that they are in."""
+    """Rows that have ended, and what they took; `counted_in` names the process's own count that they are in.
+
+    `new` of them, `new_failed` among those, ended in this attempt, and not in one before or in another run.
+    """
 
     counted_in: str
     ok: int = 0
@@ -41,6 +44,8 @@ class RowFigures:
     cost: Decimal | None = Decimal(0)
     currency: str | None = None
     failed_by_kind: Mapping[str, int] = field(default_factory=dict)
+    new: int = 0
+    new_failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
