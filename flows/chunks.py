@@ -6,9 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-from prefect_llm.report.figures_text import count, counted, duration
+from prefect_llm.report.figures_text import count, counted, duration, money
 from prefect_llm.run import Run
-from prefect_llm.store import ChunkFigures
+from prefect_llm.store import ChunkFigures, RowFigures
 
 SHOWN_ENDED = 20
 """The last that ended are shown one by one; those before them as one row."""
@@ -66,8 +66,10 @@ class ChunkBoard:
         return _row(str(chunk), rows, "running", done)
 
     def _ended_row(self, chunk: int, figures: ChunkFigures) -> Row:
-        rows = self._run.rows_of(chunk)
+        rows, ended = self._run.rows_of(chunk), figures.ended or RowFigures("")
         return _row(str(chunk), rows, "done", len(rows)) | {
+            "failed": count(ended.failed),
+            "cost": "unknown price" if ended.cost is None else money(ended.cost, ended.currency),
             "requests": count(figures.requests),
             "retries": count(figures.retries),
             "throttled": count(figures.throttled),
@@ -85,6 +87,8 @@ def _row(chunk: str, rows: range | None, state: str, ended: int | None) -> Row:
         "rows": "" if rows is None else f"{count(rows.start)}-{count(rows.stop - 1)}",
         "state": state,
         "ended": "" if rows is None or ended is None else f"{count(ended)} of {count(len(rows))}",
+        "failed": "",
+        "cost": "",
         "requests": "",
         "retries": "",
         "throttled": "",

@@ -41,7 +41,8 @@ def core_log() -> Iterator[None]:
 
 
 def work_of(figures: ChunkFigures) -> str:
-    """`1 request, 0 retries, 0 throttled, 19 rows reused`: what a chunk took, as its log line ends."""
+    """`1 request, 0 retries, 0 throttled, 1 row failed, 19 rows reused`: what a chunk took, as its log line ends."""
     retries = f"{figures.retries:,} {'retry' if figures.retries == 1 else 'retries'}"
+    failed = f", {counted(figures.ended.failed, 'row')} failed" if figures.ended and figures.ended.failed else ""
     reused = f", {counted(figures.reused, 'row')} reused" if figures.reused else ""
-    return f"{counted(figures.requests, 'request')}, {retries}, {figures.throttled:,} throttled{reused}"
+    return f"{counted(figures.requests, 'request')}, {retries}, {figures.throttled:,} throttled{failed}{reused}"

@@ -8,18 +8,19 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import reduce
 
 from prefect_llm.asked_once import AskedOnce
 from prefect_llm.engine import Stop
 from prefect_llm.errors import TooManyFailures
 from prefect_llm.records import Outcome, Price, Usage
 from prefect_llm.report.figures_text import count, duration, money, rate
-from prefect_llm.store import ChunkFigures, Entry, RowFigures
+from prefect_llm.store import ChunkFigures, Entry, RowFigures, add_money
 
 OUTCOMES_BEFORE_A_SHARE_COUNTS = 100
 """CONTRACT: the error share is judged after 100 outcomes."""
@@ -69,7 +70,7 @@ class LiveFigures:
             failed_by_kind=self._with(outcome, 1),
             input_tokens=self.input_tokens + (usage.input_tokens or 0),
             output_tokens=self.output_tokens + (usage.output_tokens or 0),
-            cost=_sum(self.cost, cost) if billed else self.cost,
+            cost=add_money(self.cost, cost) if billed else self.cost,
             currency=price.currency if price is not None else self.currency,
             throttled=self.throttled + outcome.throttled,
         )
@@ -95,7 +96,7 @@ class LiveFigures:
             },
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
-            cost=_sum(self.cost, other.cost),
+            cost=add_money(self.cost, other.cost),
             currency=other.currency or self.currency,
             requests=self.requests + other.requests,
             retries=self.retries + other.retries,
@@ -187,20 +188,22 @@ class Live:
 
     def ended_here(self, entries: Iterable[Entry], new: Sequence[Entry]) -> RowFigures:
         """What became of these rows, which are counted here, for the process that waits for their chunk."""
-        figures = LiveFigures(0)
-        for entry in entries:
-            figures = figures.plus(entry.row.outcome, entry.row.cost, entry.row.price)
+        rows = [entry.row for entry in entries]
+        nothing: Decimal | None = Decimal(0)
+        answers = [row.outcome.completion for row in rows if row.outcome.completion is not None]
+        usages = [answer.usage for answer in answers if answer.usage is not None]
+        costs = [row.cost for row in rows if row.outcome.completion is not None or row.cost is not None]
         return RowFigures(
             self._name,
-            figures.ok,
-            figures.failed,
-            figures.input_tokens,
-            figures.output_tokens,
-            figures.cost,
-            figures.currency,
-            figures.failed_by_kind,
-            len(new),
-            sum(not entry.row.outcome.ok for entry in new),
+            ok=sum(row.outcome.ok for row in rows),
+            failed=sum(not row.outcome.ok for row in rows),
+            input_tokens=sum(usage.input_tokens or 0 for usage in usages),
+            output_tokens=sum(usage.output_tokens or 0 for usage in usages),
+            cost=reduce(add_money, costs, nothing),
+            currency=next((row.price.currency for row in rows if row.price is not None), None),
+            failed_by_kind=Counter(str(row.outcome.failure.kind) for row in rows if row.outcome.failure is not None),
+            new=len(new),
+            new_failed=sum(not entry.row.outcome.ok for entry in new),
         )
 
     def take_over(self, chunk: ChunkFigures) -> None:
@@ -293,7 +296,3 @@ def line_of(figures: LiveFigures) -> str:
     if (left := figures.seconds_left) is not None:
         parts.append(f"{duration(left)} left")
     return ", ".join(parts)
-
-
-def _sum(total: Decimal | None, cost: Decimal | None) -> Decimal | None:
-    return None if total is None or cost is None else total + cost

@@ -248,9 +248,8 @@ def carry_out_attempt(
     remove_journals(folder, [chunk], work)
     reused = sum(entry.row.reused for entry in asked.entries())
     asked_now = asked.new_entries()
-    new = replace(figures_in_journal(asked_now, seconds), reused=reused)
-    # only who waits in another process has not counted them as they came
-    return replace(new, ended=run.live.ended_here(asked.entries(), asked_now)) if run.spread else new
+    ended = run.live.ended_here(asked.entries(), asked_now)
+    return replace(figures_in_journal(asked_now, seconds), reused=reused, ended=ended)
 
 
 def _rows(run: Run, plan: Plan, asked: AskedChunk) -> pa.Table:

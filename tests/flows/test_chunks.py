@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from prefect_llm.flows.chunks import SHOWN_ENDED, SHOWN_RUNNING, ChunkBoard, Row
 from prefect_llm.run import Run
-from prefect_llm.store import ChunkFigures
+from prefect_llm.store import ChunkFigures, RowFigures
 
 
 def run_of(chunks: int, *, pending: int | None = None) -> Run:
@@ -25,7 +27,8 @@ def test_a_chunk_goes_from_pending_over_running_to_done() -> None:
     board = ChunkBoard(run_of(4, pending=3))
     board.begun(1)
     board.begun(2)
-    board.ended(1, ChunkFigures(requests=12, retries=2, throttled=1, seconds=3.0))
+    ended = RowFigures("here", ok=9, failed=1, cost=Decimal("0.25"), currency="EUR")
+    board.ended(1, ChunkFigures(requests=12, retries=2, throttled=1, seconds=3.0, ended=ended))
     table = board.table({2: 7})
     assert shown(table) == [
         ("2", "20-29", "running", "7 of 10"),
@@ -33,7 +36,8 @@ def test_a_chunk_goes_from_pending_over_running_to_done() -> None:
         ("1", "10-19", "done", "10 of 10"),
         ("1 chunk by an earlier attempt", "", "done", ""),
     ]
-    assert [table[2][name] for name in ("requests", "retries", "throttled", "time")] == ["12", "2", "1", "3.0 s"]
+    took = [table[2][name] for name in ("failed", "cost", "requests", "retries", "throttled", "time")]
+    assert took == ["1", "€0.25", "12", "2", "1", "3.0 s"]
 
 
 def test_a_chunk_that_a_stop_has_ended_is_not_done() -> None:
