@@ -139,7 +139,7 @@ def lists(stage: Stage, page: Page) -> None:
     taken(page, "automations", 1_200)
     stage.keep_schedules("resume")
     page.goto(f"{stage.url}/deployments")
-    taken(page, "deployments", _bottom(page.get_by_text("on-new-files").first) + 2 * MARGIN, width=WIDE)
+    taken(page, "deployments", _bottom(page.get_by_text("redrive").first) + 2 * MARGIN, width=WIDE)
     stage.keep_schedules("pause")
 
 
