@@ -32,6 +32,11 @@ def test_a_file_that_looks_separated_otherwise_is_refused_with_that(refused: Any
     assert "looks separated" not in refused(write("b.csv", "id,te;xt\n1,x\n"), needed=frozenset({"text"}))
 
 
+def test_a_file_of_tabs_that_is_called_csv_is_refused_with_the_name_it_needs(refused: Any, write: Any) -> None:
+    sentence = refused(write("a.csv", "id\ttext\n1\tx\n"), needed=frozenset({"text"}))
+    assert sentence.endswith("; the file looks separated by tabs: name it .tsv.")
+
+
 def test_tsv_is_split_at_tabs(read: Any, write: Any) -> None:
     assert read(write("a.tsv", "id\ttext\n1\ta, b\n")).fields == [{"id": "1", "text": "a, b"}]
 

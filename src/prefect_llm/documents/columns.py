@@ -157,5 +157,7 @@ def not_in(source: str, name: str, names: Sequence[str]) -> str:
 
 def _separated_by(names: Sequence[str]) -> str:
     """A hint where the one column there is looks like several."""
-    separator = next((each for each in ";|" if each in names[0]), None) if len(names) == 1 else None
-    return "" if separator is None else f"; the file looks separated by '{separator}': separate it by ','"
+    found = next((each for each in ";|\t" if each in names[0]), None) if len(names) == 1 else None
+    if found == "\t":
+        return "; the file looks separated by tabs: name it .tsv"
+    return "" if found is None else f"; the file looks separated by '{found}': separate it by ','"
