@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _UNKNOWN = "not known"
 _DIGITS = 4
 """Significant ones of money: an estimate has no more."""
-_COLUMNS = ("model", "lane", "cost", "price")
+_COLUMNS = ("model", "lane", "cost")
 
 
 def headline(estimate: Estimate) -> str:
@@ -36,7 +36,7 @@ def cost_of(line: Line) -> str:
 
 
 def figures(estimate: Estimate) -> list[tuple[str, str]]:
-    """Name and value of everything but the costs."""
+    """Name and value of everything but the costs, and of the prices that they are made of."""
     spared = [
         (name, number)
         for name, number in (
@@ -53,6 +53,7 @@ def figures(estimate: Estimate) -> list[tuple[str, str]]:
         ("input tokens", _interval(estimate.input_tokens, _whole)),
         ("output tokens", _interval(estimate.output_tokens, _whole)),
         ("time", _UNKNOWN if estimate.seconds is None else _interval(estimate.seconds, duration)),
+        *_prices(estimate),
     ]
 
 
@@ -101,30 +102,27 @@ def to_rich(estimate: Estimate) -> RenderableType:
     for name in _COLUMNS:
         costs.add_column(name, overflow="fold")
     for line in estimate.lines:
-        *cells, price = _cells(line)
-        costs.add_row(*(Text(printable(cell)) for cell in (*cells, _price_and_source(price)[0])))
+        costs.add_row(*(Text(printable(cell)) for cell in _cells(line)))
     more = Table.grid(padding=(0, 2))
     more.add_column(style="dim", no_wrap=True)
     more.add_column(overflow="fold")
-    for name, value in (*figures(estimate), *_price_sources(estimate)):
-        more.add_row(Text(name), Text(value))
+    for name, value in figures(estimate):
+        more.add_row(Text(name), Text(printable(value)))
     return Group(Text(headline(estimate), style="bold"), costs, more, Text(printable(basis(estimate)), style="dim"))
 
 
-def _cells(line: Line) -> tuple[str, str, str, str]:
-    return line.model, line.lane, cost_of(line), line.price or _UNKNOWN
+def _cells(line: Line) -> tuple[str, str, str]:
+    return line.model, line.lane, cost_of(line)
 
 
-def _price_sources(estimate: Estimate) -> list[tuple[str, str]]:
-    """Below the table: in it they would leave the costs no room."""
-    said = dict(_price_and_source(line.price) for line in estimate.lines if line.price)
-    return [(price, source) for price, source in said.items() if source]
-
-
-def _price_and_source(price: str) -> tuple[str, str]:
-    """Of `list price (genai-prices 0.2.3 2026-11-04)` what stands outside the brackets, and what in them."""
-    kind, _, source = price.partition(" (")
-    return kind, source.removesuffix(")")
+def _prices(estimate: Estimate) -> list[tuple[str, str]]:
+    """Where they come from, and of several which models they are of; in a column they would leave costs no room."""
+    models: dict[str, dict[str, None]] = {}
+    for line in estimate.lines:
+        models.setdefault(line.price or _UNKNOWN, {})[line.model] = None
+    if len(models) == 1:
+        return [("price", price) for price in models]
+    return [("price", f"{price}: {', '.join(named)}") for price, named in models.items()]
 
 
 def _interval(interval: Interval, shown: Callable[[float], str]) -> str:
