@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -40,9 +41,9 @@ UNREACHABLE = (httpx.HTTPError, PrefectException)
 def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callable[[], None]) -> Iterator[None]:
     """While the block runs, keep the run's artifacts and log current, and `look` for news every second."""
     logger = get_run_logger()
-    in_this_run = contextvars.copy_context()
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        in_this_run = contextvars.copy_context()
     elsewhere = Elsewhere(run, board)
-    pictures = _Pictures(run, board, elsewhere)
 
     def shown(figures: LiveFigures) -> None:
         elsewhere.look()
@@ -54,20 +55,21 @@ def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callab
     def looked(_: LiveFigures) -> None:
         in_this_run.copy().run(look)
 
-    pictures.draw(run.live.figures)
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(watched(run.live, PROGRESS_EVERY_S, shown))
-            stack.enter_context(watched(run.live, LOOK_EVERY_S, looked))
-            stack.enter_context(watched(run.live, log_every_s, logged))
-            yield
-    finally:
-        look()
-        pictures.draw(run.live.figures, last=True)
+    with _Pictures(run, board, elsewhere) as pictures:
+        in_this_run.copy().run(pictures.draw, run.live.figures)
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(watched(run.live, PROGRESS_EVERY_S, shown))
+                stack.enter_context(watched(run.live, LOOK_EVERY_S, looked))
+                stack.enter_context(watched(run.live, log_every_s, logged))
+                yield
+        finally:
+            look()
+            in_this_run.copy().run(partial(pictures.draw, run.live.figures, last=True))
 
 
 class _Pictures:
-    """The artifacts of a run that goes on. One thread at a time."""
+    """The artifacts of a run that goes on, by one client, as making one is dear. One thread at a time."""
 
     def __init__(self, run: Run, board: ChunkBoard, elsewhere: Elsewhere) -> None:
         self._run = run
@@ -77,15 +79,24 @@ class _Pictures:
         self._chunks: UUID | None = None
         self._chunks_drawn_at = 0.0
         self._logger = get_run_logger()
+        self._client: SyncPrefectClient | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> _Pictures:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     def draw(self, figures: LiveFigures, *, last: bool = False) -> None:
         """Bring both up to date, the table of chunks every few seconds."""
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
-                self._draw_progress(client, figures)
-                if last or time.monotonic() - self._chunks_drawn_at >= CHUNKS_EVERY_S:
-                    self._draw_chunks(client, figures)
-                    self._chunks_drawn_at = time.monotonic()
+            if self._client is None:
+                self._client = self._open.enter_context(get_client(sync_client=True))
+            self._draw_progress(self._client, figures)
+            if last or time.monotonic() - self._chunks_drawn_at >= CHUNKS_EVERY_S:
+                self._draw_chunks(self._client, figures)
+                self._chunks_drawn_at = time.monotonic()
         except UNREACHABLE as error:
             self._logger.debug("the run's artifacts could not be brought up to date: %s", error)
 

@@ -286,6 +286,8 @@ class AskedChunk:
         unread = outcome.lost + thrown.count(None) + (outcome.completion is not None and row.cost is None)
         if not unread or (row.price is not None and row.price.is_of_time):
             return Decimal(0)
+        if row.price is None:
+            return None
         try:
             return unread * most_cost(self._provider, request)
         except BadDocument:

@@ -120,6 +120,7 @@ class Live:
         self.asked_once = AskedOnce()
         self._stop_error_share = stop_error_share
         self._figures = LiveFigures(rows)
+        self._requests = self._retries = 0
         self._ended = self._ended_badly = 0
         self._under_way: dict[int, Callable[[], int]] = {}
         self._started = time.monotonic()
@@ -128,7 +129,14 @@ class Live:
     @property
     def figures(self) -> LiveFigures:
         """The figures as they stand."""
-        return replace(self._figures, seconds=time.monotonic() - self._started)
+        with self._lock:
+            figures, requests, retries = self._figures, self._requests, self._retries
+        return replace(
+            figures,
+            requests=figures.requests + requests,
+            retries=figures.retries + retries,
+            seconds=time.monotonic() - self._started,
+        )
 
     @property
     def error_share(self) -> float | None:
@@ -158,8 +166,8 @@ class Live:
     def sent(self, attempt: int) -> None:
         """Count one request; `attempt` is its document's, from 1."""
         with self._lock:
-            figures = self._figures
-            self._figures = replace(figures, requests=figures.requests + 1, retries=figures.retries + (attempt > 1))
+            self._requests += 1
+            self._retries += attempt > 1
 
     def count(self, outcome: Outcome, cost: Decimal | None, price: Price | None) -> None:
         """Take in one outcome; stop the run when too large a share has failed."""
