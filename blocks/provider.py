@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema
 from prefect_llm.engine import Verified, verify
 from prefect_llm.records import Limits, Patience, Price, Provider, TokenAccounting
 from prefect_llm.settings.form_schema import left_open, without_empty
-from prefect_llm.settings.kinds import without_credentials
+from prefect_llm.settings.kinds import endpoint_address
 
 _DEFAULT_LIMITS = Limits()
 _DEFAULT_PATIENCE = Patience()
@@ -222,7 +222,7 @@ class LLMProvider(Block):
     def _is_web_address(cls, base_url: str) -> str:
         if not base_url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://, for instance https://api.openai.com/v1")
-        return without_credentials(base_url)
+        return endpoint_address(base_url)
 
     @field_validator("prices")
     @classmethod

@@ -66,14 +66,24 @@ def test_the_sentence_that_stops_a_run_does_not_repeat_the_key(
     assert leaks(verified, tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        (f"user:{KEY}@", "", "a base URL with a user or password in it would be written down"),
+        ("", f"?key={KEY}", "a base URL ends with its path, as https://host/v1"),
+        ("", f"#{KEY}", "a base URL ends with its path, as https://host/v1"),
+    ],
+    ids=["user", "query", "fragment"],
+)
 def test_credentials_inside_the_base_url_are_refused_and_not_repeated(
-    scripted_server: ScriptedServer, asking: list[str], tmp_path: Path
+    before: str, after: str, sentence: str, scripted_server: ScriptedServer, asking: list[str], tmp_path: Path
 ) -> None:
-    asking[asking.index(scripted_server.base_url)] = f"http://user:{KEY}@127.0.0.1:{scripted_server.port}/v1"
+    address = f"http://{before}127.0.0.1:{scripted_server.port}/v1{after}"
+    asking[asking.index(scripted_server.base_url)] = address
     for command in (asking, ["verify", *asking[asking.index("--base-url") :]]):
         refused = call(*command, cwd=tmp_path)
         assert refused.status == 2
-        assert "a base URL with a user or password in it would be written down" in refused.refusals[0]
+        assert sentence in refused.refusals[0]
         assert leaks(refused, tmp_path) == []
 
 

@@ -20,6 +20,11 @@ CREDENTIALS_IN_ADDRESS = (
     "holds the key with api_key_env, or save it in a block"
 )
 
+NOTHING_AFTER_THE_PATH = (
+    "a base URL ends with its path, as https://host/v1: leave out what comes from ? or # on (keys and parameters go "
+    "into headers of a block)"
+)
+
 
 def is_api_key(name: str) -> bool:
     """Whether a value under this name would be a secret."""
@@ -40,10 +45,13 @@ def _without_secrets(param: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return param
 
 
-def without_credentials(address: str) -> str:
-    """The address without a slash at its end. Raises `ValueError` where a user or password stands in it."""
-    if "@" in urlsplit(address).netloc:
+def endpoint_address(address: str) -> str:
+    """The address without a slash at its end. `ValueError` for a user, a password, or anything after the path."""
+    parts = urlsplit(address)
+    if "@" in parts.netloc:
         raise ValueError(CREDENTIALS_IN_ADDRESS)
+    if parts.query or parts.fragment:
+        raise ValueError(NOTHING_AFTER_THE_PATH)
     return address.rstrip("/")
 
 
@@ -67,7 +75,7 @@ Keep = Annotated[
 Address = Annotated[
     str,
     Field(pattern=r"^https?://\S+$"),
-    AfterValidator(without_credentials),
+    AfterValidator(endpoint_address),
     Wording("URL", "an address that starts with http:// or https://", quoted=False),
 ]
 Variable = Annotated[
