@@ -11,7 +11,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout, ObjectNotFound
 from prefect.input import RunInput, keyset_from_paused_state
 from prefect.states import Paused
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from prefect_llm.blocks import ProviderReference
 from prefect_llm.errors import NotApproved
@@ -28,6 +28,7 @@ from prefect_llm.finishing import finish_run, release_run
 from prefect_llm.flows.form import Choice
 from prefect_llm.report.figures_text import money
 from prefect_llm.run import Run
+from prefect_llm.settings.form_schema import FormSection
 from prefect_llm.tasks import estimate_run
 
 POLL_S = 3
@@ -36,7 +37,7 @@ _HOUR_S = 3600
 _KEY = "approval"
 
 
-class ApprovalOptions(BaseModel):
+class ApprovalOptions(FormSection):
     """What a person is shown, and when nobody is asked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", title="Approval")

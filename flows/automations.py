@@ -34,7 +34,8 @@ def cancel_on_errors() -> AutomationCore:
     """Cancel the flow run of a run that says that its errors are high; whoever resumes it pays for nothing twice."""
     return _automation(
         "cancel when errors are high",
-        "A share of documents above monitoring.alert_error_share fails: the flow run is cancelled, to be retried.",
+        "A share of documents above monitoring.alert_error_share fails: the flow run is cancelled, and a run with "
+        "the same output goes on.",
         {
             "type": "event",
             "posture": "Reactive",

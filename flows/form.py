@@ -31,20 +31,29 @@ class _Box:
         return {"type": "string"}
 
 
+class _WithoutDefault(dict[str, Any]):
+    """A schema to which pydantic adds no default: with one of null Prefect's newer UI opens with null chosen."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key != "default":
+            super().__setitem__(key, value)
+
+
 class Choice:
     """One of several types: a title for each that has none of its own, the last for null.
 
-    A form opens with null chosen; where it is to open with the first, null is written as a constant.
+    A form opens with null chosen; where it is to open with the first, null is written as a constant, and no default.
     """
 
     def __init__(self, *titles: str, opens_with_first: bool = False) -> None:
         self._titles = titles
         self._null = {"const": None} if opens_with_first else {"type": "null"}
+        self._made = _WithoutDefault if opens_with_first else dict
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         untitled = iter(self._titles)
         members = [self._null if each == {"type": "null"} else each for each in handler(core_schema)["anyOf"]]
-        return {"anyOf": [each if "$ref" in each else each | {"title": next(untitled)} for each in members]}
+        return self._made(anyOf=[each if "$ref" in each else each | {"title": next(untitled)} for each in members])
 
 
 Text = Annotated[str | None, _Box()]

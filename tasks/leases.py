@@ -28,15 +28,21 @@ class Lease:
 
 
 def prepare_limit(client: SyncPrefectClient, name: str, limit: int) -> None:
-    """Create the limit, or change it to so many slots."""
+    """Create the limit, or change it to so many slots. While anybody holds a part of it, it is not lowered.
+
+    A run that is to ask less than its block allows thus holds back nobody but itself.
+    """
     try:
-        known = client.read_global_concurrency_limit_by_name(name).limit
+        known = client.read_global_concurrency_limit_by_name(name)
     except ObjectNotFound:
         known = None
-    if known == limit:
-        return
     if known is not None:
-        logger.warning("the limit %s is now %d for all who share it; it was %d", name, limit, known)
+        if known.limit == limit:
+            return
+        if known.limit > limit and known.active_slots:
+            logger.info("the limit %s stays at %d, of which others hold a part", name, known.limit)
+            return
+        logger.warning("the limit %s is now %d for all who share it; it was %d", name, limit, known.limit)
     with suppress(ObjectAlreadyExists):  # another process was faster
         client.upsert_global_concurrency_limit_by_name(name, limit)
 

@@ -67,6 +67,7 @@ class Share:
         self._claims_name = f"llm-{name}-claims"
         self._engine = engine
         self._most = engine.provider.limits.most_in_flight
+        self._limit = self._most
         self._lock = threading.Lock()
         self._users = 0
         self._thread: threading.Thread | None = None
@@ -192,6 +193,7 @@ class Share:
     def _seen(self, client: SyncPrefectClient) -> Seen:
         limit = client.read_global_concurrency_limit_by_name(self._limit_name)
         claims = client.read_global_concurrency_limit_by_name(self._claims_name)
+        self._limit = limit.limit
         return Seen(limit.limit, limit.active_slots, claims.active_slots)
 
     def _act(self, client: SyncPrefectClient, steps: Steps, demand: Demand) -> None:
@@ -249,7 +251,8 @@ class Share:
             self._told_alone = True
             self._engine.set_share(1.0)
             return
-        self._engine.set_share(min(sum(lease.slots for lease in self._leases) / self._most, 1.0))
+        slots = sum(lease.slots for lease in self._leases)
+        self._engine.set_share(min(slots / max(self._most, self._limit), 1.0))
 
     def _release_all(self, client: SyncPrefectClient) -> None:
         held = self._held()

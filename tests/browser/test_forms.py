@@ -95,6 +95,13 @@ def test_a_block_is_created_and_edited_in_the_form(
     assert edited.api_key.get_secret_value() == KEY
 
 
+def test_in_the_newer_ui_too_the_form_of_a_run_opens_with_the_saved_blocks(
+    prefect_ui: PrefectUI, deployment_id: str, page: Page
+) -> None:
+    page.goto(f"{prefect_ui.url}/v2/deployments/deployment/{deployment_id}/run")
+    page.get_by_text("Select a block").wait_for()
+
+
 def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     prefect_ui: PrefectUI,
     deployment_id: str,

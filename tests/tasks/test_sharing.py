@@ -16,6 +16,7 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Stop, close_engines, engine_for
 from prefect_llm.records import Limits, Parameters, Provider, Request
+from prefect_llm.tasks.leases import give_back, prepare_limit, take
 from prefect_llm.tasks.sharing import give_all_back, limits_shared
 
 WORKER = Path(__file__).with_name("sharing_worker.py")
@@ -127,3 +128,34 @@ def test_a_chunk_that_ends_in_an_error_has_given_back_what_its_process_held(
 def test_slots_come_back_after_the_last_chunk_though_its_process_lives_on(workers: Workers, asked: Provider) -> None:
     asked_once(asked, workers)
     assert eventually(workers.taken, lambda taken: taken == 0) == 0
+
+
+def test_a_process_that_is_to_ask_less_lowers_the_limit_for_nobody_who_holds_a_part(
+    prefect_server: PrefectServer,
+) -> None:
+    name = f"llm-held-{uuid4().hex[:8]}"
+    with prefect_server.client() as client:
+        prepare_limit(client, name, 8)
+        lease = take(client, name, 2)
+        assert lease is not None
+        prepare_limit(client, name, 2)
+        assert client.read_global_concurrency_limit_by_name(name).limit == 8
+        prepare_limit(client, name, 16)
+        assert client.read_global_concurrency_limit_by_name(name).limit == 16
+        give_back(client, lease)
+        prepare_limit(client, name, 2)
+        assert client.read_global_concurrency_limit_by_name(name).limit == 2
+
+
+def test_a_small_run_beside_a_large_one_chokes_neither(workers: Workers, scripted_server: ScriptedServer) -> None:
+    scripted_server.delay(0.05)
+    with workers.worker(16) as large:
+        scripted_server.wait_for(answered=50)
+        with workers.worker(2, count=20) as small:
+            assert small.stdout is not None
+            assert small.stdout.readline() == "20\n"
+        assert workers.limit() == 16
+        answered = scripted_server.stats().requests
+        eventually(lambda: scripted_server.stats().requests, lambda requests: requests > answered + 200)
+        assert scripted_server.stats().max_in_flight <= 16 + 2
+        ended(large)
