@@ -232,7 +232,8 @@ def test_chunks_in_processes_of_their_own_do_not_pass_it_together(
     assert {type(each) for each in stopped} == {BudgetExceeded}
     assert summary.totals.cost == scripted_server.stats().requests * COST
     assert summary.cost_uncertain == 0
-    assert 30 * COST <= summary.totals.cost <= 50 * COST  # each process may keep a slice it has no request for
+    # A process that is refused gives up every chunk that waits; two that hold the money finish one of ten rows each.
+    assert 20 * COST <= summary.totals.cost <= 50 * COST
 
 
 def command(source: str, provider: Started, max_cost: Decimal, output: str = "out") -> list[str]:
