@@ -8,15 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prefect import Flow
 from tests.conftest import WriteDocuments
 from tests.deployments.containers import install
 from tests.deployments.starting import Parameters
 from tests.prefect_server import PrefectServer
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm import LLMProvider
+from prefect_llm import LLMProvider, batch_inference, estimate_cost, redrive_failures
 
 DEPLOYMENTS = Path(__file__).resolve().parents[2] / "deployments"
 KEY = "sk-of-the-worker"
@@ -79,6 +81,12 @@ def worker(deployed: PrefectServer, tmp_path_factory: pytest.TempPathFactory) ->
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def flow_of(deployment: str) -> Flow[..., Any]:
+    """The flow that the deployment of that name runs."""
+    others: dict[str, Flow[..., Any]] = {"redrive": redrive_failures, "estimate": estimate_cost}
+    return others.get(deployment, batch_inference)
 
 
 def prefect(*arguments: str, server: PrefectServer) -> str:

@@ -24,16 +24,13 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
 from pydantic import SecretStr
 from tests.conftest import WriteDocuments
-from tests.deployments.conftest import COMMAND_S, DEPLOYMENTS, prefect
+from tests.deployments.conftest import COMMAND_S, DEPLOYMENTS, flow_of, prefect
 from tests.deployments.starting import ended
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm import LLMProvider, ModelPrice, batch_inference, estimate_cost, redrive_failures
-
-OTHERS = {"redrive": redrive_failures.name, "estimate": estimate_cost.name}
-"""The flows of the deployments that are not of `batch_inference`."""
+from prefect_llm import LLMProvider, ModelPrice, batch_inference
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +163,7 @@ def test_serve_carries_out_runs_without_a_pool(
 def start(server: PrefectServer, name: str, parameters: dict[str, Any], at: datetime | None = None) -> UUID:
     """As the schedule does: at that time, which may be past."""
     with server.client() as client:
-        deployment = client.read_deployment_by_name(f"{OTHERS.get(name, batch_inference.name)}/{name}")
+        deployment = client.read_deployment_by_name(f"{flow_of(name).name}/{name}")
         state: State[Any] = Scheduled(scheduled_time=at or datetime.now(UTC))
         return client.create_flow_run_from_deployment(deployment.id, parameters=parameters, state=state).id
 

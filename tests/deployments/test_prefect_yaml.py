@@ -5,26 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from prefect import Flow
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import BaseModel
 from ruamel.yaml import YAML
-from tests.deployments.conftest import DEPLOYMENTS
+from tests.deployments.conftest import DEPLOYMENTS, flow_of
 from tests.prefect_server import PrefectServer
 
-from prefect_llm import batch_inference, estimate_cost, redrive_failures
 from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
 
 WRITTEN: dict[str, dict[str, Any]] = {
     each["name"]: each for each in YAML(typ="safe").load(DEPLOYMENTS / "prefect.yaml")["deployments"]
 }
-
-
-OTHERS: dict[str, Flow[..., Any]] = {"redrive": redrive_failures, "estimate": estimate_cost}
-"""The deployments of other flows than `batch_inference`."""
 
 
 @pytest.fixture(params=sorted(WRITTEN))
@@ -35,10 +29,6 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def deployment(name: str, deployed: PrefectServer) -> DeploymentResponse:
     return read(deployed, name)
-
-
-def flow_of(name: str) -> Flow[..., Any]:
-    return OTHERS.get(name, batch_inference)
 
 
 def read(server: PrefectServer, name: str) -> DeploymentResponse:
