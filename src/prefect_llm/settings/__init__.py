@@ -1,5 +1,7 @@
 """The settings of a run: one model per section, merged from flags, environment and run.yaml, judged once."""
 
+from prefect_llm.settings.api_options import ApiOptions, ApiSection
+from prefect_llm.settings.batch_options import BatchOptions
 from prefect_llm.settings.budgeting import budget_of
 from prefect_llm.settings.completeness import check, check_estimate, check_redrive, check_resume
 from prefect_llm.settings.directory_name import output_directory
@@ -7,9 +9,6 @@ from prefect_llm.settings.options import Option, options, sections
 from prefect_llm.settings.precedence import load
 from prefect_llm.settings.resolving import endpoint_provider, overlaid, run_spec, siblings_of, with_fallbacks
 from prefect_llm.settings.sections import (
-    ApiOptions,
-    ApiSection,
-    BatchOptions,
     DocumentOptions,
     DocumentsSection,
     LoggingSection,

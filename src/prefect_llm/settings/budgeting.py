@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from prefect_llm.records import Provider
+from prefect_llm.settings.batch_options import BatchOptions
 from prefect_llm.settings.directory_name import parent_of
-from prefect_llm.settings.sections import BatchOptions
 from prefect_llm.spending import MonthBudget, RunBudget, run_budget
 
 MONTHS = ".budget"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from prefect_llm.errors import InvalidInput
+from prefect_llm.settings.api_options import ApiSection
 from prefect_llm.settings.options import options
-from prefect_llm.settings.sections import ApiSection, RunSettings
+from prefect_llm.settings.sections import RunSettings
 
 
 def check(settings: RunSettings) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -23,11 +23,16 @@ OF_THE_BLOCK = frozenset(
 )  # fmt: skip
 """What a provider block holds too: where these are empty, the block's own stand before the defaults."""
 
+SECTION = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+"""What every section is: frozen, and filled by an option's name or by the key that run.yaml has for it."""
+
 _NULL = {"type": "null"}
 
 
 class FormSection(BaseModel):
     """A group of options in a form; `None` counts as not given, as an empty key in run.yaml does."""
+
+    model_config = SECTION
 
     @model_validator(mode="before")
     @classmethod

@@ -12,8 +12,10 @@ from prefect_llm.errors import InvalidInput
 from prefect_llm.pricing import ANY_MODEL
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.records import Limits, Patience, Price, Provider
+from prefect_llm.settings.api_options import ApiOptions
+from prefect_llm.settings.batch_options import BatchOptions
 from prefect_llm.settings.directory_name import base_directory
-from prefect_llm.settings.sections import ApiOptions, BatchOptions, RunSettings
+from prefect_llm.settings.sections import RunSettings
 from prefect_llm.settings.texts import answer_schema, prompt_text
 from prefect_llm.spec import RunSpec
 from prefect_llm.store import PREVIOUS

@@ -1,0 +1,133 @@
+"""The section `api` of run.yaml: which endpoint and model are asked, how often and how long, and at what price."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from prefect_llm.records import Patience
+from prefect_llm.settings.form_schema import FormSection
+from prefect_llm.settings.kinds import (
+    MAX_TEMPERATURE,
+    Address,
+    Amount,
+    Count,
+    Currency,
+    Fallbacks,
+    Parameters,
+    Seconds,
+    Variable,
+)
+from prefect_llm.settings.wording import Wording
+
+_PATIENCE = Patience()
+
+
+class ApiOptions(FormSection):
+    """Where the answers come from, how they are asked for and what they cost."""
+
+    # A key that was typed into the wrong field must not come back in an error.
+    model_config = ConfigDict(title="API", hide_input_in_errors=True)
+
+    base_url: Address | None = Field(
+        default=None,
+        title="Base URL",
+        description="The endpoint up to and including /v1, where no provider block is used.",
+    )
+    api_key_env: Variable | None = Field(
+        default=None,
+        title="API key variable",
+        description=(
+            "The environment variable that holds the key for the base URL; without it PREFECT_LLM_API_KEY. "
+            "It does not go with a base URL that replaces the one it was given with."
+        ),
+    )
+    max_output_tokens: Count | None = Field(
+        default=None, title="Output limit", description="How many tokens an answer may have at most."
+    )
+    fail_truncated: bool = Field(
+        default=False,
+        title="Truncated answers fail",
+        description="Count an answer that the output limit cut as failed; with a schema it always is.",
+    )
+    temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE), Wording("X")] | None = Field(
+        default=None,
+        title="Temperature",
+        description=f"The sampling temperature, from 0 to {MAX_TEMPERATURE}; without it the provider's own.",
+    )
+    param: Parameters = Field(
+        default_factory=dict,
+        title="Parameters",
+        description='Further parameters of every request, by name, as in {"top_p": 0.9}.',
+    )
+    timeout: Seconds = Field(
+        default=_PATIENCE.timeout_s, title="Timeout (s)", description="Seconds that one attempt may take."
+    )
+    idle_timeout: Seconds | None = Field(
+        default=None,
+        title="Idle timeout (s)",
+        description=(
+            "Have long answers streamed, and give an attempt up after so many seconds of silence; the timeout then "
+            "does not count."
+        ),
+    )
+    deadline: Seconds | None = Field(
+        default=None,
+        title="Deadline (s)",
+        description="Seconds that a document may take over all its attempts; without it only attempts are bounded.",
+    )
+    max_attempts: Count = Field(
+        default=_PATIENCE.max_attempts,
+        title="Attempts",
+        description="How often a request is sent at most when the endpoint fails.",
+    )
+    outage_patience: Seconds = Field(
+        default=_PATIENCE.outage_s,
+        title="Outage patience (s)",
+        description="Seconds without a single success after which the run stops, to be resumed later.",
+    )
+    fallback: Fallbacks = Field(
+        default=(),
+        title="Fallbacks",
+        description=(
+            "Who is asked, in this order, while the provider is down, where its model is gone, or where the context "
+            "is too long for it: blocks as BLOCK/MODEL, or /MODEL for another model of the same provider."
+        ),
+    )
+    price_input: Amount | None = Field(
+        default=None, title="Input price", description="The price of 1,000,000 input tokens."
+    )
+    price_cached_input: Amount | None = Field(
+        default=None,
+        title="Cached input price",
+        description="The price of 1,000,000 cached input tokens; without it the input price.",
+    )
+    price_output: Amount | None = Field(
+        default=None, title="Output price", description="The price of 1,000,000 output tokens."
+    )
+    price_per_hour: Amount | None = Field(
+        default=None,
+        title="Price per hour",
+        description=(
+            "What an hour of the endpoint costs, where the machines are one's own: each row bears its part of it."
+        ),
+    )
+    currency: Currency = Field(
+        default="USD", title="Currency", description="The currency of the prices, as in ISO 4217."
+    )
+
+
+class ApiSection(ApiOptions):
+    """Which provider and model are asked, and how."""
+
+    model_config = ConfigDict(title="API")
+
+    provider: Annotated[str, Field(min_length=1), Wording("BLOCK", "the name of a block")] | None = Field(
+        default=None,
+        title="Provider",
+        description="A saved block LLM Provider, by name: endpoint, key, limits and prices.",
+    )
+    model: Annotated[str, Field(min_length=1), Wording("M", "the name of a model")] | None = Field(
+        default=None, title="Model", description="The model to ask; without it the provider block's own."
+    )

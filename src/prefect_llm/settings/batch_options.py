@@ -1,0 +1,120 @@
+"""The section `batch` of run.yaml: pace, limits, chunks, budget, and how many documents may fail."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from prefect_llm.records import Limits, TokenAccounting
+from prefect_llm.settings.form_schema import FormSection
+from prefect_llm.settings.kinds import (
+    MAX_CONCURRENCY,
+    Amount,
+    Concurrency,
+    Count,
+    Seconds,
+    Share,
+)
+from prefect_llm.settings.wording import Wording
+
+_LIMITS = Limits()
+
+
+class BatchOptions(FormSection):
+    """How fast documents are asked, and how many may fail."""
+
+    model_config = ConfigDict(title="Batch")
+
+    concurrency: Concurrency = Field(
+        default="auto",
+        title="Concurrency",
+        description="How many requests are in flight at most; auto finds out what the endpoint can take.",
+    )
+    max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY), Wording("N")] = Field(
+        default=_LIMITS.max_concurrency,
+        title="Greatest concurrency",
+        description=f"How many requests auto puts in flight at most, from 1 to {MAX_CONCURRENCY}.",
+    )
+    requests_per_minute: Count | None = Field(
+        default=None, title="Requests per minute", description="The account's limit, if it has one."
+    )
+    tokens_per_minute: Count | None = Field(
+        default=None,
+        title="Tokens per minute",
+        description="The account's limit of input and output tokens together, if it has one.",
+    )
+    input_tokens_per_minute: Count | None = Field(
+        default=None,
+        title="Input tokens per minute",
+        description="The account's limit of input tokens, where they are counted apart.",
+    )
+    output_tokens_per_minute: Count | None = Field(
+        default=None,
+        title="Output tokens per minute",
+        description="The account's limit of output tokens, where they are counted apart.",
+    )
+    token_accounting: Annotated[TokenAccounting, Wording("reserved|used")] = Field(
+        default=_LIMITS.token_accounting,
+        title="Token accounting",
+        description=(
+            "How the provider counts tokens: reserved, by the output limit and with nothing given back (safe "
+            "everywhere), or used, settled by what an answer really took."
+        ),
+    )
+    share_limits: bool | None = Field(
+        default=None,
+        title="Share limits",
+        description=(
+            "In flow runs, hold the limits over all processes that use the provider, by the Prefect server. "
+            "A saved block shares its own by default."
+        ),
+    )
+    chunk_rows: Count | None = Field(
+        default=None,
+        title="Rows per chunk",
+        description="Documents per chunk and Parquet part; without it 1,000, or more above a million rows.",
+    )
+    reuse: Annotated[str, Field(min_length=1), Wording("DIR|previous", "a directory")] | None = Field(
+        default=None,
+        title="Reuse",
+        description=(
+            "The directory of an earlier run, whose answers to the same requests of the provider are taken; or "
+            "previous, the run before this one among those that the same output template names."
+        ),
+    )
+    no_dedup: bool = Field(
+        default=False,
+        title="No deduplication",
+        description="Ask every one of identical requests; by default, without temperature, only the first.",
+    )
+    flush_interval: Seconds = Field(
+        default=2.0,
+        title="Flush interval",
+        description=(
+            "Seconds after which finished rows are safe from a power cut; on an object store, from a killed process."
+        ),
+    )
+    max_cost: Amount | None = Field(
+        default=None,
+        title="Budget",
+        description=(
+            "What the run may cost over all its attempts, in the currency of the prices; it needs known prices and "
+            "an output limit, and stops the run before it is passed."
+        ),
+    )
+    max_cost_per_month: Amount | None = Field(
+        default=None,
+        title="Budget per month",
+        description="What all runs of a month (UTC) beside this one may cost; a deployment's runs are counted apart.",
+    )
+    max_error_share: Share = Field(
+        default=0.05,
+        title="Accepted error share",
+        description="The share of failed documents, from 0 to 1, above which a finished run counts as failed.",
+    )
+    stop_error_share: Share = Field(
+        default=0.5,
+        title="Stopping error share",
+        description="The share of failed documents, from 0 to 1, above which the run stops early.",
+    )
