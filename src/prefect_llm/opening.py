@@ -22,7 +22,7 @@ from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget
 from prefect_llm.store import (
     PREVIOUS,
-    Ledger,
+    GrantLog,
     Manifest,
     RunDirectory,
     acquired,
@@ -230,14 +230,14 @@ def run_over(
 
 def _prove_spent(directory: RunDirectory, rows: int, budget: RunBudget, manifest: Manifest) -> None:
     """Attempts without a budget drew no grants: what their rows cost counts as spent, too."""
-    ledger, totals = Ledger(directory.folder, budget.currency, manifest.run_id), fold(directory, rows)
+    grants, totals = GrantLog(directory.folder, budget.currency, manifest.run_id), fold(directory, rows)
     if totals.unpriced_rows or totals.work.uncertain is None or totals.currency not in (None, budget.currency):
         without = "finish it without max_cost, or " if manifest.budget is None else ""
         raise InvalidInput(
             f"{directory.url} has rows of unknown cost or in another currency, so that no budget can hold over it: "
             f"{without}ask in a new output, which takes these answers by reuse"
         )
-    ledger.prove(totals.known_cost + totals.work.uncertain)
+    grants.prove(totals.known_cost + totals.work.uncertain)
 
 
 def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prompt, epoch: int) -> Manifest:

@@ -31,7 +31,7 @@ from prefect_llm.stopping import stop_shared
 from prefect_llm.store import (
     Attempt,
     ChunkFigures,
-    Ledger,
+    GrantLog,
     RunDirectory,
     Work,
     check_owner,
@@ -173,13 +173,16 @@ _opening = threading.Lock()
 
 @lru_cache(maxsize=16)
 def _spending(run: Run, budget: RunBudget) -> Spending:
+    return Spending(budget, _run_grants(run, budget), _month_grants(run, budget), run.live.stop)
+
+
+def _run_grants(run: Run, budget: RunBudget) -> GrantLog:
+    return GrantLog(open_folder(run.url), budget.currency, run.run_id)
+
+
+def _month_grants(run: Run, budget: RunBudget) -> GrantLog | None:
     month = budget.month
-    return Spending(
-        budget,
-        Ledger(open_folder(run.url), budget.currency, run.run_id),
-        None if month is None else Ledger(open_folder(month.folder), budget.currency, run.run_id, month.prefix),
-        run.live.stop,
-    )
+    return None if month is None else GrantLog(open_folder(month.folder), budget.currency, run.run_id, month.prefix)
 
 
 def spent_of(run: Run) -> Decimal | None:
@@ -194,14 +197,14 @@ def granted_to(run: Run) -> Decimal | None:
     """What all attempts at the run were granted, and have not given back, of its budget; `None` without one."""
     if run.budget is None:
         return None
-    return Ledger(open_folder(run.url), run.budget.currency, run.run_id).total() or Decimal(0)
+    return _run_grants(run, run.budget).total() or Decimal(0)
 
 
 def granted_this_month(run: Run) -> Decimal | None:
     """What all runs of the month together were granted, and have not given back; `None` without such a budget."""
-    if run.budget is None or (month := run.budget.month) is None:
+    if run.budget is None or (log := _month_grants(run, run.budget)) is None:
         return None
-    return Ledger(open_folder(month.folder), run.budget.currency, run.run_id, month.prefix).total() or Decimal(0)
+    return log.total() or Decimal(0)
 
 
 def member_of(run: Run, plan: Plan, chunk: int) -> Member | None:

@@ -1,4 +1,4 @@
-"""A run's budget in this process: money is granted by the ledger, set aside per request, settled by what came of it.
+"""A run's budget in this process: money is granted from the log, set aside per request, settled by what came of it.
 
 Chunks of one run share one purse here. It draws grants on a thread of its own, so that no request waits for a disk
 as long as some is free, and gives back what is left when no chunk of the run is worked on any more.
@@ -28,7 +28,7 @@ from prefect_llm.pricing import (
 )
 from prefect_llm.records import Completion, Provider, Request
 from prefect_llm.report.figures_text import money
-from prefect_llm.store import Ledger
+from prefect_llm.store import GrantLog
 
 logger = logging.getLogger(__name__)
 _draws = ThreadPoolExecutor(4, thread_name_prefix="llm-grants")
@@ -104,7 +104,7 @@ def _routes(provider: Provider, model: str) -> list[tuple[Provider, str]]:
 class Spending:
     """One run's purse in this process; any thread."""
 
-    def __init__(self, budget: RunBudget, run: Ledger, month: Ledger | None, stop: Stop) -> None:
+    def __init__(self, budget: RunBudget, run: GrantLog, month: GrantLog | None, stop: Stop) -> None:
         self._budget = budget
         self._run = run
         self._month = month
@@ -181,7 +181,7 @@ class Spending:
         self._give_back()
 
     def _granted(self, wanted: Decimal) -> Decimal:
-        """From both ledgers; what the month does not grant goes back to the run."""
+        """From both logs; what the month does not grant goes back to the run."""
         granted = self._run.grant(wanted, self._budget.max_cost)
         if self._month is None or self._budget.month is None or not granted:
             return granted
@@ -194,9 +194,9 @@ class Spending:
             if self._users or self._drawing:
                 return
             amount = self._purse.empty()
-        for ledger in (self._run, self._month):
-            if ledger is not None and amount:
-                _returned(ledger, amount, self._budget.currency)
+        for log in (self._run, self._month):
+            if log is not None and amount:
+                _returned(log, amount, self._budget.currency)
 
     def _tell(self) -> None:
         with self._lock:
@@ -216,12 +216,12 @@ class Spending:
         )
 
 
-def _returned(ledger: Ledger, amount: Decimal, currency: str) -> None:
+def _returned(log: GrantLog, amount: Decimal, currency: str) -> None:
     """The rows are written: money that cannot be given back is no reason to fail them, it counts as spent."""
     try:
-        ledger.give_back(amount)
+        log.give_back(amount)
     except OSError as error:
-        logger.warning("%s could not be given back to %s (%s)", money(amount, currency), ledger.where, error)
+        logger.warning("%s could not be given back to %s (%s)", money(amount, currency), log.where, error)
 
 
 class ChunkBudget:

@@ -29,7 +29,7 @@ from tests.simulation.simulating import started
 from prefect_llm import Summary, batch_inference, redrive_failures
 from prefect_llm.errors import AccountExhausted, BudgetExceeded
 from prefect_llm.files import open_folder
-from prefect_llm.store import Ledger
+from prefect_llm.store import GrantLog
 
 PROCESSES = 2
 MOST_S = 25.0
@@ -201,7 +201,7 @@ def test_no_process_passes_the_budget_and_error_and_event_say_so(
     assert summary.cost_uncertain is not None
     assert Decimal("0.015") < summary.totals.cost <= bill <= summary.totals.cost + summary.cost_uncertain
     assert bill <= Decimal("0.02")
-    assert Ledger(open_folder(parameters["output"]), "USD", "").total() == summary.totals.cost
+    assert GrantLog(open_folder(parameters["output"]), "USD", "").total() == summary.totals.cost
     told = eventually(
         lambda: [each.payload for each in prefect_server.run_events(flow_run_id(state)) if "budget" in each.event],
         lambda payloads: any(payload["percent"] == 100 for payload in payloads),

@@ -32,8 +32,8 @@ from prefect_llm.redriving import open_redrive, redrive_pending
 from prefect_llm.run import infer_chunk
 from prefect_llm.side_by_side import infer_pending
 from prefect_llm.spending import MonthBudget, RunBudget, run_budget
-from prefect_llm.store import Ledger
-from prefect_llm.store.ledger import GRANTS
+from prefect_llm.store import GrantLog
+from prefect_llm.store.grants import GRANTS
 
 INPUT, OUTPUT = Decimal(2), Decimal(8)
 PRICES = {"m": Price(input=INPUT, output=OUTPUT)}
@@ -64,7 +64,7 @@ def test_a_run_within_its_budget_costs_what_it_costs_and_gives_the_rest_back(
     summary = carry_out(documents(30), output, priced(scripted_server), SPEC, budget=budget(1))
     assert summary.state == "completed"
     assert (summary.totals.cost, summary.cost_uncertain) == (30 * COST, Decimal(0))
-    assert Ledger(open_folder(output), "USD", "").total() == 30 * COST
+    assert GrantLog(open_folder(output), "USD", "").total() == 30 * COST
 
 
 def test_a_run_stops_when_the_next_request_no_longer_fits_and_a_larger_budget_goes_on(
@@ -192,10 +192,10 @@ def test_money_that_cannot_be_given_back_fails_no_row_and_counts_as_spent(
 ) -> None:
     scripted_server.script_all(ANSWER)
 
-    def full(ledger: Ledger, amount: Decimal) -> None:
+    def full(log: GrantLog, amount: Decimal) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Ledger, "give_back", full)
+    monkeypatch.setattr(GrantLog, "give_back", full)
     summary = carry_out(documents(3), output, priced(scripted_server), SPEC, budget=budget(1))
     assert (summary.state, summary.totals.cost) == ("completed", 3 * COST)
     assert summary.cost_uncertain is not None

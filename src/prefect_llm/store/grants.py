@@ -1,4 +1,4 @@
-"""What was granted of a budget, in order: an entry a file, each created only where it is the next.
+"""The log of what was granted of a budget: an entry a file, each created only where it is the next.
 
 So every process is its own grantor and none grants what another has: of two that write entry 7 at once only one
 succeeds, and the other reads it and tries 8. Money counts as spent from its grant until it is given back.
@@ -58,7 +58,7 @@ class Grant:
             ) from error
 
 
-class Ledger:
+class GrantLog:
     """The grants below a prefix of a folder, in one currency. Any thread; one IO at a time."""
 
     def __init__(self, folder: Folder, currency: str, holder: str, prefix: str = GRANTS) -> None:
