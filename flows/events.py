@@ -6,7 +6,6 @@ The resource is `prefect-llm.run.<run id>`; Prefect adds the flow run, its flow 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any
 
 from prefect import get_run_logger
@@ -15,7 +14,7 @@ from prefect.events import emit_event
 from prefect_llm.errors import RunError
 from prefect_llm.notices import Happening, Lookout
 from prefect_llm.report import Summary
-from prefect_llm.report.figures_text import plain_decimal
+from prefect_llm.report.figures_text import plain_if_known
 from prefect_llm.run import Run
 
 PREFIX = "prefect-llm"
@@ -51,8 +50,8 @@ def finished(run: Run, summary: Summary | None, stopped: RunError | None) -> Non
             "ok": totals.ok,
             "failed": totals.failed,
             "failed_by_kind": dict(totals.failed_by_kind),
-            "cost": _text(totals.cost),
-            "cost_uncertain": _text(summary.cost_uncertain),
+            "cost": plain_if_known(totals.cost),
+            "cost_uncertain": plain_if_known(summary.cost_uncertain),
             "currency": totals.currency,
         }
     if stopped is not None:
@@ -70,7 +69,3 @@ def teller(run: Run, lookout: Lookout) -> Callable[[], None]:
             logger.log(notice.level, notice.message)
 
     return tell
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else plain_decimal(amount)

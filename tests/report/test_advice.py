@@ -11,7 +11,7 @@ import pytest
 
 from prefect_llm.report.advice import advise, growth
 from prefect_llm.report.folding import RunFigures
-from prefect_llm.report.ledger import Estimate, LedgerLine, RunLedger
+from prefect_llm.report.ledger import EstimatedUse, LedgerLine, RunLedger
 from prefect_llm.report.models import by_model, offers
 from prefect_llm.report.pace import LATENCY_STEPS, Moment, Pace
 from prefect_llm.report.totals import Totals
@@ -111,7 +111,7 @@ def test_answers_that_were_paid_and_thrown_away_are_named_from_a_fiftieth_of_the
 
 def test_what_has_no_price_or_no_usage_is_named() -> None:
     assert "No price is known for 5 rows with tokens" in advise(figures(unpriced_rows=5))[-1]
-    ledger = RunLedger((line(),), 0, Estimate(4, 1, 1, None, "size"), None, Decimal(0))
+    ledger = RunLedger((line(),), 0, EstimatedUse(4, 1, 1, None, "size"), None, Decimal(0))
     assert "4 answers came without token counts" in advise(figures(ledger=ledger))[-1]
 
 

@@ -21,7 +21,7 @@ from prefect_llm.files import Folder, open_folder
 from prefect_llm.opening import check_varies
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
-from prefect_llm.report.figures_text import plain_decimal
+from prefect_llm.report.figures_text import plain_if_known
 from prefect_llm.reusing import check_answers, previous_runs
 from prefect_llm.run import Run, plan_of
 from prefect_llm.spec import RunSpec
@@ -103,7 +103,7 @@ class Estimate:
                 "failed": self.sample.failed,
                 "seed": self.sample.seed,
                 "output": self.sample.output,
-                "cost": None if self.sample.cost is None else plain_decimal(self.sample.cost),
+                "cost": plain_if_known(self.sample.cost),
             },
         }
 

@@ -31,6 +31,11 @@ def plain_decimal(amount: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
+def plain_if_known(amount: Decimal | None) -> str | None:
+    """As `plain_decimal`; an amount that is not known stays `None`, and is never 0."""
+    return None if amount is None else plain_decimal(amount)
+
+
 def money(amount: Decimal, currency: str | None) -> str:
     """`$0.0123`, `1,234.57 CHF`: six significant digits, two decimals at least, no zeros beyond those."""
     whole_digits = amount.adjusted() + 1

@@ -16,7 +16,7 @@ from prefect_llm.report import figures_text as text
 from prefect_llm.report import sentences
 from prefect_llm.report.drawing import Picture, pictures
 from prefect_llm.report.folding import RunFigures
-from prefect_llm.report.ledger import Estimate, LedgerLine
+from prefect_llm.report.ledger import EstimatedUse, LedgerLine
 from prefect_llm.report.models import ModelFigures
 from prefect_llm.report.summary import Summary
 from prefect_llm.report.totals import TOKEN_COLUMNS, Totals
@@ -212,8 +212,8 @@ def _saved(summary: Summary, figures: RunFigures) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _worth(estimate: Estimate, currency: str | None) -> str:
-    if estimate.cost is not None:
-        return f"about {text.money(round(estimate.cost, 6), currency)}"
-    tokens = (estimate.input_tokens or 0) + (estimate.output_tokens or 0)
+def _worth(saved: EstimatedUse, currency: str | None) -> str:
+    if saved.cost is not None:
+        return f"about {text.money(round(saved.cost, 6), currency)}"
+    tokens = (saved.input_tokens or 0) + (saved.output_tokens or 0)
     return f"about {text.count(tokens)} tokens" if tokens else "unknown"

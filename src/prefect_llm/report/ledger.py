@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_llm.pricing import COST_STEP, MONEY
-from prefect_llm.report.figures_text import plain_decimal
+from prefect_llm.report.figures_text import plain_decimal, plain_if_known
 from prefect_llm.report.totals import TOKEN_COLUMNS, known_sum, metered, unknown_costs
 from prefect_llm.store.figures import ChunkFigures, Discarded
 
@@ -73,12 +73,12 @@ class LedgerLine:
         return asdict(self) | {
             "day": None if self.day is None else self.day.isoformat(),
             "known_cost": plain_decimal(self.known_cost),
-            "cost": _money(self.cost),
+            "cost": plain_if_known(self.cost),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class EstimatedUse:
     """Tokens and money that no endpoint counted, for `rows` rows; `None` where nothing says how much.
 
     `basis` says in words what it is reckoned from.
@@ -92,7 +92,7 @@ class Estimate:
 
     def to_json(self) -> dict[str, Any]:
         """Marked as an estimate."""
-        return {"estimate": True} | asdict(self) | {"cost": _money(self.cost)}
+        return {"estimate": True} | asdict(self) | {"cost": plain_if_known(self.cost)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ class RunLedger:
 
     lines: tuple[LedgerLine, ...]
     lost: int
-    unmetered: Estimate | None
-    taken_over: Estimate | None
+    unmetered: EstimatedUse | None
+    taken_over: EstimatedUse | None
     cache_saved: Decimal
 
     @property
@@ -135,9 +135,9 @@ class RunLedger:
                 "rows": sum(line.rows for line in self.rows),
                 **totals,
                 "known_cost": plain_decimal(self.known_cost),
-                "cost": _money(cost),
+                "cost": plain_if_known(cost),
             },
-            "uncertain": {"lost_attempts": self.lost, "cost_at_most": _money(cost_uncertain)},
+            "uncertain": {"lost_attempts": self.lost, "cost_at_most": plain_if_known(cost_uncertain)},
             "unmetered": None if self.unmetered is None else self.unmetered.to_json(),
             "saved": {
                 "taken_over": None if self.taken_over is None else self.taken_over.to_json(),
@@ -241,7 +241,7 @@ def _discarded_line(discarded: Discarded, lines: Sequence[LedgerLine]) -> Ledger
 
 def _estimated(
     lines: Sequence[LedgerLine], counted: Literal["unmetered", "reused"], sizes: Callable[[], Sizes]
-) -> Estimate:
+) -> EstimatedUse:
     """Rows at the mean of those that the endpoint counted: of the same model, else of the run."""
     rows = Counter[str | None]()
     for line in lines:
@@ -260,17 +260,17 @@ def _estimated(
         spent = MONEY.multiply(_sum_of(line.known_cost for line in like), number)
         cost = MONEY.add(cost, MONEY.divide(spent, basis_rows)) if known and cost is not None else None
     cost = None if cost is None else MONEY.quantize(cost, COST_STEP)
-    return Estimate(
+    return EstimatedUse(
         rows.total(), given, written, cost, "the mean of the same model's counted answers, else the run's"
     )
 
 
-def _by_size(rows: int, sizes: Sizes) -> Estimate:
+def _by_size(rows: int, sizes: Sizes) -> EstimatedUse:
     def tokens(mean_bytes: float | None) -> int | None:
         return None if mean_bytes is None else round(mean_bytes / BYTES_PER_TOKEN * rows)
 
     basis = f"no answer has its usage: {BYTES_PER_TOKEN} bytes of text a token"
-    return Estimate(rows, tokens(sizes.request), tokens(sizes.answer), None, basis)
+    return EstimatedUse(rows, tokens(sizes.request), tokens(sizes.answer), None, basis)
 
 
 def _sum_of(amounts: Iterable[Decimal]) -> Decimal:
@@ -278,7 +278,3 @@ def _sum_of(amounts: Iterable[Decimal]) -> Decimal:
     for amount in amounts:
         total = known_sum(total, amount)
     return total
-
-
-def _money(amount: Decimal | None) -> str | None:
-    return None if amount is None else plain_decimal(amount)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_llm.report.failures import FAILURE_COLUMNS, FailureCounts, FailureExample
-from prefect_llm.report.figures_text import plain_decimal
+from prefect_llm.report.figures_text import plain_if_known
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.figures import ChunkFigures, add_money, sum_figures
 from prefect_llm.store.parts import figures_in
@@ -103,8 +103,8 @@ class Totals:
             "failed_by_kind": dict(self.failed_by_kind),
             "reused": self.reused,
             **{name: getattr(self, name) for name in TOKEN_COLUMNS},
-            "cost": None if self.cost is None else plain_decimal(self.cost),
-            "cost_uncertain": None if cost_uncertain is None else plain_decimal(cost_uncertain),
+            "cost": plain_if_known(self.cost),
+            "cost_uncertain": plain_if_known(cost_uncertain),
             "currency": self.currency,
         }
 
