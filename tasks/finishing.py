@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_UI_URL
 
-from prefect_llm.errors import RunError
+from prefect_llm.errors import RunError, reason_of
 from prefect_llm.finishing import finish_run as finish
 from prefect_llm.report import Summary, to_cost_markdown, to_markdown, to_results_markdown, to_table
 from prefect_llm.report.sentences import headline, spent
@@ -38,7 +38,7 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
     try:
         show(summary)
     except (httpx.HTTPError, PrefectException) as error:  # the directory has it all
-        get_run_logger().warning("the run's artifacts could not be made: %s", " ".join(str(error).split()))
+        get_run_logger().warning("the run's artifacts could not be made: %s", reason_of(error))
     get_run_logger().info("%s of %s documents answered, %s failed", *_counts(summary))
     return summary
 

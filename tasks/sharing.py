@@ -23,6 +23,7 @@ from prefect.exceptions import PrefectException
 
 from prefect_llm.engine import Engine, engine_for
 from prefect_llm.engine.sharing import UNUSED_S, Demand, Holding, Seen, Steps, decide
+from prefect_llm.errors import reason_of
 from prefect_llm.records import Provider
 from prefect_llm.tasks.leases import Lease, give_back, prepare_limit, renewed, take
 
@@ -143,7 +144,7 @@ class Share:
                 "the limits of %s hold for this process alone, not over all of them: the Prefect server "
                 "cannot share them (%s)",
                 self._engine.provider.name,
-                " ".join(str(error).split()),
+                reason_of(error),
             )
             return False
         return True

@@ -224,6 +224,11 @@ class InvalidInput(RunError):
     """Refused before anything was asked: input, settings, or a directory that is not ours."""
 
 
+def reason_of(error: BaseException | str) -> str:
+    """What an error says, on one line: the reason inside a sentence of ours."""
+    return " ".join(str(error).split())
+
+
 def run_error(kind: str, message: str) -> RunError:
     """The error that was written down by its `kind`; a plain `RunError` for a kind that this version has not."""
     found = globals().get(kind)

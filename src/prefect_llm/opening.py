@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from prefect_llm.budgets import keep_budget
 from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, stage
-from prefect_llm.errors import InvalidInput
+from prefect_llm.errors import InvalidInput, reason_of
 from prefect_llm.files import open_folder
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import fold
@@ -115,9 +115,9 @@ def usable(output: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = " ".join(str(error.strerror or error).split())
         raise InvalidInput(
-            f"the output {output} cannot be used ({reason}): give a directory that this process may write to"
+            f"the output {output} cannot be used ({reason_of(error.strerror or error)}): "
+            "give a directory that this process may write to"
         ) from error
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from prefect_llm.asking import rendered
 from prefect_llm.documents import Snapshot, read_chunk
+from prefect_llm.errors import reason_of
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Request
 from prefect_llm.report import RunFigures, Sizes, Summary, advise, by_model, charts_available, failed_csv, fold_all
@@ -71,7 +72,7 @@ def write_page(directory: RunDirectory, manifest: Manifest, summary: Summary, fi
     try:
         page = to_html(summary, figures, manifest)
     except (ValueError, RuntimeError, ImportError) as error:  # of the drawer
-        logger.warning("report.html could not be drawn (%s): report.md has the figures", " ".join(str(error).split()))
+        logger.warning("report.html could not be drawn (%s): report.md has the figures", reason_of(error))
         page = None
     directory.write_page(page)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from prefect_llm.engine import Stop
-from prefect_llm.errors import BudgetExceeded, BudgetUnwritable, InvalidInput, RunError
+from prefect_llm.errors import BudgetExceeded, BudgetUnwritable, InvalidInput, RunError, reason_of
 from prefect_llm.pricing import (
     Purse,
     Terms,
@@ -169,7 +169,7 @@ class Spending:
         except RunError as error:
             self._stop.set(error)
         except OSError as error:
-            reason = " ".join(str(error.strerror or error).split())
+            reason = reason_of(error.strerror or error)
             self._stop.set(BudgetUnwritable(f"a grant of the budget cannot be written ({reason}): {self._run.where}"))
         with self._lock:
             self._drawing = False

@@ -7,7 +7,7 @@ import sys
 import traceback
 
 from prefect_llm.cli.ending import Exit, show_json
-from prefect_llm.errors import InvalidInput
+from prefect_llm.errors import InvalidInput, reason_of
 from prefect_llm.report import Summary, Totals, fold
 from prefect_llm.run import Run
 from prefect_llm.settings import RunSettings
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def report_fault(fault: Exception, output: str, settings: RunSettings, opened: Run | None = None) -> int:
     """Print the sentence, keep the traceback where it can be found, and end `--json` as every run does."""
     details = "".join(traceback.format_exception(fault))
-    sentence = f"unexpected {type(fault).__name__}: {' '.join(str(fault).split())}"
+    sentence = f"unexpected {type(fault).__name__}: {reason_of(fault)}"
     print(f"prefect-llm: {sentence} ({_kept(details, output)})", file=sys.stderr)
     logger.debug("%s", details)
     if settings.output.json_summary:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from prefect_llm.errors import InvalidInput
+from prefect_llm.errors import InvalidInput, reason_of
 from prefect_llm.hosting.scenario import Scenario
 
 REFERENCE = "hosting.yaml"
@@ -26,7 +26,7 @@ def load_scenario(path: str | None = None, workload: dict[str, Any] | None = Non
     try:
         given = YAML(typ="base", pure=True).load(text)
     except YAMLError as error:
-        raise InvalidInput(f"{where}: not YAML: {' '.join(str(error).split())}") from error
+        raise InvalidInput(f"{where}: not YAML: {reason_of(error)}") from error
     if not isinstance(given, dict):
         raise InvalidInput(f"{where}: expected a mapping with workload, models and hosting")
     if workload and isinstance(given.get("workload"), dict):

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from prefect_llm.errors import InvalidInput
+from prefect_llm.errors import InvalidInput, reason_of
 from prefect_llm.settings.kinds import is_api_key
 from prefect_llm.settings.options import options, sections
 from prefect_llm.settings.sources import Given, Reading
@@ -49,7 +49,7 @@ def _compose(path: str) -> Node | None:
         place = "" if error.problem_mark is None else f" line {error.problem_mark.line + 1}"
         raise InvalidInput(f"{path}{place}: not YAML: {error.problem}") from error
     except YAMLError as error:
-        raise InvalidInput(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        raise InvalidInput(f"{path}: not YAML: {reason_of(error)}") from error
     return root
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect_llm.errors import InvalidInput
+from prefect_llm.errors import InvalidInput, reason_of
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.journal import INFLIGHT, journaled
 from prefect_llm.store.lease import acquired, release
@@ -31,9 +31,8 @@ def clean_run(output: str, *, force: bool = False) -> int:
         release(directory.folder, epoch)
         return removed
     except OSError as error:
-        reason = " ".join(str(error).split())
         raise InvalidInput(
-            f"{output} cannot be cleaned ({reason}): let this process write there, and clean it again"
+            f"{output} cannot be cleaned ({reason_of(error)}): let this process write there, and clean it again"
         ) from error
 
 

@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prefect_llm.errors import InvalidInput
+from prefect_llm.errors import InvalidInput, reason_of
 from prefect_llm.files import Folder, LocalFolder
 from prefect_llm.store.figures import ChunkFigures
 
@@ -105,8 +105,7 @@ def _open(folder: Folder, name: str) -> Iterator[pq.ParquetFile]:
 
 
 def _unreadable(folder: Folder, name: str, error: BaseException) -> InvalidInput:
-    reason = " ".join(str(error).split())
     return InvalidInput(
-        f"{folder.url}/{name} cannot be read as a part of this run ({reason}): "
+        f"{folder.url}/{name} cannot be read as a part of this run ({reason_of(error)}): "
         "remove it, and the same command writes it again"
     )

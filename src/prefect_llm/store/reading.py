@@ -10,7 +10,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from prefect_llm.errors import InvalidInput
+from prefect_llm.errors import InvalidInput, reason_of
 from prefect_llm.files import LocalFolder
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.finding import find_runs
@@ -32,9 +32,9 @@ def read_results(path: str | os.PathLike[str]) -> ds.Dataset:
         directory, manifest = _found(where)
         return _dataset(directory, manifest)
     except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
         raise InvalidInput(
-            f"the results in {where} cannot be read ({reason}): give a run directory that this process may read"
+            f"the results in {where} cannot be read ({reason_of(error)}): "
+            "give a run directory that this process may read"
         ) from error
 
 
