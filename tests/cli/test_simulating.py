@@ -97,7 +97,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
 
 def test_it_starts_without_prefect_and_without_arrow() -> None:
     code = (
-        "import sys, prefect_llm.cli.app as app, prefect_llm.cli.simulating\n"
+        "import sys, prefect_llm.cli.app as app, prefect_llm.simulation\n"
         "app.build_app(['simulate'])\n"
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'prefect', 'pyarrow', 'pydantic', 'httpx'}))\n"
     )
