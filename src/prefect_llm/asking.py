@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from functools import partial
 
 import pyarrow as pa
 
-from prefect_llm import telemetry
 from prefect_llm.asked_once import Member
 from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
 from prefect_llm.errors import BadDocument, InvalidInput, RunError
 from prefect_llm.live import Live
-from prefect_llm.pricing import MONEY, cache_saving, cost, price_for, terms_of
+from prefect_llm.priced_rows import priced_entry, record_cost, unasked_entry
+from prefect_llm.pricing import price_for
 from prefect_llm.prompts import Prompt, to_output_array, with_model
-from prefect_llm.records import Failure, Outcome, Provider, Request
-from prefect_llm.spending import ChunkBudget, Spending, most_cost
+from prefect_llm.records import Outcome, Provider, Request
+from prefect_llm.spending import ChunkBudget, Spending
 from prefect_llm.store import Entry, ResultRow, as_reused
 
 Rendered = Request | BadDocument
@@ -175,15 +173,6 @@ class AskedChunk:
         """How many rows have ended."""
         return len(self._entries) - self._entries.count(None)
 
-    def cache_saved(self) -> Decimal:
-        """What the rows' cached input would have cost more, had it been read anew."""
-        saved = Decimal(0)
-        for entry in self.entries():
-            answer = entry.row.outcome.completion
-            if answer is not None and answer.usage is not None and answer.usage.cached_input_tokens:
-                saved = MONEY.add(saved, cache_saving(answer.usage, entry.row.price))
-        return saved
-
     def new_entries(self) -> list[Entry]:
         """Those of them that no earlier attempt had."""
         return [entry for entry in self.entries() if entry.place not in self._restored]
@@ -221,16 +210,13 @@ class AskedChunk:
         for place in places:
             request = self._requests[place]
             if isinstance(request, BadDocument):
-                self._fail(place, request)
+                self._keep(
+                    unasked_entry(
+                        place, self.staged.ids[place], request, self._prompt.parameters.model, self._provider
+                    )
+                )
             else:
                 yield request
-
-    def _fail(self, place: int, error: BadDocument) -> None:
-        now_us = time.time_ns() // 1000
-        failure = Failure(error.kind, error.message)
-        outcome = Outcome(failure=failure, started_at_us=now_us, finished_at_us=now_us)
-        model, host = self._prompt.parameters.model, self._provider.name
-        self._keep(Entry(place, ResultRow(self.staged.ids[place], None, model, outcome, None, None, provider=host)))
 
     def _rewritten(self, request: Request, route: int) -> Request:
         """The request as that fallback is asked: for its own model, where it names one."""
@@ -239,59 +225,19 @@ class AskedChunk:
 
     def _take(self, write_down: Callable[[Entry], None], request: Request, outcome: Outcome) -> None:
         """Price an outcome, by whoever answered, write its row down and keep it."""
-        model, provider = request.parameters.model, self._routes[outcome.route]
-        answer, at_us = outcome.completion, outcome.finished_at_us
-        terms = terms_of(request.parameters.extra)
-        price = price_for(
-            provider, model, answered=answer.model if answer is not None else None, at_us=at_us, terms=terms
-        )
-        usage = answer.usage if answer is not None else None
-        thrown = tuple(
-            cost(each.usage, price_for(self._routes[each.route], each.model, at_us=at_us, terms=terms))
-            for each in outcome.discarded
-        )
-        row = ResultRow(
-            request.document_id,
-            request.fingerprint,
-            model,
-            outcome,
-            cost(usage, price, outcome.endpoint_s),
-            price,
-            provider=provider.name,
-        )
-        self._record_cost(row, thrown)
-        entry = Entry(request.row, row, thrown, self._uncertain(request, row, thrown))
+        entry = priced_entry(request, outcome, self._provider)
+        record_cost(entry)
         write_down(entry)
         asked = self._requests.pop(request.row)  # as it was before a fallback's model was put into it
         self._keep_with_twins(entry)
         if self._member is not None and isinstance(asked, Request):
-            self._member.ended(asked.fingerprint, row)
-
-    def _record_cost(self, row: ResultRow, thrown: Sequence[Decimal | None]) -> None:
-        if row.price is None or (recorder := telemetry.recorder()) is None:
-            return
-        for amount in (row.cost, *thrown):
-            if amount:
-                recorder.cost(row.provider or "", row.requested_model or "", amount, row.price.currency)
+            self._member.ended(asked.fingerprint, entry.row)
 
     def _keep_with_twins(self, entry: Entry) -> None:
         self._keep(entry)
         for place in self._twins.pop(entry.place, ()):
             del self._requests[place]
             self._keep(Entry(place, as_reused(entry.row, self.staged.ids[place])))
-
-    def _uncertain(self, request: Request, row: ResultRow, thrown: Sequence[Decimal | None]) -> Decimal | None:
-        """What attempts without usage that can be read may have cost at most."""
-        outcome = row.outcome
-        unread = outcome.lost + thrown.count(None) + (outcome.completion is not None and row.cost is None)
-        if not unread or (row.price is not None and row.price.is_of_time):
-            return Decimal(0)
-        if row.price is None:
-            return None
-        try:
-            return unread * most_cost(self._provider, request)
-        except BadDocument:
-            return None
 
     def _keep(self, entry: Entry) -> None:
         row = entry.row

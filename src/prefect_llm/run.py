@@ -22,6 +22,7 @@ from prefect_llm.documents import Snapshot, read_chunk
 from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.files import open_folder
 from prefect_llm.live import Live, live_run
+from prefect_llm.priced_rows import cache_saved
 from prefect_llm.prompts import Prompt
 from prefect_llm.records import Provider
 from prefect_llm.reusing import reused_entries
@@ -235,7 +236,8 @@ def carry_out_attempt(
         with run.live.asking(chunk, asked.done), journaled as journal:
             asked.ask(journal.append, keep_raw=plan.spec.keep_raw)
         seconds = time.monotonic() - started
-        figures = replace(figures_in_journal(asked.entries(), seconds), cache_saved=asked.cache_saved())
+        entries = asked.entries()
+        figures = replace(figures_in_journal(entries, seconds), cache_saved=cache_saved(entries))
         part, figures = part_of(_rows(run, plan, asked), figures)
         check_owner(folder, run.epoch)
         if not is_latest(folder, chunk, attempt, work):
