@@ -59,21 +59,23 @@ def estimate_cost(
     """Estimate what `batch_inference` would cost with the same parameters.
 
     Args:
-        input: File, directory, glob or URL, as for the run.
+        input: File, directory, glob or URL of Parquet, CSV, JSON Lines, text or Markdown files, as a worker sees it.
         output: The run's directory: what it has answered is not counted, and a sample's answers are kept beside it.
-        provider: A saved LLM Provider block or its name; leave empty to give `api.base_url` instead.
+        provider: Who is asked: a saved LLM Provider block, with its key, limits and prices. None only where a
+            base URL is given below, under Requests and prices.
         model: The model to ask; the provider's default model if empty.
-        prompt: Jinja2 template with the document's fields.
-        prompt_file: A file that holds the template.
-        system: Template of the system message.
-        answer_schema: JSON schema the answer must satisfy, or a file that holds it.
-        row_params: Column with parameters per document.
-        documents: How the input is read.
-        api: How requests are shaped, retried and priced.
-        batch: How much is asked at once; answers of which earlier run are taken.
-        sample: Really ask so many requests, drawn at random, 10 at least; 0 asks nothing.
-        seed: Draws the sample.
-        models: The same on these models by list price: the provider's own, or `PROVIDER/MODEL`.
+        prompt: What is asked of each document, with its fields in double braces, as `Summarise: {{ text }}` (a
+            Jinja2 template). If empty: the prompt file, else the column `messages` as it is.
+        prompt_file: A file that holds the prompt, instead of writing it above.
+        system: The system message, a template like the prompt; none if empty.
+        answer_schema: JSON schema that every answer must satisfy, or a file that holds it.
+        row_params: A column with parameters of each document, a struct or JSON text; none if empty.
+        documents: Which columns are read and kept, and how many documents are asked.
+        api: Output limit, temperature, timeouts, retries, fallbacks and prices. Defaults are the block's.
+        batch: Concurrency, rate limits, budget, and which earlier run's answers are reused. Defaults are the block's.
+        sample: Really ask this many requests, drawn at random, 10 at least; 0 asks nothing.
+        seed: Draws the sample: the same seed, the same documents.
+        models: Estimate these models too, by list price: the provider's own, or `PROVIDER/MODEL`.
 
     Returns the estimate. Raises as `batch_inference` does.
     """

@@ -51,7 +51,8 @@ def redrive_failures(
 
     Args:
         output: Directory or URL of the finished run.
-        provider: Who is asked: a saved LLM Provider block, or its name. None only where a base URL is given below.
+        provider: Who is asked: a saved LLM Provider block, with its key, limits and prices. None only where a
+            base URL is given below, under Requests and prices.
         only: Kinds of failures to ask again; all if empty.
         model: Another model to ask; the run's own if empty.
         api: How requests are retried and priced.
