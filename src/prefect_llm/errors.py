@@ -161,31 +161,31 @@ class RunError(LLMBatchError):
 class AuthenticationFailed(RunError):
     """401 at any time, 403 before the provider's first success."""
 
-    goes_on = "With a key that is taken the same command continues the run."
+    goes_on = "Once the key is accepted, the same command continues the run."
 
 
 class ModelNotFound(RunError):
     """404 for the model before the first success."""
 
-    goes_on = "Another model needs a new output; where this one is right, the same command continues the run."
+    goes_on = "Another model needs a new output; if this one is right, the same command continues the run."
 
 
 class EndpointNotFound(RunError):
     """404 for the path, or a redirect, before the first success."""
 
-    goes_on = "With the right address the same command continues the run."
+    goes_on = "With the right address, the same command continues the run."
 
 
 class AccountExhausted(RunError):
     """402 or `insufficient_quota`: waiting does not help."""
 
-    goes_on = "Then the same command continues the run."
+    goes_on = "After that, the same command continues the run."
 
 
 class RequestRefused(RunError):
     """Before the first success the endpoint refused a parameter that every request carries."""
 
-    goes_on = "Without it, or with another model, that is another run: it needs a new output."
+    goes_on = "Without it, or with another model, it is a different run and needs a new output."
 
 
 class ProviderDown(RunError):
@@ -201,7 +201,7 @@ class TooManyFailures(RunError):
 class BudgetExceeded(RunError):
     """What the next request may cost no longer fits the budget, and nothing is in flight."""
 
-    goes_on = "With a larger budget the same command continues the run."
+    goes_on = "With a larger budget, the same command continues the run."
 
 
 class BudgetUnwritable(RunError):
