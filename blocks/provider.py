@@ -40,7 +40,7 @@ class ModelPrice(BaseModel):
         default=None,
         title="Per hour",
         ge=0,
-        description="Price of an hour of the endpoint, where the machines are one's own; tokens may then cost 0.",
+        description="Price of an hour of the endpoint, if you run the machines yourself; tokens may then cost 0.",
     )
     cached_input: Decimal | None = Field(
         default=None,
@@ -58,7 +58,7 @@ class ModelPrice(BaseModel):
         description="The day this price was looked up, as 2026-01-31.",
     )
     source: str | None = Field(
-        default=None, title="Source", description="Where this price stands, for instance a web address."
+        default=None, title="Source", description="Where this price was found, for instance a web address."
     )
 
     def to_price(self) -> Price:
@@ -106,7 +106,7 @@ class LLMProvider(Block):
         default=SecretStr(""), title="API key", description="Sent as a bearer token; empty where none is needed."
     )
     model: str | None = Field(
-        default=None, title="Default model", description="The model to ask where a run names none."
+        default=None, title="Default model", description="The model to ask when a run names none."
     )
     headers: SecretDict = Field(
         default_factory=lambda: SecretDict({}),
@@ -123,7 +123,7 @@ class LLMProvider(Block):
         default=None,
         gt=0,
         title="Idle timeout (s)",
-        description="Answers are then streamed, and only so many seconds of silence end an attempt; off if empty.",
+        description="Answers are then streamed, and only this many seconds of silence end an attempt; off if empty.",
     )
     deadline: float | None = Field(
         default=None,
@@ -141,7 +141,7 @@ class LLMProvider(Block):
         default=_DEFAULT_PATIENCE.max_attempts,
         ge=1,
         title="Attempts",
-        description="How often a request is sent at most when the endpoint fails.",
+        description="The most times that one request is sent when the endpoint fails.",
     )
     outage_patience: float = Field(
         default=_DEFAULT_PATIENCE.outage_s,
@@ -153,13 +153,13 @@ class LLMProvider(Block):
         default=None,
         ge=1,
         title="Concurrency",
-        description="Requests in flight at most, over all flows of a process; found by itself if empty.",
+        description="The most requests in flight at once, over all flows of a process; found automatically if empty.",
     )
     max_concurrency: int = Field(
         default=_DEFAULT_LIMITS.max_concurrency,
         ge=1,
         title="Greatest concurrency",
-        description="Requests in flight at most where the concurrency is found by itself.",
+        description="The most requests in flight at once where the concurrency is found automatically.",
     )
     requests_per_minute: int | None = Field(
         default=None, ge=1, title="Requests per minute", description="The account's limit; none if empty."
@@ -174,13 +174,13 @@ class LLMProvider(Block):
         default=None,
         ge=1,
         title="Input tokens per minute",
-        description="The account's limit of input tokens, where they are counted apart.",
+        description="The account's limit of input tokens, if they are counted separately.",
     )
     output_tokens_per_minute: int | None = Field(
         default=None,
         ge=1,
         title="Output tokens per minute",
-        description="The account's limit of output tokens, where they are counted apart.",
+        description="The account's limit of output tokens, if they are counted separately.",
     )
     token_accounting: TokenAccounting = Field(
         default=_DEFAULT_LIMITS.token_accounting,
@@ -190,7 +190,7 @@ class LLMProvider(Block):
     share_limits: bool = Field(
         default=True,
         title="Share limits",
-        description="In flow runs, hold the limits over all processes that use this block, by the Prefect server.",
+        description="In flow runs, share the limits among all processes that use this block, by the Prefect server.",
     )
     prices: dict[str, ModelPrice] = Field(
         default_factory=dict,

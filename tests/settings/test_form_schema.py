@@ -31,7 +31,7 @@ def test_a_form_names_no_default_that_it_would_submit(model: type[BaseModel]) ->
         (ApiOptions, "deadline", "If empty: the block's own."),
         (BatchOptions, "concurrency", "If empty: the block's own, else auto."),
         (BatchOptions, "max_error_share", "If empty: 0.05."),
-        (BatchOptions, "no_dedup", "only the first."),
+        (BatchOptions, "no_dedup", "unless a temperature is set."),
     ],
 )
 def test_a_field_says_what_holds_where_it_is_left_empty(model: type[BaseModel], name: str, ending: str) -> None:

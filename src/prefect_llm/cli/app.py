@@ -97,7 +97,7 @@ def build_app(arguments: Sequence[str] = ()) -> App:
 def run(settings: RunSettings, prefect: bool) -> int:
     """Ask a model about every document of INPUT and write one Parquet row each.
 
-    The same command again goes on where an earlier one stopped.
+    Run the same command again to continue where an earlier one stopped.
     """
     if prefect:
         from prefect_llm.cli import flow_running
@@ -111,8 +111,8 @@ def run(settings: RunSettings, prefect: bool) -> int:
 def estimate(settings: RunSettings, sample: int | None, seed: int, models: tuple[str, ...]) -> int:
     """Say what the same command with `run` would cost and how long it would take.
 
-    Every document is rendered and counted, and nothing is asked. With --sample so many requests are, and give 95%
-    intervals; their answers are kept in .samples beside the output, for --reuse.
+    Every document is rendered and counted, and nothing is asked. With --sample, that many requests are asked and give
+    95% intervals; their answers are kept in .samples beside the output, for --reuse.
     """
     from prefect_llm.cli import estimating
 
@@ -122,7 +122,7 @@ def estimate(settings: RunSettings, sample: int | None, seed: int, models: tuple
 def resume(settings: RunSettings, directory: str) -> int:
     """Finish the run in DIR with its own documents, prompt and model; nothing already answered is asked again.
 
-    Say who is asked, as for `run`: a run's directory knows neither address nor key.
+    Name the provider, as for `run`: a run's directory holds neither address nor key.
     """
     from prefect_llm.cli import running
 
@@ -130,9 +130,9 @@ def resume(settings: RunSettings, directory: str) -> int:
 
 
 def redrive(settings: RunSettings, directory: str, only: frozenset[ErrorKind] | None) -> int:
-    """Ask the failed rows of the finished run in DIR again, and replace them where they lie.
+    """Ask the failed rows of the finished run in DIR again, and replace them in place.
 
-    Those that fail again are listed in _run/failed.csv. Say who is asked, as for `run`.
+    Those that fail again are listed in _run/failed.csv. Name the provider, as for `run`.
     """
     from prefect_llm.cli import running
 
@@ -143,9 +143,9 @@ def report(
     directory: Annotated[str, Parameter(name="DIR", help="The run's directory, local or a URL.")],
     /,
 ) -> int:
-    """Make report.md, report.html, ledger.json and failed.csv of the run in DIR again; asks nothing.
+    """Write report.md, report.html, ledger.json and failed.csv of the run in DIR again; nothing is asked.
 
-    Of a running or an unfinished one too: then they are of the rows there are so far.
+    The run may be under way or unfinished: they then cover the rows so far.
     """
     from prefect_llm.cli import reporting
 
@@ -158,7 +158,9 @@ def clean(
     *,
     force: Annotated[
         bool,
-        Parameter(negative="", show_default=False, help="An unfinished run too, which then can never be finished."),
+        Parameter(
+            negative="", show_default=False, help="Clean an unfinished run too, which can then never be finished."
+        ),
     ] = False,
 ) -> int:
     """Remove the documents from the directory of a completed run: snapshot, temporary files and journals.
@@ -186,15 +188,16 @@ def verify(
 def create_automations(
     *,
     notify: Annotated[
-        str | None, Parameter(help="Tell of failed runs by this saved notification block: TYPE/NAME.")
+        str | None, Parameter(help="Report failed runs through this saved notification block: TYPE/NAME.")
     ] = None,
     zombie_after: Annotated[
         float, Parameter(help="Seconds without a heartbeat after which a flow run counts as crashed.")
     ] = 300.0,
 ) -> int:
-    """Put automations on the Prefect server, in the place of those that an earlier call put there.
+    """Create automations on the Prefect server, replacing those that an earlier call created.
 
-    A run with many errors is cancelled; one whose process is gone is crashed; with --notify failed runs are told of.
+    A run with many errors is cancelled, one whose process is gone is marked as crashed, and with --notify failed runs
+    are reported.
     """
     from prefect_llm.cli import automating
 
@@ -213,12 +216,12 @@ def demo(
 
 def costs(
     scenario: Annotated[
-        str | None, Parameter(name="SCENARIO", help="YAML file; examples/hosting.yaml is one, and the default.")
+        str | None, Parameter(name="SCENARIO", help="A YAML file like examples/hosting.yaml, which is the default.")
     ] = None,
     /,
     *,
-    documents_per_day: Annotated[str | None, Parameter(help="Over the file's volume.")] = None,
-    output_tokens_per_month: Annotated[str | None, Parameter(help="Instead: the volume in output tokens.")] = None,
+    documents_per_day: Annotated[str | None, Parameter(help="The volume, instead of the file's.")] = None,
+    output_tokens_per_month: Annotated[str | None, Parameter(help="Or the volume in output tokens.")] = None,
     input_tokens: Annotated[str | None, Parameter(help="Input tokens of a document.")] = None,
     output_tokens: Annotated[str | None, Parameter(help="Output tokens of a document.")] = None,
     html: Annotated[str | None, Parameter(help="Also write the page, with charts, to this file.")] = None,

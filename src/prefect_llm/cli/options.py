@@ -27,9 +27,9 @@ from prefect_llm.settings import (
 from prefect_llm.settings.options import POSITIONAL
 
 EPILOGUE = (
-    "Each option may also stand in the environment as PREFECT_LLM_ and its name in capitals with underscores, or in "
-    "the configuration file under its section, shown as the heading; a flag is stronger than the environment, that "
-    "stronger than the file, the file stronger than a provider block."
+    "Each option can also be set in the environment, as PREFECT_LLM_ and its name in capitals with underscores, or "
+    "in the configuration file, under the section that is its heading here. A flag overrides the environment, the "
+    "environment the file, and the file a provider block."
 )
 
 RESUME_EPILOGUE = (
@@ -184,11 +184,11 @@ def _of_the_run(*, prefect: bool) -> Iterator[inspect.Parameter]:
 
 def _of_the_estimate() -> Iterator[inspect.Parameter]:
     group = Group.create_ordered("Estimate")
-    text = "Really ask so many requests, drawn at random; without it nothing is asked."
+    text = "Really ask this many requests, drawn at random; by default nothing is asked."
     yield _parameter("sample", int, Parameter(name="--sample", metavar="N", group=group, help=text))
     text = "Draws the sample: the same seed, the same documents. Default: 0."
     yield _parameter("seed", int, Parameter(name="--seed", metavar="N", group=group, help=text))
-    text = "The same on these models, by list price: the provider's own, or PROVIDER/MODEL as in openai/gpt-4.1-mini."
+    text = "Estimate these models too, by list price: the provider's own, or PROVIDER/MODEL, as openai/gpt-4.1-mini."
     yield _parameter("models", str, Parameter(name="--models", metavar="M,M", group=group, help=text))
 
 

@@ -39,22 +39,22 @@ class ApiOptions(FormSection):
         default=None,
         title="API key variable",
         description=(
-            "The environment variable that holds the key for the base URL; without it PREFECT_LLM_API_KEY. "
-            "It does not go with a base URL that replaces the one it was given with."
+            "The environment variable that holds the key for the base URL; by default PREFECT_LLM_API_KEY. "
+            "It does not apply to a base URL that replaces the one it was given with."
         ),
     )
     max_output_tokens: Count | None = Field(
-        default=None, title="Output limit", description="How many tokens an answer may have at most."
+        default=None, title="Output limit", description="The most tokens that an answer may have."
     )
     fail_truncated: bool = Field(
         default=False,
         title="Truncated answers fail",
-        description="Count an answer that the output limit cut as failed; with a schema it always is.",
+        description="Count an answer that was cut off at the output limit as failed; with a schema it always is.",
     )
     temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE), Wording("X")] | None = Field(
         default=None,
         title="Temperature",
-        description=f"The sampling temperature, from 0 to {MAX_TEMPERATURE}; without it the provider's own.",
+        description=f"The sampling temperature, from 0 to {MAX_TEMPERATURE}; by default the provider's own.",
     )
     param: Parameters = Field(
         default_factory=dict,
@@ -68,19 +68,19 @@ class ApiOptions(FormSection):
         default=None,
         title="Idle timeout (s)",
         description=(
-            "Have long answers streamed, and give an attempt up after so many seconds of silence; the timeout then "
-            "does not count."
+            "Stream the answers, and give up an attempt after this many seconds of silence; the timeout then does "
+            "not apply."
         ),
     )
     deadline: Seconds | None = Field(
         default=None,
         title="Deadline (s)",
-        description="Seconds that a document may take over all its attempts; without it only attempts are bounded.",
+        description="Seconds that a document may take over all its attempts; by default only attempts are bounded.",
     )
     max_attempts: Count = Field(
         default=_PATIENCE.max_attempts,
         title="Attempts",
-        description="How often a request is sent at most when the endpoint fails.",
+        description="The most times that one request is sent when the endpoint fails.",
     )
     outage_patience: Seconds = Field(
         default=_PATIENCE.outage_s,
@@ -91,8 +91,8 @@ class ApiOptions(FormSection):
         default=(),
         title="Fallbacks",
         description=(
-            "Who is asked, in this order, while the provider is down, where its model is gone, or where the context "
-            "is too long for it: blocks as BLOCK/MODEL, or /MODEL for another model of the same provider."
+            "Who is asked, in this order, while the provider is down, when its model is gone, or when the context is "
+            "too long for it: blocks as BLOCK/MODEL, or /MODEL for another model of the same provider."
         ),
     )
     price_input: Amount | None = Field(
@@ -101,7 +101,7 @@ class ApiOptions(FormSection):
     price_cached_input: Amount | None = Field(
         default=None,
         title="Cached input price",
-        description="The price of 1,000,000 cached input tokens; without it the input price.",
+        description="The price of 1,000,000 cached input tokens; by default the input price.",
     )
     price_output: Amount | None = Field(
         default=None, title="Output price", description="The price of 1,000,000 output tokens."
@@ -110,7 +110,7 @@ class ApiOptions(FormSection):
         default=None,
         title="Price per hour",
         description=(
-            "What an hour of the endpoint costs, where the machines are one's own: each row bears its part of it."
+            "What an hour of the endpoint costs, if you run the machines yourself: each row bears its share of it."
         ),
     )
     currency: Currency = Field(
@@ -126,8 +126,8 @@ class ApiSection(ApiOptions):
     provider: Annotated[str, Field(min_length=1), Wording("BLOCK", "the name of a block")] | None = Field(
         default=None,
         title="Provider",
-        description="A saved block LLM Provider, by name: endpoint, key, limits and prices.",
+        description="The name of a saved LLM Provider block, which holds endpoint, key, limits and prices.",
     )
     model: Annotated[str, Field(min_length=1), Wording("M", "the name of a model")] | None = Field(
-        default=None, title="Model", description="The model to ask; without it the provider block's own."
+        default=None, title="Model", description="The model to ask; by default the provider block's own."
     )

@@ -29,12 +29,12 @@ class BatchOptions(FormSection):
     concurrency: Concurrency = Field(
         default="auto",
         title="Concurrency",
-        description="How many requests are in flight at most; auto finds out what the endpoint can take.",
+        description="The most requests in flight at once; auto finds out what the endpoint can take.",
     )
     max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY), Wording("N")] = Field(
         default=_LIMITS.max_concurrency,
         title="Greatest concurrency",
-        description=f"How many requests auto puts in flight at most, from 1 to {MAX_CONCURRENCY}.",
+        description=f"The most requests that auto puts in flight at once, from 1 to {MAX_CONCURRENCY}.",
     )
     requests_per_minute: Count | None = Field(
         default=None, title="Requests per minute", description="The account's limit, if it has one."
@@ -47,12 +47,12 @@ class BatchOptions(FormSection):
     input_tokens_per_minute: Count | None = Field(
         default=None,
         title="Input tokens per minute",
-        description="The account's limit of input tokens, where they are counted apart.",
+        description="The account's limit of input tokens, if they are counted separately.",
     )
     output_tokens_per_minute: Count | None = Field(
         default=None,
         title="Output tokens per minute",
-        description="The account's limit of output tokens, where they are counted apart.",
+        description="The account's limit of output tokens, if they are counted separately.",
     )
     token_accounting: Annotated[TokenAccounting, Wording("reserved|used")] = Field(
         default=_LIMITS.token_accounting,
@@ -66,27 +66,27 @@ class BatchOptions(FormSection):
         default=None,
         title="Share limits",
         description=(
-            "In flow runs, hold the limits over all processes that use the provider, by the Prefect server. "
+            "In flow runs, share the limits among all processes that use the provider, by the Prefect server. "
             "A saved block shares its own by default."
         ),
     )
     chunk_rows: Count | None = Field(
         default=None,
         title="Rows per chunk",
-        description="Documents per chunk and Parquet part; without it 1,000, or more above a million rows.",
+        description="Documents per chunk and Parquet part; by default 1,000, or more above a million rows.",
     )
     reuse: Annotated[str, Field(min_length=1), Wording("DIR|previous", "a directory")] | None = Field(
         default=None,
         title="Reuse",
         description=(
-            "The directory of an earlier run, whose answers to the same requests of the provider are taken; or "
-            "previous, the run before this one among those that the same output template names."
+            "The directory of an earlier run, whose answers to the same requests are reused if the same provider "
+            "gave them; or previous, the run before this one among those that the same output template names."
         ),
     )
     no_dedup: bool = Field(
         default=False,
         title="No deduplication",
-        description="Ask every one of identical requests; by default, without temperature, only the first.",
+        description="Ask every one of identical requests; by default only the first, unless a temperature is set.",
     )
     flush_interval: Seconds = Field(
         default=2.0,
@@ -100,13 +100,16 @@ class BatchOptions(FormSection):
         title="Budget",
         description=(
             "What the run may cost over all its attempts, in the currency of the prices; it needs known prices and "
-            "an output limit, and stops the run before it is passed."
+            "an output limit, and stops the run before it is exceeded."
         ),
     )
     max_cost_per_month: Amount | None = Field(
         default=None,
         title="Budget per month",
-        description="What all runs of a month (UTC) beside this one may cost; a deployment's runs are counted apart.",
+        description=(
+            "What this run and all others beside it may cost together in a month (UTC); a deployment's runs "
+            "count separately."
+        ),
     )
     max_error_share: Share = Field(
         default=0.05,

@@ -26,20 +26,20 @@ class DocumentOptions(FormSection):
     id_column: Column | None = Field(
         default=None,
         title="Id column",
-        description="The column with the documents' unique ids; without it the column id, else the row number.",
+        description="The column with the documents' unique ids; by default the column id, else the row number.",
     )
     keep: Keep | None = Field(
         default=None,
         title="Keep",
-        description="The input columns that the results carry; without it all but binary ones and messages.",
+        description="The input columns that the results carry; by default all but binary ones and messages.",
     )
     null_as: Annotated[str, Wording("TEXT")] | None = Field(
         default=None,
         title="Null as",
-        description="What a template prints for a null field; without it such a document fails.",
+        description="What a template prints for a null field; by default such a document fails.",
     )
     limit: Count | None = Field(
-        default=None, title="Limit", description="Ask only so many documents, from the first on."
+        default=None, title="Limit", description="Ask only this many documents, from the first one on."
     )
 
 
