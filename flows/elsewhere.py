@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from prefect_llm.errors import InvalidInput
 from prefect_llm.files import open_folder
 from prefect_llm.flows.chunks import ChunkBoard
-from prefect_llm.live import LiveFigures
+from prefect_llm.live_figures import LiveFigures
 from prefect_llm.run import Run
 from prefect_llm.store import Tail
 

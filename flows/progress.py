@@ -24,7 +24,8 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from prefect_llm.flows.chunks import ChunkBoard
 from prefect_llm.flows.elsewhere import Elsewhere
-from prefect_llm.live import LiveFigures, line_of, watched
+from prefect_llm.live import watched
+from prefect_llm.live_figures import LiveFigures, line_of
 from prefect_llm.report.figures_text import count
 from prefect_llm.run import Run
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from prefect_llm.flows.progress import percent
-from prefect_llm.live import LiveFigures
+from prefect_llm.live_figures import LiveFigures
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from decimal import Decimal
 import pytest
 
 from prefect_llm.errors import Interrupted, TooManyFailures
-from prefect_llm.live import REMEMBERED_RUNS, Live, LiveFigures, line_of, live_run, watched
+from prefect_llm.live import REMEMBERED_RUNS, Live, live_run, watched
+from prefect_llm.live_figures import LiveFigures, line_of
 from prefect_llm.records import Completion, ErrorKind, Failure, Outcome, Price, Usage
 from prefect_llm.store import ChunkFigures, RowFigures
 

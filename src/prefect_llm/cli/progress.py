@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from prefect_llm.live import Live, LiveFigures, line_of, watched
+from prefect_llm.live import Live, watched
+from prefect_llm.live_figures import LiveFigures, line_of
 from prefect_llm.notices import Lookout
 from prefect_llm.run import Run
 

@@ -1,0 +1,112 @@
+"""Where a run stands, as a frozen value: each outcome, and each part that another process counted, makes the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from prefect_llm.records import Outcome, Price, Usage
+from prefect_llm.report.figures_text import count, duration, money, rate
+from prefect_llm.store import add_money
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFigures:
+    """Where a run stands: rows of this process's invocation, and what they took so far."""
+
+    rows: int
+    ok: int = 0
+    failed: int = 0
+    failed_by_kind: Mapping[str, int] = field(default_factory=dict)
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal | None = Decimal(0)
+    currency: str | None = None
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Rows that have ended, well or not."""
+        return self.ok + self.failed
+
+    @property
+    def rows_per_second(self) -> float:
+        """Since the first chunk began."""
+        return self.done / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far; `None` before the first row."""
+        return (self.rows - self.done) / self.rows_per_second if self.done else None
+
+    def plus(self, outcome: Outcome, cost: Decimal | None, price: Price | None) -> LiveFigures:
+        """The figures with one more outcome."""
+        usage = (outcome.completion and outcome.completion.usage) or Usage()
+        billed = outcome.completion is not None or cost is not None
+        return replace(
+            self,
+            ok=self.ok + outcome.ok,
+            failed=self.failed + (not outcome.ok),
+            failed_by_kind=self._with(outcome, 1),
+            input_tokens=self.input_tokens + (usage.input_tokens or 0),
+            output_tokens=self.output_tokens + (usage.output_tokens or 0),
+            cost=add_money(self.cost, cost) if billed else self.cost,
+            currency=price.currency if price is not None else self.currency,
+            throttled=self.throttled + outcome.throttled,
+        )
+
+    def ended(self, outcome: Outcome, rows: int) -> LiveFigures:
+        """The figures with a row that ended at another time, or (-1) without it: nothing was paid for it now."""
+        return replace(
+            self,
+            ok=self.ok + rows * outcome.ok,
+            failed=self.failed + rows * (not outcome.ok),
+            failed_by_kind=self._with(outcome, rows),
+        )
+
+    def joined(self, other: LiveFigures) -> LiveFigures:
+        """The figures with those of rows elsewhere."""
+        kinds = {*self.failed_by_kind, *other.failed_by_kind}
+        return replace(
+            self,
+            ok=self.ok + other.ok,
+            failed=self.failed + other.failed,
+            failed_by_kind={
+                each: self.failed_by_kind.get(each, 0) + other.failed_by_kind.get(each, 0) for each in kinds
+            },
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost=add_money(self.cost, other.cost),
+            currency=other.currency or self.currency,
+            requests=self.requests + other.requests,
+            retries=self.retries + other.retries,
+            throttled=self.throttled + other.throttled,
+        )
+
+    def _with(self, outcome: Outcome, rows: int) -> Mapping[str, int]:
+        if outcome.failure is None:
+            return self.failed_by_kind  # most of the time: no copy
+        kind = str(outcome.failure.kind)
+        changed = {**self.failed_by_kind, kind: self.failed_by_kind.get(kind, 0) + rows}
+        return {name: number for name, number in changed.items() if number}
+
+
+def line_of(figures: LiveFigures) -> str:
+    """One line for a log: `1,200 of 10,000 documents (3 failed), 41.0/s, 31,000 tokens, $0.12, 3 min left`."""
+    parts = [f"{count(figures.done)} of {count(figures.rows)} documents"]
+    if figures.failed:
+        parts[0] += f" ({count(figures.failed)} failed)"
+    parts += [
+        f"{rate(figures.rows_per_second)}/s",
+        f"{count(figures.input_tokens + figures.output_tokens)} tokens",
+    ]
+    if figures.throttled:
+        parts.append(f"{count(figures.throttled)} throttled")
+    parts.append("unknown price" if figures.cost is None else money(figures.cost, figures.currency))
+    if (left := figures.seconds_left) is not None:
+        parts.append(f"{duration(left)} left")
+    return ", ".join(parts)
