@@ -96,7 +96,7 @@ def test_words_that_mean_something_elsewhere_stay_text(call: Call, word: str) ->
     assert call(*COMPLETE, f"--null-as={word}")[0][0].documents.null_as == word
 
 
-def test_keep_none_is_not_nothing(call: Call) -> None:
+def test_keep_none_reaches_the_settings_as_a_word(call: Call) -> None:
     assert call(*COMPLETE, "--keep", "none")[0][0].documents.keep == "none"
 
 
@@ -130,7 +130,7 @@ def test_help_shows_each_option_exactly_once(help_text: str, flag: str) -> None:
     assert len(re.findall(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", _options(help_text))) == 1
 
 
-def test_help_shows_nothing_else(help_text: str) -> None:
+def test_help_shows_the_options_of_the_settings_and_no_others(help_text: str) -> None:
     known = {option.flag for option in options().values()} | {"--config", "--prefect"}
     assert set(re.findall(r"(?<![\w-])--[\w-]+", help_text)) == known - {"INPUT"}
 

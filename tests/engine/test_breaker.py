@@ -143,7 +143,9 @@ def test_an_answer_that_is_no_success_leaves_documents_counted_and_the_host_reac
     ],
     ids=["its own pause", "asked for less", "asked for more", "asked beyond the patience", "no patience"],
 )
-def test_how_long_nothing_leaves(retry_after_s: float | None, patience_s: float, probes_at: float) -> None:
+def test_nothing_leaves_until_a_probe_is_due(
+    retry_after_s: float | None, patience_s: float, probes_at: float
+) -> None:
     breaker = closed(patience_s)
     error = Unavailable("no", status=503, retry_after_s=retry_after_s, unreachable=True)
     breaker.failed(10.0, 9.0, "doc-0", error)

@@ -281,7 +281,7 @@ def test_the_raw_answer_is_kept_on_demand() -> None:
     ],
     ids=lambda value: None if isinstance(value, ErrorKind) else repr(value)[:40],
 )
-def test_a_200_that_cannot_be_used(body: Any, kind: ErrorKind) -> None:
+def test_a_200_that_cannot_be_used_fails_with_its_own_kind(body: Any, kind: ErrorKind) -> None:
     error = failure(body)
     assert (error.kind, error.status) == (kind, 200)
     assert isinstance(error, Rejected) == (kind in (ErrorKind.REFUSED, ErrorKind.CONTENT_FILTERED))

@@ -76,7 +76,9 @@ def seen(
         "never below one",
     ],
 )
-def test_the_decision(control: Control, observation: Observation, concurrency: int) -> None:
+def test_the_concurrency_follows_what_was_observed(
+    control: Control, observation: Observation, concurrency: int
+) -> None:
     assert decide(control, observation).concurrency == concurrency
 
 

@@ -281,7 +281,7 @@ def test_faults_push_the_adaptive_concurrency_back() -> None:
     assert provided.scheduler.concurrency == int(before * 0.7)
 
 
-def test_an_outage_does_not() -> None:
+def test_an_outage_does_not_lower_the_concurrency() -> None:
     provided = adaptive()
     before = provided.scheduler.concurrency
     hanging = [provided.leave(19.0) for _ in range(3)]

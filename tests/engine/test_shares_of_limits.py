@@ -41,7 +41,9 @@ LATELY = IDLE_S * 2 - UNUSED_S
         "with a chunk again",
     ],
 )
-def test_the_next_steps(holding: Holding, seen: Seen, demand: Demand, steps: Steps) -> None:
+def test_slots_are_taken_and_given_back_by_what_is_seen(
+    holding: Holding, seen: Seen, demand: Demand, steps: Steps
+) -> None:
     assert decide(holding, seen, demand, now=IDLE_S * 2) == steps
 
 

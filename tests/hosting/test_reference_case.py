@@ -43,7 +43,7 @@ def test_667_documents_a_day_are_a_little_more() -> None:
     assert cents == decimals("80.04", "150.08", "25.01", "4.20")
 
 
-def test_the_table_of_volumes(reference: Comparison) -> None:
+def test_every_model_has_its_cost_at_every_volume(reference: Comparison) -> None:
     assert list(reference.volumes) == decimals("100000", "1000000", "10000000", "100000000")
     assert {model.name: list(model.by_volume) for model in reference.models} == {
         DEEPSEEK: decimals("0.042", "0.42", "4.20", "42"),

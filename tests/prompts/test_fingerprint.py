@@ -62,11 +62,11 @@ def test_whatever_would_change_the_answer_changes_it(change: dict[str, Any]) -> 
         [MESSAGES[0], {"role": "tool", "content": "Grüße"}],
     ],
 )
-def test_other_messages_change_it(messages: list[dict[str, str]]) -> None:
+def test_other_messages_change_the_fingerprint(messages: list[dict[str, str]]) -> None:
     assert fingerprint(Parameters("m"), messages) != fingerprint(Parameters("m"), MESSAGES)
 
 
-def test_another_operation_changes_it() -> None:
+def test_another_operation_changes_the_fingerprint() -> None:
     assert fingerprint(Parameters("m"), MESSAGES, "embeddings") != fingerprint(Parameters("m"), MESSAGES)
 
 

@@ -79,7 +79,7 @@ def test_a_share_is_all_or_nothing_only_when_it_is(part: int, whole: int, shown:
     assert text.share(part, whole) == shown
 
 
-def test_counts_and_rates() -> None:
+def test_counts_separate_thousands_and_rates_have_three_digits() -> None:
     assert text.counted(1, "row") == "1 row"
     assert text.counted(1234, "row") == "1,234 rows"
     assert [text.rate(value) for value in (0.254, 12.34, 1234.4)] == ["0.25", "12.3", "1,234"]

@@ -24,7 +24,7 @@ BILLED_FAILURE = Outcome(
 )
 
 
-def test_outcomes_add_up() -> None:
+def test_outcomes_add_up_to_rows_tokens_and_cost() -> None:
     live = Live(rows=10, stop_error_share=0.5)
     live.count(ANSWERED, Decimal("0.25"), PRICE)
     live.count(FAILED, None, PRICE)
@@ -171,7 +171,7 @@ def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
         ),
     ],
 )  # fmt: skip
-def test_the_line_for_the_log(figures: LiveFigures, line: str) -> None:
+def test_figures_are_one_line_of_the_log(figures: LiveFigures, line: str) -> None:
     assert line_of(figures) == line
 
 

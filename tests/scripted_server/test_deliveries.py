@@ -68,7 +68,7 @@ def test_close_before_answer_ends_without_a_byte(scripted_server: ScriptedServer
     assert scripted_server.stats().answered == 0
 
 
-def test_reset_is_a_reset(scripted_server: ScriptedServer) -> None:
+def test_a_reset_reaches_the_client_as_a_connection_that_was_reset(scripted_server: ScriptedServer) -> None:
     scripted_server.script_all(steps.reset())
     with dial(scripted_server) as raw:
         raw.sendall(raw_request("doc-1"))
@@ -119,7 +119,9 @@ def test_a_hanging_request_ends_with_its_connection(
     assert scripted_server.release() == 0
 
 
-def test_a_chunked_answer(scripted_server: ScriptedServer, connection: http.client.HTTPConnection) -> None:
+def test_a_chunked_answer_declares_no_length_and_arrives_whole(
+    scripted_server: ScriptedServer, connection: http.client.HTTPConnection
+) -> None:
     scripted_server.script_all(steps.chunked(steps.ok("héllo"), piece_bytes=5))
     response, answer = ask(connection, "doc-1")
     assert response.headers["transfer-encoding"] == "chunked"

@@ -86,7 +86,9 @@ def test_an_empty_usage_is_left_out(scripted_server: ScriptedServer, connection:
     assert "usage" not in ask(connection, "hello")[1]
 
 
-def test_odd_completions(scripted_server: ScriptedServer, connection: http.client.HTTPConnection) -> None:
+def test_unusable_completions_come_with_a_200(
+    scripted_server: ScriptedServer, connection: http.client.HTTPConnection
+) -> None:
     scripted_server.script_all(steps.empty_choices(), steps.null_content(), steps.not_json())
     assert ask(connection, "hello")[1]["choices"] == []
     assert ask(connection, "hello")[1]["choices"][0]["message"]["content"] is None

@@ -110,7 +110,7 @@ def test_a_key_is_found_in_a_wrapping_within_a_wrapping(outer: Wrap, inner: Wrap
     assert ways_to(KEY, outer(inner(f"before {KEY} after".encode())))
 
 
-def test_the_way_is_told() -> None:
+def test_a_found_key_is_reported_with_the_encodings_around_it() -> None:
     stored = json.dumps({"result": base64.b64encode(gzip.compress(pickle.dumps([KEY]))).decode()}).encode()
     assert "json > base64 > gzip > pickle" in ways_to(KEY, stored)
 

@@ -59,7 +59,7 @@ def test_a_prompt_and_a_prompt_file_exclude_each_other() -> None:
     assert said(prompt="p", prompt_file="p.txt") == "prompt and prompt_file are both given: leave one out"
 
 
-def test_prices_go_together() -> None:
+def test_a_price_without_those_that_go_with_it_is_refused() -> None:
     check(load({**COMPLETE, "price_input": "1", "price_output": "0", "price_cached_input": "0.5"}, {}))
     assert said(price_input="1") == "price_input is given without price_output: give both or neither"
     assert said(price_output="1") == "price_output is given without price_input: give both or neither"

@@ -38,7 +38,7 @@ def test_a_row_is_read_when_it_is_whole(tmp_path: Path) -> None:
         assert list(tail.rows()) == [(0, 1, entry(0))]
 
 
-def test_a_store_is_asked_nothing() -> None:
+def test_a_tail_reads_no_journal_of_an_object_store() -> None:
     folder = open_folder("memory://tail")
     write_down(folder, 0, [entry(0)])
     assert list(Tail(folder).rows()) == []
