@@ -153,7 +153,7 @@ class Lookout:
         )
 
     def _budgets(self) -> list[SpentBudget]:
-        """By the ledgers where other processes spend as well, else by the ledgers at first and what is spent here."""
+        """What was granted so far where other processes spend too; else what was granted at first and spent here."""
         budget, here = self._run.budget, spent_of(self._run)
         if budget is None or here is None:
             return []
