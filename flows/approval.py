@@ -118,7 +118,7 @@ def _approved(run: Run, provider: ProviderReference, options: ApprovalOptions) -
     if _is_cheap(found, options.above):
         assert options.above is not None
         limit = money(options.above, found.lines[0].currency)
-        get_run_logger().info("begun without approval: at most %s is expected to be the cost", limit)
+        get_run_logger().info("begun without approval: the cost is expected to be at most %s", limit)
     else:
         _ask(found, options)
     return run if found.sample is None else taking_answers(run, found.sample.output, found.sample.cost)

@@ -56,7 +56,7 @@ def open_run(
     """
     _check_reuse(reuse, spec)
     if reuse == PREVIOUS and siblings is None:
-        raise InvalidInput('reuse: there is no "previous" run without the directory in which runs lie: name it')
+        raise InvalidInput('reuse: "previous" needs siblings, the directory below which the runs lie')
     with usable(output):
         run = _open_run(input, RunDirectory.open(output), spec, reuse, siblings, budget)
     return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
@@ -234,7 +234,7 @@ def _prove_spent(directory: RunDirectory, rows: int, budget: RunBudget, manifest
     if totals.unpriced_rows or totals.work.uncertain is None or totals.currency not in (None, budget.currency):
         without = "finish it without max_cost, or " if manifest.budget is None else ""
         raise InvalidInput(
-            f"{directory.url} has rows of unknown cost or in another currency, so that no budget can hold over it: "
+            f"{directory.url} has rows of unknown cost or in another currency, so no budget can hold for it: "
             f"{without}ask in a new output, which takes these answers by reuse"
         )
     grants.prove(totals.known_cost + totals.work.uncertain)

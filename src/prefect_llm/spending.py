@@ -66,13 +66,12 @@ def run_budget(
         price = price_for(each, name)
         if price is None:
             raise InvalidInput(
-                f"a budget needs a known price, and that of {name!r} at {each.name} is not: give it "
+                f"a budget needs a known price, and the price of {name!r} at {each.name} is not known: give it "
                 "by price_input and price_output, or in the provider block"
             )
         if price.per_hour is not None:
             raise InvalidInput(
-                f"a budget needs a price per token, and at {each.name} hours are paid, which no request is known to "
-                "take: leave max_cost out"
+                f"a budget needs a price per token, and {each.name} is paid by the hour: leave max_cost out"
             )
         currencies.add(price.currency)
     if len(currencies) > 1:

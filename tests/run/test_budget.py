@@ -130,7 +130,7 @@ def test_a_document_that_nothing_bounds_fails_alone(scripted_server: ScriptedSer
 
 def test_no_price_or_two_currencies_are_refused_beforehand() -> None:
     provider = Provider("http://h/v1")
-    with pytest.raises(InvalidInput, match="a budget needs a known price, and that of 'm' at h is not"):
+    with pytest.raises(InvalidInput, match="a budget needs a known price, and the price of 'm' at h is not known"):
         run_budget(provider, "m", max_cost=Decimal(1))
     euros = Provider("http://b/v1", model="n", prices={"*": Price(INPUT, OUTPUT, "EUR")})
     with pytest.raises(InvalidInput, match="EUR, USD"):

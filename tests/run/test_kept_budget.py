@@ -123,5 +123,5 @@ def test_rows_of_unknown_cost_take_no_budget_and_the_refusal_says_how_it_goes_on
 
 
 def test_a_run_with_a_budget_in_one_currency_takes_none_in_another(stopped: str) -> None:
-    with pytest.raises(InvalidInput, match="no budget can hold over it: ask in a new output"):
+    with pytest.raises(InvalidInput, match="no budget can hold for it: ask in a new output"):
         open_run(documents(30), stopped, SPEC, budget=RunBudget(Decimal(1), "EUR"))

@@ -66,5 +66,5 @@ def test_another_currency_is_refused(folder: Folder) -> None:
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"change": "x", "total": "1"}', b"[]"])
 def test_a_damaged_entry_is_named(folder: Folder, damage: bytes) -> None:
     folder.write(f"{GRANTS}00000000.json", damage)
-    with pytest.raises(InvalidInput, match=r"00000000\.json is no grant"):
+    with pytest.raises(InvalidInput, match=r"00000000\.json is not a grant"):
         grant_log(folder).grant(Decimal(1), None)

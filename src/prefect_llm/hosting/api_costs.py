@@ -34,7 +34,9 @@ def rates_of(model: Model, scenario: Scenario) -> Rates:
     tokens = scenario.workload.input_tokens_per_document
     if model.price_output is not None:
         if model.price_input is None and tokens:
-            raise InvalidInput(f"{model.name} has no price_input, and documents have input: give it, 0 on purpose")
+            raise InvalidInput(
+                f"{model.name} has no price_input, and documents have input: give it, or 0 if input is free"
+            )
         source = "stated" if model.price_date is None else f"stated {model.price_date}"
         stated = Rates(model.price_input or Decimal(0), model.price_output, source)
         return _exchanged(stated, model, model.currency or scenario.currency, scenario)

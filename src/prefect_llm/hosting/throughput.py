@@ -31,7 +31,7 @@ def _of_run(directory: str) -> Decimal:
     tokens = pc.sum(rows["output_tokens"]).as_py()
     began, ended = pc.min(rows["started_at"]).as_py(), pc.max(rows["finished_at"]).as_py()
     if not tokens or began is None or ended is None or ended <= began:
-        raise InvalidInput(f"{directory} tells no throughput: give the directory of a run that asked something")
+        raise InvalidInput(f"{directory} shows no throughput: give the directory of a run that asked something")
     return Decimal(tokens) / Decimal(str((ended - began).total_seconds()))
 
 

@@ -39,9 +39,11 @@ def most_input_tokens(request: Request) -> int:
 
 def _cost(input_tokens: int, output_tokens: int, price: Price | None, model: str) -> Decimal:
     if price is None:
-        raise BadDocument(f"a budget needs a known price, and that of {model!r} is not: give the provider one")
+        raise BadDocument(
+            f"a budget needs a known price, and the price of {model!r} is not known: give the provider one"
+        )
     if price.per_hour is not None:
-        raise BadDocument(f"a budget needs a price per token, and hours are paid for {model!r}: run it without")
+        raise BadDocument(f"a budget needs a price per token, and {model!r} is paid by the hour: run it without")
     input_price = price.input if price.cached_input is None else max(price.input, price.cached_input)
     total = MONEY.fma(input_tokens, input_price, MONEY.multiply(output_tokens, price.output))
     return MONEY.scaleb(total, -6).quantize(COST_STEP, ROUND_CEILING, MONEY)
