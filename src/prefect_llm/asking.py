@@ -181,8 +181,8 @@ class AskedChunk:
         """Take over a row that was written down; the parsed answer is parsed again."""
         if entry.place >= len(self._entries) or entry.row.id != self.staged.ids[entry.place]:
             raise InvalidInput(
-                f"the journal of this chunk has a row of {entry.row.id!r} as document {entry.place}, which its "
-                "snapshot has not: remove _run/inflight, and the chunk is asked anew"
+                f"the journal of this chunk has a row of {entry.row.id!r} as document {entry.place}, which is "
+                "not in its snapshot: remove _run/inflight, and the chunk is asked again"
             )
         self._entries[entry.place] = self._parsed(entry)
         self._live.restore(entry.row.outcome)

@@ -47,7 +47,7 @@ def still_there(urls: Iterable[str]) -> tuple[str, ...]:
     kept = []
     for url in urls:
         if RunDirectory.open(url).manifest() is None:
-            logger.warning("reuse: %s, whose answers this run took before, is gone: it goes on without", url)
+            logger.warning("reuse: %s, whose answers this run took before, is gone: the run goes on without it", url)
         else:
             kept.append(url)
     return tuple(kept)

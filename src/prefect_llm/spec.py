@@ -53,7 +53,7 @@ class RunSpec:
             prompt = PromptSpec(template=rest.pop("prompt"), **rest)
         except (KeyError, TypeError) as error:
             raise InvalidInput(
-                f"the run's settings are not this prefect-llm's ({error}): finish it with the version that began it"
+                f"the run has settings unknown to this version ({error}): finish it with the version that began it"
             ) from error
         return cls(prompt=prompt, keep=tuple(keep) if isinstance(keep, list) else keep, **own)
 

@@ -41,7 +41,7 @@ def test_only_some_kinds_are_asked_of_another_model(scripted_server: ScriptedSer
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--only", "bad"], "prefect-llm: --only: 'bad' is no kind of failure; they are bad_document, rejected, "),
+        (["--only", "bad"], "prefect-llm: --only: 'bad' is not a kind of failure; they are bad_document, rejected, "),
         ([], "prefect-llm: no provider: give --provider"),
     ],
     ids=["an unknown kind", "nobody to ask"],

@@ -112,7 +112,7 @@ SECTION = {
             "api:\n  param: 7\n",
             "run.yaml line 2, api.param: expected parameters by name, for instance {\"top_p\": 0.9}, got '7'",
         ),
-        ("api:\n  param: {x: .inf}\n", "run.yaml line 2, api.param: .inf is no JSON value"),
+        ("api:\n  param: {x: .inf}\n", "run.yaml line 2, api.param: .inf is not a JSON value"),
         ("api:\n  param: &x {a: *x}\n", "run.yaml line 2, api.param: the value contains itself"),
         (
             "api:\n  param:\n    a: 1\n    a: 2\n",

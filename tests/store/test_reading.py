@@ -143,7 +143,7 @@ def test_a_run_killed_before_its_results_appeared_has_none_to_read(
     directory: RunDirectory, make_manifest: Callable[..., Manifest]
 ) -> None:
     directory.create(make_manifest())
-    with pytest.raises(InvalidInput, match="has not come to its results: finish it with `prefect-llm resume`"):
+    with pytest.raises(InvalidInput, match="has no results yet: finish it with `prefect-llm resume`"):
         read_results(directory.url)
 
 

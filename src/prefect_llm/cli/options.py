@@ -134,7 +134,7 @@ def _kinds(only: str | None) -> frozenset[ErrorKind] | None:
         return None
     words = [word.strip() for word in only.split(",")]
     if unknown := [word for word in words if word not in set(ErrorKind)]:
-        raise InvalidInput(f"--only: {', '.join(map(repr, unknown))} is no kind of failure; {KINDS_OF_FAILURE}")
+        raise InvalidInput(f"--only: {', '.join(map(repr, unknown))} is not a kind of failure; {KINDS_OF_FAILURE}")
     return frozenset(map(ErrorKind, words))
 
 

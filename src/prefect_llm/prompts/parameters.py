@@ -71,7 +71,7 @@ class RowParameters:
             if value is None:
                 return self._of_run
             if not isinstance(value, Mapping):
-                raise ValueError(f"a JSON object is wanted, not {type(value).__name__}")
+                raise ValueError(f"expected a JSON object, not {type(value).__name__}")
             given = {name: each for name, each in sorted(value.items()) if each is not None}
             return self._laid_over(orjson.dumps(given)) if given else self._of_run
         except (orjson.JSONDecodeError, orjson.JSONEncodeError, ValueError) as error:

@@ -184,7 +184,7 @@ def _json(node: Node) -> Any:
     if kind == "float":
         number = typed.construct_yaml_float(node)
         if number - number != 0:
-            raise ValueError(f"{text} is no JSON value")
+            raise ValueError(f"{text} is not a JSON value")
         return number
     return text
 

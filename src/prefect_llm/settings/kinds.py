@@ -13,7 +13,7 @@ from prefect_llm.settings.wording import Wording
 MAX_CONCURRENCY = 4096
 MAX_TEMPERATURE = 2
 
-NO_SECRET = "an API key is no parameter: name the variable that holds it with api_key_env, or save it in a block"
+NO_SECRET = "an API key is not a parameter: name the variable that holds it with api_key_env, or save it in a block"
 
 CREDENTIALS_IN_ADDRESS = (
     "a base URL with a user or password in it would be written down: leave them out, and name the variable that "

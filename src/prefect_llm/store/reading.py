@@ -73,7 +73,7 @@ def _dataset(directory: RunDirectory, manifest: Manifest) -> ds.Dataset:
     chunks = sorted(directory.complete_chunks())
     if not chunks and SCHEMA_PART not in directory.folder.names("results"):
         raise InvalidInput(
-            f"{directory.url} holds a run that has not come to its results: finish it with `prefect-llm resume`"
+            f"{directory.url} holds a run that has no results yet: finish it with `prefect-llm resume`"
         )
     if len(chunks) < manifest.chunks:
         logger.warning(
