@@ -21,6 +21,7 @@ from prefect_llm.asking import AskedChunk, output_array, rendered
 from prefect_llm.documents import Snapshot, read_chunk
 from prefect_llm.errors import InvalidInput, Superseded
 from prefect_llm.files import open_folder
+from prefect_llm.funds import Fund, Funds
 from prefect_llm.live import Live, live_run
 from prefect_llm.priced_rows import cache_saved
 from prefect_llm.prompts import Prompt
@@ -174,16 +175,16 @@ _opening = threading.Lock()
 
 @lru_cache(maxsize=16)
 def _spending(run: Run, budget: RunBudget) -> Spending:
-    return Spending(budget, _run_grants(run, budget), _month_grants(run, budget), run.live.stop)
+    return Spending(budget, _funds(run, budget), run.live.stop)
 
 
-def _run_grants(run: Run, budget: RunBudget) -> GrantLog:
-    return GrantLog(open_folder(run.url), budget.currency, run.run_id)
-
-
-def _month_grants(run: Run, budget: RunBudget) -> GrantLog | None:
-    month = budget.month
-    return None if month is None else GrantLog(open_folder(month.folder), budget.currency, run.run_id, month.prefix)
+@lru_cache(maxsize=16)
+def _funds(run: Run, budget: RunBudget) -> Funds:
+    of_run = Fund(GrantLog(open_folder(run.url), budget.currency, run.run_id), budget.max_cost)
+    if (month := budget.month) is None:
+        return Funds(of_run)
+    log = GrantLog(open_folder(month.folder), budget.currency, run.run_id, month.prefix)
+    return Funds(of_run, Fund(log, month.max_cost))
 
 
 def spent_of(run: Run) -> Decimal | None:
@@ -196,16 +197,14 @@ def spent_of(run: Run) -> Decimal | None:
 
 def granted_to(run: Run) -> Decimal | None:
     """What all attempts at the run were granted, and have not given back, of its budget; `None` without one."""
-    if run.budget is None:
-        return None
-    return _run_grants(run, run.budget).total() or Decimal(0)
+    return None if run.budget is None else _funds(run, run.budget).run.granted
 
 
 def granted_this_month(run: Run) -> Decimal | None:
     """What all runs of the month together were granted, and have not given back; `None` without such a budget."""
-    if run.budget is None or (log := _month_grants(run, run.budget)) is None:
+    if run.budget is None or (month := _funds(run, run.budget).month) is None:
         return None
-    return log.total() or Decimal(0)
+    return month.granted
 
 
 def member_of(run: Run, plan: Plan, chunk: int) -> Member | None:

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from prefect_llm.engine import Stop
 from prefect_llm.errors import BudgetExceeded, BudgetUnwritable, InvalidInput, RunError, reason_of
+from prefect_llm.funds import Funds
 from prefect_llm.pricing import (
     Purse,
     Terms,
@@ -28,9 +29,10 @@ from prefect_llm.pricing import (
 )
 from prefect_llm.records import Completion, Provider, Request
 from prefect_llm.report.figures_text import money
-from prefect_llm.store import GrantLog
 
 logger = logging.getLogger(__name__)
+RETRY_S = 0.5
+"""Until a process that was refused looks again whether another has given something back."""
 _draws = ThreadPoolExecutor(4, thread_name_prefix="llm-grants")
 
 
@@ -103,14 +105,14 @@ def _routes(provider: Provider, model: str) -> list[tuple[Provider, str]]:
 class Spending:
     """One run's purse in this process; any thread."""
 
-    def __init__(self, budget: RunBudget, run: GrantLog, month: GrantLog | None, stop: Stop) -> None:
+    def __init__(self, budget: RunBudget, funds: Funds, stop: Stop) -> None:
         self._budget = budget
-        self._run = run
-        self._month = month
+        self._funds = funds
         self._stop = stop
         limits = [budget.max_cost, budget.month.max_cost if budget.month is not None else None]
         self._purse = Purse(min((limit for limit in limits if limit is not None), default=None))
         self._waiting: set[Callable[[], None]] = set()
+        self._awaited = Decimal(0)
         self._drawing = False
         self._users = 0
         self._lock = threading.Lock()
@@ -139,8 +141,9 @@ class Spending:
             held = self._purse.hold(amount)
             if not held:
                 self._waiting.add(changed)
+                self._awaited = amount
             if self._purse.runs_low if held else not (self._purse.drained and self._purse.in_flight):
-                self._draw(amount if not held else Decimal(0))
+                self._draw()
         return held
 
     def settle(self, held: Decimal, cost: Decimal) -> None:
@@ -155,47 +158,59 @@ class Spending:
             self._purse.lose(held)
         self._tell()
 
-    def _draw(self, amount: Decimal) -> None:
+    def _draw(self) -> None:
         """Under the lock: have a grant drawn, unless one is."""
         if not self._drawing:
             self._drawing = True
-            _draws.submit(self._drawn, self._purse.wanted(amount), amount)
+            _draws.submit(self._drawn)
 
-    def _drawn(self, wanted: Decimal, amount: Decimal) -> None:
-        granted = Decimal(0)
+    def _drawn(self) -> None:
+        """Draw for what waits and what may follow; where there is too little, again later or never."""
         try:
-            granted = self._granted(wanted)
+            if self._stop.error is None and self._refused():
+                if self._may_hold_later():
+                    _later(lambda: _draws.submit(self._drawn))
+                    return
+                self._stop.set(self._exceeded())
         except RunError as error:
             self._stop.set(error)
         except OSError as error:
             reason = reason_of(error.strerror or error)
-            self._stop.set(BudgetUnwritable(f"a grant of the budget cannot be written ({reason}): {self._run.where}"))
+            where = self._funds.where
+            self._stop.set(BudgetUnwritable(f"a grant of the budget cannot be written ({reason}): {where}"))
         with self._lock:
             self._drawing = False
-            self._purse.take(granted)
-            over = not granted and not self._purse.in_flight and bool(self._waiting)
-        if over:
-            self._stop.set(self._exceeded(amount))
         self._tell()
         self._give_back()
 
-    def _granted(self, wanted: Decimal) -> Decimal:
-        """From both logs; what the month does not grant goes back to the run."""
-        granted = self._run.grant(wanted, self._budget.max_cost)
-        if self._month is None or self._budget.month is None or not granted:
-            return granted
-        of_month = self._month.grant(granted, self._budget.month.max_cost)
-        self._run.give_back(granted - of_month)
-        return of_month
+    def _refused(self) -> bool:
+        """Whether nothing was granted, and nothing that is under way here may leave enough for what waits."""
+        with self._lock:
+            amount = self._awaited if self._waiting else Decimal(0)
+            wanted = self._purse.wanted(amount)
+            least = Decimal(0) if self._purse.in_flight else self._purse.missing(amount)
+        granted = self._funds.grant(wanted, least)
+        with self._lock:
+            self._purse.take(granted)
+            return not granted and not self._purse.in_flight and bool(self._waiting)
+
+    def _may_hold_later(self) -> bool:
+        """Whether the others leave enough for what waits, once what is free here may be theirs."""
+        with self._lock:
+            free, amount = self._purse.empty(), self._awaited
+        self._funds.leave(free)
+        return self._funds.may_hold(amount)
 
     def _give_back(self) -> None:
         with self._lock:
             if self._users or self._drawing:
                 return
             amount = self._purse.empty()
-        for log in (self._run, self._month):
-            if log is not None and amount:
-                _returned(log, amount, self._budget.currency)
+        try:
+            self._funds.leave(amount)
+        except OSError as error:  # the rows are written: it is no reason to fail them
+            given = money(amount, self._budget.currency)
+            logger.warning("%s could not be given back to %s (%s)", given, self._funds.where, error)
 
     def _tell(self) -> None:
         with self._lock:
@@ -203,24 +218,22 @@ class Spending:
         for changed in waiting:
             changed()
 
-    def _exceeded(self, amount: Decimal) -> BudgetExceeded:
+    def _exceeded(self) -> BudgetExceeded:
         limits = []
         if self._budget.max_cost is not None:
             limits.append(f"max_cost {money(self._budget.max_cost, self._budget.currency)}")
         if self._budget.month is not None:
             limits.append(f"this month's {money(self._budget.month.max_cost, self._budget.currency)}")
         return BudgetExceeded(
-            f"the next request may cost {money(amount, self._budget.currency)}, which no longer fits "
+            f"the next request may cost {money(self._awaited, self._budget.currency)}, which no longer fits "
             f"{' or '.join(limits)}: finished rows are kept"
         )
 
 
-def _returned(log: GrantLog, amount: Decimal, currency: str) -> None:
-    """The rows are written: money that cannot be given back is no reason to fail them, it counts as spent."""
-    try:
-        log.give_back(amount)
-    except OSError as error:
-        logger.warning("%s could not be given back to %s (%s)", money(amount, currency), log.where, error)
+def _later(draw: Callable[[], object]) -> None:
+    timer = threading.Timer(RETRY_S, draw)
+    timer.daemon = True
+    timer.start()
 
 
 class ChunkBudget:

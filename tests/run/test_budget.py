@@ -40,6 +40,8 @@ PRICES = {"m": Price(input=INPUT, output=OUTPUT)}
 ANSWER = steps.ok(usage=steps.tokens(10, 20))
 COST = (10 * INPUT + 20 * OUTPUT) / 1_000_000
 SPEC = spec_of(max_output_tokens=50)
+WORST = Decimal("0.00045")
+"""A little less than any request of `documents` may cost."""
 FAULTS = ("cut=0.05", "not_json=0.03", "no_choices=0.04", "null_content=0.03", "server_error=0.05", "close=0.03")
 
 
@@ -77,7 +79,7 @@ def test_a_run_stops_when_the_next_request_no_longer_fits_and_a_larger_budget_go
     assert "max_cost $0.00234" in stopped.stopped.message
     asked = scripted_server.stats().requests
     assert stopped.totals.cost == asked * COST
-    assert asked * COST <= 13 * COST < asked * COST + Decimal("0.00045")
+    assert asked * COST <= 13 * COST < asked * COST + WORST
     summary = carry_out(documents(30), output, priced(scripted_server), SPEC, budget=budget(1))
     assert (summary.state, summary.totals.cost, scripted_server.stats().requests) == ("completed", 30 * COST, 30)
 
@@ -195,7 +197,7 @@ def test_money_that_cannot_be_given_back_fails_no_row_and_counts_as_spent(
     def full(log: GrantLog, amount: Decimal) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(GrantLog, "give_back", full)
+    monkeypatch.setattr(GrantLog, "leave", full)
     summary = carry_out(documents(3), output, priced(scripted_server), SPEC, budget=budget(1))
     assert (summary.state, summary.totals.cost) == ("completed", 3 * COST)
     assert summary.cost_uncertain is not None
@@ -232,8 +234,7 @@ def test_chunks_in_processes_of_their_own_do_not_pass_it_together(
     assert {type(each) for each in stopped} == {BudgetExceeded}
     assert summary.totals.cost == scripted_server.stats().requests * COST
     assert summary.cost_uncertain == 0
-    # A process that is refused gives up every chunk that waits; two that hold the money finish one of ten rows each.
-    assert 20 * COST <= summary.totals.cost <= 50 * COST
+    assert summary.totals.cost <= 50 * COST < summary.totals.cost + WORST
 
 
 def command(source: str, provider: Started, max_cost: Decimal, output: str = "out") -> list[str]:

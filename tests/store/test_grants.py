@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -13,8 +14,9 @@ from prefect_llm.store import GrantLog
 from prefect_llm.store.grants import GRANTS
 
 
-def grant_log(folder: Folder, holder: str = "run-1", currency: str = "USD") -> GrantLog:
-    return GrantLog(folder, currency, holder)
+def grant_log(folder: Folder, run_id: str = "run-1", currency: str = "USD") -> GrantLog:
+    """As a process of its own would open it."""
+    return GrantLog(folder, currency, run_id)
 
 
 def test_it_grants_what_is_wanted_and_in_the_end_what_is_left(folder: Folder) -> None:
@@ -32,6 +34,57 @@ def test_what_is_given_back_is_granted_again_by_another_process(folder: Folder) 
     one.give_back(Decimal("0.3"))
     assert other.grant(Decimal("0.5"), Decimal(1)) == Decimal("0.3")
     assert one.total() == other.total() == 1
+
+
+def test_less_than_the_least_that_is_of_use_is_not_granted(folder: Folder) -> None:
+    granting = grant_log(folder)
+    granting.grant(Decimal("0.7"), Decimal(1))
+    assert granting.grant(Decimal("0.5"), Decimal(1), least=Decimal("0.4")) == 0
+    assert granting.grant(Decimal("0.5"), Decimal(1), least=Decimal("0.2")) == Decimal("0.3")
+
+
+def test_another_process_of_the_run_holds_what_it_may_give_back(folder: Folder) -> None:
+    one, other = grant_log(folder), grant_log(folder)
+
+    def seen_by(granting: GrantLog) -> bool:
+        last = granting.last()
+        return last is not None and granting.others_hold(last)
+
+    one.grant(Decimal(1), None)
+    assert (seen_by(one), seen_by(other), seen_by(grant_log(folder, "run-2"))) == (False, True, False)
+    one.give_back(Decimal("0.4"))
+    assert seen_by(other)
+    one.leave(Decimal("0.1"))
+    assert not seen_by(other)
+    assert one.total() == Decimal("0.5")
+
+
+def test_one_that_has_spent_all_says_so(folder: Folder) -> None:
+    one, other = grant_log(folder), grant_log(folder)
+    one.grant(Decimal(1), None)
+    one.leave(Decimal(0))
+    last = other.last()
+    assert last is not None
+    assert (set(last.holding), last.total, last.number) == (set(), Decimal(1), 1)
+    one.leave(Decimal(0))
+    assert other.last() == last
+
+
+def test_nobody_gives_back_what_an_earlier_attempt_was_granted(folder: Folder) -> None:
+    grant_log(folder).grant(Decimal(1), None)
+    granting = grant_log(folder)
+    granting.prove(Decimal(0))
+    last = granting.last()
+    assert last is not None
+    assert (set(last.holding), last.total) == (set(), Decimal(1))
+
+
+def test_an_entry_from_before_holders_were_kept_is_read(folder: Folder) -> None:
+    entry = {"change": "1", "total": "1", "currency": "USD", "holder": "run-1", "at": "2026-11-01T00:00:00+00:00"}
+    folder.write(f"{GRANTS}00000000.json", json.dumps(entry).encode())
+    last = grant_log(folder).last()
+    assert last is not None
+    assert (set(last.holding), last.total) == (set(), Decimal(1))
 
 
 def test_ten_that_ask_at_once_get_no_more_than_there_is(folder: Folder) -> None:

@@ -57,10 +57,13 @@ class Purse:
 
     def wanted(self, amount: Decimal = NOTHING) -> Decimal:
         """How much to draw for a request of that amount, and those that come after it."""
-        missing = max(MONEY.subtract(amount, self.free), NOTHING)
         ahead = MONEY.multiply(self.reserved, SHARE_OF_RESERVED)
         slice_ = NOTHING if self.limit is None else MONEY.divide(self.limit, SLICES)
-        return max(missing, ahead, slice_)
+        return max(self.missing(amount), ahead, slice_)
+
+    def missing(self, amount: Decimal) -> Decimal:
+        """How much of it is not free."""
+        return max(MONEY.subtract(amount, self.free), NOTHING)
 
     @property
     def runs_low(self) -> bool:

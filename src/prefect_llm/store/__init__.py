@@ -6,7 +6,7 @@ from prefect_llm.store.failed_rows import FAILED_BY, failed_places, replaced, th
 from prefect_llm.store.figures import ChunkFigures, Discarded, RowFigures, add_money, figures_of, sum_figures
 from prefect_llm.store.finding import PREVIOUS, runs_below
 from prefect_llm.store.flushing import flushed
-from prefect_llm.store.grants import GrantLog
+from prefect_llm.store.grants import Grant, GrantLog
 from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, journaled, open_journal, remove_journals
 from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
 from prefect_llm.store.manifest import BudgetLimits, Manifest, State, Stopped, check_same_spec
@@ -29,6 +29,7 @@ __all__ = [
     "ChunkFigures",
     "Discarded",
     "Entry",
+    "Grant",
     "GrantLog",
     "Manifest",
     "ResultRow",

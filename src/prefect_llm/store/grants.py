@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,10 @@ _NAME = re.compile(r"([0-9]{8,18})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One entry: `change` was granted (given back below 0) to `holder`, and `total` is outstanding or spent since."""
+    """One entry: `change` was granted (given back below 0) to `holder`, and `total` is outstanding or spent since.
+
+    A holder is one process of a run, `{run_id}/{process}`; `holding` are those that may still give something back.
+    """
 
     number: int
     change: Decimal
@@ -32,6 +36,7 @@ class Grant:
     currency: str
     holder: str
     at: datetime
+    holding: frozenset[str] = frozenset()
 
     def to_json(self) -> bytes:
         """The file's content; money as strings."""
@@ -41,6 +46,7 @@ class Grant:
             "currency": self.currency,
             "holder": self.holder,
             "at": self.at.isoformat(),
+            "holding": sorted(self.holding),
         }
         return json.dumps(content).encode()
 
@@ -51,7 +57,8 @@ class Grant:
             read = json.loads(content)
             change, total = Decimal(read["change"]), Decimal(read["total"])
             at = datetime.fromisoformat(read["at"])
-            return cls(number, change, total, str(read["currency"]), str(read["holder"]), at)
+            holding = frozenset(map(str, read.get("holding", ())))
+            return cls(number, change, total, str(read["currency"]), str(read["holder"]), at, holding)
         except (ValueError, KeyError, TypeError, InvalidOperation) as error:
             raise InvalidInput(
                 f"{where} is not a grant of a budget ({error}): put back the file as it was, or give a new --output"
@@ -59,12 +66,16 @@ class Grant:
 
 
 class GrantLog:
-    """The grants below a prefix of a folder, in one currency. Any thread; one IO at a time."""
+    """The grants below a prefix of a folder, in one currency; it draws for a run in this process.
 
-    def __init__(self, folder: Folder, currency: str, holder: str, prefix: str = GRANTS) -> None:
+    Any thread; one IO at a time.
+    """
+
+    def __init__(self, folder: Folder, currency: str, run_id: str, prefix: str = GRANTS) -> None:
         self._folder = folder
         self._currency = currency
-        self._holder = holder
+        self._run = f"{run_id}/"
+        self._holder = f"{self._run}{secrets.token_hex(4)}"
         self._prefix = prefix
         self._last: Grant | None = None
         self._lock = threading.Lock()
@@ -76,44 +87,71 @@ class GrantLog:
 
     def total(self) -> Decimal | None:
         """What counts as spent by now; `None` where nothing was ever granted."""
-        with self._lock:
-            last = self._look()
+        last = self.last()
         return None if last is None else last.total
 
+    def last(self) -> Grant | None:
+        """The last entry, whoever wrote it; `None` where nothing was ever granted."""
+        with self._lock:
+            return self._look()
+
+    def others_hold(self, entry: Grant) -> bool:
+        """Whether other processes of this run may still give something back, by that entry."""
+        return any(holder.startswith(self._run) for holder in entry.holding - {self._holder})
+
     def prove(self, spent: Decimal) -> None:
-        """At least so much was spent: by attempts without a budget, which drew no grants, more than was granted."""
+        """At least so much was spent: by attempts without a budget, which drew no grants, more than was granted.
+
+        For a log of one run, before an attempt at it begins: nobody gives back what an earlier one was granted.
+        """
         with self._lock:
             last = self._look()
             total = Decimal(0) if last is None else last.total
-            if last is None or spent > total:
-                self._append(_EXACT.subtract(spent, total), max(spent, total))
+            if last is None or last.holding or spent > total:
+                proven = max(spent, total)
+                self._append(_EXACT.subtract(proven, total), proven, frozenset())
 
-    def grant(self, wanted: Decimal, limit: Decimal | None) -> Decimal:
-        """Grant what is wanted, or what the limit leaves of it; 0 where nothing is left. Durable on return."""
+    def grant(self, wanted: Decimal, limit: Decimal | None, least: Decimal = Decimal(0)) -> Decimal:
+        """Grant what is wanted, or what the limit leaves of it; 0 where that is nothing or under `least`.
+
+        Durable on return.
+        """
         with self._lock:
             while True:
                 last = self._last or self._look()
                 total = Decimal(0) if last is None else last.total
                 change = wanted if limit is None else min(wanted, _EXACT.subtract(limit, total))
-                if change <= 0:
+                if change <= 0 or change < least:
                     if self._look() == last:
                         return Decimal(0)
-                elif self._append(change, _EXACT.add(total, change)):
+                elif self._append(change, _EXACT.add(total, change), self._holding | {self._holder}):
                     return change
 
     def give_back(self, amount: Decimal) -> None:
-        """What was granted and not spent."""
+        """A part of what was granted and not spent."""
         with self._lock:
-            while amount > 0:
-                last = self._last or self._look()
-                assert last is not None, "only a grant can be given back"
-                if self._append(-amount, _EXACT.subtract(last.total, amount)):
+            while amount > 0 and not self._gave_back(amount, self._holding | {self._holder}):
+                pass
+
+    def leave(self, amount: Decimal) -> None:
+        """Give back all that was granted and not spent: until its next grant this holder has nothing to give."""
+        with self._lock:
+            while amount > 0 or self._holder in self._holding:
+                if self._gave_back(amount, self._holding - {self._holder}):
                     return
 
-    def _append(self, change: Decimal, total: Decimal) -> bool:
+    @property
+    def _holding(self) -> frozenset[str]:
+        return frozenset() if self._last is None else self._last.holding
+
+    def _gave_back(self, amount: Decimal, holding: frozenset[str]) -> bool:
+        assert self._last is not None, "only a grant can be given back"
+        return self._append(-amount, _EXACT.subtract(self._last.total, amount), holding)
+
+    def _append(self, change: Decimal, total: Decimal, holding: frozenset[str]) -> bool:
         """Write the next entry; `False` where another has: then that one is read."""
         number = 0 if self._last is None else self._last.number + 1
-        entry = Grant(number, change, total, self._currency, self._holder, datetime.now(UTC))
+        entry = Grant(number, change, total, self._currency, self._holder, datetime.now(UTC), holding)
         if self._folder.create(self._name(number), entry.to_json()):
             self._last = entry
             return True
