@@ -96,7 +96,7 @@ def notify_on_failure(block_document_id: UUID) -> AutomationCore:
             "block_document_id": str(block_document_id),
             "subject": "{{ flow_run.name }}: {{ flow_run.state.name }}",
             "body": "{{ flow.name }} {{ flow_run.name }} is {{ flow_run.state.name }}: {{ flow_run.state.message }}\n"
-            "{{ flow_run | ui_url }}",
+            "{{ flow_run | ui_url or 'flow run ' ~ flow_run.id }}",  # a server may not know its own address
         },
     )
 

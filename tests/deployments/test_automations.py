@@ -117,7 +117,10 @@ def test_a_failed_run_is_told_of_by_its_name_and_reason(
     created: Ended, parameters: Parameters, worker: Path, deployed: PrefectServer, scripted_server: ScriptedServer
 ) -> None:
     scripted_server.expect_key("another")
-    assert ended(deployed, start(deployed, parameters), worker).state_name == "AuthenticationFailed"
+    flow_run_id = start(deployed, parameters)
+    assert ended(deployed, flow_run_id, worker).state_name == "AuthenticationFailed"
     told = eventually(lambda: [each for each in scripted_server.log() if each.path == "/told"], bool)
     assert told[0].body["subject"] == "documents-100.parquet with m: AuthenticationFailed"
-    assert "refused the key" in told[0].body["body"]
+    said, found_by = told[0].body["body"].splitlines()
+    assert "refused the key" in said
+    assert found_by == f"{deployed.api_url.removesuffix('/api')}/runs/flow-run/{flow_run_id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect import Task, flow
@@ -20,6 +21,23 @@ from prefect_llm.errors import AuthenticationFailed, InvalidInput
 AT_ONCE = infer_chunk.with_options(retries=2, retry_delay_seconds=0)
 
 InferOneChunk = Callable[..., None]
+Counted = Callable[[Task[..., Any]], Task[..., object]]
+
+
+@pytest.fixture
+def attempts() -> list[str]:
+    """The names of the states that a `counted` task has begun in."""
+    return []
+
+
+@pytest.fixture
+def counted(attempts: list[str]) -> Counted:
+    """A task that tells its attempts."""
+
+    def count(task: Task[..., object], task_run: TaskRun, state: State) -> None:
+        attempts.append(state.name or "")
+
+    return lambda task: task.with_options(on_running=[count])
 
 
 @pytest.fixture
@@ -56,45 +74,32 @@ def test_a_fault_that_passes_costs_an_attempt_and_the_chunk_completes(
 
 
 def test_a_fault_that_stays_is_raised_after_the_last_attempt(
-    infer_with: InferOneChunk, scripted_server: ScriptedServer
+    infer_with: InferOneChunk, counted: Counted, attempts: list[str], scripted_server: ScriptedServer
 ) -> None:
-    attempts: list[str] = []
-
-    def count(task: Task[..., object], task_run: TaskRun, state: State) -> None:
-        attempts.append(state.name or "")
-
     with pytest.raises(IsADirectoryError):
-        infer_with(AT_ONCE.with_options(on_running=[count]), part_is_blocked=True)
+        infer_with(counted(AT_ONCE), part_is_blocked=True)
     assert len(attempts) == 3
     assert scripted_server.stats().by_document["doc-0"] == 1
 
 
-def test_what_needs_a_person_is_not_tried_again(infer_with: InferOneChunk, scripted_server: ScriptedServer) -> None:
-    attempts: list[int] = []
-
-    def count(task: Task[..., object], task_run: TaskRun, state: State) -> None:
-        attempts.append(task_run.run_count)
-
+def test_what_needs_a_person_is_not_tried_again(
+    infer_with: InferOneChunk, counted: Counted, attempts: list[str], scripted_server: ScriptedServer
+) -> None:
     scripted_server.expect_key("another")
     with pytest.raises(AuthenticationFailed):
-        infer_with(AT_ONCE.with_options(on_running=[count]))
+        infer_with(counted(AT_ONCE))
     assert len(attempts) == 1
     assert max(scripted_server.stats().by_document.values()) == 1
 
 
 def test_an_input_that_is_refused_is_not_tried_again_and_one_line_in_the_log(
-    output: str, caplog: pytest.LogCaptureFixture
+    counted: Counted, attempts: list[str], output: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    attempts: list[int] = []
-
-    def count(task: Task[..., object], task_run: TaskRun, state: State) -> None:
-        attempts.append(task_run.run_count)
-
-    counted = load_documents.with_options(on_running=[count])
+    loading = counted(load_documents)
 
     @flow
     def load() -> None:
-        counted("nowhere.jsonl", output, SPEC)
+        loading("nowhere.jsonl", output, SPEC)
 
     caplog.set_level(logging.INFO, "prefect.task_runs")
     with pytest.raises(InvalidInput, match="nowhere"):
