@@ -27,6 +27,7 @@ from prefect_llm import LLMProvider, batch_inference
 
 PASSWORD = "of-the-tests"
 KEY = "sk-of-the-block"
+UI_URL = "https://prefect.example.org"
 LEASES = "prefect:concurrency:lease:*"
 
 
@@ -56,7 +57,11 @@ def stack(
     missing = [name for name in ("initdb", "redis-server") if not program(name)]
     if missing:
         pytest.skip(f"{' and '.join(missing)} not installed: Debian has postgresql and redis-server")
-    given = {"POSTGRES_PASSWORD": PASSWORD, "PREFECT_LLM_BASE_URL": scripted_server_process.base_url}
+    given = {
+        "POSTGRES_PASSWORD": PASSWORD,
+        "PREFECT_LLM_BASE_URL": scripted_server_process.base_url,
+        "PREFECT_UI_URL": UI_URL,
+    }
     containers = Containers(image, tmp_path_factory.mktemp("containers"), given)
     api_url = f"http://127.0.0.1:{containers.port('server')}/api"
     with (
@@ -85,6 +90,7 @@ def test_each_command_at_its_head_does_what_it_says(stack: Stack, said: list[str
     (results,) = stack.containers.path("worker", "/srv/llm/runs").glob("*/results")
     rows = ds.dataset(results).to_table(["status", "output"]).to_pylist()
     assert rows == [{"status": "ok", "output": {"label": "positive"}}] * 60
+    assert f"View at {UI_URL}/runs/flow-run/" in said[3]
 
 
 @pytest.mark.usefixtures("said")
