@@ -46,18 +46,21 @@ def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callab
         in_this_run = contextvars.copy_context()
     elsewhere = Elsewhere(run, board)
 
+    def everywhere(figures: LiveFigures) -> LiveFigures:
+        return run.live.paced(elsewhere.added_to(figures))
+
     def shown(figures: LiveFigures) -> None:
         elsewhere.look()
-        in_this_run.copy().run(pictures.draw, elsewhere.added_to(figures))
+        in_this_run.copy().run(pictures.draw, everywhere(figures))
 
     def logged(figures: LiveFigures) -> None:
-        in_this_run.copy().run(logger.info, line_of(elsewhere.added_to(figures)))
+        in_this_run.copy().run(logger.info, line_of(everywhere(figures)))
 
     def looked(_: LiveFigures) -> None:
         in_this_run.copy().run(look)
 
     with _Pictures(run, board, elsewhere) as pictures:
-        in_this_run.copy().run(pictures.draw, run.live.figures)
+        in_this_run.copy().run(pictures.draw, everywhere(run.live.figures))
         try:
             with ExitStack() as stack:
                 stack.enter_context(watched(run.live, PROGRESS_EVERY_S, shown))
@@ -66,7 +69,7 @@ def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callab
                 yield
         finally:
             look()
-            in_this_run.copy().run(partial(pictures.draw, run.live.figures, last=True))
+            in_this_run.copy().run(partial(pictures.draw, everywhere(run.live.figures), last=True))
 
 
 class _Pictures:

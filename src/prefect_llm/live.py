@@ -19,6 +19,7 @@ from prefect_llm.asked_once import AskedOnce
 from prefect_llm.engine import Stop
 from prefect_llm.errors import TooManyFailures
 from prefect_llm.live_figures import LiveFigures
+from prefect_llm.recent_pace import RecentPace
 from prefect_llm.records import Outcome, Price
 from prefect_llm.store import ChunkFigures, Entry, RowFigures, add_money
 
@@ -36,6 +37,7 @@ class Live:
         self.asked_once = AskedOnce()
         self._stop_error_share = stop_error_share
         self._figures = LiveFigures(rows)
+        self._pace = RecentPace()
         self._requests = self._retries = 0
         self._ended = self._ended_badly = 0
         self._under_way: dict[int, Callable[[], int]] = {}
@@ -53,6 +55,12 @@ class Live:
             retries=figures.retries + retries,
             seconds=time.monotonic() - self._started,
         )
+
+    def paced(self, figures: LiveFigures) -> LiveFigures:
+        """The figures at a look, with the pace of the last minute. Those of rows elsewhere are in them each time."""
+        with self._lock:
+            self._pace = self._pace.after(figures.seconds, figures.settled)
+            return replace(figures, pace=self._pace)
 
     @property
     def error_share(self) -> float | None:
@@ -147,6 +155,7 @@ class Live:
             requests=chunk.requests,
             retries=chunk.retries,
             throttled=chunk.throttled,
+            settled=ended.new,
         )
         with self._lock:
             self._figures = self._figures.joined(taken)

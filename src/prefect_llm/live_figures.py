@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from prefect_llm.recent_pace import SINCE_THE_START, RecentPace
 from prefect_llm.records import Outcome, Price, Usage
 from prefect_llm.report.figures_text import count, duration, money, rate
 from prefect_llm.store import add_money
 
+ALMOST_DONE_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class LiveFigures:
-    """Where a run stands: rows of this process's invocation, and what they took so far."""
+    """Where a run stands: rows of this process's invocation, and what they took so far.
+
+    `settled` are the rows that ended in these `seconds`; those that an earlier attempt had ended are only done.
+    """
 
     rows: int
     ok: int = 0
@@ -26,7 +32,9 @@ class LiveFigures:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
+    settled: int = 0
     seconds: float = 0.0
+    pace: RecentPace = SINCE_THE_START
 
     @property
     def done(self) -> int:
@@ -35,13 +43,14 @@ class LiveFigures:
 
     @property
     def rows_per_second(self) -> float:
-        """Since the first chunk began."""
-        return self.done / self.seconds if self.seconds else 0.0
+        """Of the last minute."""
+        return self.pace.rows_per_second(self.seconds, self.settled)
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace so far; `None` before the first row."""
-        return (self.rows - self.done) / self.rows_per_second if self.done else None
+        """At the pace of the last minute; `None` where no row ended in it."""
+        pace = self.rows_per_second
+        return max(self.rows - self.done, 0) / pace if pace else None
 
     def plus(self, outcome: Outcome, cost: Decimal | None, price: Price | None) -> LiveFigures:
         """The figures with one more outcome."""
@@ -57,6 +66,7 @@ class LiveFigures:
             cost=add_money(self.cost, cost) if billed else self.cost,
             currency=price.currency if price is not None else self.currency,
             throttled=self.throttled + outcome.throttled,
+            settled=self.settled + 1,
         )
 
     def ended(self, outcome: Outcome, rows: int) -> LiveFigures:
@@ -85,6 +95,7 @@ class LiveFigures:
             requests=self.requests + other.requests,
             retries=self.retries + other.retries,
             throttled=self.throttled + other.throttled,
+            settled=self.settled + other.settled,
         )
 
     def _with(self, outcome: Outcome, rows: int) -> Mapping[str, int]:
@@ -107,6 +118,8 @@ def line_of(figures: LiveFigures) -> str:
     if figures.throttled:
         parts.append(f"{count(figures.throttled)} throttled")
     parts.append("unknown price" if figures.cost is None else money(figures.cost, figures.currency))
-    if (left := figures.seconds_left) is not None:
+    if (left := figures.seconds_left) and left < ALMOST_DONE_S:
+        parts.append("almost done")
+    elif left:
         parts.append(f"{duration(left)} left")
     return ", ".join(parts)

@@ -161,13 +161,21 @@ def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
         (
             LiveFigures(
                 rows=10_000, ok=1_197, failed=3, input_tokens=30_000, output_tokens=1_000, cost=Decimal("0.12"),
-                currency="USD", throttled=2, seconds=30.0,
+                currency="USD", throttled=2, settled=1_200, seconds=30.0,
             ),
             "1,200 of 10,000 documents (3 failed), 40.0/s, 31,000 tokens, 2 throttled, $0.12, 3 min 40 s left",
         ),
         (
-            LiveFigures(rows=2, ok=1, cost=None, seconds=1.0),
+            LiveFigures(rows=2, ok=1, cost=None, settled=1, seconds=1.0),
             "1 of 2 documents, 1.00/s, 0 tokens, unknown price, 1.0 s left",
+        ),
+        (
+            LiveFigures(rows=20, ok=19, cost=None, settled=19, seconds=1.0),
+            "19 of 20 documents, 19.0/s, 0 tokens, unknown price, almost done",
+        ),
+        (
+            LiveFigures(rows=2, ok=2, cost=None, settled=2, seconds=1.0),
+            "2 of 2 documents, 2.00/s, 0 tokens, unknown price",
         ),
     ],
 )  # fmt: skip
@@ -194,6 +202,19 @@ def test_the_error_share_is_known_after_a_hundred_outcomes_of_this_invocation() 
     assert live.error_share is None
     live.count(ANSWERED, None, None)
     assert live.error_share == 0.2
+
+
+def test_the_pace_is_that_of_rows_settled_now_here_and_elsewhere() -> None:
+    live = Live(rows=10, stop_error_share=1)
+    live.restore(ANSWERED)
+    live.count(ANSWERED, None, None)
+    live.take_over(ChunkFigures(ended=RowFigures("elsewhere", ok=5, new=3)))
+    live.take_back([ANSWERED])  # it is asked once more, and was settled all the same
+    assert (live.figures.done, live.figures.settled) == (6, 4)
+    paced = live.paced(live.figures)
+    assert paced.rows_per_second == 4 / paced.seconds
+    later = live.paced(replace(paced, seconds=paced.seconds + 60))
+    assert (later.rows_per_second, later.seconds_left) == (0, None)
 
 
 def test_a_chunk_is_under_way_while_it_is_asked() -> None:

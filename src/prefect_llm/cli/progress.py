@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 def progress_log(live: Live, every_s: float) -> AbstractContextManager[None]:
     """While the block runs, log a line of figures at that interval."""
-    return watched(live, every_s, lambda figures: logger.info("%s", line_of(figures)))
+    return watched(live, every_s, lambda figures: logger.info("%s", line_of(live.paced(figures))))
 
 
 def news_log(run: Run, alert_error_share: float) -> AbstractContextManager[None]:
@@ -44,7 +44,7 @@ def progress_bar(live: Live) -> Iterator[None]:
         bar = progress.add_task("", total=max(live.figures.rows, 1))
 
         def show(figures: LiveFigures) -> None:
-            progress.update(bar, completed=figures.done, description=line_of(figures))
+            progress.update(bar, completed=figures.done, description=line_of(live.paced(figures)))
 
         with watched(live, BAR_EVERY_S, show):
             yield
