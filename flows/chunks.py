@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-from prefect_llm.report.figures_text import count, counted, duration, money
+from prefect_llm.report.figures_text import cost_so_far, count, counted, duration
 from prefect_llm.run import Run
 from prefect_llm.store import ChunkFigures, RowFigures
 
@@ -69,7 +69,7 @@ class ChunkBoard:
         rows, ended = self._run.rows_of(chunk), figures.ended or RowFigures("")
         return _row(str(chunk), rows, "done", len(rows)) | {
             "failed": count(ended.failed),
-            "cost": "unknown price" if ended.cost is None else money(ended.cost, ended.currency),
+            "cost": cost_so_far(ended.cost, ended.currency),
             "requests": count(figures.requests),
             "retries": count(figures.retries),
             "throttled": count(figures.throttled),

@@ -82,8 +82,8 @@ class AskedChunk:
 
         Raises the `RunError` that stopped the run, unless every document had ended all the same.
         """
-        for route in self._routes:
-            price_for(route, route.model or self._prompt.parameters.model)  # reads the list here, not in the engine
+        for route in self._routes:  # reads the list of prices here, not in the engine
+            self._live.priced_at(price_for(route, route.model or self._prompt.parameters.model))
         try:
             self._ask(self._join(write_down), write_down, keep_raw)
             while self._awaited:

@@ -87,6 +87,12 @@ class Live:
             with self._lock:
                 self._under_way.pop(chunk, None)
 
+    def priced_at(self, price: Price | None) -> None:
+        """What is about to be asked costs this: the figures have its currency before the first answer."""
+        with self._lock:
+            if price is not None and self._figures.currency is None:
+                self._figures = replace(self._figures, currency=price.currency)
+
     def sent(self, attempt: int) -> None:
         """Count one request; `attempt` is its document's, from 1."""
         with self._lock:

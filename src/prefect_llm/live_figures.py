@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from prefect_llm.recent_pace import SINCE_THE_START, RecentPace
 from prefect_llm.records import Outcome, Price, Usage
-from prefect_llm.report.figures_text import count, duration, money, rate
+from prefect_llm.report.figures_text import cost_so_far, count, duration, rate
 from prefect_llm.store import add_money
 
 ALMOST_DONE_S = 1.0
@@ -117,7 +117,8 @@ def line_of(figures: LiveFigures) -> str:
     ]
     if figures.throttled:
         parts.append(f"{count(figures.throttled)} throttled")
-    parts.append("unknown price" if figures.cost is None else money(figures.cost, figures.currency))
+    if cost := cost_so_far(figures.cost, figures.currency):
+        parts.append(cost)
     if (left := figures.seconds_left) and left < ALMOST_DONE_S:
         parts.append("almost done")
     elif left:

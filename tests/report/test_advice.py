@@ -59,6 +59,12 @@ def test_an_endpoint_with_room_may_be_asked_more_at_once() -> None:
     assert "Raise `concurrency`" in only(figures())
 
 
+def test_one_request_in_flight_is_one_request() -> None:
+    slow = pace()
+    moments = tuple(replace(moment, busy_ms=10_000.0) for moment in slow.moments)
+    assert "about 1 request in flight" in only(figures(pace=replace(slow, moments=moments)))
+
+
 def test_a_latency_that_grows_is_a_capacity_passed() -> None:
     assert growth(pace(SECOND, SECOND + LATENCY_STEPS)) == pytest.approx(2.0)
     assert "Latency grew 2.0 times" in only(figures(pace=pace(SECOND, SECOND + LATENCY_STEPS)))

@@ -34,6 +34,21 @@ def test_money_names_its_currency() -> None:
 
 
 @pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [
+        (None, "USD", "unknown price"),
+        (Decimal(0), None, ""),
+        (Decimal(0), "CHF", "0.00 CHF"),
+        (Decimal("0.5"), "USD", "$0.50"),
+    ],
+)
+def test_a_cost_of_nothing_in_no_currency_is_not_told(
+    amount: Decimal | None, currency: str | None, shown: str
+) -> None:
+    assert text.cost_so_far(amount, currency) == shown
+
+
+@pytest.mark.parametrize(
     ("amount", "plain"),
     [
         ("0.000123000000", "0.000123"),

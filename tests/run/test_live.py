@@ -35,6 +35,16 @@ def test_outcomes_add_up_to_rows_tokens_and_cost() -> None:
     assert (figures.cost, figures.currency) == (Decimal("0.75"), "EUR")
 
 
+def test_the_currency_is_known_before_the_first_answer_is() -> None:
+    live = Live(rows=10, stop_error_share=0.5)
+    live.priced_at(None)
+    before = live.figures.currency
+    live.priced_at(PRICE)
+    live.priced_at(replace(PRICE, currency="USD"))  # of a fallback
+    figures = live.figures
+    assert (before, figures.currency, figures.cost) == (None, "EUR", Decimal(0))
+
+
 def test_the_cost_is_unknown_as_soon_as_one_billed_answer_has_none() -> None:
     live = Live(rows=3, stop_error_share=0.5)
     live.count(ANSWERED, None, None)
@@ -157,7 +167,8 @@ def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
 @pytest.mark.parametrize(
     ("figures", "line"),
     [
-        (LiveFigures(rows=10), "0 of 10 documents, 0.00/s, 0 tokens, 0.00"),
+        (LiveFigures(rows=10), "0 of 10 documents, 0.00/s, 0 tokens"),
+        (LiveFigures(rows=10, currency="EUR"), "0 of 10 documents, 0.00/s, 0 tokens, €0.00"),
         (
             LiveFigures(
                 rows=10_000, ok=1_197, failed=3, input_tokens=30_000, output_tokens=1_000, cost=Decimal("0.12"),

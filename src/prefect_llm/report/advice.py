@@ -50,7 +50,7 @@ def _speed(figures: RunFigures) -> Iterator[str]:
     if work.requests and work.throttled / work.requests >= THROTTLED_SHARE:
         yield (
             f"{text.share(work.throttled, work.requests)} of {text.counted(work.requests, 'request')} were answered "
-            f"429 (too many requests), with about {_places(pace)} in flight. State the provider's limits "
+            f"429 (too many requests), with about {_requests(pace)} in flight. State the provider's limits "
             "(`requests_per_minute`, `tokens_per_minute`), or lower `concurrency`: then requests wait here and "
             "are not refused there."
         )
@@ -79,12 +79,13 @@ def _of_capacity(figures: RunFigures) -> Iterator[str]:
         )
     elif grew is not None and grew >= GREW:
         yield (
-            f"Latency grew {grew:.1f} times from the first half of the run to the second, with about {_places(pace)} "
-            "requests in flight: the endpoint was past its capacity. Lower `concurrency`, or leave it to `auto`."
+            f"Latency grew {grew:.1f} times from the first half of the run to the second, with about "
+            f"{_requests(pace)} in flight: the endpoint was past its capacity. Lower `concurrency`, or leave it to "
+            "`auto`."
         )
     elif grew is not None and grew <= FLAT and not work.throttled and work.retries < 0.01 * work.requests:
         yield (
-            f"Latency stayed flat and nothing was throttled, with about {_places(pace)} requests in flight: the "
+            f"Latency stayed flat and nothing was throttled, with about {_requests(pace)} in flight: the "
             "endpoint may have room. Raise `concurrency` (with `auto`: `max_concurrency`) and compare the "
             "documents a second."
         )
@@ -172,8 +173,8 @@ def _short(amount: Decimal) -> Decimal:
     return amount if not amount else round(amount, 2 - amount.adjusted())
 
 
-def _places(pace: Pace) -> str:
-    return text.count(max(round(pace.in_flight), 1))
+def _requests(pace: Pace) -> str:
+    return text.counted(max(round(pace.in_flight), 1), "request")
 
 
 def _median(spread: Spread) -> float | None:

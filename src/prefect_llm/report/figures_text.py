@@ -48,6 +48,13 @@ def money(amount: Decimal, currency: str | None) -> str:
     return f"{text} {currency}" if currency else text
 
 
+def cost_so_far(amount: Decimal | None, currency: str | None) -> str:
+    """`$0.12`, `unknown price`; nothing of 0 in no currency, where nothing was billed and no price is known yet."""
+    if amount is None:
+        return "unknown price"
+    return money(amount, currency) if amount or currency else ""
+
+
 def duration(seconds: float) -> str:
     """`412 ms`, `3.2 s`, `2 min 5 s`, `1 h 3 min`."""
     if seconds < 0.9995:
