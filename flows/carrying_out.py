@@ -66,7 +66,8 @@ def _carried_out(
     tell = events.teller(run, Lookout(run, provider, monitoring.alert_error_share))
     events.started(run)
     try:
-        with stopped_together(run), progress_shown(run, board, monitoring.stats_interval_seconds, tell):
+        every_s = monitoring.stats_interval_seconds
+        with stopped_together(run), progress_shown(run, provider, board, every_s, tell):
             for each in _inferred(run, submit, board, window(run, provider)):
                 figures.append(each)  # noqa: PERF402 - what came before an error counts
     except RunError as error:

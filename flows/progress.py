@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextvars
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, cast
@@ -26,8 +26,11 @@ from prefect_llm.flows.chunks import ChunkBoard
 from prefect_llm.flows.elsewhere import Elsewhere
 from prefect_llm.live import watched
 from prefect_llm.live_figures import LiveFigures, line_of
+from prefect_llm.records import Provider
 from prefect_llm.report.figures_text import count
 from prefect_llm.run import Run
+from prefect_llm.tasks.share import waiting_for
+from prefect_llm.tasks.sharing import awaited_limits
 
 PROGRESS_KEY = "llm-progress"
 CHUNKS_KEY = "llm-chunks"
@@ -39,7 +42,9 @@ UNREACHABLE = (httpx.HTTPError, PrefectException)
 
 
 @contextmanager
-def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callable[[], None]) -> Iterator[None]:
+def progress_shown(
+    run: Run, provider: Provider, board: ChunkBoard, log_every_s: float, look: Callable[[], None]
+) -> Iterator[None]:
     """While the block runs, keep the run's artifacts and log current, and `look` for news every second."""
     logger = get_run_logger()
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
@@ -54,12 +59,12 @@ def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callab
         in_this_run.copy().run(pictures.draw, everywhere(figures))
 
     def logged(figures: LiveFigures) -> None:
-        in_this_run.copy().run(logger.info, line_of(everywhere(figures)))
+        in_this_run.copy().run(logger.info, said_of(everywhere(figures), awaited_limits(provider)))
 
     def looked(_: LiveFigures) -> None:
         in_this_run.copy().run(look)
 
-    with _Pictures(run, board, elsewhere) as pictures:
+    with _Pictures(run, provider, board, elsewhere) as pictures:
         in_this_run.copy().run(pictures.draw, everywhere(run.live.figures))
         try:
             with ExitStack() as stack:
@@ -75,8 +80,9 @@ def progress_shown(run: Run, board: ChunkBoard, log_every_s: float, look: Callab
 class _Pictures:
     """The artifacts of a run that goes on, by one client, as making one is dear. One thread at a time."""
 
-    def __init__(self, run: Run, board: ChunkBoard, elsewhere: Elsewhere) -> None:
+    def __init__(self, run: Run, provider: Provider, board: ChunkBoard, elsewhere: Elsewhere) -> None:
         self._run = run
+        self._provider = provider
         self._board = board
         self._elsewhere = elsewhere
         self._progress: UUID | None = None
@@ -94,31 +100,36 @@ class _Pictures:
 
     def draw(self, figures: LiveFigures, *, last: bool = False) -> None:
         """Bring both up to date, the table of chunks every few seconds."""
+        line = said_of(figures, awaited_limits(self._provider))
         try:
             if self._client is None:
                 self._client = self._open.enter_context(get_client(sync_client=True))
-            self._draw_progress(self._client, figures)
+            self._draw_progress(self._client, percent(figures), line)
             if last or time.monotonic() - self._chunks_drawn_at >= CHUNKS_EVERY_S:
-                self._draw_chunks(self._client, figures)
+                self._draw_chunks(self._client, f"{line}\n\n{failures_line(figures)}")
                 self._chunks_drawn_at = time.monotonic()
         except UNREACHABLE as error:
             self._logger.debug("the run's artifacts could not be brought up to date: %s", error)
 
-    def _draw_progress(self, client: SyncPrefectClient, figures: LiveFigures) -> None:
-        share, line = percent(figures), line_of(figures)
+    def _draw_progress(self, client: SyncPrefectClient, share: float, line: str) -> None:
         if self._progress is None:
             self._progress = cast(UUID, create_progress_artifact(share, key=PROGRESS_KEY, description=line))
         else:
             client.update_artifact(self._progress, ArtifactUpdate(data=share, description=line))
 
-    def _draw_chunks(self, client: SyncPrefectClient, figures: LiveFigures) -> None:
+    def _draw_chunks(self, client: SyncPrefectClient, description: str) -> None:
         table = self._board.table({**self._elsewhere.under_way, **self._run.live.under_way})
-        description = f"{line_of(figures)}\n\n{failures_line(figures)}"
         if self._chunks is None:
             rows: list[dict[str, Any]] = [*table]
             self._chunks = cast(UUID, create_table_artifact(rows, key=CHUNKS_KEY, description=description))
         else:
             client.update_artifact(self._chunks, ArtifactUpdate(data=json.dumps(table), description=description))
+
+
+def said_of(figures: LiveFigures, awaited: Sequence[str]) -> str:
+    """The line of the figures, and which limits keep the run waiting, if any do."""
+    line = line_of(figures)
+    return f"{line}; {waiting_for(awaited)}" if awaited else line
 
 
 def percent(figures: LiveFigures) -> float:

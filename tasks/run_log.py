@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prefect import get_run_logger
+from prefect.exceptions import MissingContextError
+from prefect.logging.loggers import LoggingAdapter
 
 from prefect_llm.report.figures_text import counted
 from prefect_llm.store import ChunkFigures
@@ -27,6 +29,14 @@ class _ToRunLog(logging.Handler):
         """Write one record to the run's log."""
         if record.thread == self._thread:
             self._run_logger.log(record.levelno, record.getMessage())
+
+
+def log_of_run(otherwise: logging.Logger) -> logging.Logger | LoggingAdapter:
+    """The log of the task or flow run that this is part of, for what other threads say of it."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return otherwise
 
 
 @contextmanager

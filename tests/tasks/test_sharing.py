@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -17,7 +21,7 @@ from tests.scripted_server.client import ScriptedServer
 from prefect_llm.engine import Stop, close_engines, engine_for
 from prefect_llm.records import Limits, Parameters, Provider, Request
 from prefect_llm.tasks.leases import give_back, prepare_limit, take
-from prefect_llm.tasks.sharing import give_all_back, limits_shared
+from prefect_llm.tasks.sharing import awaited_limits, give_all_back, limits_shared
 
 WORKER = Path(__file__).with_name("sharing_worker.py")
 
@@ -128,6 +132,30 @@ def test_a_chunk_that_ends_in_an_error_has_given_back_what_its_process_held(
 def test_slots_come_back_after_the_last_chunk_though_its_process_lives_on(workers: Workers, asked: Provider) -> None:
     asked_once(asked, workers)
     assert eventually(workers.taken, lambda taken: taken == 0) == 0
+
+
+def test_a_process_that_comes_back_after_an_hour_waits_for_its_turn(
+    workers: Workers,
+    asked: Provider,
+    scripted_server: ScriptedServer,
+    prefect_server: PrefectServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it waited for before counts no more: it would take the slots for lost, and go on alone."""
+    asked_once(asked, workers)
+    eventually(workers.taken, lambda taken: taken == 0)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 3_600)
+    monkeypatch.setattr("prefect_llm.tasks.share.time", clock)
+    with prefect_server.client() as client, ThreadPoolExecutor(1) as pool:
+        lease = take(client, f"llm-{workers.name}", 8)
+        assert lease is not None
+        again = pool.submit(copy_context().run, asked_once, asked, workers)
+        eventually(lambda: awaited_limits(asked), lambda limits: limits == [f"llm-{workers.name}"])
+        assert scripted_server.stats().requests == 1
+        give_back(client, lease)
+        again.result()
+    assert awaited_limits(asked) == []
+    assert scripted_server.stats().requests == 2
 
 
 def test_a_process_that_is_to_ask_less_lowers_the_limit_for_nobody_who_holds_a_part(
