@@ -95,6 +95,32 @@ def test_a_block_is_created_and_edited_in_the_form(
     assert edited.api_key.get_secret_value() == KEY
 
 
+def test_in_the_newer_ui_too_a_block_is_created_and_edited_in_the_form(
+    prefect_ui: PrefectUI, deployment_id: str, page: Page, scripted_server: ScriptedServer
+) -> None:
+    from prefect_llm.blocks import load_block
+
+    opened(page, prefect_ui, "/v2/blocks/catalog/llm-provider/create", "Base URL")
+    field(page, "Name").fill("created-in-newer-form")
+    field(page, "Base URL").fill(scripted_server.base_url)
+    field(page, "API key").fill(KEY)
+    field(page, "Default model").fill("m")
+    field(page, "Timeout (s)").fill("7")
+    pressed(page, "Save", "**/v2/blocks/block/*")
+    created = aside(lambda: load_block("created-in-newer-form"))
+    assert (created.timeout, created.api_key.get_secret_value(), created.model) == (7, KEY, "m")
+    assert (created.concurrency, created.max_attempts, created.prices) == (None, 5, {})
+
+    opened(page, prefect_ui, f"/v2/blocks/block/{page.url.rsplit('/', 1)[1]}/edit", "Requests per minute")
+    field(page, "API key").fill(KEY)
+    field(page, "Timeout (s)").fill("")
+    field(page, "Attempts").fill("3")
+    pressed(page, "Save", "**/v2/blocks/block/*")
+    edited = aside(lambda: load_block("created-in-newer-form"))
+    assert (edited.timeout, edited.max_attempts, edited.base_url) == (120, 3, scripted_server.base_url)
+    assert edited.api_key.get_secret_value() == KEY
+
+
 def test_in_the_newer_ui_too_the_form_of_a_run_opens_with_the_saved_blocks(
     prefect_ui: PrefectUI, deployment_id: str, page: Page
 ) -> None:
