@@ -94,7 +94,8 @@ class LLMProvider(Block):
     _block_type_name: ClassVar[str] = "LLM Provider"
     _block_type_slug: ClassVar[str] = "llm-provider"
     _description: ClassVar[str] = "Endpoint, credentials, limits and prices of one LLM provider."
-    # What is spoken with the provider. No logo: Prefect takes web addresses only, and draws its own without network.
+    # What is spoken with the provider. No logo: Prefect's clients take web addresses only, and fail to load a block
+    # whose type has a data URI; one from the web is not drawn without network.
     _documentation_url: ClassVar[HttpUrl] = HttpUrl("https://platform.openai.com/docs/api-reference/chat")
 
     base_url: str = Field(
