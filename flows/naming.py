@@ -1,4 +1,4 @@
-"""Names of flow runs: what they work on. Of a path only its end, since a URL may hold credentials."""
+"""Names of flow runs: what they work on."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from prefect import runtime
 
 from prefect_llm.blocks import LLMProvider
 from prefect_llm.flows.form import name_of
-
-MOST_CHARACTERS = 80
-"""A longer input, as a glob may be, is cut."""
+from prefect_llm.tasks.naming import end_of
 
 
 def batch_name() -> str:
@@ -21,7 +19,7 @@ def batch_name() -> str:
 
 def redrive_name() -> str:
     """`failures of 2026-11-24`: of the run's directory."""
-    return f"failures of {_end_of(runtime.flow_run.parameters.get('output'))}"
+    return f"failures of {end_of(str(runtime.flow_run.parameters.get('output')))}"
 
 
 def batch_name_of(parameters: Mapping[str, Any]) -> str:
@@ -29,13 +27,5 @@ def batch_name_of(parameters: Mapping[str, Any]) -> str:
     provider = parameters.get("provider")
     named = name_of(provider) if isinstance(provider, (LLMProvider, str)) else None
     asked = parameters.get("model") or named
-    source = _end_of(parameters.get("input"))
+    source = end_of(str(parameters.get("input")))
     return f"{source} with {asked}" if asked else source
-
-
-def _end_of(path: object) -> str:
-    text = str(path).partition("?")[0].rstrip("/")
-    folder, _, end = text.rpartition("/")
-    if "*" in end and folder:  # of `tickets/*.parquet` the folder says more
-        end = f"{folder.rpartition('/')[2].rpartition('@')[2]}/{end}"
-    return (end or "documents")[:MOST_CHARACTERS]

@@ -15,6 +15,7 @@ from prefect_llm.estimating import estimate_run as estimate_pending
 from prefect_llm.run import Run
 from prefect_llm.spec import RunSpec
 from prefect_llm.tasks.lasting import check_lasting
+from prefect_llm.tasks.naming import of_input, of_run
 from prefect_llm.tasks.retries import OPENING
 from prefect_llm.tasks.run_log import core_log
 from prefect_llm.tasks.sharing import limits_shared
@@ -22,7 +23,7 @@ from prefect_llm.tasks.sharing import limits_shared
 ESTIMATE_KEY = "llm-estimate"
 
 
-@task(name="estimate-documents", cache_policy=NO_CACHE, **OPENING)
+@task(name="estimate-documents", task_run_name=of_input("estimate-documents"), cache_policy=NO_CACHE, **OPENING)
 def estimate_documents(
     input: str | pa.Table,
     spec: RunSpec,
@@ -54,7 +55,7 @@ def estimate_documents(
     return found
 
 
-@task(name="estimate-run", cache_policy=NO_CACHE, **OPENING)
+@task(name="estimate-run", task_run_name=of_run("estimate-run"), cache_policy=NO_CACHE, **OPENING)
 def estimate_run(
     run: Run,
     provider: LLMProvider | ProviderReference | str,

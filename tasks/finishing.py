@@ -19,6 +19,7 @@ from prefect_llm.report import Summary, to_cost_markdown, to_markdown, to_result
 from prefect_llm.report.sentences import headline, spent
 from prefect_llm.run import Run
 from prefect_llm.store import ChunkFigures
+from prefect_llm.tasks.naming import of_run
 from prefect_llm.tasks.run_log import core_log
 
 REPORT_KEY = "llm-report"
@@ -27,7 +28,7 @@ COST_KEY = "llm-cost"
 RESULTS_KEY = "llm-results"
 
 
-@task(name="finish-run", cache_policy=NO_CACHE)
+@task(name="finish-run", task_run_name=of_run("finish-run"), cache_policy=NO_CACHE)
 def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:
     """Summarise the run directory, and show it as artifacts: report, figures, cost, and where the results lie.
 

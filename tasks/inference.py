@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.run import Run, stopped_together
 from prefect_llm.run import infer_chunk as infer
 from prefect_llm.store import ChunkFigures
+from prefect_llm.tasks.naming import named
 from prefect_llm.tasks.retries import ASKING
 from prefect_llm.tasks.run_log import core_log, work_of
 from prefect_llm.tasks.sharing import limits_shared
@@ -28,10 +28,7 @@ def rows_in_words(run: Run, chunk: int) -> str:
     return f" (rows {rows.start:,}-{rows.stop - 1:,} of {run.rows:,})"
 
 
-NAMED = cast(TaskRunNameCallbackWithParameters, chunk_name)
-
-
-@task(name="infer-chunk", task_run_name=NAMED, cache_policy=NO_CACHE, **ASKING)
+@task(name="infer-chunk", task_run_name=named(chunk_name), cache_policy=NO_CACHE, **ASKING)
 def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
     """Ask every document of one chunk of an opened run and write its part.
 

@@ -13,12 +13,13 @@ from prefect_llm.run import FLUSH_INTERVAL_S, Run
 from prefect_llm.spec import RunSpec
 from prefect_llm.spending import RunBudget
 from prefect_llm.tasks.lasting import check_lasting
+from prefect_llm.tasks.naming import of_input
 from prefect_llm.tasks.retries import OPENING
 from prefect_llm.tasks.run_log import core_log
 from prefect_llm.tasks.runners import over_processes
 
 
-@task(name="load-documents", cache_policy=NO_CACHE, **OPENING)
+@task(name="load-documents", task_run_name=of_input("load-documents"), cache_policy=NO_CACHE, **OPENING)
 def load_documents(
     input: str | pa.Table,
     output: str,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.redriving import Redrive
@@ -14,6 +13,7 @@ from prefect_llm.redriving import redrive_chunk as redrive_failed_rows
 from prefect_llm.run import stopped_together
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.inference import rows_in_words
+from prefect_llm.tasks.naming import named
 from prefect_llm.tasks.retries import ASKING
 from prefect_llm.tasks.run_log import core_log, work_of
 from prefect_llm.tasks.sharing import limits_shared
@@ -25,10 +25,7 @@ def chunk_name(parameters: dict[str, Any]) -> str:
     return f"redrive-chunk-{chunk}{rows_in_words(redrive.run, chunk)}"
 
 
-NAMED = cast(TaskRunNameCallbackWithParameters, chunk_name)
-
-
-@task(name="redrive-chunk", task_run_name=NAMED, cache_policy=NO_CACHE, **ASKING)
+@task(name="redrive-chunk", task_run_name=named(chunk_name), cache_policy=NO_CACHE, **ASKING)
 def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
     """Ask the failed rows of one chunk again and replace its part; as `infer_chunk` otherwise."""
     with core_log(), stopped_together(redrive.run):

@@ -100,6 +100,8 @@ def test_a_chunk_is_one_task_run(ran: Ran, prefect_server: PrefectServer) -> Non
     chunks = sorted(each.name for each in task_runs if each.name.startswith("infer-chunk"))
     rows = ["0-29", "30-59", "60-89", "90-99"]
     assert chunks == [f"infer-chunk-{chunk} (rows {rows[chunk]} of 100)" for chunk in range(4)]
+    others = {each.name for each in task_runs} - set(chunks)
+    assert others == {"load-documents (in.parquet)", "finish-run (run)"}
 
 
 def test_progress_report_and_figures_are_artifacts(ran: Ran, prefect_server: PrefectServer) -> None:

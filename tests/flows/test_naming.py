@@ -18,6 +18,8 @@ from prefect_llm.flows.naming import batch_name_of
         ({"input": "/srv/tickets/*.parquet", "model": "m"}, "tickets/*.parquet with m"),
         ({"input": "s3://key:secret@bucket/in.csv?token=t", "model": "m"}, "in.csv with m"),
         ({"input": "s3://key:secret@bucket/*.csv", "model": "m"}, "bucket/*.csv with m"),
+        ({"input": "s3://key:se/cret@bucket/", "model": "m"}, "bucket with m"),
+        ({"input": "/srv/day-?.csv", "model": "m"}, "day-?.csv with m"),
         ({"input": "in.csv", "provider": LLMProvider(base_url="http://h/v1")}, "in.csv with llm-provider"),
         ({"input": "x" * 200}, "x" * 80),
     ],
