@@ -13,6 +13,7 @@ import pytest
 from prefect_llm.errors import Interrupted, TooManyFailures
 from prefect_llm.live import REMEMBERED_RUNS, Live, live_run, watched
 from prefect_llm.live_figures import LiveFigures, line_of
+from prefect_llm.recent_pace import RecentPace
 from prefect_llm.records import Completion, ErrorKind, Failure, Outcome, Price, Usage
 from prefect_llm.store import ChunkFigures, RowFigures
 
@@ -33,6 +34,12 @@ def test_outcomes_add_up_to_rows_tokens_and_cost() -> None:
     assert (figures.rows, figures.done, figures.ok, figures.failed) == (10, 3, 1, 2)
     assert (figures.input_tokens, figures.output_tokens, figures.throttled) == (20, 6, 2)
     assert (figures.cost, figures.currency) == (Decimal("0.75"), "EUR")
+
+
+def test_an_outcome_changes_nothing_that_is_not_of_its_row() -> None:
+    figures = LiveFigures(10, requests=7, retries=2, seconds=5.0, pace=RecentPace(((1.0, 2), (3.0, 4))))
+    added = figures.plus(Outcome(failure=Failure(ErrorKind.TIMEOUT, "late")), None, None)
+    assert added == replace(figures, failed=1, failed_by_kind={"timeout": 1}, settled=1)
 
 
 def test_the_currency_is_known_before_the_first_answer_is() -> None:
