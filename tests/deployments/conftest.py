@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,19 @@ def parameters(write_documents: WriteDocuments, tmp_path: Path, scripted_server:
 def worker(deployed: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A worker of the pool, and the file with its log."""
     log = tmp_path_factory.mktemp("worker") / "log"
-    environ = deployed.environ | {KEY_VARIABLE: KEY, "PREFECT_WORKER_QUERY_SECONDS": "0.5"}
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "llm"]
+    with working(deployed, "llm", log):
+        yield log
+
+
+@contextmanager
+def working(server: PrefectServer, pool: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of that pool, which writes its log there."""
+    environ = server.environ | {KEY_VARIABLE: KEY, "PREFECT_WORKER_QUERY_SECONDS": "0.5"}
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=log.parent, env=environ, stdout=file, stderr=subprocess.STDOUT)
         try:
-            yield log
+            yield process
         finally:
             process.terminate()
             try:
