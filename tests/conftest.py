@@ -13,6 +13,7 @@ import pytest
 from tests.scripted_server.client import ScriptedServer, start_server
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
     from tests.prefect_server import PrefectServer
 
 WriteDocuments = Callable[[int], str]
@@ -47,6 +48,20 @@ def write_documents(tmp_path: Path) -> WriteDocuments:
 def documents_table(rows: int) -> pa.Table:
     """Columns id (`d0`, ...) and text (`doc-0 hello`, ...): the scripted server knows a document by its text."""
     return pa.table({"id": [f"d{row}" for row in range(rows)], "text": [f"doc-{row} hello" for row in range(rows)]})
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
+    """Metrics of a provider of this test's own; OpenTelemetry lets the global one be set only once."""
+    from opentelemetry import metrics
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader])
+    monkeypatch.setattr(metrics, "get_meter_provider", lambda: meters)
+    yield reader
+    meters.shutdown()
 
 
 @pytest.fixture(scope="session")

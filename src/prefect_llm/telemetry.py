@@ -7,6 +7,7 @@ imported and nothing recorded.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import sys
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -30,6 +32,28 @@ DURATION_BOUNDARIES_S = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5
 TOKEN_BOUNDARIES = [4**power for power in range(14)]
 """Both as the conventions advise."""
 BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
+WELL_KNOWN = {
+    "api.anthropic.com": "anthropic",
+    "api.cohere.ai": "cohere",
+    "api.cohere.com": "cohere",
+    "api.deepseek.com": "deepseek",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral_ai",
+    "api.openai.com": "openai",
+    "api.perplexity.ai": "perplexity",
+    "api.x.ai": "x_ai",
+    "generativelanguage.googleapis.com": "gcp.gemini",
+}
+WELL_KNOWN_PATTERNS = {
+    "*.api.openai.com": "openai",
+    "*.openai.azure.com": "azure.ai.openai",
+    "*aiplatform.googleapis.com": "gcp.vertex_ai",
+    "bedrock-runtime.*.amazonaws.com": "aws.bedrock",
+}
+"""The conventions' values of `gen_ai.provider.name` by host; any other provider is called by its host.
+
+https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
+"""
 
 Attributes = dict[str, str | int]
 
@@ -38,7 +62,7 @@ class Standing(Protocol):
     """How a provider does at one moment, as an engine says it."""
 
     @property
-    def provider(self) -> str: ...  # noqa: D102
+    def base_url(self) -> str: ...  # noqa: D102
     @property
     def state(self) -> str: ...  # noqa: D102
     @property
@@ -146,10 +170,10 @@ class Recorder:
         if self._tracer is not None:
             self._span(attempt, attributes | {f"gen_ai.usage.{kind}_tokens": n for kind, n in usage.items()})
 
-    def cost(self, provider: str, model: str, amount: Decimal, currency: str) -> None:
-        """Record what an answer cost."""
-        attributes = {"gen_ai.provider.name": provider, "gen_ai.request.model": model, "currency": currency}
-        self._cost.add(float(amount), attributes)
+    def cost(self, host: str, model: str, amount: Decimal, currency: str) -> None:
+        """Record what an answer of the provider at that host cost."""
+        named = {"gen_ai.provider.name": provider_name(host), "server.address": host}
+        self._cost.add(float(amount), {**named, "gen_ai.request.model": model, "currency": currency})
 
     def _span(self, attempt: Attempt, attributes: Attributes) -> None:
         from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -164,8 +188,14 @@ class Recorder:
         span.end(ended_ns)
 
 
+def provider_name(host: str) -> str:
+    """The conventions' name of the provider at that host, where they have one; else the host."""
+    patterns = (name for pattern, name in WELL_KNOWN_PATTERNS.items() if fnmatch.fnmatchcase(host, pattern))
+    return WELL_KNOWN.get(host) or next(patterns, host)
+
+
 class _Looking:
-    """A gauge's callback: one observation for each provider, over all its engines of this process."""
+    """A gauge's callback: one observation for each endpoint, over all its engines of this process."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -175,14 +205,11 @@ class _Looking:
 
         with _lock:
             standings = [engine.standing for engine in _engines if not engine.closed]
-        by_provider: dict[str, list[int]] = {}
+        by_endpoint: dict[str, list[int]] = {}
         for each in standings:
-            by_provider.setdefault(each.provider, []).append(self._value(each))
+            by_endpoint.setdefault(each.base_url, []).append(self._value(each))
         together = max if self._name == "breaker.state" else sum
-        return [
-            Observation(together(values), {"gen_ai.provider.name": provider})
-            for provider, values in by_provider.items()
-        ]
+        return [Observation(together(values), _endpoint(base_url)) for base_url, values in by_endpoint.items()]
 
     def _value(self, standing: Standing) -> int:
         if self._name == "breaker.state":
@@ -190,12 +217,19 @@ class _Looking:
         return standing.in_flight if self._name == "requests.in_flight" else standing.waiting
 
 
+def _endpoint(base_url: str) -> Attributes:
+    """Who is asked, and where; the port is the scheme's own where none is given."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or base_url
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    return {"gen_ai.provider.name": provider_name(host), "server.address": host, "server.port": port}
+
+
 def _attributes(provider: Provider, attempt: Attempt) -> Attributes:
     attributes: Attributes = {
+        **_endpoint(provider.base_url),
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": provider.name,
         "gen_ai.request.model": attempt.request.parameters.model,
-        "server.address": provider.name,
     }
     if isinstance(attempt.end, Exception):
         attributes["error.type"] = str(attempt.end.kind)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from decimal import Decimal
-from threading import Thread
-from typing import Any
 
 import pytest
-from opentelemetry import metrics, trace
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry import trace
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.semconv._incubating.attributes.gen_ai_attributes import GenAiProviderNameValues
 from tests.engine.asking import Asked, ask, provider_at, requests
+from tests.measured import points_of, total
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -34,34 +31,12 @@ print(sorted(name for name in sys.modules if name.startswith("opentelemetry")))
 
 
 @pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
-    """Metrics of a provider of this test's own; the API lets the global one be set only once."""
-    reader = InMemoryMetricReader()
-    meters = MeterProvider([reader])
-    monkeypatch.setattr(metrics, "get_meter_provider", lambda: meters)
-    yield reader
-    meters.shutdown()
-
-
-@pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: tracers)
     return exporter
-
-
-def points_of(reader: InMemoryMetricReader) -> dict[str, list[Any]]:
-    """The data points of every metric by its name."""
-    data = reader.get_metrics_data()
-    assert data is not None
-    found = [metric for each in data.resource_metrics for scope in each.scope_metrics for metric in scope.metrics]
-    return {metric.name: list(metric.data.data_points) for metric in found}
-
-
-def total(points: list[Any]) -> float:
-    return float(sum(point.value for point in points))
 
 
 def test_requests_are_counted_timed_and_measured_in_tokens(
@@ -79,6 +54,7 @@ def test_requests_are_counted_timed_and_measured_in_tokens(
         "gen_ai.request.model": "m",
         "gen_ai.response.model": "m-2026",
         "server.address": "127.0.0.1",
+        "server.port": scripted_server.port,
     }
     tokens = {point.attributes["gen_ai.token.type"]: point.sum for point in points["gen_ai.client.token.usage"]}
     assert tokens == {"input": 50, "output": 15}
@@ -107,32 +83,6 @@ def test_retries_429s_and_failures_are_told_apart(
         "server_error": 1,
         "rejected": 1,
     }
-
-
-def test_gauges_show_what_is_in_flight_and_the_breaker(
-    reader: InMemoryMetricReader, scripted_server: ScriptedServer
-) -> None:
-    scripted_server.script_all(steps.hang())
-    engine, asked = Engine(provider_at(scripted_server.base_url, concurrency=3)), Asked()
-    running = Thread(target=engine.run, args=(requests(3), asked.deliver, asked.stop))
-    running.start()
-    scripted_server.wait_for(in_flight=3)
-    points = points_of(reader)
-    scripted_server.release()
-    running.join()
-    engine.close()
-    assert total(points["prefect_llm.requests.in_flight"]) == 3
-    assert total(points["prefect_llm.requests.waiting"]) == 0
-    assert total(points["prefect_llm.breaker.state"]) == 0
-
-
-def test_cost_is_counted_by_currency(reader: InMemoryMetricReader) -> None:
-    recorder = telemetry.recorder()
-    assert recorder is not None
-    recorder.cost("h", "m", Decimal("0.25"), "EUR")
-    recorder.cost("h", "m", Decimal("0.5"), "EUR")
-    (point,) = points_of(reader)["prefect_llm.cost"]
-    assert (point.value, point.attributes["currency"]) == (0.75, "EUR")
 
 
 def test_each_request_is_a_span_of_whoever_handed_it_in(
@@ -179,3 +129,29 @@ def test_without_a_provider_nothing_is_imported() -> None:
 
 def test_the_api_alone_records_nothing() -> None:
     assert telemetry.recorder() is None
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("api.openai.com", "openai"),
+        ("eu.api.openai.com", "openai"),
+        ("my-resource.openai.azure.com", "azure.ai.openai"),
+        ("api.anthropic.com", "anthropic"),
+        ("api.mistral.ai", "mistral_ai"),
+        ("api.x.ai", "x_ai"),
+        ("generativelanguage.googleapis.com", "gcp.gemini"),
+        ("europe-west1-aiplatform.googleapis.com", "gcp.vertex_ai"),
+        ("bedrock-runtime.eu-central-1.amazonaws.com", "aws.bedrock"),
+        ("openrouter.ai", "openrouter.ai"),
+        ("api.openai.com.example", "api.openai.com.example"),
+        ("notapi.openai.com", "notapi.openai.com"),
+    ],
+)
+def test_a_provider_that_the_conventions_know_has_their_name_and_another_its_host(host: str, name: str) -> None:
+    assert telemetry.provider_name(host) == name
+
+
+def test_every_name_of_a_well_known_provider_is_one_of_the_conventions() -> None:
+    named = {*telemetry.WELL_KNOWN.values(), *telemetry.WELL_KNOWN_PATTERNS.values()}
+    assert named <= {each.value for each in GenAiProviderNameValues}
