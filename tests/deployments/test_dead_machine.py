@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import StateType
 from tests.cli.commanding import call
 from tests.deployments.conftest import working
 from tests.deployments.starting import RUN_S, Parameters, ended, ids_of, pid_of_the_owner, retry
-from tests.prefect_server import PrefectServer
+from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -69,6 +69,8 @@ def test_a_run_whose_machine_is_gone_is_counted_as_crashed_and_its_retry_pays_on
         flow_run_id = client.create_flow_run_from_deployment(deployment, parameters=parameters).id
     with working(watched, POOL, tmp_path / "first.log") as machine:
         scripted_server.wait_for(requests=100, answered=90, in_flight=10, timeout_s=RUN_S)
+        parts = [tmp_path / "run" / "results" / f"part-0000{chunk}.parquet" for chunk in range(3)]
+        eventually(lambda: [part.exists() for part in parts], all)
         machine.kill()
         machine.wait()
         os.kill(pid_of_the_owner(tmp_path / "run"), signal.SIGKILL)
