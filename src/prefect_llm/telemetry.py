@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ WELL_KNOWN_PATTERNS = {
 https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
 """
 
-Attributes = dict[str, str | int]
+Attributes = dict[str, str | int | float | list[str]]
+
+
+_Value = TypeVar("_Value", int, float)
 
 
 class Standing(Protocol):
@@ -164,11 +167,10 @@ class Recorder:
         if failed and attributes["error.type"] == "throttled":
             self._throttled.add(1, attributes)
         self._duration.record(attempt.seconds, attributes)
-        usage = _usage(attempt)
-        for kind, tokens in usage.items():
+        for kind, tokens in _usage(attempt).items():
             self._tokens.record(tokens, {**attributes, "gen_ai.token.type": kind})
         if self._tracer is not None:
-            self._span(attempt, attributes | {f"gen_ai.usage.{kind}_tokens": n for kind, n in usage.items()})
+            self._span(attempt, attributes | _details(attempt))
 
     def cost(self, host: str, model: str, amount: Decimal, currency: str) -> None:
         """Record what an answer of the provider at that host cost."""
@@ -239,12 +241,37 @@ def _attributes(provider: Provider, attempt: Attempt) -> Attributes:
 
 
 def _usage(attempt: Attempt) -> Mapping[str, int]:
-    completion = attempt.end.completion if isinstance(attempt.end, Exception) else attempt.end
+    completion = _completion(attempt)
     usage = completion.usage if completion is not None else None
     if usage is None:
         return {}
-    counted = {"input": usage.input_tokens, "output": usage.output_tokens}
-    return {kind: tokens for kind, tokens in counted.items() if tokens is not None}
+    return _known({"input": usage.input_tokens, "output": usage.output_tokens})
+
+
+def _details(attempt: Attempt) -> Attributes:
+    """What the conventions ask of a span beyond a metric's attributes, as far as it is known."""
+    parameters, completion = attempt.request.parameters, _completion(attempt)
+    asked = {"request.max_tokens": parameters.max_output_tokens, "request.temperature": parameters.temperature}
+    details: Attributes = {f"gen_ai.{name}": value for name, value in _known(asked).items()}
+    if completion is not None and completion.finish_reason is not None:
+        details["gen_ai.response.finish_reasons"] = [completion.finish_reason]
+    if completion is not None and (usage := completion.usage) is not None:
+        counted = {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cache_read.input_tokens": usage.cached_input_tokens,
+            "reasoning.output_tokens": usage.reasoning_tokens,
+        }
+        details.update({f"gen_ai.usage.{name}": tokens for name, tokens in _known(counted).items()})
+    return details
+
+
+def _completion(attempt: Attempt) -> Completion | None:
+    return attempt.end.completion if isinstance(attempt.end, Exception) else attempt.end
+
+
+def _known(values: Mapping[str, _Value | None]) -> dict[str, _Value]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _is_the_api_s_own(provider: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from opentelemetry import trace
@@ -97,6 +98,41 @@ def test_each_request_is_a_span_of_whoever_handed_it_in(
     assert sorted(each.status.status_code.name for each in asked) == ["ERROR", "UNSET"]
     (failed,) = [each for each in asked if each.status.status_code.name == "ERROR"]
     assert (failed.attributes or {})["error.type"] == "rejected"
+
+
+def test_a_span_says_what_was_asked_for_and_what_came(
+    spans: InMemorySpanExporter, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.script_all(steps.ok(finish_reason="length", usage=steps.tokens(10, 7, cached=4, reasoning=2)))
+    (request,) = requests(1)
+    parameters = replace(request.parameters, max_output_tokens=7, temperature=0.0)
+    ask(provider_at(scripted_server.base_url), iter([replace(request, parameters=parameters)]))
+    (span,) = spans.get_finished_spans()
+    assert span.attributes is not None
+    assert {name: value for name, value in span.attributes.items() if name.startswith("gen_ai.")} == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "127.0.0.1",
+        "gen_ai.request.model": "m",
+        "gen_ai.request.max_tokens": 7,
+        "gen_ai.request.temperature": 0.0,
+        "gen_ai.response.model": "m",
+        "gen_ai.response.finish_reasons": ("length",),
+        "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.cache_read.input_tokens": 4,
+        "gen_ai.usage.output_tokens": 7,
+        "gen_ai.usage.reasoning.output_tokens": 2,
+    }
+
+
+def test_a_span_does_not_repeat_the_key_that_an_endpoint_repeats(
+    spans: InMemorySpanExporter, scripted_server: ScriptedServer
+) -> None:
+    key = "sk-must-not-leave-5501"
+    scripted_server.script_all(steps.error(400, f"Your key {key} may not do this."))
+    ask(provider_at(scripted_server.base_url, api_key=key), requests(1))
+    (span,) = spans.get_finished_spans()
+    assert "may not do this" in span.to_json()
+    assert key not in span.to_json()
 
 
 def test_a_span_lasts_as_long_as_its_request_and_belongs_to_its_own_chunk(
