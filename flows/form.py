@@ -16,6 +16,7 @@ from prefect_llm.blocks import LLMProvider, ProviderReference
 from prefect_llm.errors import InvalidInput
 from prefect_llm.records import ErrorKind
 from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
+from prefect_llm.settings.form_schema import strict_parts
 from prefect_llm.tasks.runners import over_processes
 
 
@@ -53,7 +54,16 @@ class Choice:
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         untitled = iter(self._titles)
         members = [self._null if each == {"type": "null"} else each for each in handler(core_schema)["anyOf"]]
-        return self._made(anyOf=[each if "$ref" in each else each | {"title": next(untitled)} for each in members])
+        made: JsonSchemaValue = self._made(
+            anyOf=[each if "$ref" in each else each | {"title": next(untitled)} for each in members]
+        )
+        if strict := {name: part for each in members for name, part in self._strict(each, handler).items()}:
+            made["properties"] = strict
+        return made
+
+    @staticmethod
+    def _strict(member: JsonSchemaValue, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return strict_parts(handler.resolve_ref_schema(member)["properties"]) if "$ref" in member else {}
 
 
 Text = Annotated[str | None, _Box()]

@@ -242,7 +242,7 @@ class AskedChunk:
     def _keep(self, entry: Entry) -> None:
         row = entry.row
         self._entries[entry.place] = entry
-        self._live.count(row.outcome, row.cost, row.price)
+        self._live.count(row.outcome, row.cost, row.price, entry.discarded_costs)
 
 
 def output_array(prompt: Prompt, rows: Sequence[ResultRow]) -> pa.Array | None:

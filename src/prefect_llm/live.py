@@ -99,10 +99,19 @@ class Live:
             self._requests += 1
             self._retries += attempt > 1
 
-    def count(self, outcome: Outcome, cost: Decimal | None, price: Price | None) -> None:
-        """Take in one outcome; stop the run when too large a share has failed."""
+    def count(
+        self,
+        outcome: Outcome,
+        cost: Decimal | None,
+        price: Price | None,
+        discarded: Sequence[Decimal | None] = (),
+    ) -> None:
+        """Take in one outcome; stop the run when too large a share has failed.
+
+        `discarded` is what each of its answers cost that could not be used.
+        """
         with self._lock:
-            self._figures = self._figures.plus(outcome, cost, price)
+            self._figures = self._figures.plus(outcome, cost, price, discarded)
             self._ended += 1
             self._ended_badly += not outcome.ok
         if outcome.failure is not None:
@@ -126,11 +135,13 @@ class Live:
 
     def ended_here(self, entries: Iterable[Entry], new: Sequence[Entry]) -> RowFigures:
         """What became of these rows, which are counted here, for the process that waits for their chunk."""
+        entries = list(entries)
         rows = [entry.row for entry in entries]
         nothing: Decimal | None = Decimal(0)
         answers = [row.outcome.completion for row in rows if row.outcome.completion is not None]
         usages = [answer.usage for answer in answers if answer.usage is not None]
         costs = [row.cost for row in rows if row.outcome.completion is not None or row.cost is not None]
+        costs += [cost for entry in entries for cost in entry.discarded_costs if cost is not None]
         return RowFigures(
             self._name,
             ok=sum(row.outcome.ok for row in rows),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -52,10 +52,20 @@ class LiveFigures:
         pace = self.rows_per_second
         return max(self.rows - self.done, 0) / pace if pace else None
 
-    def plus(self, outcome: Outcome, cost: Decimal | None, price: Price | None) -> LiveFigures:
-        """The figures with one more outcome."""
+    def plus(
+        self,
+        outcome: Outcome,
+        cost: Decimal | None,
+        price: Price | None,
+        discarded: Sequence[Decimal | None] = (),
+    ) -> LiveFigures:
+        """The figures with one more outcome, and what answers before it cost that could not be used."""
         usage = (outcome.completion and outcome.completion.usage) or Usage()
-        billed = outcome.completion is not None or cost is not None
+        spent = self.cost
+        if outcome.completion is not None or cost is not None:
+            spent = add_money(spent, cost)
+        for each in discarded:
+            spent = spent if each is None else add_money(spent, each)
         return LiveFigures(  # `replace` is slower, and this is done for every row
             rows=self.rows,
             ok=self.ok + outcome.ok,
@@ -63,7 +73,7 @@ class LiveFigures:
             failed_by_kind=self._with(outcome, 1),
             input_tokens=self.input_tokens + (usage.input_tokens or 0),
             output_tokens=self.output_tokens + (usage.output_tokens or 0),
-            cost=add_money(self.cost, cost) if billed else self.cost,
+            cost=spent,
             currency=price.currency if price is not None else self.currency,
             requests=self.requests,
             retries=self.retries,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from tests.scripted_server.client import ScriptedServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
+    from prefect.client.schemas.objects import FlowRun
 
 KEY = "sk-typed-into-the-form"
 RUN_S = 60.0
@@ -34,6 +37,37 @@ def deployment_id(prefect_ui: PrefectUI) -> str:
         return str(deployment.apply())
 
     return aside(deployed)
+
+
+def save_block(server: ScriptedServer) -> None:
+    from prefect_llm import LLMProvider
+
+    block = LLMProvider(base_url=server.base_url, model="m", max_attempts=2)
+    aside(lambda: block.save("production", overwrite=True))
+
+
+def newest_flow_run() -> FlowRun:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    newest = FlowRunSort.EXPECTED_START_TIME_DESC
+    (flow_run,) = aside(lambda: get_client(sync_client=True).read_flow_runs(sort=newest, limit=1))
+    return flow_run
+
+
+@contextmanager
+def executing(flow_run: FlowRun, ui: PrefectUI, cwd: Path) -> Iterator[None]:
+    """A process carries the flow run out, and has ended after the block; it is ended where the block fails."""
+    command = [sys.executable, "-m", "prefect", "flow-run", "execute", str(flow_run.id)]
+    with subprocess.Popen(
+        command, cwd=cwd, env=ui.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            yield
+            said, _ = process.communicate(timeout=RUN_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0, said
 
 
 def field(page: Page, title: str) -> Locator:
@@ -121,11 +155,52 @@ def test_in_the_newer_ui_too_a_block_is_created_and_edited_in_the_form(
     assert edited.api_key.get_secret_value() == KEY
 
 
-def test_in_the_newer_ui_too_the_form_of_a_run_opens_with_the_saved_blocks(
-    prefect_ui: PrefectUI, deployment_id: str, page: Page
+def test_in_the_newer_ui_too_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones_once_approved(
+    prefect_ui: PrefectUI,
+    deployment_id: str,
+    page: Page,
+    scripted_server: ScriptedServer,
+    write_documents: WriteDocuments,
+    tmp_path: Path,
 ) -> None:
+    """The form opens with the saved blocks, lists have values to choose from, and an approval left as it is asks."""
+    save_block(scripted_server)
     page.goto(f"{prefect_ui.url}/v2/deployments/deployment/{deployment_id}/run")
-    page.get_by_text("Select a block").wait_for()
+    page.get_by_text("Select a block").click()
+    page.get_by_role("option", name="production").click()
+    field(page, "Input").fill(Path(write_documents(20)).name)
+    field(page, "Output").fill(str(tmp_path / "answers"))
+    field(page, "Prompt").fill("Say: {{ text }}")
+    page.get_by_role("tab", name="API", exact=True).click()
+    field(page, "Temperature").fill("9")
+    page.get_by_role("button", name="Submit").click()
+    assert field(page, "Temperature").evaluate("box => box.matches(':focus') && box.validity.rangeOverflow")
+    field(page, "Temperature").fill("0.5")
+    field(page, "Currency").fill("eur")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_text("'eur' does not match").first.wait_for()
+
+    field(page, "Currency").fill("")
+    page.get_by_role("tab", name="Batch", exact=True).click()
+    page.get_by_label("Select One of").first.click()
+    page.get_by_role("option", name="used").click()
+    page.get_by_role("tab", name="Approval", exact=True).click()
+    pressed(page, "Submit", f"**/v2/deployments/deployment/{deployment_id}?*")
+    flow_run = newest_flow_run()
+    given = {name: {key for key, value in flow_run.parameters[name].items() if value} for name in ("api", "batch")}
+    assert given == {"api": {"temperature"}, "batch": {"token_accounting"}}, "a default of the form counts as given"
+    with executing(flow_run, prefect_ui, tmp_path):
+        eventually(lambda: newest_flow_run().state_name, lambda name: name == "Paused", timeout_s=RUN_S)
+        assert scripted_server.stats().requests == 0
+        page.goto(f"{prefect_ui.url}/v2/runs/flow-run/{flow_run.id}")
+        page.locator("button[aria-haspopup=menu]").last.click()
+        page.get_by_role("menuitem", name="Resume").click()
+        page.get_by_text("20 requests for 20 documents").first.wait_for()
+        page.get_by_label("Select Decision").click()
+        page.get_by_role("option", name="approve").click()
+        page.get_by_role("button", name="Resume").click()
+    assert newest_flow_run().state_name == "Completed"
+    assert scripted_server.stats().requests == 20
 
 
 def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
@@ -138,10 +213,7 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
 ) -> None:
     from prefect.client.orchestration import get_client
 
-    from prefect_llm import LLMProvider
-
-    block = LLMProvider(base_url=scripted_server.base_url, model="m", max_attempts=2)
-    aside(lambda: block.save("production", overwrite=True))
+    save_block(scripted_server)
     opened(page, prefect_ui, f"/deployments/deployment/{deployment_id}/run", "Input")
     field(page, "Input").fill(Path(write_documents(20)).name)
     field(page, "Output").fill(str(tmp_path / "answers"))
@@ -159,29 +231,21 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
     field(page, "Temperature").fill("")
     field(page, "Output limit").fill("50")
     pressed(page, "Submit", f"**/deployments/deployment/{deployment_id}")
-    [flow_run_id] = aside(lambda: [each.id for each in get_client(sync_client=True).read_flow_runs()])
+    flow_run = newest_flow_run()
     scripted_server.script({"doc-7": steps.hang()})
-    command = [sys.executable, "-m", "prefect", "flow-run", "execute", str(flow_run_id)]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=prefect_ui.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        try:
-            scripted_server.wait_for(answered=19, in_flight=1, timeout_s=RUN_S)
-            page.goto(f"{prefect_ui.url}/runs/flow-run/{flow_run_id}")
-            page.get_by_text("Running").first.wait_for()
-            page.get_by_text("Beginning flow run").first.wait_for()
-            page.get_by_text("Task Runs", exact=True).first.click()
-            page.get_by_text("infer-chunk-0").first.wait_for()
-        finally:
-            scripted_server.release()
-            said, _ = process.communicate(timeout=RUN_S)
-    assert process.returncode == 0, said
-    flow_run = aside(lambda: get_client(sync_client=True).read_flow_run(flow_run_id))
-    assert flow_run.state_name == "Completed"
+    with executing(flow_run, prefect_ui, tmp_path):
+        scripted_server.wait_for(answered=19, in_flight=1, timeout_s=RUN_S)
+        page.goto(f"{prefect_ui.url}/runs/flow-run/{flow_run.id}")
+        page.get_by_text("Running").first.wait_for()
+        page.get_by_text("Beginning flow run").first.wait_for()
+        page.get_by_text("Task Runs", exact=True).first.click()
+        page.get_by_text("infer-chunk-0").first.wait_for()
+        scripted_server.release()
+    assert newest_flow_run().state_name == "Completed"
     given = {name for name, value in flow_run.parameters["api"].items() if value is not None}
     assert given <= {"max_output_tokens", "fail_truncated", "param"}, "a default of the form counts as given"
     assert {received.body["max_tokens"] for received in scripted_server.log()} == {50}
-    page.goto(f"{prefect_ui.url}/runs/flow-run/{flow_run_id}")
+    page.goto(f"{prefect_ui.url}/runs/flow-run/{flow_run.id}")
     page.get_by_text("Completed").first.wait_for()
     page.get_by_role("link", name="Artifacts").last.or_(page.get_by_text("Artifacts").last).first.click()
     artifacts = aside(lambda: get_client(sync_client=True).read_artifacts())

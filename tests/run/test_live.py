@@ -36,6 +36,13 @@ def test_outcomes_add_up_to_rows_tokens_and_cost() -> None:
     assert (figures.cost, figures.currency) == (Decimal("0.75"), "EUR")
 
 
+def test_what_an_answer_cost_that_was_thrown_away_is_spent_too() -> None:
+    live = Live(rows=10, stop_error_share=0.5)
+    live.count(ANSWERED, Decimal("0.25"), PRICE, (Decimal("0.1"), None))  # the other may have been billed
+    live.count(FAILED, None, PRICE, (Decimal("0.4"),))
+    assert live.figures.cost == Decimal("0.75")
+
+
 def test_an_outcome_changes_nothing_that_is_not_of_its_row() -> None:
     figures = LiveFigures(10, requests=7, retries=2, seconds=5.0, pace=RecentPace(((1.0, 2), (3.0, 4))))
     added = figures.plus(Outcome(failure=Failure(ErrorKind.TIMEOUT, "late")), None, None)

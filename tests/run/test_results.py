@@ -14,7 +14,10 @@ from tests.run.running import carry_out, documents, provider_at, rows_of, spec_o
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
+from prefect_llm.finishing import finish_run
+from prefect_llm.opening import open_run
 from prefect_llm.records import Price
+from prefect_llm.run import infer_chunk
 
 PRICE = Price(input=Decimal("0.15"), output=Decimal("0.60"), cached_input=Decimal("0.075"))
 LABEL = {
@@ -133,7 +136,9 @@ def test_a_mismatch_is_asked_once_more_and_what_was_thrown_away_is_in_the_summar
     price = Price(input=Decimal(1), output=Decimal(1_000_000))  # an output token costs 1
 
     provider = provider_at(scripted_server.base_url, prices={"*": price})
-    summary = carry_out(documents(3), output, provider, spec_of(schema=LABEL))
+    run = open_run(documents(3), output, spec_of(schema=LABEL))
+    ended = infer_chunk(run, 0, provider).ended
+    summary = finish_run(run)
 
     rows = rows_of(summary)
     assert [row["attempts"] for row in rows] == [1, 2, 2]
@@ -146,6 +151,8 @@ def test_a_mismatch_is_asked_once_more_and_what_was_thrown_away_is_in_the_summar
     assert (discarded.attempts, discarded.input_tokens, discarded.output_tokens) == (2, 1_100, 60)
     assert discarded.cost == Decimal("60.0011")
     assert summary.totals.cost == Decimal("81.00111") + Decimal("60.0011")
+    assert ended is not None
+    assert summary.totals.cost == run.live.figures.cost == ended.cost
     assert (summary.requests, summary.retries) == (5, 2)
 
 

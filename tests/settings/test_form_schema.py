@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from prefect import Flow
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
 from pydantic import BaseModel
 
-from prefect_llm import LLMProvider
+from prefect_llm import ApprovalOptions, LLMProvider, batch_inference, estimate_cost, redrive_failures
 from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, PromptSection, options
 from prefect_llm.settings.form_schema import OF_THE_BLOCK
 
@@ -45,13 +48,30 @@ def test_what_a_block_holds_is_what_falls_back_to_it() -> None:
 def test_an_optional_value_is_a_box_and_a_choice_a_list() -> None:
     assert shown(BatchOptions, "requests_per_minute")["type"] == "integer"
     assert shown(ApiOptions, "price_input")["type"] == "number"
-    assert shown(BatchOptions, "token_accounting")["enum"] == ["reserved", "used", None]
-    assert shown(BatchOptions, "share_limits")["enum"] == [True, False, None]
+    for name, listed in (("token_accounting", ["reserved", "used"]), ("share_limits", [True, False])):
+        first, last = shown(BatchOptions, name)["anyOf"]
+        assert (first["enum"], last) == (listed, {"type": "null", "title": "Leave open"})
+        assert first["type"] == ("boolean" if listed[0] is True else "string")
     assert [each["title"] for each in shown(BatchOptions, "concurrency")["anyOf"]] == [
         "auto",
         "A number",
         "Leave open",
     ]
+
+
+def test_a_group_whose_defaults_beat_nothing_is_given_once_it_is_chosen() -> None:
+    """A form submits none of a group without defaults that is left as it is: nobody would be asked to approve."""
+    properties = ApprovalOptions.model_json_schema()["properties"]
+    shown = {name: field.get("default") for name, field in properties.items()}
+    assert shown == {"above": None, "sample": 0, "preview_rows": 0, "timeout_hours": 24}
+
+
+@pytest.mark.parametrize("flow", [batch_inference, redrive_failures, estimate_cost])
+def test_what_does_not_match_is_refused_by_the_name_of_its_field(flow: Flow[..., Any]) -> None:
+    schema = parameter_schema(flow.fn).model_dump_for_openapi()
+    given = dict.fromkeys(schema["required"], "a") | {"api": {"currency": "eur", "fallback": ["a b"]}}
+    told = [(list(each.path), each.message) for each in validate(given, schema)]
+    assert sorted(path for path, _ in told) == [["api", "currency"], ["api", "fallback", 0]], told
 
 
 def test_null_counts_as_not_given() -> None:

@@ -3,11 +3,12 @@
 A form submits every default of a group that was opened, and it would count as given and beat the saved block's
 value; it draws "text or null" as a switch between two types; and it submits null for what was left empty. So the
 schema names no default, says in the description what an empty field means, and null is dropped where it comes in.
+Prefect's two UIs draw a list of values only where each is a text, a number, true or false, of a stated type.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.fields import FieldInfo
@@ -33,6 +34,8 @@ class FormSection(BaseModel):
     """A group of options in a form; `None` counts as not given, as an empty key in run.yaml does."""
 
     model_config = SECTION
+    fills_in: ClassVar[bool] = False
+    """Whether the form fills in the defaults, where they beat nothing: a group left empty is submitted as none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -46,7 +49,10 @@ class FormSection(BaseModel):
         for name, field in cls.model_fields.items():
             key = field.validation_alias if isinstance(field.validation_alias, str) else name
             shown = left_open(properties[key])
-            shown["description"] = " ".join(filter(None, (field.description, _if_empty(name, field))))
+            if cls.fills_in and field.default is not None:
+                shown |= {"default": field.default}
+            else:
+                shown["description"] = " ".join(filter(None, (field.description, _if_empty(name, field))))
             properties[key] = shown
         return schema
 
@@ -66,10 +72,26 @@ def left_open(schema: JsonSchemaValue) -> JsonSchemaValue:
     if types == ["number", "string"]:  # an amount: what is typed into a form is a number
         members = members[:1]
     if types == ["boolean"]:  # a switch has no empty position, a list has
-        return shown | {"enum": [True, False, None]}
+        members = [members[0] | {"enum": [True, False]}]
     if len(members) == 1:
         return _one_box({**members[0], **shown})
-    return shown | {"anyOf": [*members, _NULL | {"title": "Leave open"}]}
+    return _or_open(members, shown)
+
+
+def strict_parts(properties: JsonSchemaValue) -> JsonSchemaValue:
+    """Take the patterns out of a group's fields; returned as the schema of the fields that had one.
+
+    Beside the choice between the group and none they are refused by the field's name; within it Prefect's newer UI
+    says only that the whole group fits none of the choices.
+    """
+    parts = {name: _pattern_taken(field) for name, field in properties.items()}
+    return {name: part for name, part in parts.items() if part}
+
+
+def _pattern_taken(field: JsonSchemaValue) -> JsonSchemaValue:
+    taken = {"pattern": field.pop("pattern")} if "pattern" in field else {}
+    items = _pattern_taken(field["items"]) if "items" in field else {}
+    return taken | ({"items": items} if items else {})
 
 
 def _as_choice(member: JsonSchemaValue) -> JsonSchemaValue:
@@ -80,7 +102,14 @@ def _as_choice(member: JsonSchemaValue) -> JsonSchemaValue:
 
 
 def _one_box(shown: JsonSchemaValue) -> JsonSchemaValue:
-    return shown | {"enum": [*shown["enum"], None]} if "enum" in shown else shown
+    if "enum" not in shown:
+        return shown
+    listed = {key: shown[key] for key in ("type", "enum")} | {"title": "One of"}
+    return _or_open([listed], {key: value for key, value in shown.items() if key not in listed or key == "title"})
+
+
+def _or_open(members: list[JsonSchemaValue], shown: JsonSchemaValue) -> JsonSchemaValue:
+    return shown | {"anyOf": [*members, _NULL | {"title": "Leave open"}]}
 
 
 def _if_empty(name: str, field: FieldInfo) -> str | None:
