@@ -1,7 +1,7 @@
 """Makes docs/images: `python docs/ui_pictures.py`, where /srv/llm may be made and Chromium is there; ten minutes.
 
-Pages of Prefect's UI, without its menu, while the deployments of deployments/prefect.yaml run, and a run's own page.
-What they show has happened, but for the times of the earlier nights; see ui_stage.py.
+Pages of Prefect's UI (V2, its default), without the menu, while the deployments of deployments/prefect.yaml run, and
+a run's own page. What they show has happened, but for the times of the earlier nights; see ui_stage.py.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-WIDTH, WIDE, MENU_WIDTH, MARGIN = 1_180, 1_400, 256, 12
-"""WIDE where a table has more columns; with more than WIDTH an artifact has its details beside it."""
+WIDTH, WIDE, MENU_WIDTH, MARGIN = 1_180, 1_500, 256, 12
+"""WIDE where a table has more columns, or has details beside it."""
 SETTLED_MS = 2_500
-IN_LIGHT = "localStorage.setItem('color-scheme', JSON.stringify('light'))"
 PARTS_DONE, RUN_S = 3, 900
 ASKED: dict[str, Any] = {
     "input": "/srv/llm/inbox/tickets.parquet",
@@ -57,53 +56,53 @@ def opened_page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": WIDTH, "height": 1_000}, color_scheme="light")
-        page.add_init_script(IN_LIGHT)
         page.set_default_timeout(30_000)
         yield page
         browser.close()
 
 
 def block_form(stage: Stage, page: Page) -> None:
-    """The block as it is filled in, but for its key, which this UI shows as it is typed."""
-    page.goto(f"{stage.url}/blocks/catalog/llm-provider/create")
+    """The block as it is filled in."""
+    page.goto(f"{stage.url}/v2/blocks/catalog/llm-provider/create")
+    _field(page, "Name").fill("production")
     _field(page, "Base URL").fill("https://api.openai.com/v1")
-    _field(page, "Block Name").fill("production")
+    _field(page, "API key").fill("sk-" + 40 * "x")
     _field(page, "Default model").fill("gpt-4.1-mini")
     taken(page, "block-form", _bottom(_field(page, "Timeout")))
 
 
 def run_forms(stage: Stage, page: Page) -> None:
     """A run as it is filled in, and refused."""
-    page.goto(f"{stage.url}/deployments/deployment/{stage.deployment('manual')}/run")
-    _field(page, "Input").fill(ASKED["input"])
-    _field(page, "Output").fill(ASKED["output"])
-    _pick(page, ASKED["provider"])
-    _field(page, "Prompt").fill(ASKED["prompt"])
-    page.evaluate(TO_TOP)
+    page.goto(f"{stage.url}/v2/deployments/deployment/{stage.deployment('manual')}/run")
+    page.get_by_text("Select a block").click()
+    page.get_by_role("option", name=ASKED["provider"]).click()
+    for title in ("Input", "Output", "Prompt"):
+        _field(page, title).fill(ASKED[title.lower()])
     taken(page, "run-form", _bottom(_field(page, "Prompt")))
-    page.get_by_role("button", name="API", exact=True).click()
-    _field(page, "Temperature").fill("9")
+    page.get_by_role("tab", name="API", exact=True).click()
+    _field(page, "Temperature").fill("0.5")
+    _field(page, "Currency").fill("eur")
     page.get_by_role("button", name="Submit").click()
-    page.get_by_text("9 is greater than the maximum of 2").first.wait_for()
-    taken(page, "run-form-refused", 600, from_there=page.locator("label", has_text="Output limit"))
+    page.get_by_text("'eur' does not match").first.wait_for()
+    taken(page, "run-form-refused", 420, from_there=page.locator("label", has_text="Output price"))
 
 
 def in_progress(stage: Stage, page: Page, flow_run: str) -> None:
     """A run, and its table of chunks, when some chunks are done and others are not."""
     until(lambda: len(list((SRV / "answers/inbox/results").glob("part-0*.parquet"))) >= PARTS_DONE, RUN_S)
-    page.goto(f"{stage.url}/runs/flow-run/{flow_run}")
-    page.get_by_text("Task Runs", exact=True).first.click()
-    page.get_by_text("infer-chunk-0").first.wait_for()
-    taken(page, "run-in-progress", _bottom(page.get_by_text("infer-chunk-1").last) + 3 * MARGIN)
-    shown(stage, page, flow_run, "llm-chunks", "chunks", "table")
+    page.goto(f"{stage.url}/v2/runs/flow-run/{flow_run}")
+    page.get_by_role("tab", name="Task Runs").click()
+    page.get_by_role("link", name="infer-chunk-0").first.wait_for()
+    taken(page, "run-in-progress", _bottom(page.get_by_role("link", name="infer-chunk-1").first) + 3 * MARGIN)
+    shown(stage, page, flow_run, "llm-chunks", "chunks", "table", width=WIDE)
 
 
 def afterwards(stage: Stage, page: Page, flow_run: str, night: str) -> None:
     """What a run leaves."""
-    page.goto(f"{stage.url}/runs/flow-run/{flow_run}")
+    page.goto(f"{stage.url}/v2/runs/flow-run/{flow_run}")
     page.get_by_text("Completed").first.wait_for()
-    page.get_by_text("Artifacts", exact=True).last.click()
-    taken(page, "artifacts", _bottom(page.get_by_text("llm-cost", exact=True).last) + 6 * MARGIN)
+    page.get_by_role("tab", name="Artifacts").click()
+    taken(page, "artifacts", _bottom(page.get_by_text("llm-cost", exact=True).last) + 8 * MARGIN)
     shown(stage, page, flow_run, "llm-report", "report", "table >> nth=2")
     shown(stage, page, night, "llm-cost", "cost", "table >> nth=1")
     report_page(page)
@@ -124,29 +123,33 @@ def approval(stage: Stage, page: Page) -> None:
     asked = ASKED | {"output": "/srv/llm/answers/approved", "approval": {"above": 0.5, "sample": 40}}
     waiting = stage.started("manual", asked)
     until(lambda: stage.state(waiting) == "PAUSED", RUN_S)
-    page.goto(f"{stage.url}/runs/flow-run/{waiting}")
-    page.get_by_role("button", name="Resume").click()
+    page.goto(f"{stage.url}/v2/runs/flow-run/{waiting}")
+    page.locator("button[aria-haspopup=menu]").last.click()
+    page.get_by_role("menuitem", name="Resume").click()
     page.get_by_text("Decision").first.wait_for()
-    taken(page, "approval", 1_000)
+    page.set_viewport_size({"width": WIDTH, "height": 1_200})
+    page.wait_for_timeout(SETTLED_MS)
+    page.get_by_role("dialog").screenshot(path=IMAGES / "approval.png", animations="disabled")
     stage.cancelled(waiting)
 
 
 def lists(stage: Stage, page: Page) -> None:
     """Deployments with their schedules, and automations."""
     create_automations()
-    page.goto(f"{stage.url}/automations")
+    page.goto(f"{stage.url}/v2/automations")
     page.get_by_text("notify when").first.wait_for()
-    taken(page, "automations", 1_200)
+    taken(page, "automations", 1_250)
     stage.keep_schedules("resume")
-    page.goto(f"{stage.url}/deployments")
-    taken(page, "deployments", _bottom(page.get_by_text("redrive").first) + 2 * MARGIN, width=WIDE)
+    page.goto(f"{stage.url}/v2/deployments")
+    taken(page, "deployments", _bottom(page.get_by_text("redrive").first) + 3 * MARGIN)
     stage.keep_schedules("pause")
 
 
-def shown(stage: Stage, page: Page, flow_run: str, key: str, name: str, last: str) -> None:
+def shown(stage: Stage, page: Page, flow_run: str, key: str, name: str, last: str, *, width: int = WIDTH) -> None:
     """A picture of an artifact, down to the last thing to be seen."""
-    page.goto(f"{stage.url}/artifacts/artifact/{stage.artifacts(flow_run)[key]}")
-    taken(page, name, _bottom(page.locator(last)))
+    page.set_viewport_size({"width": width, "height": 1_000})
+    page.goto(f"{stage.url}/v2/artifacts/artifact/{stage.artifacts(flow_run)[key]}")
+    taken(page, name, _bottom(page.locator(last)), width=width)
 
 
 TO_TOP = "document.querySelectorAll('*').forEach(each => { each.scrollTop = 0 })"
@@ -174,17 +177,6 @@ def _bottom(last: Locator) -> int:
     box = last.bounding_box()
     assert box is not None
     return round(box["y"] + box["height"] + MARGIN)
-
-
-def _pick(page: Page, block: str) -> None:
-    """The list opens only once the saved blocks have come."""
-    picker = page.locator('xpath=//button[normalize-space(.)="Add"]/preceding::button[1]')
-    option = page.locator(".p-select-option", has_text=block).first
-    while not option.is_visible():
-        picker.press("ArrowDown")
-        page.wait_for_timeout(200)
-    option.click()
-    page.get_by_text(block, exact=True).first.wait_for()
 
 
 def _field(page: Page, title: str) -> Locator:

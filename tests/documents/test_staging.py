@@ -171,7 +171,7 @@ def test_keep_decides_columns_and_order(read: Any) -> None:
 def test_an_absent_column_is_refused_with_the_nearest_names(refused: Any) -> None:
     table = pa.table({"ticket text": ["x"], "Titel": ["y"]})
     assert refused(table, needed=frozenset({"title"})) == (
-        'The prompt uses the column "title", which is not in "pyarrow.Table"; nearest: "Titel".'
+        'The prompt uses the column "title", which is not in "pyarrow.Table"; nearest: "Titel"; there: "ticket text".'
     )
     assert refused(table, keep=("zzz",)) == (
         'keep names the column "zzz", which is not in "pyarrow.Table"; there: "ticket text", "Titel".'

@@ -18,7 +18,7 @@ def create(*, notify: str | None, zombie_after: float) -> int:
         raise InvalidInput("automations live on a Prefect server, and none is configured: set PREFECT_API_URL")
     if zombie_after < automations.LEAST_ZOMBIE_AFTER_S:
         least = automations.LEAST_ZOMBIE_AFTER_S
-        raise InvalidInput(f"--zombie-after: expected {least:g} seconds or more, for heartbeats are 30 apart")
+        raise InvalidInput(f"--zombie-after: expected {least:g} seconds or more, for heartbeats are at best 30 apart")
     check_server()
     with get_client(sync_client=True) as client:
         wanted = [automations.cancel_on_errors(), automations.crash_zombies(zombie_after)]

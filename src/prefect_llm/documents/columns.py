@@ -144,15 +144,18 @@ def result_names(columns: Sequence[str], reserved: Collection[str], source: str)
 
 
 def not_in(source: str, name: str, names: Sequence[str]) -> str:
-    """The rest of a sentence about a column that is not there, with the nearest names."""
+    """The rest of a sentence about a column that is not there, with the nearest names and some that are there."""
     lowered = {known.lower(): known for known in names}
     near = [lowered[match] for match in get_close_matches(name.lower(), list(lowered), n=3)]
-    shown = near or list(names[:_NAMES_SHOWN])
-    listed = ", ".join(f'"{known}"' for known in shown)
-    if len(names) > len(shown) and not near:
-        listed += ", …"
-    hint = _separated_by(names)
-    return f'which is not in "{source}"; {"nearest" if near else "there"}: {listed or "no column"}{hint}.'
+    others = [known for known in names if known not in near]
+    there = [f"there: {_listed(others) or 'no column'}"] if others or not near else []
+    told = "; ".join([f"nearest: {_listed(near)}", *there] if near else there)
+    return f'which is not in "{source}"; {told}{_separated_by(names)}.'
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(f'"{name}"' for name in names[:_NAMES_SHOWN]) + more
 
 
 def _separated_by(names: Sequence[str]) -> str:

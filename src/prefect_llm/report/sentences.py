@@ -171,9 +171,8 @@ def throughput(summary: Summary) -> str | None:
 def figures(summary: Summary) -> list[tuple[str, str]]:
     """Every figure as a name and its text: the terminal's lines and the rows of a table artifact."""
     totals = summary.totals
-    done = totals.ok + totals.failed
     lines: list[tuple[str, str | None]] = [
-        ("answered", f"{text.count(totals.ok)} ({text.share(totals.ok, done)})"),
+        ("answered", f"{text.count(totals.ok)} ({text.share(totals.ok, totals.rows)})"),
         ("failed", text.count(totals.failed) if totals.failed else None),
         *((f"  {kind}", text.count(number)) for kind, number in totals.failed_by_kind.items()),
         ("pending", text.count(totals.pending) if totals.pending > 0 else None),

@@ -119,5 +119,7 @@ class BatchOptions(FormSection):
     stop_error_share: Share = Field(
         default=0.5,
         title="Stopping error share",
-        description="The share of failed documents, from 0 to 1, above which the run stops early.",
+        description=(
+            "The share of failed documents, from 0 to 1, above which the run stops early, once 100 have ended."
+        ),
     )

@@ -143,7 +143,7 @@ class MonitoringSection(FormSection):
         title="Alarming error share",
         description=(
             "The share of failed documents, from 0 to 1, above which a warning is logged and, in flow runs, the "
-            "event errors.high is sent."
+            "event errors.high is sent, once 100 have ended."
         ),
     )
 
