@@ -173,9 +173,8 @@ def taken(page: Page, name: str, height: int, *, from_there: Locator | None = No
 
 def _bottom(last: Locator) -> int:
     """Where it ends, with a margin."""
-    last.wait_for()
-    box = last.bounding_box()
-    assert box is not None
+    while (box := last.bounding_box()) is None:  # it may be drawn anew at this moment
+        last.wait_for()
     return round(box["y"] + box["height"] + MARGIN)
 
 

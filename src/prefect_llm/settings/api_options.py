@@ -114,7 +114,9 @@ class ApiOptions(FormSection):
         ),
     )
     currency: Currency = Field(
-        default="USD", title="Currency", description="The currency of the prices, as in ISO 4217."
+        default="USD",
+        title="Currency",
+        description="The currency of the prices, three capital letters as in ISO 4217.",
     )
 
 
