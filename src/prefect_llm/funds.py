@@ -72,12 +72,12 @@ class Funds:
     def may_hold(self, amount: Decimal) -> bool:
         """Whether that much is there after all in the fund that had too little, or may be given back by others."""
         last = self._short.log.last()
-        if last is None or self._short.leaves(last, amount):
-            return True
-        if not self._short.log.others_hold(last):
+        others_hold = last is not None and self._short.log.others_hold(last)
+        if not others_hold and not self._short.leaves(last, amount):
             return False
-        if last.number != self._seen:
-            self._seen, self._since = last.number, self._now()
+        number = -1 if last is None else last.number
+        if number != self._seen:
+            self._seen, self._since = number, self._now()
         return self._now() - self._since < PATIENCE_S
 
     def _both(self) -> list[Fund]:

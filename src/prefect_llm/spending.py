@@ -197,9 +197,10 @@ class Spending:
     def _may_hold_later(self) -> bool:
         """Whether the others leave enough for what waits, once what is free here may be theirs."""
         with self._lock:
-            free, amount = self._purse.empty(), self._awaited
+            free = self._purse.empty()
+            missing = self._purse.missing(self._awaited)
         self._funds.leave(free)
-        return self._funds.may_hold(amount)
+        return self._funds.may_hold(missing)
 
     def _give_back(self) -> None:
         with self._lock:

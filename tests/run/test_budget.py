@@ -84,6 +84,17 @@ def test_a_run_stops_when_the_next_request_no_longer_fits_and_a_larger_budget_go
     assert (summary.state, summary.totals.cost, scripted_server.stats().requests) == ("completed", 30 * COST, 30)
 
 
+def test_an_endpoint_that_counts_more_than_it_can_stops_the_run_once_that_is_spent(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    scripted_server.script_all(steps.ok(usage=steps.tokens(10, 2_000)))
+    provider = provider_at(scripted_server.base_url, prices=PRICES, concurrency=1)
+    summary = carry_out(documents(5), output, provider, SPEC, budget=budget(Decimal("0.01")))
+    assert summary.stopped is not None
+    assert summary.stopped.kind == "BudgetExceeded"
+    assert scripted_server.stats().requests == 1
+
+
 def test_what_was_spent_without_a_budget_counts(scripted_server: ScriptedServer, output: str) -> None:
     scripted_server.script({f"doc-{n}": ANSWER for n in range(20)} | {"*": steps.status(401)})
     assert carry_out(documents(30), output, priced(scripted_server), SPEC).totals.ok > 0
