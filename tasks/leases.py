@@ -11,6 +11,8 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
+from prefect_llm.tasks.run_log import Log
+
 LEASE_S = 60.0
 """The shortest that Prefect grants: a killed process's slots are free again after it."""
 RENEW_S = 20.0
@@ -27,10 +29,11 @@ class Lease:
         self.renewed_at = now
 
 
-def prepare_limit(client: SyncPrefectClient, name: str, limit: int) -> None:
+def prepare_limit(client: SyncPrefectClient, name: str, limit: int, log: Log = logger) -> None:
     """Create the limit, or change it to so many slots. While anybody holds a part of it, it is not lowered.
 
-    A run that is to ask less than its block allows thus holds back nobody but itself.
+    A run that is to ask less than its block allows thus holds back nobody but itself. What became of the limit is
+    written to `log`.
     """
     try:
         known = client.read_global_concurrency_limit_by_name(name)
@@ -40,9 +43,9 @@ def prepare_limit(client: SyncPrefectClient, name: str, limit: int) -> None:
         if known.limit == limit:
             return
         if known.limit > limit and known.active_slots:
-            logger.info("the limit %s stays at %d, of which others hold a part", name, known.limit)
+            log.info("the limit %s stays at %d, of which others hold a part", name, known.limit)
             return
-        logger.warning("the limit %s is now %d for all who share it; it was %d", name, limit, known.limit)
+        log.warning("the limit %s is now %d for all who share it; it was %d", name, limit, known.limit)
     with suppress(ObjectAlreadyExists):  # another process was faster
         client.upsert_global_concurrency_limit_by_name(name, limit)
 

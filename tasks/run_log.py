@@ -16,6 +16,9 @@ from prefect_llm.store import ChunkFigures
 
 CORE = logging.getLogger("prefect_llm")
 
+Log = logging.Logger | LoggingAdapter
+"""That of a module, or that of a run in Prefect."""
+
 
 class _ToRunLog(logging.Handler):
     """Passes on what the task's own thread logs; other tasks run in other threads."""
@@ -31,7 +34,7 @@ class _ToRunLog(logging.Handler):
             self._run_logger.log(record.levelno, record.getMessage())
 
 
-def log_of_run(otherwise: logging.Logger) -> logging.Logger | LoggingAdapter:
+def log_of_run(otherwise: logging.Logger) -> Log:
     """The log of the task or flow run that this is part of, for what other threads say of it."""
     try:
         return get_run_logger()

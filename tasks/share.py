@@ -142,10 +142,10 @@ class Share:
         """Whether the two limits are there; without a server this process keeps the provider's to itself."""
         try:
             for name, limit in ((self._limit_name, self._most), (self._claims_name, MANY)):
-                prepare_limit(client, name, limit)
+                prepare_limit(client, name, limit, self._log)
         except _Unreachable as error:
             self._alone_until = time.monotonic() + ALONE_S
-            logger.warning(
+            self._log.warning(
                 "the limits of %s hold for this process alone, not over all of them: the Prefect server "
                 "cannot share them (%s)",
                 self._engine.provider.name,

@@ -115,3 +115,15 @@ def test_a_chunk_in_another_process_says_it_in_the_run_s_log(
         with prefect_server.client() as client:
             give_back(client, held)
         assert run.state.result().name == "Completed"
+
+
+def test_a_limit_that_a_run_changes_for_all_is_told_in_its_log(
+    asking: Parameters, prefect_server: PrefectServer, provider: str
+) -> None:
+    with prefect_server.client() as client:
+        prepare_limit(client, f"llm-{provider}", 2 * SLOTS)
+    with begun(prefect_server, asking) as run:
+        assert run.state.result().name == "Completed"
+    prefect_server.settled()
+    wanted = f"the limit llm-{provider} is now {SLOTS} for all who share it; it was {2 * SLOTS}"
+    eventually(lambda: [log.message for log in prefect_server.logs(run.id)], lambda lines: wanted in lines)
