@@ -41,7 +41,7 @@ class ApprovalOptions(FormSection):
     """What a person is shown, and when nobody is asked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", title="Approval")
-    fills_in = True
+    filled_in = frozenset({"timeout_hours"})
 
     above: Annotated[Decimal, Field(ge=0)] | None = Field(
         default=None,

@@ -38,7 +38,9 @@ class Elsewhere:
                 figures, row = self._by_chunk.get(chunk, LiveFigures(0)), entry.row
                 paid_now = epoch == self._run.epoch
                 self._by_chunk[chunk] = (
-                    figures.plus(row.outcome, row.cost, row.price) if paid_now else figures.ended(row.outcome, 1)
+                    figures.plus(row.outcome, row.cost, row.price, entry.discarded_costs)
+                    if paid_now
+                    else figures.ended(row.outcome, 1)
                 )
         except (OSError, InvalidInput) as error:
             logger.debug("what other processes have done cannot be seen: %s", error)

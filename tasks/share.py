@@ -128,15 +128,19 @@ class Share:
     # Everything below runs on the share's own thread.
 
     def _hold(self) -> None:
-        with get_client(sync_client=True) as client:
-            if self._prepared(client):
-                while not self._ended():
-                    self._look(client)
-                    self._wake.wait(self._pause_s())
-                    self._wake.clear()
-                self._release_all(client)
-        self._waits = False
-        self._engine.set_share(1.0)
+        try:
+            with get_client(sync_client=True) as client:
+                if self._prepared(client):
+                    while not self._ended():
+                        self._look(client)
+                        self._wake.wait(self._pause_s())
+                        self._wake.clear()
+                    self._release_all(client)
+        except Exception as fault:  # nobody looks at this thread, and the chunks would wait for ever
+            self._log.warning("%s: going on alone (%s: %s)", self._limit_name, type(fault).__name__, reason_of(fault))
+        finally:
+            self._waits = False
+            self._engine.set_share(1.0)
 
     def _prepared(self, client: SyncPrefectClient) -> bool:
         """Whether the two limits are there; without a server this process keeps the provider's to itself."""

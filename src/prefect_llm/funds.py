@@ -14,8 +14,8 @@ from decimal import Decimal
 from prefect_llm.store import Grant, GrantLog
 
 NOTHING = Decimal(0)
-PATIENCE_S = 60.0
-"""So long without a grant and with nothing given back: the others were killed, or their requests hang."""
+PATIENCE_S = 150.0
+"""So long without an entry of the run's, longer than one attempt by default: the others were killed, or hang."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,11 @@ class Funds:
         granted = self.run.log.grant(wanted, self.run.limit, least)
         if self.month is None or not granted:
             return granted
-        of_month = self.month.log.grant(granted, self.month.limit, least)
-        self.run.log.give_back(granted - of_month)
+        of_month = NOTHING
+        try:
+            of_month = self.month.log.grant(granted, self.month.limit, least)
+        finally:
+            self.run.log.give_back(granted - of_month)
         return of_month
 
     def leave(self, amount: Decimal) -> None:
@@ -76,8 +79,10 @@ class Funds:
         if not others_hold and not self._short.leaves(last, amount):
             return False
         number = -1 if last is None else last.number
-        if number != self._seen:
-            self._seen, self._since = number, self._now()
+        is_sign = self._seen is None or last is None or self._short.log.is_of_this_run(last)
+        if number != self._seen and is_sign:
+            self._since = self._now()
+        self._seen = number
         return self._now() - self._since < PATIENCE_S
 
     def _both(self) -> list[Fund]:

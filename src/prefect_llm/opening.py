@@ -238,6 +238,8 @@ def _prove_spent(directory: RunDirectory, rows: int, budget: RunBudget, manifest
             f"{without}ask in a new output, which takes these answers by reuse"
         )
     grants.prove(totals.known_cost + totals.work.uncertain)
+    if (month := budget.month) is not None:
+        GrantLog(open_folder(month.folder), budget.currency, manifest.run_id, month.prefix).forget_earlier()
 
 
 def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prompt, epoch: int) -> Manifest:

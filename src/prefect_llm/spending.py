@@ -7,7 +7,9 @@ as long as some is free, and gives back what is left when no chunk of the run is
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -114,6 +116,7 @@ class Spending:
         self._waiting: set[Callable[[], None]] = set()
         self._awaited = Decimal(0)
         self._drawing = False
+        self._refused_at = -math.inf
         self._users = 0
         self._lock = threading.Lock()
 
@@ -142,9 +145,15 @@ class Spending:
             if not held:
                 self._waiting.add(changed)
                 self._awaited = amount
-            if self._purse.runs_low if held else not (self._purse.drained and self._purse.in_flight):
+            if self._purse.runs_low if held else self._may_draw:
                 self._draw()
         return held
+
+    @property
+    def _may_draw(self) -> bool:
+        """Not at each settled request of many, where there was nothing a moment ago."""
+        refused = self._purse.drained and self._purse.in_flight
+        return not refused or time.monotonic() - self._refused_at >= RETRY_S
 
     def settle(self, held: Decimal, cost: Decimal) -> None:
         """What was set aside cost that much."""
@@ -176,27 +185,37 @@ class Spending:
             self._stop.set(error)
         except OSError as error:
             reason = reason_of(error.strerror or error)
-            where = self._funds.where
-            self._stop.set(BudgetUnwritable(f"a grant of the budget cannot be written ({reason}): {where}"))
+            self._stop.set(self._unwritable(reason))
+        except Exception as fault:  # nobody looks at this thread, and the run would wait for ever
+            self._stop.set(self._unwritable(f"{type(fault).__name__}: {reason_of(fault)}"))
         with self._lock:
             self._drawing = False
         self._tell()
         self._give_back()
 
+    def _unwritable(self, reason: str) -> BudgetUnwritable:
+        return BudgetUnwritable(f"a grant of the budget cannot be written ({reason}): {self._funds.where}")
+
     def _refused(self) -> bool:
         """Whether nothing was granted, and nothing that is under way here may leave enough for what waits."""
         with self._lock:
+            if not self._users:
+                return False
             amount = self._awaited if self._waiting else Decimal(0)
             wanted = self._purse.wanted(amount)
             least = Decimal(0) if self._purse.in_flight else self._purse.missing(amount)
         granted = self._funds.grant(wanted, least)
         with self._lock:
             self._purse.take(granted)
+            if not granted:
+                self._refused_at = time.monotonic()
             return not granted and not self._purse.in_flight and bool(self._waiting)
 
     def _may_hold_later(self) -> bool:
         """Whether the others leave enough for what waits, once what is free here may be theirs."""
         with self._lock:
+            if self._purse.in_flight:
+                return True
             free = self._purse.empty()
             missing = self._purse.missing(self._awaited)
         self._funds.leave(free)
@@ -206,12 +225,17 @@ class Spending:
         with self._lock:
             if self._users or self._drawing:
                 return
+            self._drawing = True  # a chunk that begins meanwhile draws after that, not between
             amount = self._purse.empty()
         try:
             self._funds.leave(amount)
         except OSError as error:  # the rows are written: it is no reason to fail them
             given = money(amount, self._budget.currency)
             logger.warning("%s could not be given back to %s (%s)", given, self._funds.where, error)
+        finally:
+            with self._lock:
+                self._drawing = False
+        self._tell()
 
     def _tell(self) -> None:
         with self._lock:

@@ -124,7 +124,7 @@ def here() -> Context | None:
 
 def observe(engine: Observed) -> None:
     """Have gauges show how that engine's provider does, for as long as there is the engine."""
-    with _lock:
+    with _engines_lock:
         _engines.add(engine)
 
 
@@ -205,7 +205,7 @@ class _Looking:
     def __call__(self, _: CallbackOptions) -> Iterable[Observation]:
         from opentelemetry.metrics import Observation
 
-        with _lock:
+        with _engines_lock:
             standings = [engine.standing for engine in _engines if not engine.closed]
         by_endpoint: dict[str, list[int]] = {}
         for each in standings:
@@ -280,5 +280,7 @@ def _is_the_api_s_own(provider: object) -> bool:
 
 
 _lock = threading.Lock()
+_engines_lock = threading.Lock()
+"""Of its own: a reader asks the gauges under a lock that whoever makes a recorder under `_lock` waits for."""
 _last: dict[str, Any] = {}
 _engines: weakref.WeakSet[Observed] = weakref.WeakSet()

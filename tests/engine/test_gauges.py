@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Thread
 
@@ -14,6 +15,7 @@ from tests.prefect_server import eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
+from prefect_llm import telemetry
 from prefect_llm.engine import Engine
 from prefect_llm.errors import Interrupted
 from prefect_llm.records import Patience, Provider
@@ -78,6 +80,17 @@ def standing(in_flight: int, waiting: int, breaker: int) -> dict[str, int]:
 
 def slow_at(server: ScriptedServer, concurrency: int, patience: Patience = SLOW) -> Provider:
     return provider_at(server.base_url, concurrency=concurrency, patience=patience)
+
+
+def test_a_reader_that_collects_while_a_recorder_is_made_waits_for_nobody(
+    begin: Callable[[Provider, int], None], reader: InMemoryMetricReader, scripted_server: ScriptedServer
+) -> None:
+    """It holds a lock of its own then, for which whoever makes the recorder waits in turn."""
+    scripted_server.script_all(steps.hang())
+    begin(provider_at(scripted_server.base_url, concurrency=2), 2)
+    scripted_server.wait_for(in_flight=2)
+    with telemetry._lock, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(shown, reader).result(timeout=30) != {}
 
 
 def test_what_is_in_flight_and_what_waits_for_a_retry_are_told_apart(

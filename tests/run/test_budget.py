@@ -184,6 +184,20 @@ def test_a_grant_that_cannot_be_written_stops_the_run_before_it_is_spent(
     assert scripted_server.stats().requests == 0
 
 
+def test_a_fault_of_a_store_that_nobody_foresaw_stops_the_run_and_does_not_keep_it_waiting(
+    scripted_server: ScriptedServer, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(log: GrantLog, wanted: Decimal, limit: Decimal | None, least: Decimal) -> Decimal:
+        raise ValueError("an answer of the store that is no answer")
+
+    monkeypatch.setattr(GrantLog, "grant", broken)
+    summary = carry_out(documents(3), output, priced(scripted_server), SPEC, budget=budget(1))
+    assert summary.stopped is not None
+    assert summary.stopped.kind == "BudgetUnwritable"
+    assert "ValueError: an answer of the store that is no answer" in summary.stopped.message
+    assert scripted_server.stats().requests == 0
+
+
 def test_a_redrive_spends_what_the_run_has_left(scripted_server: ScriptedServer, output: str) -> None:
     refused = steps.ok(refusal="no", usage=steps.tokens(10, 20))  # billed, and failed all the same
     scripted_server.script({f"doc-{n}": [refused, ANSWER] for n in range(5)} | {"*": ANSWER})

@@ -79,7 +79,7 @@ def test_what_was_given_back_between_two_looks_is_seen(folder: Folder) -> None:
     assert one.may_hold(Decimal(2))
 
 
-def test_processes_that_give_no_sign_are_waited_for_a_minute(folder: Folder) -> None:
+def test_processes_that_give_no_sign_are_not_waited_for_any_longer(folder: Folder) -> None:
     clock = Clock()
     one, other = funds(folder, clock), funds(folder)
     other.grant(Decimal(9), Decimal(9))
@@ -91,6 +91,19 @@ def test_processes_that_give_no_sign_are_waited_for_a_minute(folder: Folder) -> 
     clock.now += PATIENCE_S - 1
     assert one.may_hold(Decimal(2))
     clock.now += PATIENCE_S
+    assert not one.may_hold(Decimal(2))
+
+
+def test_what_other_runs_draw_is_no_sign_of_a_process_of_this_one(folder: Folder) -> None:
+    clock = Clock()
+    one = funds(folder, clock, month=LIMIT)
+    funds(folder, month=LIMIT).grant(Decimal(9), Decimal(9))
+    beside = funds(folder, run_id="run-2", month=LIMIT)
+    one.grant(Decimal(2), Decimal(2))
+    for _ in range(2):
+        assert one.may_hold(Decimal(2))
+        beside.grant(Decimal("0.1"), Decimal(0))
+        clock.now += PATIENCE_S / 2
     assert not one.may_hold(Decimal(2))
 
 

@@ -59,11 +59,11 @@ def test_an_optional_value_is_a_box_and_a_choice_a_list() -> None:
     ]
 
 
-def test_a_group_whose_defaults_beat_nothing_is_given_once_it_is_chosen() -> None:
+def test_a_group_with_a_default_that_beats_nothing_is_given_once_it_is_chosen() -> None:
     """A form submits none of a group without defaults that is left as it is: nobody would be asked to approve."""
     properties = ApprovalOptions.model_json_schema()["properties"]
     shown = {name: field.get("default") for name, field in properties.items()}
-    assert shown == {"above": None, "sample": 0, "preview_rows": 0, "timeout_hours": 24}
+    assert shown == {"above": None, "sample": None, "preview_rows": None, "timeout_hours": 24}
 
 
 @pytest.mark.parametrize("flow", [batch_inference, redrive_failures, estimate_cost])

@@ -13,6 +13,8 @@ from prefect_llm.files import Folder
 from prefect_llm.store import GrantLog
 from prefect_llm.store.grants import GRANTS
 
+NOT_A_NUMBER = b'{"change": "NaN", "total": "1", "currency": "USD", "holder": "a", "at": "2026-11-01T00:00:00+00:00"}'
+
 
 def grant_log(folder: Folder, run_id: str = "run-1", currency: str = "USD") -> GrantLog:
     """As a process of its own would open it."""
@@ -79,6 +81,18 @@ def test_nobody_gives_back_what_an_earlier_attempt_was_granted(folder: Folder) -
     assert (set(last.holding), last.total) == (set(), Decimal(1))
 
 
+def test_of_a_log_of_many_runs_only_this_run_s_earlier_attempts_are_forgotten(folder: Folder) -> None:
+    other = grant_log(folder, "run-2")
+    other.grant(Decimal(1), None)
+    grant_log(folder).grant(Decimal(1), None)
+    grant_log(folder).forget_earlier()
+    last = other.last()
+    assert last is not None
+    assert (last.total, len(last.holding), other.others_hold(last)) == (Decimal(2), 1, False)
+    grant_log(folder).forget_earlier()
+    assert other.last() == last
+
+
 def test_an_entry_from_before_holders_were_kept_is_read(folder: Folder) -> None:
     entry = {"change": "1", "total": "1", "currency": "USD", "holder": "run-1", "at": "2026-11-01T00:00:00+00:00"}
     folder.write(f"{GRANTS}00000000.json", json.dumps(entry).encode())
@@ -116,7 +130,7 @@ def test_another_currency_is_refused(folder: Folder) -> None:
         grant_log(folder, currency="EUR").total()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b'{"change": "x", "total": "1"}', b"[]"])
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"change": "x", "total": "1"}', b"[]", NOT_A_NUMBER])
 def test_a_damaged_entry_is_named(folder: Folder, damage: bytes) -> None:
     folder.write(f"{GRANTS}00000000.json", damage)
     with pytest.raises(InvalidInput, match=r"00000000\.json is not a grant"):

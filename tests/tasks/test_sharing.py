@@ -15,12 +15,14 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Stop, close_engines, engine_for
 from prefect_llm.records import Limits, Parameters, Provider, Request
 from prefect_llm.tasks.leases import give_back, prepare_limit, take
+from prefect_llm.tasks.share import Share
 from prefect_llm.tasks.sharing import awaited_limits, give_all_back, limits_shared
 
 WORKER = Path(__file__).with_name("sharing_worker.py")
@@ -111,11 +113,15 @@ def asked(workers: Workers, scripted_server: ScriptedServer, monkeypatch: pytest
     close_engines()
 
 
+def ask(provider: Provider) -> None:
+    request = Request(0, "doc-0", ({"role": "user", "content": "doc-0 hello"},), Parameters("m"), "")
+    engine_for(provider).run(iter([request]), lambda *_: None, Stop())
+
+
 def asked_once(provider: Provider, workers: Workers, error: Exception | None = None) -> None:
     """A chunk of one document, which ends in the error."""
-    request = Request(0, "doc-0", ({"role": "user", "content": "doc-0 hello"},), Parameters("m"), "")
     with limits_shared(provider):
-        engine_for(provider).run(iter([request]), lambda *_: None, Stop())
+        ask(provider)
         assert workers.taken() > 0
         if error is not None:
             raise error
@@ -156,6 +162,18 @@ def test_a_process_that_comes_back_after_an_hour_waits_for_its_turn(
         again.result()
     assert awaited_limits(asked) == []
     assert scripted_server.stats().requests == 2
+
+
+def test_a_fault_that_nobody_foresaw_leaves_the_limits_to_this_process(
+    asked: Provider, scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(share: Share, client: SyncPrefectClient) -> None:
+        raise ValueError("an answer of the server that is no answer")
+
+    monkeypatch.setattr(Share, "_look", broken)
+    with limits_shared(asked):
+        ask(asked)
+    assert scripted_server.stats().requests == 1
 
 
 def test_a_process_that_is_to_ask_less_lowers_the_limit_for_nobody_who_holds_a_part(

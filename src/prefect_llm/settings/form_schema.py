@@ -34,8 +34,8 @@ class FormSection(BaseModel):
     """A group of options in a form; `None` counts as not given, as an empty key in run.yaml does."""
 
     model_config = SECTION
-    fills_in: ClassVar[bool] = False
-    """Whether the form fills in the defaults, where they beat nothing: a group left empty is submitted as none."""
+    filled_in: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose default the form fills in, as it beats nothing: a group left empty is submitted as none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -49,11 +49,8 @@ class FormSection(BaseModel):
         for name, field in cls.model_fields.items():
             key = field.validation_alias if isinstance(field.validation_alias, str) else name
             shown = left_open(properties[key])
-            if cls.fills_in and field.default is not None:
-                shown |= {"default": field.default}
-            else:
-                shown["description"] = " ".join(filter(None, (field.description, _if_empty(name, field))))
-            properties[key] = shown
+            shown["description"] = " ".join(filter(None, (field.description, _if_empty(name, field))))
+            properties[key] = shown | ({"default": field.default} if name in cls.filled_in else {})
         return schema
 
 

@@ -56,6 +56,8 @@ class Grant:
         try:
             read = json.loads(content)
             change, total = Decimal(read["change"]), Decimal(read["total"])
+            if not (change.is_finite() and total.is_finite()):
+                raise ValueError("an amount that is no number")
             at = datetime.fromisoformat(read["at"])
             holding = frozenset(map(str, read.get("holding", ())))
             return cls(number, change, total, str(read["currency"]), str(read["holder"]), at, holding)
@@ -97,7 +99,11 @@ class GrantLog:
 
     def others_hold(self, entry: Grant) -> bool:
         """Whether other processes of this run may still give something back, by that entry."""
-        return any(holder.startswith(self._run) for holder in entry.holding - {self._holder})
+        return bool(self._of_this_run(entry) - {self._holder})
+
+    def is_of_this_run(self, entry: Grant) -> bool:
+        """Whether a process of this run wrote it."""
+        return entry.holder.startswith(self._run)
 
     def prove(self, spent: Decimal) -> None:
         """At least so much was spent: by attempts without a budget, which drew no grants, more than was granted.
@@ -105,11 +111,18 @@ class GrantLog:
         For a log of one run, before an attempt at it begins: nobody gives back what an earlier one was granted.
         """
         with self._lock:
-            last = self._look()
-            total = Decimal(0) if last is None else last.total
-            if last is None or last.holding or spent > total:
+            while (last := self._look()) is None or last.holding or spent > last.total:
+                total = Decimal(0) if last is None else last.total
                 proven = max(spent, total)
-                self._append(_EXACT.subtract(proven, total), proven, frozenset())
+                if self._append(_EXACT.subtract(proven, total), proven, frozenset()):
+                    return
+
+    def forget_earlier(self) -> None:
+        """For a log of many runs, before an attempt at this one begins: its earlier attempts give nothing back."""
+        with self._lock:
+            while (last := self._look()) is not None and (earlier := self._of_this_run(last)):
+                if self._append(Decimal(0), last.total, last.holding - earlier):
+                    return
 
     def grant(self, wanted: Decimal, limit: Decimal | None, least: Decimal = Decimal(0)) -> Decimal:
         """Grant what is wanted, or what the limit leaves of it; 0 where that is nothing or under `least`.
@@ -139,6 +152,9 @@ class GrantLog:
             while amount > 0 or self._holder in self._holding:
                 if self._gave_back(amount, self._holding - {self._holder}):
                     return
+
+    def _of_this_run(self, entry: Grant) -> frozenset[str]:
+        return frozenset(holder for holder in entry.holding if holder.startswith(self._run))
 
     @property
     def _holding(self) -> frozenset[str]:
