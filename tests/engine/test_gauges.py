@@ -89,7 +89,7 @@ def test_a_reader_that_collects_while_a_recorder_is_made_waits_for_nobody(
     scripted_server.script_all(steps.hang())
     begin(provider_at(scripted_server.base_url, concurrency=2), 2)
     scripted_server.wait_for(in_flight=2)
-    with telemetry._lock, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, telemetry._lock:
         assert pool.submit(shown, reader).result(timeout=30) != {}
 
 
