@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from decimal import Decimal
 
-from tests.prefect_server import eventually
+from tests.prefect_server import SOON_S, eventually
 
 from prefect_llm.engine import Stop
 from prefect_llm.files import Folder, open_folder
@@ -33,7 +34,9 @@ def test_who_was_refused_asks_again_while_requests_of_its_own_are_in_flight() ->
         hold(one, 1)
         with other.in_use():
             hold(other, 98)
-            assert not one.hold(Decimal(10), lambda: None)
+            refused = threading.Event()
+            assert not one.hold(Decimal(10), refused.set)
+            assert refused.wait(SOON_S)
             other.settle(Decimal(98), Decimal(8))
         hold(one, 10)
 
