@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -219,8 +220,9 @@ class _Looking:
         return standing.in_flight if self._name == "requests.in_flight" else standing.waiting
 
 
-def _endpoint(base_url: str) -> Attributes:
-    """Who is asked, and where; the port is the scheme's own where none is given."""
+@lru_cache(maxsize=64)
+def _endpoint(base_url: str) -> Mapping[str, str | int]:
+    """Who is asked, and where; the port is the scheme's own where none is given. Asked for at every request."""
     parts = urlsplit(base_url)
     host = parts.hostname or base_url
     port = parts.port or (80 if parts.scheme == "http" else 443)
