@@ -133,9 +133,8 @@ class Live:
         with self._lock:
             self._figures = self._figures.ended(outcome, 1)
 
-    def ended_here(self, entries: Iterable[Entry], new: Sequence[Entry]) -> RowFigures:
+    def ended_here(self, entries: Sequence[Entry], new: Sequence[Entry]) -> RowFigures:
         """What became of these rows, which are counted here, for the process that waits for their chunk."""
-        entries = list(entries)
         rows = [entry.row for entry in entries]
         nothing: Decimal | None = Decimal(0)
         answers = [row.outcome.completion for row in rows if row.outcome.completion is not None]

@@ -101,8 +101,8 @@ def _as_choice(member: JsonSchemaValue) -> JsonSchemaValue:
 def _one_box(shown: JsonSchemaValue) -> JsonSchemaValue:
     if "enum" not in shown:
         return shown
-    listed = {key: shown[key] for key in ("type", "enum")} | {"title": "One of"}
-    return _or_open([listed], {key: value for key, value in shown.items() if key not in listed or key == "title"})
+    listed = {"type": shown["type"], "enum": shown["enum"], "title": "One of"}
+    return _or_open([listed], {key: value for key, value in shown.items() if key not in ("type", "enum")})
 
 
 def _or_open(members: list[JsonSchemaValue], shown: JsonSchemaValue) -> JsonSchemaValue:
