@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from prefect_llm.errors import InvalidInput
+from prefect_llm.errors import InvalidInput, reason_of
 
 STARTUP_S = 180
 """A fresh Prefect database takes half a minute on a small machine; Prefect's own default gives up after 20 s."""
@@ -23,6 +23,6 @@ def check_server() -> None:
         fault = client.api_healthcheck()
     if fault is not None:
         raise InvalidInput(
-            f"the Prefect server at {url} cannot be reached ({' '.join(str(fault).split())}): start it with prefect "
+            f"the Prefect server at {url} cannot be reached ({reason_of(fault)}): start it with prefect "
             "server start, or set PREFECT_API_URL to the one that runs"
         )
