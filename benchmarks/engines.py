@@ -11,10 +11,14 @@ from workload import MAX_OUTPUT_TOKENS, MODEL, documents
 def engine(url: str, count: int, concurrency: int) -> int:
     """Asks under limits that never bind, and makes a priced result row of every outcome; how many were answered."""
     # imported here, so that peers' environments need not have it
-    from prefect_llm.engine import Engine, Stop
+    from prefect_llm.engine import Engine
     from prefect_llm.pricing import cost
-    from prefect_llm.records import Limits, Outcome, Parameters, Price, Provider, Request
     from prefect_llm.store import ResultRow
+    from prefect_llm.system.stop_signal import Stop
+    from prefect_llm.values.outcome import Outcome
+    from prefect_llm.values.price import Price
+    from prefect_llm.values.provider import Limits, Provider
+    from prefect_llm.values.request import Parameters, Request
 
     parameters = Parameters(MODEL, max_output_tokens=MAX_OUTPUT_TOKENS)
     price = Price(Decimal("0.4"), Decimal("1.6"))

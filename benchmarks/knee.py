@@ -16,9 +16,12 @@ from quota import requests
 from simulated import SimulatedProvider, simulated_provider
 from tables import Table, heading, verdict
 
-from prefect_llm.engine import Engine, Stop
-from prefect_llm.errors import Interrupted
-from prefect_llm.records import Limits, Outcome, Provider, Request
+from prefect_llm.engine import Engine
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.errors import Interrupted
+from prefect_llm.values.outcome import Outcome
+from prefect_llm.values.provider import Limits, Provider
+from prefect_llm.values.request import Request
 
 KNEE, FALLEN, LATENCY_S = 200, 50, 0.3
 BEST = KNEE / LATENCY_S

@@ -18,7 +18,7 @@ from genai_prices import calc_price
 from tables import Table, heading, verdict
 
 from prefect_llm.pricing import cost, list_price
-from prefect_llm.records import Usage
+from prefect_llm.values.outcome import Usage
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 REQUESTS = 1000

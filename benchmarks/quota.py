@@ -16,9 +16,11 @@ from simulated import SimulatedProvider, simulated_provider
 from tables import Table, heading, verdict
 from workload import MODEL, documents
 
-from prefect_llm.engine import Engine, Stop
-from prefect_llm.errors import Interrupted
-from prefect_llm.records import Limits, Parameters, Provider, Request
+from prefect_llm.engine import Engine
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.errors import Interrupted
+from prefect_llm.values.provider import Limits, Provider
+from prefect_llm.values.request import Parameters, Request
 
 MINUTE_S = 60.0
 

@@ -38,11 +38,11 @@ def write_documents(folder: Path, count: int, text: str = TEXT) -> str:
 def core_run(source: str, output: str, url: str, *, concurrency: int) -> int:
     """As `prefect-llm run` without Prefect; how many were answered."""
     from prefect_llm.engine import close_engines
-    from prefect_llm.opening import open_run
     from prefect_llm.prompts import PromptSpec
-    from prefect_llm.records import Limits, Provider
-    from prefect_llm.side_by_side import infer_pending
-    from prefect_llm.spec import RunSpec
+    from prefect_llm.run.opening import open_run
+    from prefect_llm.run.spec import RunSpec
+    from prefect_llm.run.threads import infer_pending
+    from prefect_llm.values.provider import Limits, Provider
 
     spec = RunSpec(prompt=PromptSpec(model=MODEL, template=PROMPT, max_output_tokens=MAX_OUTPUT_TOKENS))
     summary = infer_pending(open_run(source, output, spec), Provider(url, limits=Limits(concurrency)))

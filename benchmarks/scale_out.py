@@ -119,8 +119,8 @@ def cluster(name: str) -> Iterator[Any]:
 def runner(folder: Path, task_runner: Any) -> Callable[..., Path]:
     """Carries out one run after the other; each returns where its parts are."""
     from prefect_llm import batch_inference
-    from prefect_llm.errors import BudgetExceeded
     from prefect_llm.settings import ApiOptions, BatchOptions
+    from prefect_llm.values.errors import BudgetExceeded
 
     flow = batch_inference if task_runner is None else batch_inference.with_options(task_runner=task_runner)
 

@@ -15,8 +15,9 @@ from runs import prefect_server
 from simulated import SimulatedProvider, simulated_provider
 from tables import Table, heading, verdict
 
-from prefect_llm.engine import Stop, engine_for
-from prefect_llm.records import Limits, Provider
+from prefect_llm.engine import engine_for
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.provider import Limits, Provider
 
 WORKERS = 4
 PER_MINUTE = 6_000
@@ -65,7 +66,7 @@ def full_again_after_s(provider: SimulatedProvider) -> float:
 
 def work(url: str) -> None:
     """One worker process: ask until it is killed."""
-    from prefect_llm.tasks.sharing import limits_shared
+    from prefect_llm.tasks.shared_limit import limits_shared
 
     limits = Limits(800, requests_per_minute=PER_MINUTE)
     provider = Provider(url, limits=limits, shared_as="benchmark")

@@ -21,9 +21,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from prefect_llm.engine import Verified, verify
-from prefect_llm.records import Limits, Patience, Price, Provider, TokenAccounting
 from prefect_llm.settings.form_schema import left_open, without_empty
-from prefect_llm.settings.kinds import endpoint_address
+from prefect_llm.settings.value_types import endpoint_address
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Limits, Patience, Provider, TokenAccounting
 
 _DEFAULT_LIMITS = Limits()
 _DEFAULT_PATIENCE = Patience()

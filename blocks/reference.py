@@ -9,9 +9,9 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefect_llm.blocks.provider import LLMProvider
-from prefect_llm.errors import InvalidInput
-from prefect_llm.records import Provider
 from prefect_llm.settings import ApiOptions, BatchOptions, endpoint_provider, overlaid, with_fallbacks
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.provider import Provider
 
 
 class ProviderReference(BaseModel):

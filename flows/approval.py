@@ -14,7 +14,6 @@ from prefect.states import Paused
 from pydantic import ConfigDict, Field, model_validator
 
 from prefect_llm.blocks import ProviderReference
-from prefect_llm.errors import NotApproved
 from prefect_llm.estimating import (
     LEAST_SAMPLE,
     Estimate,
@@ -24,12 +23,13 @@ from prefect_llm.estimating import (
     taking_answers,
     to_markdown,
 )
-from prefect_llm.finishing import finish_run, release_run
 from prefect_llm.flows.form import Choice
-from prefect_llm.report.figures_text import money
-from prefect_llm.run import Run
+from prefect_llm.run.chunk import Run
+from prefect_llm.run.finishing import finish_run, release_run
 from prefect_llm.settings.form_schema import FormSection
 from prefect_llm.tasks import estimate_run
+from prefect_llm.values.errors import NotApproved
+from prefect_llm.values.formatting import money
 
 POLL_S = 3
 """Between two looks at whether the run was resumed."""

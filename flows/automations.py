@@ -13,11 +13,11 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.flows.batch import batch_inference
 from prefect_llm.flows.events import PREFIX
 from prefect_llm.flows.redrive import redrive_failures
-from prefect_llm.notices import Happening
+from prefect_llm.run.monitor import Happening
+from prefect_llm.values.errors import InvalidInput
 
 ZOMBIE_AFTER_S = 300.0
 """Longer than a restart of the server takes, during which living runs are not heard either."""

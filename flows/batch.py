@@ -8,9 +8,8 @@ from prefect import flow, runtime
 from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
-from prefect_llm.errors import LLMBatchError
 from prefect_llm.flows.approval import ApprovalChoice, ApprovalOptions, approved
-from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
+from prefect_llm.flows.execution import TASK_RUNNER, carried_out, failed
 from prefect_llm.flows.form import (
     Api,
     Batch,
@@ -27,7 +26,7 @@ from prefect_llm.flows.form import (
     validated,
 )
 from prefect_llm.flows.naming import batch_name
-from prefect_llm.flows.placing import output_at, scheduled_at
+from prefect_llm.flows.output_path import output_at, scheduled_at
 from prefect_llm.report import Summary
 from prefect_llm.settings import (
     RunSettings,
@@ -37,6 +36,7 @@ from prefect_llm.settings import (
     siblings_of,
 )
 from prefect_llm.tasks import infer_chunk, load_documents
+from prefect_llm.values.errors import LLMBatchError
 
 
 @flow(

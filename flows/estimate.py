@@ -8,9 +8,8 @@ from prefect import flow, runtime
 from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
-from prefect_llm.errors import InvalidInput, LLMBatchError
 from prefect_llm.estimating import Estimate, SampleOptions, sample_directory
-from prefect_llm.flows.carrying_out import failed
+from prefect_llm.flows.execution import failed
 from prefect_llm.flows.form import (
     Api,
     Batch,
@@ -25,7 +24,7 @@ from prefect_llm.flows.form import (
     titled,
     validated,
 )
-from prefect_llm.flows.placing import output_at, scheduled_at
+from prefect_llm.flows.output_path import output_at, scheduled_at
 from prefect_llm.settings import (
     RunSettings,
     budget_of,
@@ -34,6 +33,7 @@ from prefect_llm.settings import (
     siblings_of,
 )
 from prefect_llm.tasks import estimate_documents
+from prefect_llm.values.errors import InvalidInput, LLMBatchError
 
 Models = Annotated[list[str] | None, Choice("These", "None")]
 

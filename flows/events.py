@@ -11,11 +11,11 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.events import emit_event
 
-from prefect_llm.errors import RunError
-from prefect_llm.notices import Happening, Lookout
 from prefect_llm.report import Summary
-from prefect_llm.report.figures_text import plain_if_known
-from prefect_llm.run import Run
+from prefect_llm.run.chunk import Run
+from prefect_llm.run.monitor import Happening, Lookout
+from prefect_llm.values.errors import RunError
+from prefect_llm.values.formatting import plain_if_known
 
 PREFIX = "prefect-llm"
 

@@ -13,11 +13,11 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from prefect_llm.blocks import LLMProvider, ProviderReference
-from prefect_llm.errors import InvalidInput
-from prefect_llm.records import ErrorKind
 from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
 from prefect_llm.settings.form_schema import strict_parts
 from prefect_llm.tasks.runners import over_processes
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.outcome import ErrorKind
 
 
 def titled(title: str) -> Any:

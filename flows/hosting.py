@@ -8,10 +8,10 @@ from typing import Annotated, Any, cast
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from prefect_llm.errors import InvalidInput
-from prefect_llm.flows.carrying_out import failed
+from prefect_llm.flows.execution import failed
 from prefect_llm.flows.form import Choice, Text, titled
 from prefect_llm.hosting import Scenario, compare, load_scenario, to_html, to_markdown
+from prefect_llm.values.errors import InvalidInput
 
 HOSTING_KEY = "llm-hosting"
 

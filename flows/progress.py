@@ -22,15 +22,15 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from prefect_llm.flows.chunks import ChunkBoard
-from prefect_llm.flows.elsewhere import Elsewhere
-from prefect_llm.live import watched
-from prefect_llm.live_figures import LiveFigures, line_of
-from prefect_llm.records import Provider
-from prefect_llm.report.figures_text import count
-from prefect_llm.run import Run
-from prefect_llm.tasks.share import waiting_for
-from prefect_llm.tasks.sharing import awaited_limits
+from prefect_llm.flows.chunk_table import ChunkBoard
+from prefect_llm.flows.remote_progress import Elsewhere
+from prefect_llm.progress.progress import LiveFigures, line_of
+from prefect_llm.progress.tracker import watched
+from prefect_llm.run.chunk import Run
+from prefect_llm.tasks.leased_share import waiting_for
+from prefect_llm.tasks.shared_limit import awaited_limits
+from prefect_llm.values.formatting import count
+from prefect_llm.values.provider import Provider
 
 PROGRESS_KEY = "llm-progress"
 CHUNKS_KEY = "llm-chunks"

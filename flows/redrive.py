@@ -9,8 +9,7 @@ from typing import Annotated
 from prefect import flow, runtime
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
-from prefect_llm.errors import LLMBatchError
-from prefect_llm.flows.carrying_out import TASK_RUNNER, carried_out, failed
+from prefect_llm.flows.execution import TASK_RUNNER, carried_out, failed
 from prefect_llm.flows.form import (
     Api,
     Batch,
@@ -23,13 +22,14 @@ from prefect_llm.flows.form import (
     titled,
 )
 from prefect_llm.flows.naming import redrive_name
-from prefect_llm.opening import model_of
-from prefect_llm.records import ErrorKind
-from prefect_llm.redriving import open_redrive
 from prefect_llm.report import Summary
+from prefect_llm.run.opening import model_of
+from prefect_llm.run.redrive import open_redrive
 from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection, budget_of
 from prefect_llm.tasks import redrive_chunk
 from prefect_llm.tasks.runners import over_processes
+from prefect_llm.values.errors import LLMBatchError
+from prefect_llm.values.outcome import ErrorKind
 
 
 @flow(

@@ -12,13 +12,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, headline, to_markdown
 from prefect_llm.estimating import estimate_run as estimate_pending
-from prefect_llm.run import Run
-from prefect_llm.spec import RunSpec
-from prefect_llm.tasks.lasting import check_lasting
+from prefect_llm.run.chunk import Run
+from prefect_llm.run.spec import RunSpec
+from prefect_llm.tasks.durable_output import check_lasting
 from prefect_llm.tasks.naming import of_input, of_run
 from prefect_llm.tasks.retries import OPENING
 from prefect_llm.tasks.run_log import core_log
-from prefect_llm.tasks.sharing import limits_shared
+from prefect_llm.tasks.shared_limit import limits_shared
 
 ESTIMATE_KEY = "llm-estimate"
 

@@ -13,14 +13,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_UI_URL
 
-from prefect_llm.errors import RunError, reason_of
-from prefect_llm.finishing import finish_run as finish
 from prefect_llm.report import Summary, to_cost_markdown, to_markdown, to_results_markdown, to_table
-from prefect_llm.report.sentences import headline, spent
-from prefect_llm.run import Run
+from prefect_llm.report.pages.sentences import headline, spent
+from prefect_llm.run.chunk import Run
+from prefect_llm.run.finishing import finish_run as finish
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.naming import of_run
 from prefect_llm.tasks.run_log import core_log
+from prefect_llm.values.errors import RunError, reason_of
 
 REPORT_KEY = "llm-report"
 FIGURES_KEY = "llm-figures"

@@ -8,13 +8,13 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
-from prefect_llm.run import Run, stopped_together
-from prefect_llm.run import infer_chunk as infer
+from prefect_llm.run.chunk import Run, stopped_together
+from prefect_llm.run.chunk import infer_chunk as infer
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.naming import named
 from prefect_llm.tasks.retries import ASKING
 from prefect_llm.tasks.run_log import core_log, work_of
-from prefect_llm.tasks.sharing import limits_shared
+from prefect_llm.tasks.shared_limit import limits_shared
 
 
 def chunk_name(parameters: dict[str, Any]) -> str:

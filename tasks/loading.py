@@ -8,11 +8,11 @@ import pyarrow as pa
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from prefect_llm.opening import open_run
-from prefect_llm.run import FLUSH_INTERVAL_S, Run
-from prefect_llm.spec import RunSpec
-from prefect_llm.spending import RunBudget
-from prefect_llm.tasks.lasting import check_lasting
+from prefect_llm.budget.account import RunBudget
+from prefect_llm.run.chunk import FLUSH_INTERVAL_S, Run
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.spec import RunSpec
+from prefect_llm.tasks.durable_output import check_lasting
 from prefect_llm.tasks.naming import of_input
 from prefect_llm.tasks.retries import OPENING
 from prefect_llm.tasks.run_log import core_log

@@ -8,15 +8,15 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
-from prefect_llm.redriving import Redrive
-from prefect_llm.redriving import redrive_chunk as redrive_failed_rows
-from prefect_llm.run import stopped_together
+from prefect_llm.run.chunk import stopped_together
+from prefect_llm.run.redrive import Redrive
+from prefect_llm.run.redrive import redrive_chunk as redrive_failed_rows
 from prefect_llm.store import ChunkFigures
 from prefect_llm.tasks.inference import rows_in_words
 from prefect_llm.tasks.naming import named
 from prefect_llm.tasks.retries import ASKING
 from prefect_llm.tasks.run_log import core_log, work_of
-from prefect_llm.tasks.sharing import limits_shared
+from prefect_llm.tasks.shared_limit import limits_shared
 
 
 def chunk_name(parameters: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
-from prefect_llm.errors import LLMBatchError, RunError
+from prefect_llm.values.errors import LLMBatchError, RunError
 
 RetryCondition = Callable[[Task[..., Any], TaskRun, State[Any]], bool]
 

@@ -11,8 +11,8 @@ from prefect import get_run_logger
 from prefect.exceptions import MissingContextError
 from prefect.logging.loggers import LoggingAdapter
 
-from prefect_llm.report.figures_text import counted
 from prefect_llm.store import ChunkFigures
+from prefect_llm.values.formatting import counted
 
 CORE = logging.getLogger("prefect_llm")
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prefect_llm.blocks import LLMProvider, ModelPrice, ProviderReference
-    from prefect_llm.errors import InvalidInput, LLMBatchError, RunError, TooManyFailedRows
     from prefect_llm.estimating import Estimate
     from prefect_llm.flows import (
         ApprovalOptions,
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     )
     from prefect_llm.prompts import PromptSpec
     from prefect_llm.report import Summary
-    from prefect_llm.run import Run
-    from prefect_llm.spec import RunSpec
+    from prefect_llm.run.chunk import Run
+    from prefect_llm.run.spec import RunSpec
     from prefect_llm.store.reading import read_results
     from prefect_llm.tasks import (
         estimate_documents,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         load_documents,
         redrive_chunk,
     )
+    from prefect_llm.values.errors import InvalidInput, LLMBatchError, RunError, TooManyFailedRows
 
 __all__ = [
     "ApprovalOptions",
@@ -63,17 +63,17 @@ __all__ = [
 _ROOMS = {
     "ApprovalOptions": "flows",
     "Estimate": "estimating",
-    "InvalidInput": "errors",
-    "LLMBatchError": "errors",
+    "InvalidInput": "values.errors",
+    "LLMBatchError": "values.errors",
     "LLMProvider": "blocks",
     "ModelPrice": "blocks",
     "PromptSpec": "prompts",
     "ProviderReference": "blocks",
-    "Run": "run",
-    "RunError": "errors",
-    "RunSpec": "spec",
+    "Run": "run.chunk",
+    "RunError": "values.errors",
+    "RunSpec": "run.spec",
     "Summary": "report",
-    "TooManyFailedRows": "errors",
+    "TooManyFailedRows": "values.errors",
     "batch_inference": "flows",
     "compare_hosting": "flows",
     "estimate_cost": "flows",

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from tests.blocks.making import make_block, make_price
 
 from prefect_llm import LLMProvider
-from prefect_llm.records import Limits, Patience, Provider
+from prefect_llm.values.provider import Limits, Patience, Provider
 
 URL = "https://api.example.com/v1"
 KEY = "sk-this-is-the-key"

@@ -10,8 +10,8 @@ from tests.prefect_server import PrefectServer
 from prefect_llm import InvalidInput, LLMProvider, ProviderReference
 from prefect_llm.blocks import resolve_provider
 from prefect_llm.pricing import price_for
-from prefect_llm.records import Limits, Patience
 from prefect_llm.settings import ApiOptions, BatchOptions
+from prefect_llm.values.provider import Limits, Patience
 
 URL = "https://api.example.com/v1"
 KEY = "sk-reference-key"

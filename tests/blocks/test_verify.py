@@ -5,7 +5,7 @@ from tests.blocks.making import make_block
 from tests.scripted_server.client import ScriptedServer, free_port
 
 from prefect_llm import InvalidInput
-from prefect_llm.errors import AuthenticationFailed, ModelNotFound, ProviderDown
+from prefect_llm.values.errors import AuthenticationFailed, ModelNotFound, ProviderDown
 
 KEY = "sk-verify-key"
 

@@ -12,8 +12,8 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from prefect_llm.cli.options import add_resume, add_run
-from prefect_llm.errors import InvalidInput
 from prefect_llm.settings import RunSettings, options
+from prefect_llm.values.errors import InvalidInput
 
 Ran = list[tuple[RunSettings, bool]]
 Call = Callable[..., Ran]

@@ -11,10 +11,10 @@ from tests.docs.reading import ROOT
 from tests.hosting.test_reference_case import script
 
 import prefect_llm
-from prefect_llm.errors import RunError
-from prefect_llm.records import ErrorKind
 from prefect_llm.simulation.faults import Fault
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
+from prefect_llm.values.errors import RunError
+from prefect_llm.values.outcome import ErrorKind
 
 
 def page(name: str) -> str:

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from prefect_llm.documents import Snapshot, Staging, open_source, read_chunk, stage
-from prefect_llm.errors import InvalidInput
-from prefect_llm.files import Folder, open_folder
+from prefect_llm.system.folders import Folder, open_folder
+from prefect_llm.values.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)

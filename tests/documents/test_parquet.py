@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_llm.documents import Staging, open_source, stage
-from prefect_llm.files import open_folder
+from prefect_llm.system.folders import open_folder
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import s3fs
 from moto.server import ThreadedMotoServer
 
 from prefect_llm.documents import Staging, open_source, stage
-from prefect_llm.errors import InvalidInput
-from prefect_llm.files import open_folder
+from prefect_llm.system.folders import open_folder
+from prefect_llm.values.errors import InvalidInput
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 
 from prefect_llm.documents import Snapshot, Staging, open_source, read_chunk, stage
 from prefect_llm.documents.identifiers import IdRegister
-from prefect_llm.errors import InvalidInput
-from prefect_llm.files import Folder, LocalFolder
+from prefect_llm.system.folders import Folder, LocalFolder
+from prefect_llm.values.errors import InvalidInput
 
 RESERVED = ("id", "status", "content", "model")
 

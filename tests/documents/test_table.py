@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from prefect_llm.documents import Snapshot, Staging, open_source, read_chunk, stage
-from prefect_llm.errors import BadDocument
-from prefect_llm.files import Folder
+from prefect_llm.system.folders import Folder
+from prefect_llm.values.errors import BadDocument
 
 
 def test_a_table_is_read_in_order(read: Any) -> None:

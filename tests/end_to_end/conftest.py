@@ -12,12 +12,13 @@ import pytest
 
 from prefect_llm.engine import close_engines
 from prefect_llm.local import LocalModel, fetch_weights, local_model
-from prefect_llm.opening import open_run
 from prefect_llm.prompts import PromptSpec
-from prefect_llm.records import Limits, Price, Provider
 from prefect_llm.report import Summary
-from prefect_llm.side_by_side import infer_pending
-from prefect_llm.spec import RunSpec
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.spec import RunSpec
+from prefect_llm.run.threads import infer_pending
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Limits, Provider
 
 MESSAGES = 12
 

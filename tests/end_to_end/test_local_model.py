@@ -14,11 +14,11 @@ import pyarrow.dataset
 import pytest
 
 from prefect_llm.local import LocalModel
-from prefect_llm.opening import open_run
-from prefect_llm.records import Provider
 from prefect_llm.report import Summary
-from prefect_llm.side_by_side import infer_pending
-from prefect_llm.spec import RunSpec
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.spec import RunSpec
+from prefect_llm.run.threads import infer_pending
+from prefect_llm.values.provider import Provider
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,13 @@ from dataclasses import replace
 
 import httpx
 
-from prefect_llm.engine import Engine, Stop
-from prefect_llm.engine.spending import Budget
-from prefect_llm.errors import Interrupted
-from prefect_llm.records import AnswerFormat, Limits, Outcome, Parameters, Patience, Provider, Request
+from prefect_llm.engine import Engine
+from prefect_llm.engine.budget import Budget
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.errors import Interrupted
+from prefect_llm.values.outcome import Outcome
+from prefect_llm.values.provider import Limits, Patience, Provider
+from prefect_llm.values.request import AnswerFormat, Parameters, Request
 
 HASTE = Patience(timeout_s=0.4, backoff_s=0.01, max_backoff_s=0.05, outage_s=30, first_connection_s=0.3)
 

@@ -8,8 +8,9 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import Step
 
-from prefect_llm.errors import BadResponse, ErrorKind
-from prefect_llm.records import AnswerFormat, Outcome, Usage
+from prefect_llm.values.errors import BadResponse
+from prefect_llm.values.outcome import ErrorKind, Outcome, Usage
+from prefect_llm.values.request import AnswerFormat
 
 POISONED = "doc-3"
 DOCUMENTS = 12

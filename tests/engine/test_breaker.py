@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from prefect_llm.engine.breaker import JUDGED_ATTEMPTS, OUTAGE_DOCUMENTS, Breaker, BreakerState
-from prefect_llm.errors import ErrorKind, Unavailable
+from prefect_llm.engine.failures.breaker import JUDGED_ATTEMPTS, OUTAGE_DOCUMENTS, Breaker, BreakerState
+from prefect_llm.values.errors import Unavailable
+from prefect_llm.values.outcome import ErrorKind
 
 DOWN = Unavailable("HTTP 503", status=503)
 SLOW = Unavailable("no answer", kind=ErrorKind.TIMEOUT)

@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from prefect_llm.engine.breaker import FIRST_PLACES, Breaker, BreakerState
-from prefect_llm.errors import Unavailable
+from prefect_llm.engine.failures.breaker import FIRST_PLACES, Breaker, BreakerState
+from prefect_llm.values.errors import Unavailable
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 SECONDS = st.sampled_from([0.0, 0.25, 1.0, 3.0, 20.0])

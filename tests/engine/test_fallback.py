@@ -11,9 +11,10 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 
 from prefect_llm.engine import ask, close_engines
-from prefect_llm.errors import AuthenticationFailed, Interrupted, ProviderDown
 from prefect_llm.prompts import with_model
-from prefect_llm.records import Provider, Request
+from prefect_llm.values.errors import AuthenticationFailed, Interrupted, ProviderDown
+from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Request
 
 TOO_LONG = steps.error(400, "This model's maximum context length is 8 tokens.", code="context_length_exceeded")
 GONE = steps.error(404, "The model `m` does not exist.", code="model_not_found")

@@ -15,10 +15,10 @@ from tests.prefect_server import eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm import telemetry
 from prefect_llm.engine import Engine
-from prefect_llm.errors import Interrupted
-from prefect_llm.records import Patience, Provider
+from prefect_llm.system import telemetry
+from prefect_llm.values.errors import Interrupted
+from prefect_llm.values.provider import Patience, Provider
 
 SLOW = replace(HASTE, timeout_s=60, backoff_s=40, max_backoff_s=80, outage_s=600, first_connection_s=60)
 """What waits does so for the rest of the test."""

@@ -15,8 +15,9 @@ from tests.scripted_server.client import ScriptedServer, free_port, start_server
 from tests.scripted_server.steps import Step
 
 from prefect_llm.engine import Engine
-from prefect_llm.errors import ErrorKind, Interrupted
-from prefect_llm.records import Provider
+from prefect_llm.values.errors import Interrupted
+from prefect_llm.values.outcome import ErrorKind
+from prefect_llm.values.provider import Provider
 
 CONCURRENCY = 16
 BEFORE_IT_IS_KNOWN = CONCURRENCY + 10

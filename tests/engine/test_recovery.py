@@ -15,15 +15,16 @@ from dataclasses import dataclass, field
 import pytest
 from tests.engine.asking import requests
 
-from prefect_llm.engine.breaker import Breaker
-from prefect_llm.engine.health import Health
-from prefect_llm.engine.judge import AskAgain, Judge
-from prefect_llm.engine.retry import RetryPolicy
+from prefect_llm.engine.failures.breaker import Breaker
+from prefect_llm.engine.failures.classifier import Health
+from prefect_llm.engine.failures.policy import AskAgain, Judge
+from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Job, Submission
-from prefect_llm.errors import ErrorKind, Unavailable
-from prefect_llm.records import Completion, Limits, Patience, Provider
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.errors import Unavailable
+from prefect_llm.values.outcome import Completion, ErrorKind
+from prefect_llm.values.provider import Limits, Patience, Provider
 
 BEGINS_S, ENDS_S, WATCHED_S = 30, 90, 115
 KNEE = 200

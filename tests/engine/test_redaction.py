@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from prefect_llm.engine.redaction import redacted
-from prefect_llm.engine.transport import Answer
-from prefect_llm.records import Provider
+from prefect_llm.values.provider import Provider
+from prefect_llm.wire.http import Answer
 
 KEY = "sk-0123456789"
 

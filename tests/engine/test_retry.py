@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_llm.engine.retry import RetryPolicy, Tries
-from prefect_llm.errors import BadResponse, ErrorKind, Rejected, RequestError, Throttled, Unavailable
-from prefect_llm.records import Patience
+from prefect_llm.engine.failures.retry import RetryPolicy, Tries
+from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Throttled, Unavailable
+from prefect_llm.values.outcome import ErrorKind
+from prefect_llm.values.provider import Patience
 
 POLICY = RetryPolicy(Patience(max_attempts=5, backoff_s=1.0, max_backoff_s=10.0))
 

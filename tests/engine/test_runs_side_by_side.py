@@ -13,12 +13,8 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Engine
-from prefect_llm.errors import (
-    AuthenticationFailed,
-    Interrupted,
-    ModelNotFound,
-)
-from prefect_llm.records import Request
+from prefect_llm.values.errors import AuthenticationFailed, Interrupted, ModelNotFound
+from prefect_llm.values.request import Request
 
 CONCURRENCY = 8
 

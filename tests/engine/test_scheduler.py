@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from tests.engine.asking import requests
 
-from prefect_llm.engine.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
+from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
 from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
-from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Job, Submission
-from prefect_llm.errors import Interrupted, Unavailable
-from prefect_llm.records import Limits, Request
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.errors import Interrupted, Unavailable
+from prefect_llm.values.provider import Limits
+from prefect_llm.values.request import Request
 
 
 def submission(count: int, first: int = 0, drawn: list[str] | None = None) -> Submission:

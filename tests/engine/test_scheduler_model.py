@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.engine.asking import requests
 
-from prefect_llm.engine.breaker import Breaker, BreakerState
+from prefect_llm.engine.failures.breaker import Breaker, BreakerState
 from prefect_llm.engine.scheduler import RETRY_SHARE, WAITING_ALWAYS_ALLOWED, Scheduler
-from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Job, Submission
-from prefect_llm.errors import Unavailable
-from prefect_llm.records import Limits, Request
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.errors import Unavailable
+from prefect_llm.values.provider import Limits
+from prefect_llm.values.request import Request
 
 SECONDS = st.floats(0, 90)
 

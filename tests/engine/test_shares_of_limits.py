@@ -6,7 +6,17 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from prefect_llm.engine.sharing import IDLE_S, REST_S, TURN_S, UNUSED_S, Demand, Holding, Seen, Steps, decide
+from prefect_llm.engine.limits.shared_limit import (
+    IDLE_S,
+    REST_S,
+    TURN_S,
+    UNUSED_S,
+    Demand,
+    Holding,
+    Seen,
+    Steps,
+    decide,
+)
 
 HELD_BACK, CONTENT, IDLE = Demand(True, True), Demand(True, False), Demand(False, False)
 LATELY = IDLE_S * 2 - UNUSED_S

@@ -14,7 +14,7 @@ from tests.scripted_server.client import ScriptedServer, free_port
 from tests.scripted_server.steps import Step
 
 from prefect_llm.engine import Engine
-from prefect_llm.errors import (
+from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
     EndpointNotFound,
@@ -24,7 +24,7 @@ from prefect_llm.errors import (
     RequestRefused,
     RunError,
 )
-from prefect_llm.records import AnswerFormat, Request
+from prefect_llm.values.request import AnswerFormat, Request
 
 CONCURRENCY = 8
 AT_ONCE: dict[str, tuple[Step, type[RunError]]] = {

@@ -16,10 +16,11 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import Step
 
-from prefect_llm.engine.transport import Answer
-from prefect_llm.engine.wire.chat import decode
-from prefect_llm.errors import BadResponse, ErrorKind, Rejected, RequestError, Throttled, Unavailable
-from prefect_llm.records import Completion, Outcome, Patience, Usage
+from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Throttled, Unavailable
+from prefect_llm.values.outcome import Completion, ErrorKind, Outcome, Usage
+from prefect_llm.values.provider import Patience
+from prefect_llm.wire.http import Answer
+from prefect_llm.wire.openai_chat import decode
 
 STREAM = {"content-type": "text/event-stream; charset=utf-8"}
 USAGE = {"prompt_tokens": 9, "completion_tokens": 2}

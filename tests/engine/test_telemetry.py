@@ -18,14 +18,14 @@ from tests.measured import points_of, total
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm import telemetry
 from prefect_llm.engine import Engine
 from prefect_llm.engine.submission import Submission
+from prefect_llm.system import telemetry
 
 WITHOUT = """
 import sys
-import prefect_llm.run
-from prefect_llm.telemetry import here, recorder
+import prefect_llm.run.chunk
+from prefect_llm.system.telemetry import here, recorder
 assert recorder() is None and here() is None
 print(sorted(name for name in sys.modules if name.startswith("opentelemetry")))
 """

@@ -15,11 +15,13 @@ from tests.engine.asking import HASTE, ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.engine import Engine, Stop, verify
+from prefect_llm.engine import Engine, verify
 from prefect_llm.engine.transport import open_transport
-from prefect_llm.engine.wire.chat import PATH, encode
-from prefect_llm.errors import ErrorKind, InvalidInput, ProviderDown, Unavailable
-from prefect_llm.records import Patience, Provider
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.errors import InvalidInput, ProviderDown, Unavailable
+from prefect_llm.values.outcome import ErrorKind
+from prefect_llm.values.provider import Patience, Provider
+from prefect_llm.wire.openai_chat import PATH, encode
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
 KEY = "sk-0123456789abcdef"

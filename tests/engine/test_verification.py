@@ -15,7 +15,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 
 from prefect_llm.engine import verify
-from prefect_llm.errors import (
+from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
     EndpointNotFound,
@@ -25,7 +25,7 @@ from prefect_llm.errors import (
     RequestRefused,
     RunError,
 )
-from prefect_llm.records import Provider
+from prefect_llm.values.provider import Provider
 
 
 def complaint_of(error: type[RunError], provider: Provider, model: str = "m") -> str:

@@ -14,7 +14,7 @@ from tests.run.running import carry_out, documents, provider_at, spec_of
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import ok, status, tokens
 
-from prefect_llm.errors import AuthenticationFailed, InvalidInput, TooManyFailures
+from prefect_llm.budget.account import run_budget
 from prefect_llm.estimating import (
     Estimate,
     SampleOptions,
@@ -23,14 +23,15 @@ from prefect_llm.estimating import (
     sample_directory,
     taking_answers,
 )
-from prefect_llm.estimating.wording import headline, to_markdown, to_rich
-from prefect_llm.finishing import release_run
-from prefect_llm.opening import open_run
-from prefect_llm.records import Limits, Price, Provider
-from prefect_llm.side_by_side import infer_pending
-from prefect_llm.spending import run_budget
+from prefect_llm.estimating.report import headline, to_markdown, to_rich
+from prefect_llm.run.finishing import release_run
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import RunDirectory
 from prefect_llm.store.finding import find_runs
+from prefect_llm.values.errors import AuthenticationFailed, InvalidInput, TooManyFailures
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Limits, Provider
 
 PRICES = {"*": Price(Decimal(1_000_000), Decimal(2_000_000), "EUR")}
 """One euro for a token of input, two for one of output."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prefect_llm.estimating.sizes import input_size
-from prefect_llm.records import AnswerFormat, Parameters, Request
+from prefect_llm.values.request import AnswerFormat, Parameters, Request
 
 
 def request_of(content: Any, **parameters: Any) -> Request:

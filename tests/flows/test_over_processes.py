@@ -27,9 +27,9 @@ from tests.scripted_server.client import ScriptedServer
 from tests.simulation.simulating import started
 
 from prefect_llm import Summary, batch_inference, redrive_failures
-from prefect_llm.errors import AccountExhausted, BudgetExceeded
-from prefect_llm.files import open_folder
-from prefect_llm.store import GrantLog
+from prefect_llm.budget.grants import GrantLog
+from prefect_llm.system.folders import open_folder
+from prefect_llm.values.errors import AccountExhausted, BudgetExceeded
 
 PROCESSES = 2
 MOST_S = 25.0

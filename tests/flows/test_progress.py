@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from prefect_llm.flows.progress import percent
-from prefect_llm.live_figures import LiveFigures
+from prefect_llm.progress.progress import LiveFigures
 
 
 @pytest.mark.parametrize(

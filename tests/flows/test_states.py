@@ -12,7 +12,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm import InvalidInput, Summary, TooManyFailedRows
-from prefect_llm.errors import AuthenticationFailed, ModelNotFound, TooManyFailures
+from prefect_llm.values.errors import AuthenticationFailed, ModelNotFound, TooManyFailures
 
 
 def test_a_wrong_key_stops_the_run_under_its_own_name(

@@ -21,7 +21,7 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm import LLMProvider, Summary, batch_inference
 from prefect_llm.blocks.provider import ModelPrice
-from prefect_llm.tasks.leases import Lease, give_back, prepare_limit, take
+from prefect_llm.tasks.limit_leases import Lease, give_back, prepare_limit, take
 
 SLOTS = 4
 
@@ -39,7 +39,7 @@ def provider(prefect_server: PrefectServer, scripted_server: ScriptedServer) -> 
 @pytest.fixture
 def held(prefect_server: PrefectServer, provider: str, monkeypatch: pytest.MonkeyPatch) -> Lease:
     """All of the block's slots, as another process holds them, for longer than a slow machine needs."""
-    monkeypatch.setattr("prefect_llm.tasks.leases.LEASE_S", 300.0)
+    monkeypatch.setattr("prefect_llm.tasks.limit_leases.LEASE_S", 300.0)
     with prefect_server.client() as client:
         prepare_limit(client, f"llm-{provider}", SLOTS)
         lease = take(client, f"llm-{provider}", SLOTS)

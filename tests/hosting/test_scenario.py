@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.hosting import compare, load_scenario
+from prefect_llm.values.errors import InvalidInput
 
 GOOD = """
 workload: {documents_per_day: 10, input_tokens_per_document: 1000}

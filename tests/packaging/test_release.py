@@ -13,8 +13,8 @@ from tests.packaging.conftest import ROOT, Installed, Release
 from tests.scripted_server.client import ScriptedServer
 
 MODULES = [
-    "prefect_llm", "prefect_llm.blocks", "prefect_llm.cli.running", "prefect_llm.examples", "prefect_llm.flows",
-    "prefect_llm.local.weights", "prefect_llm.run", "prefect_llm.tasks",
+    "prefect_llm", "prefect_llm.blocks", "prefect_llm.cli.commands.run", "prefect_llm.examples", "prefect_llm.flows",
+    "prefect_llm.local.weights", "prefect_llm.run.chunk", "prefect_llm.tasks",
 ]  # fmt: skip
 DATA = (".jsonl", ".json", ".txt", ".yaml")
 
@@ -65,7 +65,7 @@ def test_the_sdist_holds_what_a_person_needs_to_work_on_it_and_no_rubbish(releas
         "Makefile", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "pyproject.toml",
         "deployments/run.yaml", "examples/messages.jsonl", "tests/conftest.py", "tests/scripted_server/server.py",
         "tests/packaging/test_release.py", "docs/check.py", "benchmarks/client_cpu.py", "blocks/provider.py",
-        "flows/batch.py", "tasks/loading.py", "src/prefect_llm/run.py", "src/prefect_llm/py.typed",
+        "flows/batch.py", "tasks/loading.py", "src/prefect_llm/run/chunk.py", "src/prefect_llm/py.typed",
     }  # fmt: skip
     assert wanted <= names
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".parquet", ".gguf"))]

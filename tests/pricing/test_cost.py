@@ -5,7 +5,9 @@ from decimal import ROUND_UP, Decimal, localcontext
 import pytest
 
 from prefect_llm.pricing.cost import cost, price_for
-from prefect_llm.records import Price, Provider, Usage
+from prefect_llm.values.outcome import Usage
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Provider
 
 PRICE = Price(input=Decimal("2"), output=Decimal("8"), cached_input=Decimal("0.5"))
 

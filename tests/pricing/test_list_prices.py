@@ -21,7 +21,9 @@ from prefect_llm.pricing import (
     terms_of,
 )
 from prefect_llm.pricing.list_prices import data_date
-from prefect_llm.records import Price, Provider, Usage
+from prefect_llm.values.outcome import Usage
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Provider
 
 OPENAI = Provider("https://api.openai.com/v1")
 GOOGLE = Provider("https://generativelanguage.googleapis.com/v1beta/openai")
@@ -166,7 +168,8 @@ import sys
 from decimal import Decimal
 import prefect_llm.cli
 from prefect_llm.pricing import dearest_price_for, price_for
-from prefect_llm.records import Price, Provider
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Provider
 one = Price(Decimal(1), Decimal(1))
 for provider in (Provider("https://api.openai.com/v1", prices={"*": one}), Provider("http://127.0.0.1:8000/v1")):
     price_for(provider, "gpt-4o"), dearest_price_for(provider, "gpt-4o")

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from prefect_llm.pricing import provenance
-from prefect_llm.records import Price
+from prefect_llm.values.price import Price
 
 
 @pytest.mark.parametrize(

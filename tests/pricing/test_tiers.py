@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 
 from prefect_llm.pricing import cost, dearest
-from prefect_llm.records import Price, PriceTier, Usage
+from prefect_llm.values.outcome import Usage
+from prefect_llm.values.price import Price, PriceTier
 
 TIERED = Price(
     input=Decimal(1),

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_llm.errors import BadDocument
 from prefect_llm.pricing import cost, worst_case
 from prefect_llm.pricing.worst_case import most_input_tokens
-from prefect_llm.records import AnswerFormat, Parameters, Price, Request, Usage
+from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.outcome import Usage
+from prefect_llm.values.price import Price
+from prefect_llm.values.request import AnswerFormat, Parameters, Request
 
 PRICE = Price(input=Decimal(2), output=Decimal(8))
 

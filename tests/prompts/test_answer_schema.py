@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from prefect_llm.errors import BadResponse, ErrorKind, InvalidInput
 from prefect_llm.prompts.answer_schema import answer_format
+from prefect_llm.values.errors import BadResponse, InvalidInput
+from prefect_llm.values.outcome import ErrorKind
 
 STRING = {"type": "string"}
 ITEM = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prefect_llm.prompts.answer_schema import answer_format
 from prefect_llm.prompts.fingerprint import fingerprint
-from prefect_llm.records import Parameters
+from prefect_llm.values.request import Parameters
 
 MESSAGES = [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "Grüße"}]
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "integer"}}}

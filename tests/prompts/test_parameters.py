@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from prefect_llm.errors import BadDocument, InvalidInput
 from prefect_llm.prompts import Prompt, PromptSpec
 from prefect_llm.prompts.parameters import MAX_CACHED
-from prefect_llm.records import Parameters
+from prefect_llm.values.errors import BadDocument, InvalidInput
+from prefect_llm.values.request import Parameters
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from prefect_llm.errors import BadDocument, ErrorKind, InvalidInput
 from prefect_llm.prompts import Prompt, PromptSpec
+from prefect_llm.values.errors import BadDocument, InvalidInput
+from prefect_llm.values.outcome import ErrorKind
 
 
 def test_a_template_makes_one_user_message() -> None:

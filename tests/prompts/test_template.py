@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from prefect_llm.errors import BadDocument, InvalidInput
 from prefect_llm.prompts import Prompt, PromptSpec
+from prefect_llm.values.errors import BadDocument, InvalidInput
 
 
 def render(template: str, *, null_as: str | None = None, **fields: Any) -> str:

@@ -11,15 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from prefect_llm.errors import ErrorKind
-from prefect_llm.records import Completion, Failure, Outcome, Price, Usage
-from prefect_llm.report.failures import FailureExample
-from prefect_llm.report.summary import Summary
-from prefect_llm.report.totals import Times, Totals
+from prefect_llm.report.figures.failures import FailureExample
+from prefect_llm.report.figures.summary import Summary
+from prefect_llm.report.figures.totals import Times, Totals
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.figures import ChunkFigures, Discarded
 from prefect_llm.store.rows import ResultRow, result_table
 from prefect_llm.store.schema import result_schema
+from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
+from prefect_llm.values.price import Price
 
 PRICE = Price(Decimal("1"), Decimal("2"))
 

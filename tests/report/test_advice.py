@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from prefect_llm.report.advice import advise, growth
-from prefect_llm.report.folding import RunFigures
-from prefect_llm.report.ledger import EstimatedUse, LedgerLine, RunLedger
-from prefect_llm.report.models import by_model, offers
-from prefect_llm.report.pace import LATENCY_STEPS, Moment, Pace
-from prefect_llm.report.totals import Totals
+from prefect_llm.report.figures.folding import RunFigures
+from prefect_llm.report.figures.ledger import EstimatedUse, LedgerLine, RunLedger
+from prefect_llm.report.figures.models import by_model, offers
+from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace
+from prefect_llm.report.figures.totals import Totals
+from prefect_llm.report.pages.advice import advise, growth
 from prefect_llm.store.figures import ChunkFigures, Discarded
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

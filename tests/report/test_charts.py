@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from prefect_llm.report import charts
+from prefect_llm.report.pages import charts
 
 ROWS = [
     {"name": "a & <b>", "low": 1000.0, "high": 2000.0, "kind": "x"},

@@ -12,15 +12,15 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_llm.errors import ErrorKind
-from prefect_llm.records import Completion, Failure, Outcome, Price, Usage
-from prefect_llm.report.folding import fold_all
-from prefect_llm.report.ledger import RunLedger, Sizes
-from prefect_llm.report.totals import TOKEN_COLUMNS, fold
+from prefect_llm.report.figures.folding import fold_all
+from prefect_llm.report.figures.ledger import RunLedger, Sizes
+from prefect_llm.report.figures.totals import TOKEN_COLUMNS, fold
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.figures import ChunkFigures, Discarded
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.schema import result_schema
+from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
+from prefect_llm.values.price import Price
 
 MakeRow = Callable[..., ResultRow]
 Commit = Callable[..., None]

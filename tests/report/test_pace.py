@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from prefect_llm.report.pace import LATENCY_STEPS, MOST_BINS, Pace, PaceFold, percentile
+from prefect_llm.report.figures.pace import LATENCY_STEPS, MOST_BINS, Pace, PaceFold, percentile
 from prefect_llm.store.schema import INSTANT
 
 SECOND_US = 1_000_000

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 from decimal import Decimal
 
-from prefect_llm.report.summary import Summary
-from prefect_llm.report.totals import Totals
+from prefect_llm.report.figures.summary import Summary
+from prefect_llm.report.figures.totals import Totals
 from prefect_llm.store.manifest import Stopped
 
 

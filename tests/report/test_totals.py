@@ -6,13 +6,14 @@ from decimal import Decimal
 
 import pytest
 
-from prefect_llm.errors import ErrorKind, InvalidInput
-from prefect_llm.records import Completion, Failure, Outcome, Price, Usage
-from prefect_llm.report.failures import FORGET_ABOVE, FailureExample
-from prefect_llm.report.totals import Times, Totals, fold
+from prefect_llm.report.figures.failures import FORGET_ABOVE, FailureExample
+from prefect_llm.report.figures.totals import Times, Totals, fold
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.figures import ChunkFigures, Discarded
 from prefect_llm.store.rows import ResultRow
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
+from prefect_llm.values.price import Price
 
 MakeRow = Callable[..., ResultRow]
 Commit = Callable[..., None]

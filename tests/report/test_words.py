@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from prefect_llm.errors import AuthenticationFailed
-from prefect_llm.report import sentences
-from prefect_llm.report.failures import FailureExample
-from prefect_llm.report.markdown import escaped, to_cost_markdown, to_markdown, to_table
-from prefect_llm.report.summary import Summary
-from prefect_llm.report.terminal import to_rich
-from prefect_llm.report.totals import Totals
+from prefect_llm.report.figures.failures import FailureExample
+from prefect_llm.report.figures.summary import Summary
+from prefect_llm.report.figures.totals import Totals
+from prefect_llm.report.pages import sentences
+from prefect_llm.report.pages.markdown import escaped, to_cost_markdown, to_markdown, to_table
+from prefect_llm.report.pages.terminal import to_rich
 from prefect_llm.store.figures import ChunkFigures, Discarded
 from prefect_llm.store.manifest import Stopped
+from prefect_llm.values.errors import AuthenticationFailed
 
 
 def _with_totals(summary: Summary, **changes: Any) -> Summary:

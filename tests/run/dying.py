@@ -18,11 +18,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from prefect_llm.opening import open_run
 from prefect_llm.prompts import PromptSpec
-from prefect_llm.records import Limits, Provider
-from prefect_llm.side_by_side import infer_pending
-from prefect_llm.spec import RunSpec
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.spec import RunSpec
+from prefect_llm.run.threads import infer_pending
+from prefect_llm.values.provider import Limits, Provider
 
 CONCURRENCY = 4
 CONTENTS = {"content": re.compile(""), "part": re.compile(r"part-[0-9]+\.parquet$")}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from prefect_llm.documents import read_chunk
-from prefect_llm.errors import Interrupted
-from prefect_llm.records import Completion, Outcome, Provider
 from prefect_llm.report import Summary
-from prefect_llm.run import Run, plan_of
-from prefect_llm.side_by_side import infer_pending
+from prefect_llm.run.chunk import Run, plan_of
+from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import claim, open_journal
 from prefect_llm.store.journal import Entry
 from prefect_llm.store.rows import ResultRow
+from prefect_llm.values.errors import Interrupted
+from prefect_llm.values.outcome import Completion, Outcome
+from prefect_llm.values.provider import Provider
 
 
 def stop_after(run: Run, provider: Provider, requests: int) -> Summary:

@@ -23,17 +23,17 @@ from tests.scripted_server.client import ScriptedServer
 from tests.simulation.simulating import Started
 from tests.simulation.simulating import started as provider_started
 
-from prefect_llm.errors import BudgetExceeded, InvalidInput
-from prefect_llm.files import open_folder
-from prefect_llm.finishing import finish_run
-from prefect_llm.opening import open_run
-from prefect_llm.records import Price, Provider
-from prefect_llm.redriving import open_redrive, redrive_pending
-from prefect_llm.run import infer_chunk
-from prefect_llm.side_by_side import infer_pending
-from prefect_llm.spending import MonthBudget, RunBudget, run_budget
-from prefect_llm.store import GrantLog
-from prefect_llm.store.grants import GRANTS
+from prefect_llm.budget.account import MonthBudget, RunBudget, run_budget
+from prefect_llm.budget.grants import GRANTS, GrantLog
+from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.finishing import finish_run
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.redrive import open_redrive, redrive_pending
+from prefect_llm.run.threads import infer_pending
+from prefect_llm.system.folders import open_folder
+from prefect_llm.values.errors import BudgetExceeded, InvalidInput
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Provider
 
 INPUT, OUTPUT = Decimal(2), Decimal(8)
 PRICES = {"m": Price(input=INPUT, output=OUTPUT)}

@@ -12,7 +12,7 @@ from tests.run.running import carry_out, documents, provider_at
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.records import Price
+from prefect_llm.values.price import Price
 
 TOO_LONG = steps.error(400, "Too long.", code="context_length_exceeded")
 CHEAP = Price(Decimal(1), Decimal(2), currency="EUR")

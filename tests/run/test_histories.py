@@ -17,13 +17,13 @@ from tests.run.running import documents, provider_at, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.errors import InvalidInput
-from prefect_llm.finishing import release_run
-from prefect_llm.opening import open_run
-from prefect_llm.redriving import open_redrive, redrive_pending
-from prefect_llm.run import Run
-from prefect_llm.side_by_side import infer_pending
+from prefect_llm.run.chunk import Run
+from prefect_llm.run.finishing import release_run
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.redrive import open_redrive, redrive_pending
+from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import lease
+from prefect_llm.values.errors import InvalidInput
 
 ROWS, CHUNK_ROWS = 10, 4
 TEMPLATES = ("{{ text }}", "{{ text }}!")

@@ -22,15 +22,15 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.documents import Snapshot, stage
-from prefect_llm.errors import InvalidInput, Superseded
-from prefect_llm.files import LocalFolder
-from prefect_llm.finishing import finish_run, release_run
-from prefect_llm.opening import open_run
-from prefect_llm.run import infer_chunk
-from prefect_llm.side_by_side import infer_pending
+from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.finishing import finish_run, release_run
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import lease
 from prefect_llm.store.lease import acquire
 from prefect_llm.store.process import Process, this_process
+from prefect_llm.system.folders import LocalFolder
+from prefect_llm.values.errors import InvalidInput, Superseded
 
 ELSEWHERE = Process("elsewhere", 17, "boot-2 pid:[1]", 5)
 
@@ -181,7 +181,7 @@ def test_staging_that_is_overtaken_writes_no_manifest(output: str, monkeypatch: 
         acquire_as_another_host(output)
         return snapshot
 
-    monkeypatch.setattr("prefect_llm.opening.stage", stage_slowly)
+    monkeypatch.setattr("prefect_llm.run.opening.stage", stage_slowly)
     with pytest.raises(Superseded):
         open_run(documents(10), output, spec_of())
     assert not Path(output, "_run", "manifest.json").exists()

@@ -14,9 +14,9 @@ from tests.run.running import carry_out, documents, provider_at, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.finishing import finish_run
-from prefect_llm.opening import open_run
-from prefect_llm.run import infer_chunk
+from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.finishing import finish_run
+from prefect_llm.run.opening import open_run
 
 Ids = list[str]
 

@@ -12,13 +12,15 @@ from tests.run.running import carry_out, documents, provider_at, rows_of, spec_o
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.errors import AuthenticationFailed, InvalidInput
-from prefect_llm.opening import open_run
-from prefect_llm.records import ErrorKind, Price, Provider
-from prefect_llm.redriving import open_redrive, redrive_chunk, redrive_pending
 from prefect_llm.report import Summary
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.redrive import open_redrive, redrive_chunk, redrive_pending
 from prefect_llm.store import RunDirectory
 from prefect_llm.store.cleaning import clean_run
+from prefect_llm.values.errors import AuthenticationFailed, InvalidInput
+from prefect_llm.values.outcome import ErrorKind
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Provider
 
 PRICES = {"m": Price(Decimal(1), Decimal(2)), "n": Price(Decimal(10), Decimal(20))}
 FAILING = {"doc-3": steps.status(400), "doc-14": steps.not_json(), "doc-17": steps.status(400)}

@@ -14,10 +14,10 @@ from tests.run.running import carry_out, documents, provider_at, rows_of, spec_o
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.finishing import finish_run
-from prefect_llm.opening import open_run
-from prefect_llm.records import Price
-from prefect_llm.run import infer_chunk
+from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.finishing import finish_run
+from prefect_llm.run.opening import open_run
+from prefect_llm.values.price import Price
 
 PRICE = Price(input=Decimal("0.15"), output=Decimal("0.60"), cached_input=Decimal("0.075"))
 LABEL = {

@@ -10,8 +10,8 @@ from tests.run.ending_early import abandon_after, stop_after
 from tests.run.running import documents, provider_at, rows_of, spec_of
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.opening import open_run
-from prefect_llm.side_by_side import infer_pending
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.threads import infer_pending
 
 ROWS, CHUNK_ROWS = 10, 4
 

@@ -14,12 +14,12 @@ from tests.run.running import carry_out, documents, provider_at, rows_of, spec_o
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.errors import AuthenticationFailed, InvalidInput
-from prefect_llm.finishing import finish_run
-from prefect_llm.opening import open_run, reopen_run
-from prefect_llm.run import Run, infer_chunk
-from prefect_llm.side_by_side import infer_pending
+from prefect_llm.run.chunk import Run, infer_chunk
+from prefect_llm.run.finishing import finish_run
+from prefect_llm.run.opening import open_run, reopen_run
+from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import RunDirectory
+from prefect_llm.values.errors import AuthenticationFailed, InvalidInput
 
 
 def stop_after_a_chunk(scripted_server: ScriptedServer, input: Any, output: str) -> None:

@@ -11,12 +11,12 @@ import pytest
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.documents import StagedChunk, read_chunk
-from prefect_llm.opening import open_run
 from prefect_llm.prompts import PromptSpec
-from prefect_llm.records import Limits, Provider
-from prefect_llm.run import infer_chunk
-from prefect_llm.spec import RunSpec
+from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.spec import RunSpec
 from prefect_llm.store import ChunkFigures
+from prefect_llm.values.provider import Limits, Provider
 
 
 def test_a_chunk_that_is_tried_again_counts_its_documents_once(
@@ -53,7 +53,7 @@ def test_a_chunk_that_another_attempt_finishes_after_the_first_look_is_not_asked
         infer_chunk(run, 0, provider)
         return read(*arguments)
 
-    monkeypatch.setattr("prefect_llm.run.read_chunk", read_slowly)
+    monkeypatch.setattr("prefect_llm.run.chunk.read_chunk", read_slowly)
     assert infer_chunk(run, 0, provider) == ChunkFigures()
     assert scripted_server.stats().requests == 20
     assert not list((tmp_path / "run" / "_run" / "inflight").iterdir())

@@ -11,9 +11,9 @@ from tests.run.running import carry_out, documents, provider_at, rows_of, spec_o
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.opening import open_run
-from prefect_llm.records import Price
-from prefect_llm.run import infer_chunk
+from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.opening import open_run
+from prefect_llm.values.price import Price
 
 
 def test_two_runs_side_by_side_stay_within_one_concurrency(

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from prefect_llm.prompts import Prompt, PromptSpec
-from prefect_llm.spec import RunSpec
+from prefect_llm.run.spec import RunSpec
 
 FULL = RunSpec(
     prompt=PromptSpec(

@@ -11,12 +11,12 @@ from tests.run.running import carry_out, documents, provider_at, rows_of, spec_o
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 
-from prefect_llm.errors import Interrupted, RunError, TooManyFailedRows
-from prefect_llm.finishing import check_failed_share
-from prefect_llm.opening import open_run
-from prefect_llm.run import infer_chunk
-from prefect_llm.side_by_side import chunks_at_once, infer_pending
+from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.finishing import check_failed_share
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.threads import chunks_at_once, infer_pending
 from prefect_llm.store import RunDirectory
+from prefect_llm.values.errors import Interrupted, RunError, TooManyFailedRows
 
 
 def test_a_refused_key_costs_ten_thousand_documents_no_more_than_the_requests_in_flight(

@@ -13,13 +13,13 @@ from tests.run.running import documents, provider_at, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.errors import AuthenticationFailed, InvalidInput
-from prefect_llm.finishing import finish_run
-from prefect_llm.opening import open_run
-from prefect_llm.run import infer_chunk
-from prefect_llm.side_by_side import infer_pending
+from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.finishing import finish_run
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.threads import infer_pending
 from prefect_llm.store.cleaning import clean_run
 from prefect_llm.store.reading import read_results
+from prefect_llm.values.errors import AuthenticationFailed, InvalidInput
 
 
 @pytest.fixture(params=["memory", "s3"])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.settings import RunSettings, load
+from prefect_llm.values.errors import InvalidInput
 
 Loaded = Callable[..., RunSettings]
 Refused = Callable[..., str]

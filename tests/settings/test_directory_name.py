@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.settings import output_directory
 from prefect_llm.settings.directory_name import base_directory
+from prefect_llm.values.errors import InvalidInput
 
 SCHEDULED = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 ALLOWED = "it may hold {scheduled:%Y-%m-%d} and {flow_run_id}"

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from prefect_llm.errors import InvalidInput
-from prefect_llm.records import Limits, Patience, Price, Provider
 from prefect_llm.settings import ApiOptions, with_fallbacks
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Limits, Patience, Provider
 
 STATED, NAMED = Price(Decimal(1), Decimal(2)), Price(Decimal(3), Decimal(4))
 PROVIDER = Provider("https://first.example/v1", api_key="k", prices={"*": STATED, "small": NAMED})

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.settings import load
+from prefect_llm.values.errors import InvalidInput
 
 Refused = Callable[..., str]
 

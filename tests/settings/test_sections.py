@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from prefect_llm.prompts import PromptSpec
+from prefect_llm.run.spec import RunSpec
 from prefect_llm.settings import ApiOptions, DocumentOptions, RunSettings, options, sections
-from prefect_llm.spec import RunSpec
 
 MODELS = [next(iter(known.values())).model for known in sections().values()]
 

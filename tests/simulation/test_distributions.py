@@ -8,8 +8,8 @@ from statistics import fmean, median
 
 import pytest
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.simulation.distributions import parse_distribution
+from prefect_llm.values.errors import InvalidInput
 
 
 def drawn(text: str, count: int = 4_000) -> list[float]:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from tests.simulation.simulating import DEADLINE_S, body, chunked, next_answer, request, simulation, started
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.simulation.distributions import Distribution
 from prefect_llm.simulation.endpoint import Endpoint
 from prefect_llm.simulation.faults import Fault
 from prefect_llm.simulation.provider import Service, SimulatedProvider
+from prefect_llm.values.errors import InvalidInput
 
 NEVER_S = 3600.0
 

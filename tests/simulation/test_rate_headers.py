@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.simulation.simulating import asked, provider
 
-from prefect_llm.engine.wire.rates import read_allowance
-from prefect_llm.engine.wire.refusals import retry_after_s
 from prefect_llm.simulation.rate_headers import duration
+from prefect_llm.wire.error_bodies import retry_after_s
+from prefect_llm.wire.rate_headers import read_allowance
 
 
 @pytest.mark.parametrize(

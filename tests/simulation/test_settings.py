@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from tests.simulation.simulating import simulation
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.simulation.distributions import Distribution
 from prefect_llm.simulation.faults import Fault, choose
-from prefect_llm.simulation.places import Step, limit_at
 from prefect_llm.simulation.settings import Outage, Simulation, parse_simulation
+from prefect_llm.simulation.slots import Step, limit_at
+from prefect_llm.values.errors import InvalidInput
 
 
 def test_without_options_there_are_no_limits_no_faults_and_any_key() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from prefect_llm.files import Folder, open_folder
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.spec import spec_fingerprint
+from prefect_llm.system.folders import Folder, open_folder
 
 
 @pytest.fixture(params=["local", "memory"])

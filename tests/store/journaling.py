@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from prefect_llm.files import Folder
-from prefect_llm.records import Completion, Outcome, Price, Usage
 from prefect_llm.store.journal import Attempt, Entry, claim, open_journal
 from prefect_llm.store.rows import ResultRow
+from prefect_llm.system.folders import Folder
+from prefect_llm.values.outcome import Completion, Outcome, Usage
+from prefect_llm.values.price import Price
 
 
 def entry(place: int, content: str = "yes") -> Entry:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.figures import ChunkFigures
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.parts import figures_in
+from prefect_llm.values.errors import InvalidInput
 
 MakeManifest = Callable[..., Manifest]
 SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int64())])

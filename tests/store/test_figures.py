@@ -5,8 +5,8 @@ from decimal import Decimal, localcontext
 
 import pytest
 
-from prefect_llm.records import DiscardedAnswer, Outcome, Usage
 from prefect_llm.store.figures import ChunkFigures, Discarded, figures_of, sum_figures
+from prefect_llm.values.outcome import DiscardedAnswer, Outcome, Usage
 
 FIGURES = ChunkFigures(
     requests=12,

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from tests.store.journaling import FailingFolder, entry, read_again
 
-from prefect_llm.files import LocalFolder, open_folder
 from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import INFLIGHT, Entry, Journal, claim, open_journal
+from prefect_llm.system.folders import LocalFolder, open_folder
 
 AT_ONCE_S, NEVER_S, DEADLINE_S = 0.001, 3600.0, 10.0
 FIRST = f"{INFLIGHT}chunk-00000-e0-a1.jsonl"

@@ -16,9 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.store.journaling import FailingFolder, entry, read_again, write_down
 
-from prefect_llm.errors import ErrorKind, InvalidInput, Superseded
-from prefect_llm.files import Folder, LocalFolder, open_folder
-from prefect_llm.records import MOST_TOKENS, Completion, DiscardedAnswer, Failure, Outcome, Price, Usage
 from prefect_llm.store.journal import (
     INFLIGHT,
     Attempt,
@@ -31,6 +28,10 @@ from prefect_llm.store.journal import (
     remove_journals,
 )
 from prefect_llm.store.rows import ResultRow
+from prefect_llm.system.folders import Folder, LocalFolder, open_folder
+from prefect_llm.values.errors import InvalidInput, Superseded
+from prefect_llm.values.outcome import MOST_TOKENS, Completion, DiscardedAnswer, ErrorKind, Failure, Outcome, Usage
+from prefect_llm.values.price import Price
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from prefect_llm.errors import InvalidInput, Superseded
-from prefect_llm.files import Folder, open_folder
 from prefect_llm.store import lease
 from prefect_llm.store.journal import claim
 from prefect_llm.store.lease import acquire, acquired, check_owner, current_epoch, release, renew
 from prefect_llm.store.process import Process, lives, this_process
+from prefect_llm.system.folders import Folder, open_folder
+from prefect_llm.values.errors import InvalidInput, Superseded
 
 ELSEWHERE = Process("elsewhere", 17, "boot-2 pid:[1]", 5)
 THIRD = Process("third", 18, "boot-3 pid:[1]", 6)

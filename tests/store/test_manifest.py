@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.store.manifest import BudgetLimits, Manifest, Stopped, check_same_spec, read_manifest
+from prefect_llm.values.errors import InvalidInput
 
 
 def test_a_manifest_survives_its_file(make_manifest: Callable[..., Manifest]) -> None:

@@ -6,7 +6,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.figures import ChunkFigures
 from prefect_llm.store.parts import (
@@ -18,6 +17,7 @@ from prefect_llm.store.parts import (
     read_part,
     read_part_figures,
 )
+from prefect_llm.values.errors import InvalidInput
 
 FIGURES = ChunkFigures(requests=3, retries=1, seconds=0.5)
 TABLE = pa.table({"id": ["a", "b"], "cost": [1, 2], "a": [3, 4], "a.b": ["x", "y"]})

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.dataset
 import pytest
 
-from prefect_llm.errors import ErrorKind
-from prefect_llm.records import Completion, Failure, Outcome, Price, Usage
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.figures import ChunkFigures
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.rows import ResultRow, result_table
 from prefect_llm.store.schema import result_schema
+from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
+from prefect_llm.values.price import Price
 
 Rows = list[dict[str, Any]]
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 
 import prefect_llm
-from prefect_llm.errors import InvalidInput
-from prefect_llm.records import Completion, Outcome, Usage
 from prefect_llm.store import ChunkFigures, Manifest, ResultRow, RunDirectory, result_schema, result_table
 from prefect_llm.store.finding import LEVELS_SEARCHED
 from prefect_llm.store.reading import read_results
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.outcome import Completion, Outcome, Usage
 
 SCHEMA = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
 WriteRun = Callable[..., RunDirectory]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from prefect_llm.errors import ErrorKind
-from prefect_llm.records import Completion, Failure, Outcome, Price, Usage
 from prefect_llm.store.rows import ResultRow, result_table
 from prefect_llm.store.schema import result_schema
+from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
+from prefect_llm.values.price import Price
 
 PRICE = Price(input=Decimal("2"), output=Decimal("8"), currency="EUR", source="list 2026-01")
 ANSWERED = ResultRow(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.store.journaling import entry, write_down
 
-from prefect_llm.files import LocalFolder, open_folder
 from prefect_llm.store import Tail
 from prefect_llm.store.journal import Attempt, claim, line_of, open_journal
+from prefect_llm.system.folders import LocalFolder, open_folder
 
 
 def test_each_row_is_read_once_whoever_writes_it(tmp_path: Path) -> None:

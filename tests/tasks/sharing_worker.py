@@ -10,9 +10,12 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from prefect_llm.engine import Stop, close_engines, engine_for
-from prefect_llm.records import Limits, Outcome, Parameters, Provider, Request
-from prefect_llm.tasks.sharing import give_all_back, limits_shared
+from prefect_llm.engine import close_engines, engine_for
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.tasks.shared_limit import give_all_back, limits_shared
+from prefect_llm.values.outcome import Outcome
+from prefect_llm.values.provider import Limits, Provider
+from prefect_llm.values.request import Parameters, Request
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from tests.scripted_server.client import ScriptedServer
 from tests.tasks.conftest import SPEC, ids_of
 
 from prefect_llm import InvalidInput, LLMProvider, ProviderReference, Summary, finish_run, infer_chunk, load_documents
-from prefect_llm.errors import Interrupted
+from prefect_llm.values.errors import Interrupted
 
 PROJECT = Path(__file__).resolve().parents[2]
 _ONE_AT_A_TIME = cast(TaskRunner[Any], ThreadPoolTaskRunner(max_workers=1))

@@ -16,7 +16,7 @@ from tests.scripted_server.client import ScriptedServer
 from tests.tasks.conftest import SPEC, ids_of
 
 from prefect_llm import ProviderReference, infer_chunk, load_documents
-from prefect_llm.errors import AuthenticationFailed, InvalidInput
+from prefect_llm.values.errors import AuthenticationFailed, InvalidInput
 
 AT_ONCE = infer_chunk.with_options(retries=2, retry_delay_seconds=0)
 

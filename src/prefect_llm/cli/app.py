@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from prefect_llm.cli.ending import Exit
-from prefect_llm.cli.simulating import simulate
-from prefect_llm.errors import InvalidInput, reason_of
+from prefect_llm.cli.commands.simulate import simulate
+from prefect_llm.cli.exit_status import Exit
+from prefect_llm.values.errors import InvalidInput, reason_of
 
 if TYPE_CHECKING:
-    from prefect_llm.records import ErrorKind
     from prefect_llm.settings import RunSettings
+    from prefect_llm.values.outcome import ErrorKind
 
 
 def main() -> None:
@@ -100,12 +100,12 @@ def run(settings: RunSettings, prefect: bool) -> int:
     Run the same command again to continue where an earlier one stopped.
     """
     if prefect:
-        from prefect_llm.cli import flow_running
+        from prefect_llm.cli.commands import flow_runs
 
-        return flow_running.run(settings)
-    from prefect_llm.cli import running
+        return flow_runs.run(settings)
+    from prefect_llm.cli.commands import run as command
 
-    return running.run(settings)
+    return command.run(settings)
 
 
 def estimate(settings: RunSettings, sample: int | None, seed: int, models: tuple[str, ...]) -> int:
@@ -114,9 +114,9 @@ def estimate(settings: RunSettings, sample: int | None, seed: int, models: tuple
     Every document is rendered and counted, and nothing is asked. With --sample, that many requests are asked and give
     95% intervals; their answers are kept in .samples beside the output, for --reuse.
     """
-    from prefect_llm.cli import estimating
+    from prefect_llm.cli.commands import estimate as command
 
-    return estimating.estimate(settings, sample, seed, models)
+    return command.estimate(settings, sample, seed, models)
 
 
 def resume(settings: RunSettings, directory: str) -> int:
@@ -124,9 +124,9 @@ def resume(settings: RunSettings, directory: str) -> int:
 
     Name the provider, as for `run`: a run's directory holds neither address nor key.
     """
-    from prefect_llm.cli import running
+    from prefect_llm.cli.commands import run as command
 
-    return running.resume(settings, directory)
+    return command.resume(settings, directory)
 
 
 def redrive(settings: RunSettings, directory: str, only: frozenset[ErrorKind] | None) -> int:
@@ -134,9 +134,9 @@ def redrive(settings: RunSettings, directory: str, only: frozenset[ErrorKind] | 
 
     Those that fail again are listed in _run/failed.csv. Name the provider, as for `run`.
     """
-    from prefect_llm.cli import running
+    from prefect_llm.cli.commands import run as command
 
-    return running.redrive(settings, directory, only)
+    return command.redrive(settings, directory, only)
 
 
 def report(
@@ -147,9 +147,9 @@ def report(
 
     The run may be under way or unfinished: they then cover the rows so far.
     """
-    from prefect_llm.cli import reporting
+    from prefect_llm.cli.commands import report as command
 
-    return reporting.report(directory)
+    return command.report(directory)
 
 
 def clean(
@@ -167,9 +167,9 @@ def clean(
 
     Results (with the input columns they keep), manifest and report stay.
     """
-    from prefect_llm.cli import cleaning
+    from prefect_llm.cli.commands import clean as command
 
-    return cleaning.clean(directory, force=force)
+    return command.clean(directory, force=force)
 
 
 def verify(
@@ -180,9 +180,9 @@ def verify(
     model: Annotated[str | None, Parameter(help="Model to ask for one token.")] = None,
 ) -> int:
     """Check endpoint, key and model with one answer of one token."""
-    from prefect_llm.cli import verifying
+    from prefect_llm.cli.commands import verify as command
 
-    return verifying.verify(provider=provider, base_url=base_url, api_key_env=api_key_env, model=model)
+    return command.verify(provider=provider, base_url=base_url, api_key_env=api_key_env, model=model)
 
 
 def create_automations(
@@ -199,9 +199,9 @@ def create_automations(
     A run with many errors is cancelled, one whose process is gone is marked as crashed, and with --notify failed runs
     are reported.
     """
-    from prefect_llm.cli import automating
+    from prefect_llm.cli.commands import automations as command
 
-    return automating.create(notify=notify, zombie_after=zombie_after)
+    return command.create(notify=notify, zombie_after=zombie_after)
 
 
 def demo(
@@ -209,9 +209,9 @@ def demo(
     output: Annotated[str, Parameter(help="Directory of the run.")] = "runs/demo-{scheduled:%Y%m%d-%H%M%S}",
 ) -> int:
     """Run a real small model on this machine over the example messages, as a Prefect flow."""
-    from prefect_llm.cli import demonstrating
+    from prefect_llm.cli.commands import demo as command
 
-    return demonstrating.demo(output)
+    return command.demo(output)
 
 
 def costs(
@@ -228,7 +228,7 @@ def costs(
     json: Annotated[bool, Parameter(negative="", show_default=False, help="Every figure as JSON instead.")] = False,
 ) -> int:
     """Compare what models cost from providers and on machines of your own: break-even, payback, a recommendation."""
-    from prefect_llm.cli import costing
+    from prefect_llm.cli.commands import costs as command
 
     workload = {
         "documents_per_day": documents_per_day,
@@ -237,4 +237,4 @@ def costs(
         "output_tokens_per_document": output_tokens,
     }
     given = {name: value for name, value in workload.items() if value is not None}
-    return costing.costs(scenario, given, html=html, as_json=json)
+    return command.costs(scenario, given, html=html, as_json=json)

@@ -12,8 +12,6 @@ from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
-from prefect_llm.errors import InvalidInput
-from prefect_llm.records import ErrorKind
 from prefect_llm.settings import (
     Option,
     RunSettings,
@@ -25,6 +23,8 @@ from prefect_llm.settings import (
     sections,
 )
 from prefect_llm.settings.options import POSITIONAL
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.outcome import ErrorKind
 
 EPILOGUE = (
     "Each option can also be set in the environment, as PREFECT_LLM_ and its name in capitals with underscores, or "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from prefect_llm.errors import InvalidInput, reason_of
+from prefect_llm.values.errors import InvalidInput, reason_of
 
 STARTUP_S = 180
 """A fresh Prefect database takes half a minute on a small machine; Prefect's own default gives up after 20 s."""

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from prefect_llm.live import Live, watched
-from prefect_llm.live_figures import LiveFigures, line_of
-from prefect_llm.notices import Lookout
-from prefect_llm.run import Run
+from prefect_llm.progress.progress import LiveFigures, line_of
+from prefect_llm.progress.tracker import Live, watched
+from prefect_llm.run.chunk import Run
+from prefect_llm.run.monitor import Lookout
 
 BAR_EVERY_S = 0.25
 NEWS_EVERY_S = 1.0

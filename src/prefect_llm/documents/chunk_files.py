@@ -10,7 +10,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from prefect_llm.files import Folder
+from prefect_llm.system.folders import Folder
 
 _FOLDER = "_run/input"
 _WRITERS = 4

@@ -21,7 +21,7 @@ from prefect_llm.documents.columns import (
 )
 from prefect_llm.documents.identifiers import IdRegister, check_id_type, ids_of_column
 from prefect_llm.documents.snapshot import Staged
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 
 def stage_columns(source: ColumnSource, staging: Staging, writer: ChunkWriter) -> Staged:

@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from prefect_llm.documents.arrow_types import has_repeated_field, holds_binary, staged_type
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 Keep = Literal["default", "all", "none"] | tuple[str, ...]
 """Which input columns the results carry: `default` is all but binary ones and `messages`."""

@@ -20,7 +20,7 @@ import pyarrow.csv as pacsv
 from prefect_llm.documents.batches import SourceBatch, place, shortened
 from prefect_llm.documents.columns import merged_schema
 from prefect_llm.documents.listing import Location, SourceFile, reading
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvRows

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from prefect_llm.documents.batches import place, shortened
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 _HASHES_AT_ONCE = 250_000
 _MAX_PASSES = 64

@@ -12,7 +12,7 @@ import msgspec
 
 from prefect_llm.documents.batches import LineBatch, place
 from prefect_llm.documents.listing import Location, reading
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 _BLOCK_BYTES = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"

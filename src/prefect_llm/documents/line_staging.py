@@ -24,7 +24,7 @@ from prefect_llm.documents.identifiers import IdRegister, refuse_absent
 from prefect_llm.documents.json_lines import JsonLinesSource
 from prefect_llm.documents.shapes import Shape
 from prefect_llm.documents.snapshot import Staged
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 _MAX_COLUMNS = 10_000
 

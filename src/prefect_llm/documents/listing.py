@@ -20,8 +20,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import infer_compression
 
-from prefect_llm.errors import InvalidInput
-from prefect_llm.files import store_errors
+from prefect_llm.system.folders import store_errors
+from prefect_llm.values.errors import InvalidInput
 
 _MAGIC = re.compile(r"[*?\[]")
 _VERSION_KEYS = (

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from prefect_llm.documents.batches import SourceBatch
 from prefect_llm.documents.columns import merged_schema
 from prefect_llm.documents.listing import Location, SourceFile, reading
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 _BATCH_BYTES = 8 * 1024 * 1024
 _BATCH_ROWS = (64, 16_384)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from prefect_llm.documents.chunk_files import ChunkWriter, read_table, remove_chunks
 from prefect_llm.documents.snapshot import Snapshot
-from prefect_llm.files import Folder
+from prefect_llm.system.folders import Folder
 
 _CHUNK_ROWS = 1_000
 

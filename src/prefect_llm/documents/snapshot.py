@@ -14,8 +14,8 @@ from prefect_llm.documents.chunk_files import read_table
 from prefect_llm.documents.columns import KeptColumn
 from prefect_llm.documents.identifiers import IdRegister
 from prefect_llm.documents.json_lines import decode_line
-from prefect_llm.errors import BadDocument
-from prefect_llm.files import Folder
+from prefect_llm.system.folders import Folder
+from prefect_llm.values.errors import BadDocument
 
 _ROWS_AT_ONCE = 128
 """Decoded together: a cell alone costs ten times as much, a whole chunk of long texts too much memory."""

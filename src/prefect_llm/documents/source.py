@@ -16,7 +16,7 @@ from prefect_llm.documents.listing import Location, locate
 from prefect_llm.documents.parquet import ParquetSource
 from prefect_llm.documents.table import TableSource
 from prefect_llm.documents.text_folder import TextFolder
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 Source = ColumnSource | JsonLinesSource
 

@@ -12,8 +12,8 @@ from prefect_llm.documents.json_lines import JsonLinesSource
 from prefect_llm.documents.line_staging import stage_lines
 from prefect_llm.documents.snapshot import Snapshot
 from prefect_llm.documents.source import Source
-from prefect_llm.errors import InvalidInput
-from prefect_llm.files import Folder
+from prefect_llm.system.folders import Folder
+from prefect_llm.values.errors import InvalidInput
 
 _CHUNK_ROWS = 1_000
 _MAX_CHUNKS = 1_000

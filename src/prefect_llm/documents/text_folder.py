@@ -13,7 +13,7 @@ from fsspec.utils import infer_compression
 
 from prefect_llm.documents.batches import SourceBatch
 from prefect_llm.documents.listing import Location, SourceFile, reading
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 _FILES_AT_ONCE = 64
 """Fetched together: an object store answers each after tens of milliseconds."""

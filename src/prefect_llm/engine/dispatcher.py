@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import time
 
-from prefect_llm import telemetry
-from prefect_llm.engine.breaker import Breaker
-from prefect_llm.engine.health import Health
-from prefect_llm.engine.judge import Ended, Judge, RunStops, Verdict
-from prefect_llm.engine.occupancy import Occupancy
+from prefect_llm.engine.failures.breaker import Breaker
+from prefect_llm.engine.failures.classifier import Health
+from prefect_llm.engine.failures.policy import Ended, Judge, RunStops, Verdict
+from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.limits.endpoint_time import Occupancy
 from prefect_llm.engine.redaction import redacted
-from prefect_llm.engine.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import Diversion, Job, Submission
-from prefect_llm.engine.transport import Answer, Transport, open_transport
-from prefect_llm.engine.wire import chat
-from prefect_llm.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
-from prefect_llm.records import Completion, Outcome, Provider, Request
+from prefect_llm.engine.transport import Transport, open_transport
+from prefect_llm.system import telemetry
+from prefect_llm.values.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
+from prefect_llm.values.outcome import Completion, Outcome
+from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Request
+from prefect_llm.wire import openai_chat as chat
+from prefect_llm.wire.http import Answer
 
 GRACE_S = 5.0
 """How long requests in flight may still end after a stop (CONTRACT: first signal)."""

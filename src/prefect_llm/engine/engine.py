@@ -11,18 +11,19 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 
-from prefect_llm import telemetry
-from prefect_llm.engine.breaker import Standing
+from prefect_llm.engine.budget import Budget
 from prefect_llm.engine.dispatcher import GRACE_S, Dispatcher
-from prefect_llm.engine.sharing import Demand
-from prefect_llm.engine.spending import Budget
-from prefect_llm.engine.stop import Stop
+from prefect_llm.engine.failures.breaker import Standing
+from prefect_llm.engine.limits.shared_limit import Demand
 from prefect_llm.engine.submission import Job, Submission, unheard
 from prefect_llm.engine.transport import check_provider
-from prefect_llm.errors import Interrupted
-from prefect_llm.event_loops import new_event_loop
-from prefect_llm.open_files import allow_open_files
-from prefect_llm.records import Outcome, Provider, Request
+from prefect_llm.system import telemetry
+from prefect_llm.system.event_loop import allow_open_files, new_event_loop
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.errors import Interrupted
+from prefect_llm.values.outcome import Outcome
+from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Request
 
 
 class Engine:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from prefect_llm.engine.budget import Budget
 from prefect_llm.engine.engine import Engine
 from prefect_llm.engine.registry import engine_for
-from prefect_llm.engine.spending import Budget
-from prefect_llm.engine.stop import Stop
 from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
-from prefect_llm.records import Outcome, Provider, Request
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.outcome import Outcome
+from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Request
 
 Rewritten = Callable[[Request, int], Request]
 """The request as the provider of a route is asked: for its model."""

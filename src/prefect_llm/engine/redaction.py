@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prefect_llm.engine.transport import Answer
-from prefect_llm.engine.wire.events import is_stream
-from prefect_llm.records import Provider
+from prefect_llm.values.provider import Provider
+from prefect_llm.wire.http import Answer
+from prefect_llm.wire.server_sent_events import is_stream
 
 SHORTEST_SECRET = 8
 """A shorter key (`none`, `EMPTY`, `ollama`) is a placeholder, and a word that any sentence may hold."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Hashable
 
 from prefect_llm.engine.engine import Engine
-from prefect_llm.records import Provider
+from prefect_llm.values.provider import Provider
 
 
 def engine_for(provider: Provider) -> Engine:

@@ -12,13 +12,15 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from prefect_llm.engine.adaptive import Ramp
-from prefect_llm.engine.breaker import OUTAGE_DOCUMENTS, Breaker
-from prefect_llm.engine.controller import FIRST_CONCURRENCY
-from prefect_llm.engine.estimates import Estimates
-from prefect_llm.engine.quota import Quota
+from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker
+from prefect_llm.engine.limits.concurrency import Ramp
+from prefect_llm.engine.limits.concurrency_controller import FIRST_CONCURRENCY
+from prefect_llm.engine.limits.rate_limits import Quota
+from prefect_llm.engine.limits.token_sizes import Estimates
 from prefect_llm.engine.submission import Diversion, Job, Submission
-from prefect_llm.records import Limits, Request, Usage
+from prefect_llm.values.outcome import Usage
+from prefect_llm.values.provider import Limits
+from prefect_llm.values.request import Request
 
 WAITING_ALWAYS_ALLOWED = OUTAGE_DOCUMENTS
 """As many documents may wait for a retry as may be in flight, but so many in any case: a few must not stall all,

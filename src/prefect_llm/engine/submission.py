@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from prefect_llm import telemetry
-from prefect_llm.engine.quota import Tokens
-from prefect_llm.engine.retry import Tries
-from prefect_llm.engine.spending import Budget, Hold, is_ambiguous
-from prefect_llm.engine.stop import Stop
-from prefect_llm.errors import RequestError
-from prefect_llm.records import Completion, DiscardedAnswer, Outcome, Request
+from prefect_llm.engine.budget import Budget, Hold, is_ambiguous
+from prefect_llm.engine.failures.retry import Tries
+from prefect_llm.engine.limits.rate_limits import Tokens
+from prefect_llm.system import telemetry
+from prefect_llm.system.stop_signal import Stop
+from prefect_llm.values.errors import RequestError
+from prefect_llm.values.outcome import Completion, DiscardedAnswer, Outcome
+from prefect_llm.values.request import Request
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -10,7 +10,6 @@ import asyncio
 import importlib.metadata
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -20,8 +19,10 @@ import pyreqwest.exceptions as reqwest_errors
 from pyreqwest.client import ClientBuilder
 from pyreqwest.http import Url
 
-from prefect_llm.errors import BadResponse, ErrorKind, InvalidInput, Unavailable
-from prefect_llm.records import Patience, Provider
+from prefect_llm.values.errors import BadResponse, InvalidInput, Unavailable
+from prefect_llm.values.outcome import ErrorKind
+from prefect_llm.values.provider import Patience, Provider
+from prefect_llm.wire.http import Answer
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -29,22 +30,6 @@ CONNECT_PHASE = "client error (Connect)"
 """How hyper calls the phase before a connection stands; pyreqwest raises its connect errors beyond it, too."""
 CONNECT_SHARE = 0.9
 """Of an attempt's time: where both end at once, pyreqwest tells of the time and not of the missing connection."""
-
-
-class Headers(Protocol):
-    """What is asked of a header map: look-up that ignores case."""
-
-    def get(self, name: str, /) -> str | None:
-        """The first value of the header."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP answer, its body read to the end."""
-
-    status: int
-    headers: Headers
-    body: bytes
 
 
 class Transport(Protocol):

@@ -16,13 +16,12 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from prefect_llm.engine.breaker import Breaker
-from prefect_llm.engine.health import Health
+from prefect_llm.engine.failures.breaker import Breaker
+from prefect_llm.engine.failures.classifier import Health
+from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.redaction import redacted
-from prefect_llm.engine.retry import RetryPolicy
-from prefect_llm.engine.transport import Answer, check_provider, request_headers
-from prefect_llm.engine.wire import chat
-from prefect_llm.errors import (
+from prefect_llm.engine.transport import check_provider, request_headers
+from prefect_llm.values.errors import (
     AccountExhausted,
     BadResponse,
     EndpointNotFound,
@@ -35,7 +34,11 @@ from prefect_llm.errors import (
     Throttled,
     Unavailable,
 )
-from prefect_llm.records import Parameters, Provider, Request, Usage
+from prefect_llm.values.outcome import Usage
+from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Parameters, Request
+from prefect_llm.wire import openai_chat as chat
+from prefect_llm.wire.http import Answer
 
 TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0

@@ -3,8 +3,8 @@
 from prefect_llm.estimating.costing import Line
 from prefect_llm.estimating.estimate import Estimate, SampleFigures, estimate_input, estimate_run
 from prefect_llm.estimating.intervals import LEAST_SAMPLE, Interval
+from prefect_llm.estimating.report import headline, to_markdown, to_rich
 from prefect_llm.estimating.sample import SampleOptions, sample_directory, taking_answers
-from prefect_llm.estimating.wording import headline, to_markdown, to_rich
 
 __all__ = [
     "LEAST_SAMPLE",

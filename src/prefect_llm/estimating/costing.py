@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.estimating.intervals import Interval, total_of
 from prefect_llm.estimating.population import Kind, Population
 from prefect_llm.estimating.sample import Sample
@@ -20,7 +19,10 @@ from prefect_llm.pricing import (
     provider_list_price,
     tier_of,
 )
-from prefect_llm.records import Price, Provider, Usage
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.outcome import Usage
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Provider
 
 Lane = Literal["online", "batch"]
 _PER_MILLION = 1e-6

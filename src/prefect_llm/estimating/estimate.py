@@ -11,21 +11,21 @@ from typing import Any
 import pyarrow as pa
 
 from prefect_llm.documents import Snapshot, open_source, stage
-from prefect_llm.errors import InvalidInput, TooManyFailures
 from prefect_llm.estimating.costing import Line, lines_of
 from prefect_llm.estimating.intervals import LEAST_SAMPLE, Interval, total_of
 from prefect_llm.estimating.population import Population, population_of
 from prefect_llm.estimating.sample import Sample, SampleOptions, asked_sample
 from prefect_llm.estimating.timing import seconds_of
-from prefect_llm.files import Folder, open_folder
-from prefect_llm.opening import check_varies
 from prefect_llm.prompts import Prompt
-from prefect_llm.records import Provider
-from prefect_llm.report.figures_text import plain_if_known
-from prefect_llm.reusing import check_answers, previous_runs
-from prefect_llm.run import Run, plan_of
-from prefect_llm.spec import RunSpec
+from prefect_llm.reuse.earlier_runs import check_answers, previous_runs
+from prefect_llm.run.chunk import Run, plan_of
+from prefect_llm.run.opening import check_varies
+from prefect_llm.run.spec import RunSpec
 from prefect_llm.store import PREVIOUS, RunDirectory
+from prefect_llm.system.folders import Folder, open_folder
+from prefect_llm.values.errors import InvalidInput, TooManyFailures
+from prefect_llm.values.formatting import plain_if_known
+from prefect_llm.values.provider import Provider
 
 _MONEY_STEP = Decimal("1E-6")
 
@@ -150,7 +150,7 @@ def _answered(spec: RunSpec, reuse: str | None, siblings: str | None, output: st
         urls = () if siblings is None else previous_runs(siblings, None)
     else:
         urls = () if reuse is None else (RunDirectory.open(reuse).url,)
-    check_answers(urls, spec)
+    check_answers(urls, keep_raw=spec.keep_raw)
     if output is not None and RunDirectory.open(output).manifest() is not None:
         urls = (RunDirectory.open(output).url, *urls)
     return urls

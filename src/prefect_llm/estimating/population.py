@@ -11,17 +11,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from prefect_llm.asking import rendered
 from prefect_llm.documents import Snapshot, StagedChunk, read_chunk
-from prefect_llm.errors import BadDocument
 from prefect_llm.estimating.intervals import Interval, Sizes
 from prefect_llm.estimating.sizes import input_size
-from prefect_llm.files import Folder
 from prefect_llm.pricing import Terms, terms_of
 from prefect_llm.prompts import Prompt
-from prefect_llm.records import Provider, Request
-from prefect_llm.reusing import reused_entries
-from prefect_llm.spec import RunSpec
+from prefect_llm.run.earlier_answers import earlier_answers
+from prefect_llm.run.rendering import render_requests
+from prefect_llm.run.spec import RunSpec
+from prefect_llm.system.folders import Folder
+from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Request
 
 _FINGERPRINT_DIGITS = 16
 """64 of the 128 bits: one request in a billion taken for another's twin changes no estimate."""
@@ -107,8 +108,8 @@ def population_of(
     invocation = uuid.uuid4().hex
     for chunk in chunks:
         staged = read_chunk(folder, snapshot, chunk)
-        requests = rendered(staged, prompt, range(len(staged.ids)))
-        found = reused_entries(reuse, invocation, staged, requests, spec, provider)
+        requests = render_requests(staged, prompt, range(len(staged.ids)))
+        found = earlier_answers(reuse, invocation, staged, requests, spec, provider)
         counting.add(chunk, staged, requests.items(), frozenset(entry.place for entry in found))
     return counting.population
 

@@ -10,19 +10,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from prefect_llm.budget.account import RunBudget
 from prefect_llm.documents import Snapshot, stage_sample
-from prefect_llm.errors import InvalidInput, run_error
 from prefect_llm.estimating.population import Kind, Population, by_chunk, population_of
-from prefect_llm.files import Folder
-from prefect_llm.opening import reopen_run, usable
 from prefect_llm.prompts import Prompt
-from prefect_llm.records import Provider, Usage
 from prefect_llm.report import Summary
-from prefect_llm.run import Run
-from prefect_llm.side_by_side import infer_pending
-from prefect_llm.spec import RunSpec
-from prefect_llm.spending import RunBudget
+from prefect_llm.run.chunk import Run
+from prefect_llm.run.opening import reopen_run, usable
+from prefect_llm.run.spec import RunSpec
+from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import Manifest, RunDirectory, acquired, check_owner, check_same_spec, release
+from prefect_llm.system.folders import Folder
+from prefect_llm.values.errors import InvalidInput, run_error
+from prefect_llm.values.outcome import Usage
+from prefect_llm.values.provider import Provider
 
 SAMPLES = ".samples"
 """Beside the runs, hidden from whoever looks for runs there: a sample is none of them."""

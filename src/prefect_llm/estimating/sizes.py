@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import orjson
 
-from prefect_llm.records import Message, Parameters, Request
+from prefect_llm.values.request import Message, Parameters, Request
 
 BYTES_PER_TOKEN = 4.0
 LEAST_BYTES_PER_TOKEN = 1.7

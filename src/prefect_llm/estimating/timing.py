@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect_llm.estimating.intervals import Interval, total_of
 from prefect_llm.estimating.population import Population
 from prefect_llm.estimating.sample import Sample
-from prefect_llm.records import Limits
+from prefect_llm.values.provider import Limits
 
 _MINUTE_S = 60.0
 

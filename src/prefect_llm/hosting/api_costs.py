@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.hosting.scenario import Model, Reseller, Scenario, Workload
 from prefect_llm.pricing import list_price, provenance
-from prefect_llm.report.figures_text import plain_decimal
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.formatting import plain_decimal
 
 MILLION = Decimal(1_000_000)
 

@@ -15,7 +15,7 @@ from prefect_llm.hosting.scenario import Model, Reseller, Scenario
 from prefect_llm.hosting.sensitivity import Variation, variations
 from prefect_llm.hosting.spans import Span
 from prefect_llm.hosting.weights import Fit, fit_of
-from prefect_llm.report.figures_text import plain_decimal
+from prefect_llm.values.formatting import plain_decimal
 
 MONTHS = 12
 _PRECISION = 50

@@ -7,8 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from prefect_llm.hosting.comparison import Comparison, ModelCost
 from prefect_llm.hosting.spans import Span
-from prefect_llm.report.figures_text import money
-from prefect_llm.report.markdown import escaped
+from prefect_llm.report.pages.markdown import escaped
+from prefect_llm.values.formatting import money
 
 _UNITS = ((Decimal(10**9), " billion"), (Decimal(10**6), "M"), (Decimal(10**3), "K"))
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from prefect_llm.hosting.comparison import Comparison
 from prefect_llm.hosting.markdown import to_markdown
-from prefect_llm.report import charts
+from prefect_llm.report.pages import charts
 
 _STYLE = """
 :root { color-scheme: light dark }

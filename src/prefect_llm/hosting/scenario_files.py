@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from prefect_llm.errors import InvalidInput, reason_of
 from prefect_llm.hosting.scenario import Scenario
+from prefect_llm.values.errors import InvalidInput, reason_of
 
 REFERENCE = "hosting.yaml"
 """The reference case, beside the examples."""

@@ -6,8 +6,8 @@ import json
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.hosting.scenario import Throughput
+from prefect_llm.values.errors import InvalidInput
 
 
 def tokens_per_second(throughput: Throughput) -> Decimal:

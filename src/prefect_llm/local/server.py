@@ -20,8 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.local.weights import find_weights
+from prefect_llm.values.errors import InvalidInput
 
 MODEL = "smollm2-135m-instruct"
 

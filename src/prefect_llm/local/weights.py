@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 FILE_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 COMMAND = "python -m prefect_llm.local.weights"

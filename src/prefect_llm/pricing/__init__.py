@@ -12,7 +12,6 @@ from prefect_llm.pricing.cost import (
 )
 from prefect_llm.pricing.list_prices import BATCH, Terms, list_price, models_at, provider_list_price, terms_of
 from prefect_llm.pricing.provenance import provenance
-from prefect_llm.pricing.purse import Purse
 from prefect_llm.pricing.tiers import dearest, tier_of
 from prefect_llm.pricing.worst_case import most_input_tokens, worst_case
 
@@ -21,7 +20,6 @@ __all__ = [
     "BATCH",
     "COST_STEP",
     "MONEY",
-    "Purse",
     "Terms",
     "at_prices_of",
     "cache_saving",

@@ -18,7 +18,9 @@ from typing import TypeGuard
 
 from prefect_llm.pricing.list_prices import Terms, dearest_list_price, list_price
 from prefect_llm.pricing.tiers import dearest, tier_of
-from prefect_llm.records import MOST_TOKENS, Price, Provider, Usage
+from prefect_llm.values.outcome import MOST_TOKENS, Usage
+from prefect_llm.values.price import Price
+from prefect_llm.values.provider import Provider
 
 ANY_MODEL = "*"
 """The entry of `Provider.prices` for every model without one of its own."""

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from prefect_llm.pricing.provenance import LIST
 from prefect_llm.pricing.tiers import dearest
-from prefect_llm.records import Price, PriceTier
+from prefect_llm.values.price import Price, PriceTier
 
 if TYPE_CHECKING:
     from genai_prices import data_snapshot, types

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect_llm.records import Price
+from prefect_llm.values.price import Price
 
 STATED = "stated"
 LIST = "genai-prices"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from prefect_llm.records import Price, PriceTier
+from prefect_llm.values.price import Price, PriceTier
 
 
 def tier_of(price: Price, input_tokens: int) -> Price | PriceTier:

@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 
-from prefect_llm.errors import BadDocument
 from prefect_llm.pricing.cost import COST_STEP, MONEY
-from prefect_llm.records import Parameters, Price, Request
+from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.price import Price
+from prefect_llm.values.request import Parameters, Request
 
 TOKENS_PER_MESSAGE = 16
 """Room for what a chat template puts around each message."""

@@ -14,11 +14,12 @@ from jsonschema.exceptions import best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from prefect_llm.errors import BadResponse, ErrorKind, InvalidInput
 from prefect_llm.prompts.output_type import Shape, output_type, shape_of
+from prefect_llm.prompts.refusal_messages import one_line
 from prefect_llm.prompts.schema_references import unresolvable_reference
-from prefect_llm.prompts.wording import one_line
-from prefect_llm.records import AnswerFormat
+from prefect_llm.values.errors import BadResponse, InvalidInput
+from prefect_llm.values.outcome import ErrorKind
+from prefect_llm.values.request import AnswerFormat
 
 _MAX_QUOTED_CHARACTERS = 150
 """jsonschema's messages begin with the whole offending value; beyond this the rule is shown instead."""

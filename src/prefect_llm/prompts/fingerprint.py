@@ -20,9 +20,9 @@ from functools import lru_cache
 
 import orjson
 
-from prefect_llm.errors import BadDocument
-from prefect_llm.prompts.wording import one_line
-from prefect_llm.records import Message, Parameters
+from prefect_llm.prompts.refusal_messages import one_line
+from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.request import Message, Parameters
 
 DIGEST_BYTES = 16
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from prefect_llm.errors import BadDocument
-from prefect_llm.prompts.wording import one_line
-from prefect_llm.records import Message
+from prefect_llm.prompts.refusal_messages import one_line
+from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.request import Message
 
 COLUMN = "messages"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from prefect_llm.prompts.fingerprint import fingerprint
-from prefect_llm.records import Parameters, Request
+from prefect_llm.values.request import Parameters, Request
 
 
 def with_model(request: Request, model: str) -> Request:

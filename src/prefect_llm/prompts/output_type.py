@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.prompts.schema_references import resolve
+from prefect_llm.values.errors import InvalidInput
 
 JSON_TEXT = {b"prefect_llm": b"json"}
 """Metadata of a field whose strings are JSON."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from prefect_llm.errors import BadDocument, InvalidInput
-from prefect_llm.prompts.wording import one_line
-from prefect_llm.records import AnswerFormat, Parameters
+from prefect_llm.prompts.refusal_messages import one_line
+from prefect_llm.values.errors import BadDocument, InvalidInput
+from prefect_llm.values.request import AnswerFormat, Parameters
 
 MAX_TEMPERATURE = 2.0
 MAX_CACHED = 1024

@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.prompts.answer_schema import answer_format
 from prefect_llm.prompts.field_values import template_value
 from prefect_llm.prompts.fingerprint import fingerprint
@@ -19,7 +18,8 @@ from prefect_llm.prompts.parameters import RowParameters, run_parameters
 from prefect_llm.prompts.references import ROW
 from prefect_llm.prompts.template import Template
 from prefect_llm.prompts.template_environment import make_environment
-from prefect_llm.records import Message, Parameters, Request
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.request import Message, Parameters, Request
 
 ID = "id"
 """Every document has one, with or without a column of that name."""

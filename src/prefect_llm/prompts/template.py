@@ -9,9 +9,9 @@ from typing import Any
 import jinja2
 from jinja2 import nodes
 
-from prefect_llm.errors import BadDocument, InvalidInput
 from prefect_llm.prompts.references import find_references
-from prefect_llm.prompts.wording import one_line
+from prefect_llm.prompts.refusal_messages import one_line
+from prefect_llm.values.errors import BadDocument, InvalidInput
 
 _RENDERING_FAILED = (
     jinja2.TemplateError,

@@ -3,11 +3,11 @@
 from prefect_llm.settings.api_options import ApiOptions, ApiSection
 from prefect_llm.settings.batch_options import BatchOptions
 from prefect_llm.settings.budgeting import budget_of
-from prefect_llm.settings.completeness import check, check_estimate, check_redrive, check_resume
+from prefect_llm.settings.checks import check, check_estimate, check_redrive, check_resume
 from prefect_llm.settings.directory_name import output_directory
+from prefect_llm.settings.layers import load
 from prefect_llm.settings.options import Option, options, sections
-from prefect_llm.settings.precedence import load
-from prefect_llm.settings.resolving import endpoint_provider, overlaid, run_spec, siblings_of, with_fallbacks
+from prefect_llm.settings.prompt_files import answer_schema, prompt_text
 from prefect_llm.settings.sections import (
     DocumentOptions,
     DocumentsSection,
@@ -18,7 +18,7 @@ from prefect_llm.settings.sections import (
     RunSettings,
 )
 from prefect_llm.settings.sources import unknown_variables
-from prefect_llm.settings.texts import answer_schema, prompt_text
+from prefect_llm.settings.to_core import endpoint_provider, overlaid, run_spec, siblings_of, with_fallbacks
 
 __all__ = [
     "ApiOptions",

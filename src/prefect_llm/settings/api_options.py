@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from prefect_llm.records import Patience
 from prefect_llm.settings.form_schema import FormSection
-from prefect_llm.settings.kinds import (
+from prefect_llm.settings.messages import Wording
+from prefect_llm.settings.value_types import (
     MAX_TEMPERATURE,
     Address,
     Amount,
@@ -19,7 +19,7 @@ from prefect_llm.settings.kinds import (
     Seconds,
     Variable,
 )
-from prefect_llm.settings.wording import Wording
+from prefect_llm.values.provider import Patience
 
 _PATIENCE = Patience()
 

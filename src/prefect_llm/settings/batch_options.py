@@ -6,17 +6,10 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from prefect_llm.records import Limits, TokenAccounting
 from prefect_llm.settings.form_schema import FormSection
-from prefect_llm.settings.kinds import (
-    MAX_CONCURRENCY,
-    Amount,
-    Concurrency,
-    Count,
-    Seconds,
-    Share,
-)
-from prefect_llm.settings.wording import Wording
+from prefect_llm.settings.messages import Wording
+from prefect_llm.settings.value_types import MAX_CONCURRENCY, Amount, Concurrency, Count, Seconds, Share
+from prefect_llm.values.provider import Limits, TokenAccounting
 
 _LIMITS = Limits()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from prefect_llm.records import Provider
+from prefect_llm.budget.account import MonthBudget, RunBudget, run_budget
 from prefect_llm.settings.batch_options import BatchOptions
 from prefect_llm.settings.directory_name import parent_of
-from prefect_llm.spending import MonthBudget, RunBudget, run_budget
+from prefect_llm.values.provider import Provider
 
 MONTHS = ".budget"
 """Beside the runs: the grants of each month, in a folder of their own."""

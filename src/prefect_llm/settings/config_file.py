@@ -15,11 +15,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from prefect_llm.errors import InvalidInput, reason_of
-from prefect_llm.settings.kinds import is_api_key
+from prefect_llm.settings.messages import listed, shown, suggestion
 from prefect_llm.settings.options import options, sections
 from prefect_llm.settings.sources import Given, Reading
-from prefect_llm.settings.wording import listed, shown, suggestion
+from prefect_llm.settings.value_types import is_api_key
+from prefect_llm.values.errors import InvalidInput, reason_of
 
 _NULL = "tag:yaml.org,2002:null"
 _STANDARD = "tag:yaml.org,2002:"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from string import Formatter
 
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 _DIRECTIVE = re.compile(r"%[-_0^#:]*.?")
 _ALLOWED = "{scheduled:%Y-%m-%d} and {flow_run_id}"

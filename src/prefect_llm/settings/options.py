@@ -9,8 +9,8 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from prefect_llm.settings.messages import Wording, expected_by, wording_of
 from prefect_llm.settings.sections import RunSettings
-from prefect_llm.settings.wording import Wording, expected_by, wording_of
 
 PREFIX = "PREFECT_LLM_"
 """Of every environment variable."""

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from prefect_llm.settings.api_options import ApiSection
 from prefect_llm.settings.batch_options import BatchOptions
 from prefect_llm.settings.form_schema import SECTION, FormSection
-from prefect_llm.settings.kinds import Column, Count, File, Keep, LogLevel, Seconds, Share, Template
-from prefect_llm.settings.wording import Wording
+from prefect_llm.settings.messages import Wording
+from prefect_llm.settings.value_types import Column, Count, File, Keep, LogLevel, Seconds, Share, Template
 
 
 class DocumentOptions(FormSection):

@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
-from prefect_llm.errors import InvalidInput
-from prefect_llm.settings.kinds import NO_SECRET, is_api_key
+from prefect_llm.settings.messages import shown, suggestion
 from prefect_llm.settings.options import PREFIX, Option, options
-from prefect_llm.settings.wording import shown, suggestion
+from prefect_llm.settings.value_types import NO_SECRET, is_api_key
+from prefect_llm.values.errors import InvalidInput
 
 PARAM = "param"
 _NO_OPTIONS = frozenset({f"{PREFIX}CACHE", f"{PREFIX}PICTURES"})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect_llm.records import TokenAccounting
+from prefect_llm.values.provider import TokenAccounting
 
 WINDOW_S = 60.0
 _ROUNDING = 1e-6

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from prefect_llm.errors import InvalidInput
+from prefect_llm.values.errors import InvalidInput
 
 SPELLINGS = {
     "uniform": "uniform:A,B",

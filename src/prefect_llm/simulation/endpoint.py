@@ -7,7 +7,6 @@ import time
 
 import orjson
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.simulation import answers
 from prefect_llm.simulation.answers import Delivery
 from prefect_llm.simulation.connection import CHAT_PATH, Connection
@@ -16,6 +15,7 @@ from prefect_llm.simulation.http_requests import Head
 from prefect_llm.simulation.provider import SimulatedProvider
 from prefect_llm.simulation.settings import Simulation
 from prefect_llm.simulation.turns import Turns
+from prefect_llm.values.errors import InvalidInput
 
 BACKLOG = 4096
 MOST_PORT = 65_535

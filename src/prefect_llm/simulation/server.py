@@ -8,11 +8,10 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 
-from prefect_llm.event_loops import new_event_loop
-from prefect_llm.open_files import allow_open_files
 from prefect_llm.simulation.endpoint import Endpoint
 from prefect_llm.simulation.figures import Figures
 from prefect_llm.simulation.settings import Simulation
+from prefect_llm.system.event_loop import allow_open_files, new_event_loop
 
 
 def serve(simulation: Simulation, host: str, port: int, announce: Callable[[str], None]) -> Figures:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from prefect_llm.errors import InvalidInput
-from prefect_llm.records import TokenAccounting
 from prefect_llm.simulation.buckets import Rates
 from prefect_llm.simulation.distributions import Distribution, parse_distribution
 from prefect_llm.simulation.faults import Fault
-from prefect_llm.simulation.places import Step
+from prefect_llm.simulation.slots import Step
+from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.provider import TokenAccounting
 
 _ROUNDING = 1e-9
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Protocol
 
-from prefect_llm.simulation.places import Places, Step, limit_at
+from prefect_llm.simulation.slots import Places, Step, limit_at
 
 
 class Served(Protocol):

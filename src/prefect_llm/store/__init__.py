@@ -1,18 +1,15 @@
 """What a run leaves on disk: the row schema, its parts, the run directory and its manifest."""
 
-from prefect_llm.store.answers import Answers
 from prefect_llm.store.directory import FAILED, PAGE, RunDirectory, figures_in_journal
 from prefect_llm.store.failed_rows import FAILED_BY, failed_places, replaced, thrown_away
 from prefect_llm.store.figures import ChunkFigures, Discarded, RowFigures, add_money, figures_of, sum_figures
 from prefect_llm.store.finding import PREVIOUS, runs_below
 from prefect_llm.store.flushing import flushed
-from prefect_llm.store.grants import Grant, GrantLog
 from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, journaled, open_journal, remove_journals
 from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
 from prefect_llm.store.manifest import BudgetLimits, Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.parts import figures_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
-from prefect_llm.store.run_answers import RunAnswers
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 from prefect_llm.store.spec import difference
 from prefect_llm.store.tail import Tail
@@ -23,18 +20,14 @@ __all__ = [
     "PAGE",
     "PREVIOUS",
     "RESULT_COLUMNS",
-    "Answers",
     "Attempt",
     "BudgetLimits",
     "ChunkFigures",
     "Discarded",
     "Entry",
-    "Grant",
-    "GrantLog",
     "Manifest",
     "ResultRow",
     "RowFigures",
-    "RunAnswers",
     "RunDirectory",
     "State",
     "Stopped",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from prefect_llm.errors import InvalidInput, reason_of
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.journal import INFLIGHT, journaled
 from prefect_llm.store.lease import acquired, release
 from prefect_llm.store.manifest import Manifest
+from prefect_llm.values.errors import InvalidInput, reason_of
 
 REMOVED = ("_run/input/", "_run/tmp/", INFLIGHT)
 """The snapshot, temps and journals. Results, manifest, grants and report stay."""

@@ -12,8 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from prefect_llm.errors import InvalidInput
-from prefect_llm.files import Folder, LocalFolder, open_folder
 from prefect_llm.store.figures import ChunkFigures, add_money, figures_of
 from prefect_llm.store.journal import Entry, journaled
 from prefect_llm.store.lease import LEASES
@@ -30,6 +28,8 @@ from prefect_llm.store.parts import (
 )
 from prefect_llm.store.rows import result_table
 from prefect_llm.store.schema import result_schema
+from prefect_llm.system.folders import Folder, LocalFolder, open_folder
+from prefect_llm.values.errors import InvalidInput
 
 MANIFEST = "_run/manifest.json"
 REPORT = "_run/report.md"

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from prefect_llm.records import ErrorKind
 from prefect_llm.store.figures import ChunkFigures, Discarded, add_money
+from prefect_llm.values.outcome import ErrorKind
 
 FAILED_BY = ("status", "error_kind")
 _TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
 
-from prefect_llm.records import Outcome, Usage
+from prefect_llm.values.outcome import Outcome, Usage
 
 _EXACT = Context(prec=38)
 """Sums must not depend on the decimal context of whoever calls."""

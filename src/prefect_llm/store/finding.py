@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from prefect_llm.errors import InvalidInput
-from prefect_llm.files import open_folder
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.manifest import Manifest
+from prefect_llm.system.folders import open_folder
+from prefect_llm.values.errors import InvalidInput
 
 LEVELS_SEARCHED = 4
 """How deep below a base directory runs are looked for: `{scheduled:%Y/%m/%d/%H}`."""

@@ -21,9 +21,9 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from prefect_llm.errors import InvalidInput, Superseded
-from prefect_llm.files import Folder, LocalFolder
 from prefect_llm.store.rows import ResultRow
+from prefect_llm.system.folders import Folder, LocalFolder
+from prefect_llm.values.errors import InvalidInput, Superseded
 
 INFLIGHT = "_run/inflight/"
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from prefect_llm.errors import InvalidInput, Superseded
-from prefect_llm.files import Folder
 from prefect_llm.store.journal import latest_epoch
 from prefect_llm.store.process import Process, lives, this_process
+from prefect_llm.system.folders import Folder
+from prefect_llm.values.errors import InvalidInput, Superseded
 
 LEASES = "_run/lease/"
 BEAT_S = 15.0

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Self, get_args
 
-from prefect_llm.errors import InvalidInput
 from prefect_llm.store.spec import difference, spec_fingerprint
+from prefect_llm.values.errors import InvalidInput
 
 FORMAT = 1
 State = Literal["running", "completed", "stopped", "failed", "interrupted"]

@@ -14,9 +14,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prefect_llm.errors import InvalidInput, reason_of
-from prefect_llm.files import Folder, LocalFolder
 from prefect_llm.store.figures import ChunkFigures
+from prefect_llm.system.folders import Folder, LocalFolder
+from prefect_llm.values.errors import InvalidInput, reason_of
 
 RESULTS = "results/"
 SCHEMA_PART = f"{RESULTS}part-schema.parquet"

@@ -10,12 +10,12 @@ import fsspec
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from prefect_llm.errors import InvalidInput, reason_of
-from prefect_llm.files import LocalFolder
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.finding import find_runs
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.parts import SCHEMA_PART, part_name
+from prefect_llm.system.folders import LocalFolder
+from prefect_llm.values.errors import InvalidInput, reason_of
 
 logger = logging.getLogger(__name__)
 

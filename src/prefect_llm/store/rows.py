@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from prefect_llm.errors import ErrorKind
-from prefect_llm.records import MAX_MESSAGE_CHARACTERS, MOST_TOKENS, Completion, Outcome, Price, Usage
 from prefect_llm.store.schema import OUTPUT, RAW, RESULT_COLUMNS
+from prefect_llm.values.outcome import MAX_MESSAGE_CHARACTERS, MOST_TOKENS, Completion, ErrorKind, Outcome, Usage
+from prefect_llm.values.price import Price
 
 NOTHING_PAID = Decimal(0)
 

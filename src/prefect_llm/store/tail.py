@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_llm.files import Folder, LocalFolder
 from prefect_llm.store.journal import Entry, journal_files, whole_entry
+from prefect_llm.system.folders import Folder, LocalFolder
 
 
 class Tail:

@@ -1,0 +1,1 @@
+"""A run's budget: reserved per request, settled by usage, granted over processes."""

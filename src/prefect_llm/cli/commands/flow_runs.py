@@ -1,0 +1,63 @@
+"""`run --prefect`: the same settings, carried out by the flow `batch_inference`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from prefect_llm.cli.error_output import report_fault
+from prefect_llm.cli.exit_status import Exit, show, status_of, tell_stop
+from prefect_llm.cli.prefect_server import check_server
+from prefect_llm.report import Summary
+from prefect_llm.settings import ApiOptions, DocumentOptions, RunSettings, unknown_variables
+from prefect_llm.values.errors import InvalidInput, LLMBatchError
+
+
+def run(settings: RunSettings) -> int:
+    """Run the flow in this process; Prefect starts a server of its own where none is configured."""
+    for sentence in unknown_variables(os.environ):
+        print(f"prefect-llm: {sentence}", file=sys.stderr)
+    try:
+        summary, error = run_flow(settings)
+    except InvalidInput:
+        raise
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except Exception as fault:
+        return report_fault(fault, settings.output.output or "", settings)
+    if summary.stopped is not None:
+        tell_stop(summary.stopped.message, settings)
+    elif error is not None:
+        print(f"prefect-llm: {error}", file=sys.stderr)
+    show(summary, settings)
+    return status_of(summary, error)
+
+
+def run_flow(settings: RunSettings) -> tuple[Summary, LLMBatchError | None]:
+    """The summary, and the error that stopped or failed the run."""
+    check_server()
+    from prefect_llm.flows import batch_inference
+
+    documents, prompt, api = settings.documents, settings.prompt, settings.api
+    try:
+        summary = batch_inference(
+            input=documents.input or "",
+            output=settings.output.output or "",
+            provider=api.provider,
+            model=api.model,
+            prompt=prompt.prompt,
+            prompt_file=prompt.prompt_file,
+            system=prompt.system,
+            answer_schema=prompt.schema_file,
+            row_params=prompt.row_params,
+            documents=DocumentOptions(**documents.model_dump(exclude_unset=True, exclude={"input"})),
+            api=ApiOptions(**api.model_dump(exclude_unset=True, exclude={"provider", "model"})),
+            batch=settings.batch,
+            monitoring=settings.monitoring,
+            keep_raw=settings.output.keep_raw,
+        )
+    except LLMBatchError as error:
+        if not isinstance(error.summary, Summary):
+            raise
+        return error.summary, error
+    return summary, None

@@ -1,0 +1,108 @@
+"""The command `simulate`: its options, which explain themselves here, and a provider served until a signal comes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from prefect_llm.values.provider import TokenAccounting
+
+
+def simulate(
+    *,
+    host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Port to listen on; 0: any free one.")] = 8090,
+    latency: Annotated[
+        str,
+        Parameter(
+            name="--latency",
+            help="Seconds until the answer: a number, uniform:A,B, normal:MEAN,SD, lognormal:MEDIAN,SIGMA or "
+            "exponential:MEAN.",
+        ),
+    ] = "0.5",
+    knee: Annotated[
+        str | None,
+        Parameter(
+            help="N[,N@S,...]: requests past N at once wait in order, and their latency counts from their turn; "
+            "200,50@60 changes N 60 seconds after the first request."
+        ),
+    ] = None,
+    requests_per_minute: Annotated[int | None, Parameter(help="Requests past this rate get 429.")] = None,
+    tokens_per_minute: Annotated[int | None, Parameter(help="The same for input and output tokens together.")] = None,
+    input_tokens_per_minute: Annotated[int | None, Parameter(help="The same for input tokens.")] = None,
+    output_tokens_per_minute: Annotated[int | None, Parameter(help="The same for output tokens.")] = None,
+    token_accounting: Annotated[
+        TokenAccounting,
+        Parameter(
+            help="reserved: a request takes its input and its output limit, and nothing comes back; used: what the "
+            "answer did not use of its limit comes back."
+        ),
+    ] = "reserved",
+    burst: Annotated[float, Parameter(help="Seconds' worth of its rate that a bucket holds.")] = 60.0,
+    output_tokens: Annotated[
+        str,
+        Parameter(help="Length of answers in tokens, spread as --latency; never above a request's limit."),
+    ] = "100",
+    fault: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            show_default=False,
+            help="KIND=SHARE, repeatable: this share of requests (0 to 1) meets rate_limit, server_error, "
+            "unavailable, overloaded, hang, slow, reset, close, cut, not_json, no_choices, null_content or "
+            "bad_request.",
+        ),
+    ] = (),
+    outage: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            show_default=False,
+            help="FROM,TO, repeatable: between these seconds after the first request every request gets 503.",
+        ),
+    ] = (),
+    models: Annotated[str | None, Parameter(help="M,M: the models there are, others get 404. Default: any.")] = None,
+    api_key_env: Annotated[
+        str | None, Parameter(help="Environment variable with the key that is expected. Default: any key.")
+    ] = None,
+    seed: Annotated[int | None, Parameter(help="The same faults, latencies and lengths every time.")] = None,
+) -> int:
+    """Serve a simulated provider, to rehearse a run on your own input before paying for it.
+
+    The first line printed is its base URL. Figures are at /stats; POST /reset forgets them and refills the buckets.
+    SIGINT or SIGTERM ends it with a summary.
+    """
+    from prefect_llm.simulation import parse_simulation, serve
+
+    simulation = parse_simulation(
+        latency=latency,
+        knee=knee,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        input_tokens_per_minute=input_tokens_per_minute,
+        output_tokens_per_minute=output_tokens_per_minute,
+        token_accounting=token_accounting,
+        burst=burst,
+        output_tokens=output_tokens,
+        fault=fault,
+        outage=outage,
+        models=models,
+        api_key_env=api_key_env,
+        seed=seed,
+        environ=os.environ,
+    )
+    figures = serve(simulation, host, port, announce=_say)
+    _say(figures.sentence())
+    return 0
+
+
+def _say(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:  # whoever started this no longer reads; nor must the last flush of the process fail
+        with contextlib.suppress(OSError), open(os.devnull, "w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

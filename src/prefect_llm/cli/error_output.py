@@ -1,0 +1,66 @@
+"""A fault of ours: one sentence for the person, the traceback for whoever mends it, exit status 1."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+from prefect_llm.cli.exit_status import Exit, show_json
+from prefect_llm.report import Summary, Totals, fold
+from prefect_llm.run.chunk import Run
+from prefect_llm.settings import RunSettings
+from prefect_llm.store import ChunkFigures, Discarded, RunDirectory, Stopped
+from prefect_llm.values.errors import InvalidInput, reason_of
+
+FAULT_FILE = "_run/fault.txt"
+
+logger = logging.getLogger(__name__)
+
+
+def report_fault(fault: Exception, output: str, settings: RunSettings, opened: Run | None = None) -> int:
+    """Print the sentence, keep the traceback where it can be found, and end `--json` as every run does."""
+    details = "".join(traceback.format_exception(fault))
+    sentence = f"unexpected {type(fault).__name__}: {reason_of(fault)}"
+    print(f"prefect-llm: {sentence} ({_kept(details, output)})", file=sys.stderr)
+    logger.debug("%s", details)
+    if settings.output.json_summary:
+        show_json(_failed(fault, output, opened))
+    return Exit.FAULT
+
+
+def _kept(details: str, output: str) -> str:
+    """Where the details are: in the run's directory, if there is a run; nothing is written anywhere else."""
+    try:
+        directory = RunDirectory.open(output)
+        if directory.manifest() is None:
+            return "--log-level DEBUG shows the details"
+        directory.folder.write(FAULT_FILE, details.encode())
+    except (OSError, InvalidInput) as error:
+        return f"and {output} cannot be written: {error}"
+    return f"details in {output}/{FAULT_FILE}"
+
+
+def _failed(fault: Exception, output: str, opened: Run | None) -> Summary:
+    """What is known of a run that a fault ended."""
+    stopped = Stopped(type(fault).__name__, str(fault))
+    if opened is None:
+        return Summary(Totals(rows=0), "failed", output, stopped=stopped)
+    figures = opened.live.figures
+    return Summary(
+        _totals(opened),
+        "failed",
+        opened.url,
+        requests=figures.requests,
+        retries=figures.retries,
+        throttled=figures.throttled,
+        seconds=figures.seconds,
+        stopped=stopped,
+    )
+
+
+def _totals(opened: Run) -> Totals:
+    try:
+        return fold(RunDirectory.open(opened.url), opened.rows)
+    except (OSError, InvalidInput):  # what was paid for rows that cannot be read is not known
+        return Totals(opened.rows, work=ChunkFigures(discarded=Discarded(cost=None)))

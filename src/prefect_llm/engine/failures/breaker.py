@@ -1,0 +1,188 @@
+"""Whether requests may leave while a provider fails: the circuit breaker, pure in `now` (seconds).
+
+Closed, requests leave. It opens when nothing succeeds any more, or hardly anything; open, nothing leaves.
+After a pause it is half-open: one probe leaves, which closes it or opens it for longer. Once closed again,
+each success lets one more request be in flight: what has just recovered is not stormed.
+https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from prefect_llm.values.errors import Unavailable
+
+OUTAGE_DOCUMENTS = 10
+"""So many documents failing with no success between them are an outage; fewer may be their own fault."""
+JUDGED_ATTEMPTS = 50
+OPENING_SHARE = 0.8
+"""Share of the last `JUDGED_ATTEMPTS` that failed, from which it opens although some succeed."""
+FIRST_PLACES = 7
+"""In flight beyond what already was, after the first success: eight with the probe, and 256 five rounds later."""
+
+
+class BreakerState(StrEnum):
+    """Closed is the good state."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a provider does, for who looks from outside: its breaker, the outages so far, and what waits.
+
+    `fault` is why it did not answer last, and after `patience_s` seconds without a success it is given up.
+    """
+
+    provider: str
+    state: BreakerState = BreakerState.CLOSED
+    outages: int = 0
+    in_flight: int = 0
+    waiting: int = 0
+    base_url: str = ""
+    fault: str = ""
+    patience_s: float = 0.0
+
+
+class Breaker:
+    """One provider's. `pause_s(n)` is how long the n-th opening in a row lasts, unless the endpoint asks for longer.
+    `outages` counts how often a closed one opened, so that who looks now and then misses none.
+
+    No such wish outlasts `patience_s` without a success: the probe that leaves then may end the run. Attempts that
+    left before the state last changed say nothing of the new one, and change nothing.
+    """
+
+    def __init__(self, pause_s: Callable[[int], float], patience_s: float = math.inf) -> None:
+        self.state = BreakerState.CLOSED
+        self.opened_at: float | None = None
+        self.failing_since: float | None = None
+        self.unreachable = False
+        self._pause_s = pause_s
+        self._patience_s = patience_s
+        self._failing: set[str] = set()
+        self._recent: deque[bool] = deque(maxlen=JUDGED_ATTEMPTS)
+        self.outages = 0
+        self._openings = 0
+        self._probe_at = 0.0
+        self._probing = False
+        self._changed_at = -math.inf
+        self._answered_at = -math.inf
+        self._places = math.inf
+
+    @property
+    def outage(self) -> bool:
+        """Whether failures are the provider's and not the documents': nothing succeeds, or no connection comes."""
+        return self.unreachable or len(self._failing) >= OUTAGE_DOCUMENTS
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether something failed and nothing has succeeded since: another document's attempt tells more."""
+        return bool(self._failing)
+
+    def admits(self, now: float, in_flight: int) -> bool:
+        """Whether one more request may leave."""
+        if self.state is BreakerState.CLOSED:
+            return in_flight < self._places
+        if self.state is BreakerState.OPEN:
+            if now < self._probe_at:
+                return False
+            self._change(BreakerState.HALF_OPEN, now)
+        return not self._probing
+
+    def holds_all(self, now: float) -> bool:
+        """Whether nothing may leave for now: it is open, or its probe is under way."""
+        if self.state is BreakerState.OPEN:
+            return now < self._probe_at
+        return self.state is BreakerState.HALF_OPEN and self._probing
+
+    @property
+    def places(self) -> float:
+        """How many may be in flight once it is closed; grows from the first success after an outage."""
+        return self._places
+
+    def wait_until(self) -> float | None:
+        """The instant from which a probe may leave, while it is open."""
+        return self._probe_at if self.state is BreakerState.OPEN else None
+
+    def left(self) -> bool:
+        """A request leaves; whether it is the probe."""
+        self._probing = self.state is BreakerState.HALF_OPEN
+        return self._probing
+
+    def probe_ended(self) -> None:
+        """The probe is back, or was given up: where nothing was learnt another may leave."""
+        self._probing = False
+
+    def is_stale(self, left_at: float) -> bool:
+        """Whether an attempt left before the state last changed; while it is open, all did."""
+        return self.state is BreakerState.OPEN or left_at < self._changed_at
+
+    def succeeded(self, now: float, left_at: float, in_flight: int) -> None:
+        """A good answer came to the attempt that left at `left_at`; it still counts in `in_flight`."""
+        if self.is_stale(left_at):
+            return
+        self.rest()
+        self._recent.append(False)
+        self._goes_on(now, in_flight)
+
+    def answered(self, now: float, left_at: float, in_flight: int, *, throttled: bool) -> None:
+        """Someone answered, though not well: no success, but no outage for want of an endpoint either.
+
+        Who throttles does not take more.
+        """
+        if self.is_stale(left_at):
+            return
+        self.unreachable = False
+        self._goes_on(now, in_flight, takes_more=not throttled)
+
+    def failed(self, now: float, left_at: float, document_id: str, error: Unavailable) -> None:
+        """A timeout, a lost connection or a server's fault came of the attempt that left at `left_at`."""
+        if self.is_stale(left_at):
+            self._places = max(self._places - 1, FIRST_PLACES)  # it held a place that nobody has earned
+            return
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        if len(self._failing) < OUTAGE_DOCUMENTS:
+            self._failing.add(document_id)
+        # where another was answered meanwhile, one lost connection is this attempt's bad luck
+        self.unreachable = error.unreachable and left_at >= self._answered_at
+        self._recent.append(True)
+        if self.state is BreakerState.HALF_OPEN or self._is_too_much():
+            self._open(now, error.retry_after_s or 0.0)
+
+    def rest(self) -> None:
+        """Forget failures in a row: an answer came, or nothing was asked for a while."""
+        self._failing.clear()
+        self.unreachable = False
+        self.failing_since = None
+
+    def _is_too_much(self) -> bool:
+        full = len(self._recent) == JUDGED_ATTEMPTS
+        return self.outage or (full and sum(self._recent) >= OPENING_SHARE * JUDGED_ATTEMPTS)
+
+    def _goes_on(self, now: float, in_flight: int, *, takes_more: bool = True) -> None:
+        self._answered_at = now
+        if self.state is BreakerState.HALF_OPEN:
+            self._openings = 0
+            self._recent.clear()
+            self._places = in_flight + FIRST_PLACES
+            self._change(BreakerState.CLOSED, now)
+        elif takes_more:
+            self._places += 1
+
+    def _open(self, now: float, retry_after_s: float) -> None:
+        self.outages += self.state is BreakerState.CLOSED
+        self._openings += 1
+        self.opened_at = now
+        failing_since = now if self.failing_since is None else self.failing_since
+        asked_until = min(now + retry_after_s, failing_since + self._patience_s)
+        self._probe_at = max(now + self._pause_s(self._openings), asked_until)
+        self._change(BreakerState.OPEN, now)
+
+    def _change(self, state: BreakerState, now: float) -> None:
+        self.state, self._changed_at, self._probing = state, now, False

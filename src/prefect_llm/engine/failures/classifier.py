@@ -1,0 +1,134 @@
+"""What one provider's answers say about the provider: is this document at fault, or all of them?
+
+CONTRACT: a bad key, an unknown model, an exhausted account or a dead host stops the run; the same statuses
+after the first success, in one row alone, fail that row only. Pure in `now`, in seconds.
+"""
+
+from __future__ import annotations
+
+from prefect_llm.engine.failures.breaker import Breaker
+from prefect_llm.values.errors import (
+    AccountExhausted,
+    AuthenticationFailed,
+    EndpointNotFound,
+    ModelNotFound,
+    ProviderDown,
+    Rejected,
+    RequestError,
+    RequestRefused,
+    Retryable,
+    RunError,
+    Throttled,
+    Unavailable,
+)
+from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Request
+from prefect_llm.wire.error_bodies import INSUFFICIENT_QUOTA, MODEL_NOT_FOUND
+
+REFUSALS_IN_A_ROW = 10
+"""403, 404 or redirects after the first success: so many in a row are no longer single documents' faults."""
+
+
+class Health:
+    """One provider as its answers show it; the breaker knows whether it answers at all."""
+
+    def __init__(self, provider: Provider, breaker: Breaker) -> None:
+        self._provider = provider
+        self._breaker = breaker
+        self._has_succeeded = False
+        self._refusals = 0
+        self.fault = ""
+        """Why the provider did not answer, the last time that it did not."""
+
+    @property
+    def patience_s(self) -> float:
+        """How long nothing may succeed before that stops the run."""
+        patience = self._provider.patience
+        if self._breaker.unreachable and not self._has_succeeded:
+            return min(patience.first_connection_s, patience.outage_s)
+        return patience.outage_s
+
+    def succeeded(self) -> None:
+        """An answer came: whatever went wrong before is over."""
+        self._has_succeeded = True
+        self._refusals = 0
+
+    def rest(self) -> None:
+        """Forget failures in a row: nothing has been asked for a while."""
+        self._refusals = 0
+        self._breaker.rest()
+
+    def failed(self, now: float, request: Request, error: RequestError) -> RunError | None:
+        """The error that stops the run, if that failed attempt is one; the breaker has taken it in before."""
+        if isinstance(error, Retryable):
+            return self._faulted(now, error)
+        if not isinstance(error, Rejected) or error.status is None:
+            return None  # an unusable answer says nothing of the provider
+        return self._refused(request, error, error.status)
+
+    def _faulted(self, now: float, error: Retryable) -> RunError | None:
+        if error.code == INSUFFICIENT_QUOTA:
+            return self._exhausted(error)
+        if isinstance(error, Unavailable):
+            self.fault = error.message
+        if isinstance(error, Throttled) or not self._breaker.outage or self._breaker.failing_since is None:
+            return None
+        return self._down(now - self._breaker.failing_since, error)
+
+    def _down(self, failing_s: float, error: RequestError) -> RunError | None:
+        if failing_s < self.patience_s:
+            return None
+        if self._breaker.unreachable and not self._has_succeeded:
+            return ProviderDown(
+                f"{self._provider.base_url} cannot be reached ({error.message}): check base_url and the network"
+            )
+        return ProviderDown(
+            f"nothing has succeeded at {self._provider.base_url} for {failing_s:.0f} s (last: {error.message}); "
+            "finished rows are kept"
+        )
+
+    def _refused(self, request: Request, error: Rejected, status: int) -> RunError | None:
+        if status == 401:
+            return AuthenticationFailed(
+                f"{self._provider.name} refused the key ({error.message}): check the key and its owner"
+            )
+        if status == 402:
+            return self._exhausted(error)
+        if status in (403, 404) or 300 <= status < 400:
+            self._refusals += 1
+            stops = not self._has_succeeded or self._refusals >= REFUSALS_IN_A_ROW
+            return self._out_of_place(request, error, status) if stops else None
+        if not self._has_succeeded and _is_about_answer_format(request, error):
+            return RequestRefused(
+                f"{self._provider.name} does not take the answer's JSON schema as response_format "
+                f"({error.message}): leave the schema out, or ask a model and endpoint that support it"
+            )
+        return None
+
+    def _out_of_place(self, request: Request, error: Rejected, status: int) -> RunError:
+        name = self._provider.name
+        if status == 403:
+            return AuthenticationFailed(f"{name} forbids this key to ask ({error.message}): check its permissions")
+        if status == 404 and (error.code in MODEL_NOT_FOUND or "model" in error.parameters):
+            model = request.parameters.model
+            return ModelNotFound(f"{name} does not know the model {model!r} ({error.message})")
+        return EndpointNotFound(
+            f"{self._provider.base_url} has no chat completions ({error.message}): check base_url, "
+            "which includes /v1 on most endpoints"
+        )
+
+    def _exhausted(self, error: RequestError) -> RunError:
+        return AccountExhausted(
+            f"the account at {self._provider.name} is exhausted ({error.message}): waiting does not help; "
+            "top it up or raise its limit"
+        )
+
+
+def _is_about_answer_format(request: Request, error: Rejected) -> bool:
+    """Whether the endpoint refuses `response_format`, which every request of the run carries.
+
+    Few endpoints name the parameter in a field of its own; CONTRACT counts a body that names it at all.
+    """
+    if request.parameters.answer_format is None or error.status not in (400, 422):
+        return False
+    return "response_format" in error.parameters or "response_format" in error.message

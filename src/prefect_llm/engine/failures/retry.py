@@ -1,0 +1,89 @@
+"""Whether a failed attempt is asked again, and after how long.
+
+tenacity's strategies compute the waits; the waiting itself is the scheduler's, so that a backoff holds no
+place among the requests in flight. Each sort of failure has a budget of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import tenacity
+from tenacity import RetryCallState, wait_exponential, wait_random
+
+from prefect_llm.values.errors import RequestError, Retryable, Throttled
+from prefect_llm.values.outcome import ErrorKind
+from prefect_llm.values.provider import Patience
+
+THROTTLED_PER_ATTEMPT = 4
+"""A document may be throttled this many times `max_attempts`: waiting its turn is not its fault."""
+
+LONGEST_PAUSE_S = 5.0
+"""Between two probes of a provider that is down: a run goes on so soon after it is back."""
+
+UNUSABLE_AGAIN: Mapping[ErrorKind, int] = MappingProxyType(
+    {ErrorKind.BAD_RESPONSE: 2, ErrorKind.SCHEMA_MISMATCH: 1, ErrorKind.TRUNCATED: 0}
+)
+"""How many more times an unusable answer is asked again: each one is billed."""
+
+
+@dataclass(slots=True)
+class Tries:
+    """The failed attempts of one document, counted by budget."""
+
+    faults: int = 0
+    throttled: int = 0
+    unusable: dict[ErrorKind, int] = field(default_factory=dict)
+
+
+class RetryPolicy:
+    """The decision for one provider's patience. Holds no state of any document."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._max_attempts = patience.max_attempts
+        self._longest_pause_s = min(patience.max_backoff_s, LONGEST_PAUSE_S)
+        exponential = wait_exponential(multiplier=patience.backoff_s, max=patience.max_backoff_s)
+        self._backoff = exponential + wait_random(0, patience.backoff_s)
+
+    def delay_s(self, error: RequestError, tries: Tries, *, outage: bool) -> float | None:
+        """Count the failure; seconds until the next attempt, or `None` where this was the last.
+
+        In an outage a fault costs no attempt: the document is not to blame, and the breaker decides when it leaves.
+        """
+        if isinstance(error, Throttled):
+            tries.throttled += 1
+            spent = tries.throttled >= THROTTLED_PER_ATTEMPT * self._max_attempts
+            return None if spent else self._wait_s(error, tries.throttled)
+        if isinstance(error, Retryable):
+            return self._after_fault(error, tries, outage=outage)
+        allowed = UNUSABLE_AGAIN.get(error.kind, 0)
+        tries.unusable[error.kind] = tries.unusable.get(error.kind, 0) + 1
+        return self._wait_s(error, 1) if tries.unusable[error.kind] <= allowed else None
+
+    def cooldown_s(self, error: Throttled, in_a_row: int) -> float:
+        """How long the whole provider pauses after its `in_a_row`-th throttling without a success."""
+        return self._wait_s(error, in_a_row)
+
+    def pause_s(self, openings: int) -> float:
+        """How long the breaker stays open before the next probe, after so many openings in a row."""
+        return min(self._backoff(_state_after(openings)), self._longest_pause_s)
+
+    def _after_fault(self, error: Retryable, tries: Tries, *, outage: bool) -> float | None:
+        if outage:
+            return self._backoff(_state_after(1))  # the breaker holds it back for as long as it takes
+        tries.faults += 1
+        spent = tries.faults >= self._max_attempts
+        return None if spent else self._wait_s(error, tries.faults)
+
+    def _wait_s(self, error: RequestError, failures: int) -> float:
+        """Exponential with jitter; never less than the endpoint asked for."""
+        asked_s = error.retry_after_s if isinstance(error, Retryable) else None
+        return max(self._backoff(_state_after(failures)), asked_s or 0.0)
+
+
+def _state_after(failures: int) -> RetryCallState:
+    state = RetryCallState(tenacity.Retrying(), fn=None, args=(), kwargs={})
+    state.attempt_number = failures
+    return state

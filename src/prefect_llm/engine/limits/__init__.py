@@ -1,0 +1,1 @@
+"""What limits a provider's requests: rates, tokens, concurrency, shares of both."""

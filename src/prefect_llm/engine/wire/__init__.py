@@ -1,1 +1,0 @@
-"""One module per API. Only this room knows a provider's spelling."""

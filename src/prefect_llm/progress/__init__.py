@@ -1,0 +1,1 @@
+"""How far a run has come in this process, and how its processes stop together."""

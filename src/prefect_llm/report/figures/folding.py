@@ -1,0 +1,35 @@
+"""Every figure that people are shown of a run, out of one reading of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+from prefect_llm.report.figures import ledger, pace, totals
+from prefect_llm.report.figures.ledger import LedgerFold, RunLedger, Sizes
+from prefect_llm.report.figures.pace import Pace, PaceFold
+from prefect_llm.report.figures.totals import Totals, TotalsFold
+from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.parts import figures_in
+
+COLUMNS = tuple(dict.fromkeys((*totals.COLUMNS, *ledger.COLUMNS, *pace.COLUMNS)))
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """A run directory's totals, ledger and pace."""
+
+    totals: Totals
+    ledger: RunLedger
+    pace: Pace
+
+
+def fold_all(directory: RunDirectory, rows: int, sizes: Callable[[], Sizes] = Sizes) -> RunFigures:
+    """The figures of every durable row, of unfinished chunks too; `rows` as for `fold`, `sizes` as for the ledger."""
+    sums, lines, times = TotalsFold(), LedgerFold(), PaceFold()
+    for table in chain(directory.scan(COLUMNS), directory.scan_journals(COLUMNS)):
+        sums.add(table, figures_in(table.schema, directory.results_url))
+        lines.add(table)
+        times.add(table)
+    return RunFigures(sums.totals(rows), lines.ledger(sums.work, sizes), times.pace())

@@ -1,0 +1,215 @@
+"""One fold over the durable rows gives every figure of a run: nothing is counted while it runs.
+
+It reads the parts one by one and only the columns it needs; what it keeps is two numbers a row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_llm.report.figures.failures import FAILURE_COLUMNS, FailureCounts, FailureExample
+from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.figures import ChunkFigures, add_money, sum_figures
+from prefect_llm.store.parts import figures_in
+from prefect_llm.values.formatting import plain_if_known
+
+TOKEN_COLUMNS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
+COLUMNS = (
+    "status",
+    "requested_model",
+    *TOKEN_COLUMNS,
+    "cost",
+    "currency",
+    "price_source",
+    "reused",
+    "attempts",
+    "latency_ms",
+    "queued_ms",
+    *FAILURE_COLUMNS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long the answered rows took, in milliseconds; percentiles are interpolated between neighbours."""
+
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Every figure of a run directory. `rows` are the snapshot's; those without a durable row are pending.
+
+    Token sums are those of the rows; `work` adds up the chunks' figures, `work.discarded` what was billed and
+    thrown away. `asked` rows had at least one request. `known_cost` is the money known to be spent, discarded
+    attempts included; `cost` is the same, or `None` where more was billed than is known: an `unpriced` row
+    has tokens and no price, an `unmetered` row was answered without its token usage.
+    """
+
+    rows: int
+    ok: int = 0
+    failed: int = 0
+    failed_by_kind: Mapping[str, int] = field(default_factory=dict)
+    failure_examples: tuple[FailureExample, ...] = ()
+    reused: int = 0
+    asked: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    known_cost: Decimal = Decimal(0)
+    currencies: tuple[str, ...] = ()
+    price_sources: tuple[str, ...] = ()
+    unpriced_rows: int = 0
+    unmetered_rows: int = 0
+    models: tuple[str, ...] = ()
+    latency: Times | None = None
+    queued: Times | None = None
+    work: ChunkFigures = field(default_factory=ChunkFigures)
+
+    @property
+    def pending(self) -> int:
+        """Documents without a result row."""
+        return self.rows - self.ok - self.failed
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What the run cost; `None` if any of it is unknown, or if it is in several currencies."""
+        unknown = self.unpriced_rows or self.unmetered_rows or self.work.discarded.cost is None
+        return None if unknown or len(self.currencies) > 1 else self.known_cost
+
+    @property
+    def currency(self) -> str | None:
+        """The one currency of the rows' prices."""
+        return self.currencies[0] if len(self.currencies) == 1 else None
+
+    def to_json(self, cost_uncertain: Decimal | None = Decimal(0)) -> dict[str, Any]:
+        """The figures of the whole run directory in `--json`; the totals in the manifest."""
+        return {
+            "rows": self.rows,
+            "ok": self.ok,
+            "failed": self.failed,
+            "failed_by_kind": dict(self.failed_by_kind),
+            "reused": self.reused,
+            **{name: getattr(self, name) for name in TOKEN_COLUMNS},
+            "cost": plain_if_known(self.cost),
+            "cost_uncertain": plain_if_known(cost_uncertain),
+            "currency": self.currency,
+        }
+
+    @property
+    def top_failure(self) -> FailureExample | None:
+        """The kind, status and message that most failures share."""
+        return max(self.failure_examples, key=lambda example: example.count, default=None)
+
+
+def fold(directory: RunDirectory, rows: int) -> Totals:
+    """The totals of every durable row, of unfinished chunks too. `rows` is how many documents the snapshot has."""
+    sums = TotalsFold()
+    for table in chain(directory.scan(COLUMNS), directory.scan_journals(COLUMNS)):
+        sums.add(table, figures_in(table.schema, directory.results_url))
+    return sums.totals(rows)
+
+
+class TotalsFold:
+    """The fold's running figures: of tables with `COLUMNS`."""
+
+    def __init__(self) -> None:
+        self.work = ChunkFigures()
+        self._count: Counter[str] = Counter()
+        self._cost = Decimal(0)
+        self._currencies: set[str] = set()
+        self._price_sources: set[str] = set()
+        self._models: set[str] = set()
+        self._failures = FailureCounts()
+        self._latencies: list[pa.ChunkedArray] = []
+        self._queued: list[pa.ChunkedArray] = []
+
+    def add(self, table: pa.Table, work: ChunkFigures) -> None:
+        """Take in a chunk's rows and figures."""
+        self.work = sum_figures((self.work, work))
+        ok = pc.equal(table["status"], "ok")
+        ok_rows = _sum(ok)
+        self._count["ok"] += ok_rows
+        self._count["failed"] += table.num_rows - ok_rows
+        self._count["reused"] += _sum(table["reused"])
+        self._count["asked"] += _sum(pc.greater(table["attempts"], 0))
+        for name in TOKEN_COLUMNS:
+            self._count[name] += _sum(table[name])
+        self._add_money(table, ok)
+        self._models.update(name for name in pc.unique(table["requested_model"]).to_pylist() if name)
+        self._failures.add(table.select(FAILURE_COLUMNS).filter(pc.invert(ok)))
+        self._latencies.append(table["latency_ms"].filter(ok))  # null where the row was reused
+        self._queued.append(table["queued_ms"].filter(ok))
+
+    def _add_money(self, table: pa.Table, ok: pa.ChunkedArray) -> None:
+        self._cost = known_sum(self._cost, pc.sum(table["cost"]).as_py())
+        self._currencies.update(name for name in pc.unique(table["currency"]).to_pylist() if name)
+        self._price_sources.update(name for name in pc.unique(table["price_source"]).to_pylist() if name)
+        unpriced, unmetered = unknown_costs(table, ok)
+        self._count["unpriced"] += _sum(unpriced)
+        self._count["unmetered"] += _sum(unmetered)
+
+    def totals(self, rows: int) -> Totals:
+        """The totals so far."""
+        count = self._count
+        return Totals(
+            rows=rows,
+            ok=count["ok"],
+            failed=count["failed"],
+            failed_by_kind=self._failures.by_kind(),
+            failure_examples=self._failures.examples(),
+            reused=count["reused"],
+            asked=count["asked"],
+            **{name: count[name] for name in TOKEN_COLUMNS},
+            known_cost=known_sum(self._cost, self.work.discarded.cost),
+            currencies=tuple(sorted(self._currencies)),
+            price_sources=tuple(sorted(self._price_sources)),
+            unpriced_rows=count["unpriced"],
+            unmetered_rows=count["unmetered"],
+            models=tuple(sorted(self._models)),
+            latency=_times(self._latencies),
+            queued=_times(self._queued),
+            work=self.work,
+        )
+
+
+def metered(table: pa.Table) -> pa.ChunkedArray:
+    """Which rows have their token usage."""
+    return pc.and_(pc.is_valid(table["input_tokens"]), pc.is_valid(table["output_tokens"]))
+
+
+def unknown_costs(table: pa.Table, ok: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Which rows were billed at a price that is not known, and which were answered without their usage."""
+    unknown = pc.and_(pc.is_null(table["cost"]), pc.greater(table["attempts"], 0))
+    known_usage = metered(table)
+    return pc.and_(unknown, known_usage), pc.and_(unknown, pc.and_(ok, pc.invert(known_usage)))
+
+
+def known_sum(known: Decimal, more: Decimal | None) -> Decimal:
+    """The exact sum of what is known."""
+    total = add_money(known, more)
+    return known if total is None else total
+
+
+def _sum(column: Any) -> int:
+    return int(pc.sum(column).as_py() or 0)
+
+
+def _times(columns: list[pa.ChunkedArray]) -> Times | None:
+    values = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.float64())
+    if values.null_count == len(values):
+        return None
+    p50, p95, p99 = pc.quantile(values, q=[0.5, 0.95, 0.99], interpolation="linear").to_pylist()
+    return Times(mean_ms=pc.mean(values).as_py(), p50_ms=p50, p95_ms=p95, p99_ms=p99)

@@ -1,0 +1,88 @@
+"""Answers of earlier runs, found by the fingerprint of their request and the provider that gave them.
+
+In memory an answer is 24 bytes: its fingerprint, and where it lies. Rows are read from their parts when wanted.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_llm.reuse.answered_rows import AnsweredRows, Place, answered_in
+from prefect_llm.store.directory import RunDirectory
+from prefect_llm.store.journal import journaled
+from prefect_llm.store.rows import ResultRow, as_reused
+
+_PLACE = struct.Struct(">II")
+_KEY_BYTES = 16
+_RECORD_BYTES = _KEY_BYTES + _PLACE.size
+
+
+class Answers:
+    """The answered rows of one run directory: of its complete chunks, and what the journals of others hold."""
+
+    def __init__(self, directory: RunDirectory, *, raw: bool = False) -> None:
+        self._directory = directory
+        complete = directory.complete_chunks()
+        records = bytearray()
+        for chunk in sorted(complete):
+            records += self._records_of(chunk)
+        self._records = _sorted(records)
+        self._rows = AnsweredRows(directory, raw=raw)
+        self._journaled = {
+            row.fingerprint: row
+            for chunk, entries in journaled(directory.folder)
+            for row in (entry.row for entry in entries)
+            if chunk not in complete and row.outcome.ok and row.fingerprint is not None
+        }
+
+    def __len__(self) -> int:
+        return self._count + len(self._journaled)
+
+    def find(self, fingerprints: Iterable[str], provider: str) -> Mapping[str, ResultRow]:
+        """The rows of those that this provider (the host) has answered: nothing was paid for them."""
+        wanted = list(fingerprints)
+        found = {
+            fingerprint: as_reused(row, row.id)
+            for fingerprint in wanted
+            if (row := self._journaled.get(fingerprint)) is not None and row.provider == provider
+        }
+        places = {fingerprint: list(self._places(fingerprint)) for fingerprint in wanted if fingerprint not in found}
+        return found | self._rows.find(places, provider)
+
+    def _records_of(self, chunk: int) -> bytes:
+        answered = answered_in(self._directory, chunk)
+        return b"".join(bytes.fromhex(fingerprint) + _PLACE.pack(chunk, row) for row, fingerprint in answered)
+
+    def _places(self, fingerprint: str) -> Iterator[Place]:
+        """Where its answers lie."""
+        key = bytes.fromhex(fingerprint)
+        record = self._first_not_before(key)
+        while record < self._count and self._key(record) == key:
+            yield _PLACE.unpack_from(self._records, record * _RECORD_BYTES + _KEY_BYTES)
+            record += 1
+
+    def _first_not_before(self, key: bytes) -> int:
+        low, high = 0, self._count
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self._key(middle) < key else (low, middle)
+        return low
+
+    @property
+    def _count(self) -> int:
+        return len(self._records) // _RECORD_BYTES
+
+    def _key(self, record: int) -> bytes:
+        return bytes(self._records[record * _RECORD_BYTES : record * _RECORD_BYTES + _KEY_BYTES])
+
+
+def _sorted(records: bytearray) -> memoryview:
+    if not records:
+        return memoryview(b"")
+    count = len(records) // _RECORD_BYTES
+    array = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_RECORD_BYTES), count, [None, pa.py_buffer(records)])
+    return memoryview(array.take(pc.sort_indices(array)).buffers()[1])

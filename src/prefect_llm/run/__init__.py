@@ -1,0 +1,1 @@
+"""One run: opened, asked chunk by chunk, finished."""

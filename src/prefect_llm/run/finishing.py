@@ -1,0 +1,81 @@
+"""A run's end: what lies in its directory is folded once into summary, manifest and reports, and it is let go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from prefect_llm.progress.shared_stop import forget_stops
+from prefect_llm.report import Summary, Totals
+from prefect_llm.run.chunk import Run, granted_to
+from prefect_llm.run.reports import figures_of_run, with_words, write_page, write_texts
+from prefect_llm.store import FAILED, ChunkFigures, RunDirectory, State, Stopped, current_epoch, release, sum_figures
+from prefect_llm.system.folders import open_folder
+from prefect_llm.values.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows
+
+
+def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:
+    """Fold what lies in the directory into the summary, write manifest and reports, and release the directory.
+
+    `figures` are those that `infer_chunk` returned, `stopped` is what it raised. Writes nothing where a later owner
+    has taken the directory over.
+    """
+    directory = RunDirectory.open(run.url)
+    manifest = directory.manifest()
+    if manifest is None:
+        raise InvalidInput(f"{run.url} no longer holds a run: its manifest is gone")
+    folded = figures_of_run(directory, manifest, run.rows)
+    totals = folded.totals
+    counters, live = sum_figures(figures), run.live.figures
+    summary = Summary(
+        totals=totals,
+        cost_uncertain=_uncertain(run, totals),
+        state=_state(stopped),
+        stopped=Stopped(stopped.kind, stopped.message) if stopped is not None else None,
+        output=run.url,
+        # a stopped chunk returns no figures, and chunks of other processes are not in `live`
+        requests=max(live.requests, counters.requests),
+        retries=max(live.retries, counters.retries),
+        throttled=max(live.throttled, counters.throttled),
+        seconds=round(live.seconds, 3),  # as the manifest has it: a report made again says the same
+    )
+    summary = with_words(summary, folded)
+    if current_epoch(directory.folder) <= run.epoch:
+        write_texts(directory, manifest, summary, folded)
+        directory.write_manifest(
+            manifest.changed(state=summary.state, stopped=summary.stopped, totals=summary.to_json())
+        )
+        if run.spread:
+            forget_stops(directory.folder)
+        write_page(directory, manifest, summary, folded)
+    release_run(run)
+    return summary
+
+
+def _uncertain(run: Run, totals: Totals) -> Decimal | None:
+    """Money that may have been billed beyond the known cost: with a budget what was granted and no row proves."""
+    granted = granted_to(run)
+    return totals.work.uncertain if granted is None else max(granted - totals.known_cost, Decimal(0))
+
+
+def release_run(run: Run) -> None:
+    """Let another process have the directory of a run that is not going to be finished here."""
+    release(open_folder(run.url), run.epoch)
+
+
+def _state(stopped: RunError | None) -> State:
+    if stopped is None:
+        return "completed"
+    return "interrupted" if isinstance(stopped, Interrupted) else "stopped"
+
+
+def check_failed_share(summary: Summary, allowed: float) -> None:
+    """Raise `TooManyFailedRows` where a finished run has a larger share of failed rows than is allowed."""
+    totals = summary.totals
+    if summary.state != "completed" or not totals.rows or totals.failed / totals.rows <= allowed:
+        return
+    output = summary.output.rstrip("/")
+    raise TooManyFailedRows(
+        f"{totals.failed:,} of {totals.rows:,} documents failed, more than max_error_share allows ({allowed:.0%}); "
+        f"see {output}/{FAILED}, ask again with prefect-llm redrive {output}"
+    )

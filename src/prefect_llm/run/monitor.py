@@ -1,0 +1,208 @@
+"""What a run tells as soon as it is so: budget used up, many errors, a provider that is down or back.
+
+Pure: whoever watches a run looks every second or so, and `Notices.of` says what is new in what was seen. So no
+request costs anything, and what comes and goes between two looks is told all the same where it is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal
+
+from prefect_llm.engine import BreakerState, Engine, Standing, open_engine, open_engines
+from prefect_llm.run.chunk import Run, granted_this_month, granted_to, spent_of
+from prefect_llm.values.errors import BudgetExceeded
+from prefect_llm.values.formatting import money, plain_decimal
+from prefect_llm.values.provider import Provider
+
+BUDGET_PERCENTS = (50, 80, 100)
+
+
+class Happening(StrEnum):
+    """The names of events, without their prefix."""
+
+    RUN_STARTED = "run.started"
+    BUDGET_REACHED = "budget.reached"
+    ERRORS_HIGH = "errors.high"
+    BREAKER_OPENED = "breaker.opened"
+    BREAKER_CLOSED = "breaker.closed"
+    RUN_FINISHED = "run.finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that happened: one sentence, and its figures as JSON has them, money as strings."""
+
+    what: Happening
+    message: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def level(self) -> int:
+        """How it is logged."""
+        bad = (Happening.ERRORS_HIGH, Happening.BREAKER_OPENED)
+        return logging.WARNING if self.what in bad else logging.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class SpentBudget:
+    """What is spent of `max_cost` by all attempts at the run, or of `max_cost_per_month` by all runs of the month."""
+
+    of: Literal["run", "month"]
+    spent: Decimal
+    limit: Decimal
+    currency: str
+
+    @property
+    def left(self) -> Decimal:
+        """What is not spent."""
+        return self.limit - self.spent
+
+    def reaches(self, percent: int) -> bool:
+        """Whether so much of it is spent."""
+        return self.spent * 100 >= self.limit * percent
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A run at one look. Shares are from 0 to 1; `error_share` is `None` while there are too few outcomes.
+
+    A run that its budgets stopped has used up the one of which least is left.
+    """
+
+    error_share: float | None = None
+    budgets: Sequence[SpentBudget] = ()
+    exceeded: bool = False
+    standings: Sequence[Standing] = ()
+
+
+class Notices:
+    """What is new at each look; errors are high above `alert_error_share`, and that is told once."""
+
+    def __init__(self, alert_error_share: float) -> None:
+        self._alert_error_share = alert_error_share
+        self._told_errors = False
+        self._told_percents: dict[str, set[int]] = {"run": set(), "month": set()}
+        self._outages: dict[str, int] = {}
+        self._open: set[str] = set()
+
+    def of(self, seen: Seen) -> list[Notice]:
+        """What was not so at the look before."""
+        return [*self._spending(seen), *self._errors(seen), *self._breakers(seen)]
+
+    def _spending(self, seen: Seen) -> Iterator[Notice]:
+        """Only the largest share that is new: a run that goes on with little left reached the others long ago."""
+        used_up = min(seen.budgets, key=lambda each: each.left, default=None) if seen.exceeded else None
+        for budget in seen.budgets:
+            told = self._told_percents[budget.of]
+            reached = {percent for percent in BUDGET_PERCENTS if budget is used_up or budget.reaches(percent)}
+            if new := reached - told:
+                told |= reached
+                yield _spent(budget, max(new), exceeded=budget is used_up)
+
+    def _errors(self, seen: Seen) -> Iterator[Notice]:
+        if self._told_errors or seen.error_share is None or seen.error_share <= self._alert_error_share:
+            return
+        self._told_errors = True
+        yield Notice(
+            Happening.ERRORS_HIGH,
+            f"{seen.error_share:.0%} of documents fail, more than alert_error_share ({self._alert_error_share:.0%})",
+            {"error_share": round(seen.error_share, 4), "alert_error_share": self._alert_error_share},
+        )
+
+    def _breakers(self, seen: Seen) -> Iterator[Notice]:
+        for each in seen.standings:
+            name, outages = each.provider, each.outages
+            if outages > self._outages.get(name, 0):
+                self._outages[name] = outages
+                if name in self._open:  # back and down again since the last look
+                    yield _closed(each)
+                self._open.add(name)
+                yield _opened(each)
+            if name in self._open and each.state is BreakerState.CLOSED:
+                self._open.discard(name)
+                yield _closed(each)
+
+
+class Lookout:
+    """Looks at a run of this process; without a provider, at all that this process asks."""
+
+    def __init__(self, run: Run, provider: Provider | None, alert_error_share: float) -> None:
+        self._run = run
+        self._providers = None if provider is None else (provider, *provider.fallbacks)
+        self._notices = Notices(alert_error_share)
+        self._granted = _granted(run)
+        self._notices.of(self.seen())  # what another run has left of a provider is nothing new
+
+    def news(self) -> list[Notice]:
+        """What has happened since the last look."""
+        return self._notices.of(self.seen())
+
+    def seen(self) -> Seen:
+        """The run now."""
+        return Seen(
+            error_share=self._run.live.error_share,
+            budgets=self._budgets(),
+            exceeded=isinstance(self._run.live.stop.error, BudgetExceeded),
+            standings=[engine.standing for engine in self._engines()],
+        )
+
+    def _budgets(self) -> list[SpentBudget]:
+        """What was granted so far where other processes spend too; else what was granted at first and spent here."""
+        budget, here = self._run.budget, spent_of(self._run)
+        if budget is None or here is None:
+            return []
+        if self._run.spread:
+            here = Decimal(0)
+            with suppress(OSError):  # a store that is away for a while: what was seen last
+                self._granted = _granted(self._run)
+        of_run, of_month = self._granted
+        budgets = []
+        if budget.max_cost is not None and of_run is not None:
+            budgets.append(SpentBudget("run", of_run + here, budget.max_cost, budget.currency))
+        if budget.month is not None and of_month is not None:
+            budgets.append(SpentBudget("month", of_month + here, budget.month.max_cost, budget.currency))
+        return budgets
+
+    def _engines(self) -> set[Engine]:
+        """Of two routes to the same provider one."""
+        if self._providers is None:
+            return set(open_engines())
+        return {engine for each in self._providers if (engine := open_engine(each)) is not None}
+
+
+def _granted(run: Run) -> tuple[Decimal | None, Decimal | None]:
+    return granted_to(run), granted_this_month(run)
+
+
+def _spent(budget: SpentBudget, percent: int, *, exceeded: bool) -> Notice:
+    name = "the budget" if budget.of == "run" else "this month's budget"
+    spent, limit = money(budget.spent, budget.currency), money(budget.limit, budget.currency)
+    told = f"{percent}% of {name} is used: {spent} of {limit}"
+    if exceeded:
+        told = f"{name} is used up: {spent} of {limit}, and the next request does not fit the rest"
+    figures = {
+        "percent": percent,
+        "of": budget.of,
+        "spent": plain_decimal(budget.spent),
+        "budget": plain_decimal(budget.limit),
+        "currency": budget.currency,
+    }
+    return Notice(Happening.BUDGET_REACHED, told, figures)
+
+
+def _opened(by: Standing) -> Notice:
+    told = (
+        f"{by.base_url} fails ({by.fault}): nothing is sent but a probe now and then; "
+        f"it is given up after {by.patience_s:g} s without a success"
+    )
+    return Notice(Happening.BREAKER_OPENED, told, {"provider": by.provider})
+
+
+def _closed(by: Standing) -> Notice:
+    return Notice(Happening.BREAKER_CLOSED, f"{by.base_url} answers again", {"provider": by.provider})

@@ -1,0 +1,127 @@
+"""What a run leaves for people and for accounting: `report.md`, `report.html`, `ledger.json` and `failed.csv`.
+
+All of it is made of the run's directory alone, so that `prefect-llm report DIR` makes it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+
+import orjson
+import pyarrow.compute as pc
+
+from prefect_llm.documents import Snapshot, read_chunk
+from prefect_llm.prompts import Prompt
+from prefect_llm.report import RunFigures, Sizes, Summary, advise, by_model, charts_available, failed_csv, fold_all
+from prefect_llm.report.pages.markdown import to_markdown
+from prefect_llm.run.rendering import render_requests
+from prefect_llm.run.spec import RunSpec
+from prefect_llm.store import PAGE, Manifest, RunDirectory
+from prefect_llm.values.errors import reason_of
+from prefect_llm.values.request import Request
+
+SAMPLED = 200
+"""Documents whose prompts are rendered again where no answer has its usage."""
+WITHOUT_CHARTS = "charts come with pip install 'prefect-llm[report]'; then prefect-llm report DIR draws them"
+
+logger = logging.getLogger(__name__)
+
+
+def figures_of_run(directory: RunDirectory, manifest: Manifest, rows: int) -> RunFigures:
+    """Every figure of the directory's durable rows; `rows` is how many documents the snapshot has."""
+    return fold_all(directory, rows, partial(_sizes, directory, manifest))
+
+
+def with_words(summary: Summary, figures: RunFigures) -> Summary:
+    """The summary with what is said of its figures, and where the page with charts will be.
+
+    An interrupted run has no time for charts: whoever wants them has them from `prefect-llm report DIR`.
+    """
+    drawn = summary.state != "interrupted" and charts_available()
+    return replace(
+        summary,
+        models_used=by_model(figures.ledger),
+        advice=advise(figures),
+        page=f"{summary.output.rstrip('/')}/{PAGE}" if drawn else None,
+    )
+
+
+def write_texts(directory: RunDirectory, manifest: Manifest, summary: Summary, figures: RunFigures) -> None:
+    """Replace everything but the page."""
+    directory.write_report(to_markdown(summary))
+    directory.write_failed(failed_csv(directory) if summary.totals.failed else None)
+    directory.write_ledger(
+        figures.ledger.to_json(
+            run_id=manifest.run_id, cost=summary.totals.cost, cost_uncertain=summary.cost_uncertain
+        )
+    )
+
+
+def write_page(directory: RunDirectory, manifest: Manifest, summary: Summary, figures: RunFigures) -> None:
+    """Draw the page, or remove one that is no longer true. A page that cannot be drawn fails no run."""
+    if summary.page is None:
+        directory.write_page(None)
+        if not charts_available():
+            logger.debug("no report.html: %s", WITHOUT_CHARTS)
+        return
+    from prefect_llm.report.pages.html import to_html
+
+    try:
+        page = to_html(summary, figures, manifest)
+    except (ValueError, RuntimeError, ImportError) as error:  # of the drawer
+        logger.warning("report.html could not be drawn (%s): report.md has the figures", reason_of(error))
+        page = None
+    directory.write_page(page)
+
+
+def report_again(output: str) -> Summary:
+    """Make every report of the run at `output` anew, of an unfinished or a running one too; asks nothing.
+
+    Its invocation is the last one that ended. Raises `InvalidInput` where there is no run.
+    """
+    directory = RunDirectory.open(output)
+    manifest = directory.check_run()
+    figures = figures_of_run(directory, manifest, Snapshot.from_json(manifest.snapshot).rows)
+    ended = manifest.totals or {}
+    uncertain = ended.get("cost_uncertain", figures.totals.work.uncertain)
+    summary = Summary(
+        totals=figures.totals,
+        state=manifest.state,
+        output=directory.url,
+        requests=int(ended.get("requests", 0)),
+        retries=int(ended.get("retries", 0)),
+        throttled=int(ended.get("throttled", 0)),
+        seconds=float(ended.get("seconds", 0.0)),
+        stopped=manifest.stopped,
+        cost_uncertain=None if uncertain is None else Decimal(uncertain),
+    )
+    summary = with_words(summary, figures)
+    write_texts(directory, manifest, summary, figures)
+    write_page(directory, manifest, summary, figures)
+    return summary
+
+
+def _sizes(directory: RunDirectory, manifest: Manifest) -> Sizes:
+    return Sizes(_request_bytes(directory, manifest), _answer_bytes(directory))
+
+
+def _request_bytes(directory: RunDirectory, manifest: Manifest) -> float | None:
+    """The mean of the first documents' messages; `None` where the snapshot was removed."""
+    snapshot, prompt = Snapshot.from_json(manifest.snapshot), Prompt(RunSpec.from_json(manifest.spec).prompt)
+    try:
+        staged = read_chunk(directory.folder, snapshot, 0)
+    except FileNotFoundError:
+        return None
+    requests = render_requests(staged, prompt, range(min(SAMPLED, len(staged.ids)))).values()
+    sizes = [len(orjson.dumps(each.messages)) for each in requests if isinstance(each, Request)]
+    return sum(sizes) / len(sizes) if sizes else None
+
+
+def _answer_bytes(directory: RunDirectory) -> float | None:
+    for part in directory.scan(("content",)):
+        if (mean := pc.mean(pc.binary_length(part["content"])).as_py()) is not None:
+            return float(mean)
+    return None

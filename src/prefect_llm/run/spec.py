@@ -1,0 +1,82 @@
+"""What is fixed for a run: the same directory takes no other prompt, model, schema or way of reading the input.
+
+Keys, limits, patience, prices and error shares are not in it: they may change from one attempt to the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from prefect_llm.documents import Keep, Staging
+from prefect_llm.prompts import MESSAGES, Prompt, PromptSpec
+from prefect_llm.store import RESULT_COLUMNS, ResultRow
+from prefect_llm.values.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """How documents are read and asked. `keep_raw` stores each answer as it came.
+
+    Identical requests are asked once, unless `no_dedup` or `temperature` asks for answers of their own.
+    """
+
+    prompt: PromptSpec
+    id_column: str | None = None
+    keep: Keep = "default"
+    limit: int | None = None
+    chunk_rows: int | None = None
+    keep_raw: bool = False
+    no_dedup: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat mapping for the manifest, in the command line's own words."""
+        prompt = asdict(self.prompt)
+        return {
+            "prompt": prompt.pop("template"),
+            **prompt,
+            "id_column": self.id_column,
+            "keep": list(self.keep) if isinstance(self.keep, tuple) else self.keep,
+            "limit": self.limit,
+            "chunk_rows": self.chunk_rows,
+            "keep_raw": self.keep_raw,
+            "no_dedup": self.no_dedup,
+        }
+
+    @classmethod
+    def from_json(cls, spec: dict[str, Any]) -> RunSpec:
+        """Read what `to_json` wrote; `InvalidInput` for what another version wrote."""
+        rest = dict(spec)
+        try:
+            own = {name: rest.pop(name) for name in ("id_column", "limit", "chunk_rows", "keep_raw", "no_dedup")}
+            keep = rest.pop("keep")
+            prompt = PromptSpec(template=rest.pop("prompt"), **rest)
+        except (KeyError, TypeError) as error:
+            raise InvalidInput(
+                f"the run has settings unknown to this version ({error}): finish it with the version that began it"
+            ) from error
+        return cls(prompt=prompt, keep=tuple(keep) if isinstance(keep, list) else keep, **own)
+
+    @property
+    def asks_once(self) -> bool:
+        """Whether identical requests are asked once."""
+        return not self.no_dedup and not self.prompt.temperature
+
+    def serves(self, row: ResultRow) -> bool:
+        """Whether an earlier answer would be one today: a cut one is none where it is made a failure."""
+        completion = row.outcome.completion
+        cut = completion is not None and completion.finish_reason == "length"
+        return not (cut and (self.prompt.fail_truncated or self.prompt.schema is not None))
+
+    def staging(self, prompt: Prompt) -> Staging:
+        """What of the input has to be staged for this prompt."""
+        return Staging(
+            id_column=self.id_column,
+            keep=self.keep,
+            needed=prompt.needed,
+            wanted=prompt.wanted,
+            limit=self.limit,
+            chunk_rows=self.chunk_rows,
+            reserved=RESULT_COLUMNS,
+            sent=MESSAGES if self.prompt.template is None else None,
+        )

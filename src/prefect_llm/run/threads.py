@@ -1,0 +1,69 @@
+"""Every pending chunk of a run at once, in threads of this process: what the command line does with an opened run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from prefect_llm.report import Summary
+from prefect_llm.run.chunk import Run, infer_chunk
+from prefect_llm.run.finishing import finish_run, release_run
+from prefect_llm.store import ChunkFigures
+from prefect_llm.values.errors import Interrupted, RunError
+from prefect_llm.values.provider import Provider
+
+MOST_CHUNKS_AT_ONCE = 64
+SIGNAL_LATENCY_S = 0.5
+"""A second signal leaves at once, at the latest after this."""
+
+
+def infer_pending(run: Run, provider: Provider) -> Summary:
+    """Infer every pending chunk side by side in threads of this process, then finish the run.
+
+    A `RunError` ends in the summary; anything else is raised after the other chunks were stopped and the directory
+    was released.
+    """
+    return infer_side_by_side(run, provider, lambda chunk: infer_chunk(run, chunk, provider))
+
+
+def infer_side_by_side(run: Run, provider: Provider, infer: Callable[[int], ChunkFigures]) -> Summary:
+    """`infer` every pending chunk, as many at once as the provider's limits let be filled; see `infer_pending`."""
+    try:
+        return finish_run(run, *_inferred(run, provider, infer))
+    except BaseException:
+        release_run(run)
+        raise
+
+
+def _inferred(
+    run: Run, provider: Provider, infer: Callable[[int], ChunkFigures]
+) -> tuple[list[ChunkFigures], RunError | None]:
+    figures: list[ChunkFigures] = []
+    stopped = None
+    with ThreadPoolExecutor(chunks_at_once(run, provider), thread_name_prefix="llm-chunk") as pool:
+        futures = [pool.submit(infer, chunk) for chunk in run.pending]
+        try:
+            figures.extend(future.result() for future in _as_ended(futures))
+        except RunError as error:
+            stopped = error
+        finally:
+            if len(figures) < len(futures):
+                run.live.stop.set(stopped or Interrupted("another chunk of this run failed"))
+                pool.shutdown(wait=False, cancel_futures=True)
+                deque(_as_ended(future for future in futures if not future.cancelled()), maxlen=0)
+    return figures, stopped
+
+
+def _as_ended(futures: Iterable[Future[ChunkFigures]]) -> Iterator[Future[ChunkFigures]]:
+    """Each as it ends. In slices of time: a signal that the system gives to another thread wakes no waiting one."""
+    under_way = set(futures)
+    while under_way:
+        ended, under_way = wait(under_way, timeout=SIGNAL_LATENCY_S, return_when=FIRST_COMPLETED)
+        yield from ended
+
+
+def chunks_at_once(run: Run, provider: Provider) -> int:
+    """So many chunks that the next one fills the places that a draining one leaves."""
+    filling = -(-provider.limits.most_in_flight // run.chunk_rows)
+    return min(filling + 1, MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1))

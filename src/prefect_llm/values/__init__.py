@@ -1,0 +1,1 @@
+"""What travels between the rooms: frozen values and the error tree. Standard library only."""

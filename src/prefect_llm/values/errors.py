@@ -1,0 +1,236 @@
+"""Every failure has a type. A `RequestError` becomes its document's row; a `RunError` stops the run.
+
+LLMBatchError
+|- RequestError             ends (or retries) one request
+|  |- BadDocument           nothing was sent: template, null field, not text
+|  |- Rejected              the endpoint said no to this request: never retried
+|  |- BadResponse           answered, but unusable: a small budget of its own
+|  `- Retryable
+|     |- Throttled          429, 498: shared cooldown for the whole provider
+|     `- Unavailable        408/409/425/5xx/529, timeout, connection lost
+|- TooManyFailedRows        the run is done, but a larger share of its rows failed than was allowed
+`- RunError                 stops the run; the same command resumes it
+   |- AuthenticationFailed, ModelNotFound, EndpointNotFound, AccountExhausted, RequestRefused
+   |- ProviderDown, TooManyFailures, BudgetExceeded, BudgetUnwritable, NotApproved, Interrupted
+   `- InvalidInput          refused before anything was asked
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from prefect_llm.values.outcome import Completion, ErrorKind
+
+
+class LLMBatchError(Exception):
+    """Base of every error this package raises on purpose.
+
+    `summary` is what a run had come to when the error ended it, where that is known (`report.Summary`).
+    """
+
+    summary: object | None = None
+
+
+class RequestError(LLMBatchError):
+    """One request failed.
+
+    `status` is the HTTP status if there was one, `code` the endpoint's own word for the fault. `completion` is
+    what was answered all the same (a partial text, its token usage): it is billed, and kept where the row has
+    a place for it.
+    """
+
+    default_kind: ClassVar[ErrorKind]
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        completion: Completion | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind or self.default_kind
+        self.status = status
+        self.code = code
+        self.completion = completion
+
+
+class BadDocument(RequestError):
+    """The document could not be made into a request; nothing was sent."""
+
+    default_kind = ErrorKind.BAD_DOCUMENT
+
+
+class Rejected(RequestError):
+    """The endpoint refuses this request, and would again. `parameters` are those it names as the cause."""
+
+    default_kind = ErrorKind.REJECTED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        completion: Completion | None = None,
+        parameters: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(message, kind=kind, status=status, code=code, completion=completion)
+        self.parameters = parameters
+
+
+class BadResponse(RequestError):
+    """A 200 that cannot be used: not JSON, cut, no choices, no content, against its schema."""
+
+    default_kind = ErrorKind.BAD_RESPONSE
+
+
+class Retryable(RequestError):
+    """May pass by itself. `retry_after_s` is what the endpoint asked for, in seconds."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, kind=kind, status=status, code=code)
+        self.retry_after_s = retry_after_s
+
+
+class Throttled(Retryable):
+    """429 or 498: the whole provider cools down."""
+
+    default_kind = ErrorKind.THROTTLED
+
+
+class Unavailable(Retryable):
+    """Timeout, lost connection or a server's fault.
+
+    `unreachable` says that no connection came about: then the document is never the cause.
+    """
+
+    default_kind = ErrorKind.SERVER_ERROR
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+        unreachable: bool = False,
+    ) -> None:
+        super().__init__(message, kind=kind, status=status, code=code, retry_after_s=retry_after_s)
+        self.unreachable = unreachable
+
+
+class TooManyFailedRows(LLMBatchError):
+    """The results are complete, and more of them failed than `max_error_share` allows."""
+
+    kind = "TooManyFailedRows"
+
+
+class RunError(LLMBatchError):
+    """Stops the run with one sentence: what, where, what to do.
+
+    `goes_on` is a second one for whoever runs commands, how the run goes on.
+    """
+
+    goes_on: ClassVar[str] = "The same command continues the run."
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    @property
+    def kind(self) -> str:
+        """The word of `stopped.kind` and of the Prefect state's name."""
+        return type(self).__name__
+
+
+class AuthenticationFailed(RunError):
+    """401 at any time, 403 before the provider's first success."""
+
+    goes_on = "Once the key is accepted, the same command continues the run."
+
+
+class ModelNotFound(RunError):
+    """404 for the model before the first success."""
+
+    goes_on = "Another model needs a new output; if this one is right, the same command continues the run."
+
+
+class EndpointNotFound(RunError):
+    """404 for the path, or a redirect, before the first success."""
+
+    goes_on = "With the right address, the same command continues the run."
+
+
+class AccountExhausted(RunError):
+    """402 or `insufficient_quota`: waiting does not help."""
+
+    goes_on = "After that, the same command continues the run."
+
+
+class RequestRefused(RunError):
+    """Before the first success the endpoint refused a parameter that every request carries."""
+
+    goes_on = "Without it, or with another model, it is a different run and needs a new output."
+
+
+class ProviderDown(RunError):
+    """Unreachable from the start, or an outage longer than the patience."""
+
+    goes_on = "When it answers, the same command continues the run."
+
+
+class TooManyFailures(RunError):
+    """The share of failed documents passed `stop_error_share`."""
+
+
+class BudgetExceeded(RunError):
+    """What the next request may cost no longer fits the budget, and nothing is in flight."""
+
+    goes_on = "With a larger budget, the same command continues the run."
+
+
+class BudgetUnwritable(RunError):
+    """A grant of the budget could not be made durable: nothing more is spent."""
+
+
+class NotApproved(RunError):
+    """Whoever was asked to approve the estimate said no, or nothing in time."""
+
+
+class Interrupted(RunError):
+    """A signal or a cancellation stopped the run."""
+
+
+class Superseded(RunError):
+    """Another process has taken over what this one was working on."""
+
+
+class InvalidInput(RunError):
+    """Refused before anything was asked: input, settings, or a directory that is not ours."""
+
+
+def reason_of(error: BaseException | str) -> str:
+    """What an error says, on one line: the reason inside a sentence of ours."""
+    return " ".join(str(error).split())
+
+
+def run_error(kind: str, message: str) -> RunError:
+    """The error that was written down by its `kind`; a plain `RunError` for a kind that this version has not."""
+    found = globals().get(kind)
+    if isinstance(found, type) and issubclass(found, RunError):
+        return found(message)
+    return RunError(message)

@@ -1,0 +1,46 @@
+"""What is asked: the messages of one document, and the parameters that shape its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Message = Mapping[str, Any]
+"""One chat message as the API spells it: `role`, and `content` as text or parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFormat:
+    """A JSON schema the answer must satisfy. `parse(text)` returns the value or raises `BadResponse`."""
+
+    schema: Mapping[str, Any]
+    parse: Callable[[str], Any] = field(compare=False, repr=False)
+    name: str = "answer"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parameters:
+    """What shapes an answer besides its messages. One instance serves many requests: identity is its key.
+
+    `fail_truncated` makes an answer that the output limit cut a failure; with an answer format it always is.
+    """
+
+    model: str
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    answer_format: AnswerFormat | None = None
+    fail_truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One rendered chat completion. `row` is the document's place in its chunk, `document_id` its id."""
+
+    row: int
+    document_id: str
+    messages: Sequence[Message]
+    parameters: Parameters
+    fingerprint: str
+    operation: Literal["chat"] = "chat"

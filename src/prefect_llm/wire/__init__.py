@@ -1,0 +1,1 @@
+"""One module per wire format. Only this room knows a provider's spelling."""

@@ -1,0 +1,122 @@
+"""What a status other than 2xx means: one table from status and code to the error tree.
+
+Bodies differ between endpoints (`{"error": {...}}`, `{"error": "text"}`, `{"detail": [...]}`, HTML); whatever
+can be read of them becomes a code and one line of text, and only the code decides.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import orjson
+
+from prefect_llm.values.errors import Rejected, Throttled, Unavailable
+from prefect_llm.values.outcome import MAX_MESSAGE_CHARACTERS, ErrorKind
+from prefect_llm.wire.http import Answer, Headers
+
+THROTTLE_STATUSES = frozenset({429, 498})
+"""498 is Groq's flex capacity exceeded."""
+TEMPORARY_STATUSES = frozenset({408, 409, 425})
+MAX_RETRY_AFTER_S = 300.0
+"""A bogus date in a Retry-After must not park a run for a year."""
+
+KINDS_BY_CODE = {
+    "context_length_exceeded": ErrorKind.CONTEXT_TOO_LONG,  # OpenAI, vLLM
+    "exceed_context_size_error": ErrorKind.CONTEXT_TOO_LONG,  # llama.cpp
+    "content_filter": ErrorKind.CONTENT_FILTERED,  # Azure
+    "content_policy_violation": ErrorKind.CONTENT_FILTERED,  # OpenAI
+}
+INSUFFICIENT_QUOTA = "insufficient_quota"
+MODEL_NOT_FOUND = frozenset({"model_not_found", "NotFoundError", "not_found_error"})
+"""OpenAI's code; the error types of vLLM and of Anthropic's and Ollama's compatible endpoints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What an error body says: its text in one line, its codes, and the parameters it blames."""
+
+    text: str
+    codes: frozenset[str] = frozenset()
+    parameters: frozenset[str] = frozenset()
+
+    @property
+    def code(self) -> str | None:
+        """The word that decides, if any of the body's codes is a known one; else any of them."""
+        known = self.codes & (KINDS_BY_CODE.keys() | {INSUFFICIENT_QUOTA} | MODEL_NOT_FOUND)
+        return min(known or self.codes, default=None)
+
+
+def raise_refusal(answer: Answer) -> NoReturn:
+    """Raise what a status that is not 2xx stands for."""
+    complaint = read_complaint(answer.body)
+    status, code = answer.status, complaint.code
+    message = one_line(f"HTTP {status}: {complaint.text}" if complaint.text else f"HTTP {status}")
+    if status in THROTTLE_STATUSES:
+        raise Throttled(message, status=status, code=code, retry_after_s=retry_after_s(answer.headers))
+    if status >= 500 or status in TEMPORARY_STATUSES:
+        raise Unavailable(message, status=status, code=code, retry_after_s=retry_after_s(answer.headers))
+    if 300 <= status < 400:
+        where = answer.headers.get("location") or "nowhere"
+        message = one_line(f"HTTP {status}: not followed where it redirects to: {where}")
+    kind = KINDS_BY_CODE.get(code or "") if status in (400, 413, 422) else None
+    raise Rejected(message, kind=kind, status=status, code=code, parameters=complaint.parameters)
+
+
+def read_complaint(body: bytes) -> Complaint:
+    """Whatever can be read of an error body."""
+    try:
+        parsed: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return Complaint(one_line(body))
+    if not isinstance(parsed, dict):
+        return Complaint(one_line(body))
+    error = parsed.get("error", parsed)
+    if not isinstance(error, dict):
+        return Complaint(one_line(str(error)))
+    text = error.get("message") or error.get("detail") or body
+    return Complaint(
+        one_line(text if isinstance(text, (bytes, str)) else orjson.dumps(text)),
+        frozenset(value for key in ("code", "type") if isinstance(value := error.get(key), str)),
+        _blamed_parameters(error),
+    )
+
+
+def _blamed_parameters(error: dict[str, Any]) -> frozenset[str]:
+    """OpenAI's `param`; FastAPI's `detail[].loc`, whose second part is the body's field."""
+    blamed = [error.get("param")]
+    details = error.get("detail")
+    for detail in details if isinstance(details, list) else []:
+        location = detail.get("loc") if isinstance(detail, dict) else None
+        blamed += location[1:2] if isinstance(location, list) else []
+    return frozenset(name.split(".")[0] for name in blamed if isinstance(name, str))
+
+
+def retry_after_s(headers: Headers) -> float | None:
+    """Seconds to wait by `retry-after-ms` or `Retry-After` (seconds or an HTTP date, RFC 9110 10.2.3)."""
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name)
+        seconds = _seconds(value) if value else None
+        if seconds is not None:
+            return min(max(seconds * unit_s, 0.0), MAX_RETRY_AFTER_S)
+    return None
+
+
+def _seconds(value: str) -> float | None:
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
+        return float(value)
+    try:
+        return email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+
+
+def one_line(text: bytes | str) -> str:
+    """Text for people: tags and line breaks gone, at most 500 characters."""
+    if isinstance(text, bytes):
+        text = text[: 8 * MAX_MESSAGE_CHARACTERS].decode("utf-8", "replace")
+    text = " ".join(re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL).split())
+    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 1] + "…"

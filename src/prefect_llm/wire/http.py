@@ -1,0 +1,22 @@
+"""An HTTP answer as the wire formats read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Headers(Protocol):
+    """What is asked of a header map: look-up that ignores case."""
+
+    def get(self, name: str, /) -> str | None:
+        """The first value of the header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, its body read to the end."""
+
+    status: int
+    headers: Headers
+    body: bytes

@@ -1,0 +1,90 @@
+"""Token counts as OpenAI-compatible endpoints spell them; what cannot be read is `None`, never 0 and never a guess.
+
+| who | what differs | where it says so |
+|---|---|---|
+| OpenAI, vLLM, OpenRouter | `prompt_tokens`, `completion_tokens` and their details | platform.openai.com/docs/api-reference/chat/object |
+| the Responses API's names | `input_tokens`, `output_tokens` and their details | platform.openai.com/docs/api-reference/responses/object |
+| Anthropic | `input_tokens` without those read from or written to a cache, which stand beside | docs.anthropic.com/en/docs/build-with-claude/prompt-caching |
+| DeepSeek | `prompt_cache_hit_tokens` | api-docs.deepseek.com/guides/kv_cache |
+| Moonshot, Together | `cached_tokens` beside the others | platform.moonshot.ai/docs/api/chat |
+| Mistral | `num_cached_tokens`, `prompt_token_details` | docs.mistral.ai/api |
+| Perplexity | `reasoning_tokens` beside the others | docs.perplexity.ai/api-reference |
+| xAI | reasoning outside `completion_tokens`, inside `total_tokens` | docs.x.ai/docs/guides/reasoning |
+| Google | thoughts outside `completion_tokens` and untold, inside `total_tokens` | ai.google.dev/gemini-api/docs/openai |
+| Groq | streams it as `x_groq.usage` | console.groq.com/docs/api-reference |
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect_llm.values.outcome import MOST_TOKENS, Usage
+
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
+_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
+_CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_tokens", "num_cached_tokens")
+_APART = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens")
+
+
+def usage_of(told: Any) -> Usage | None:
+    """The counts in `usage`; `None` where it is no object."""
+    if not isinstance(told, dict):
+        return None
+    cached = _detail(told, _INPUT_DETAILS, ("cached_tokens",), _CACHED)
+    written = _detail(told, _INPUT_DETAILS, ("cache_write_tokens", "cache_creation_tokens"), _WRITTEN)
+    reasoning = _detail(told, _OUTPUT_DETAILS, ("reasoning_tokens",), ("reasoning_tokens",))
+    total = _count(told, "total_tokens")
+    given = _input(told, cached, written)
+    output = _first(told, ("completion_tokens", "output_tokens"))
+    if total is not None:
+        given, output, reasoning = _by_total(total, given, output, reasoning)
+    return Usage(given, cached, output, reasoning, written)
+
+
+def usage_in(extension: Any) -> Any:
+    """The `usage` of an object that stands beside the choices, if it is one and has it."""
+    return extension.get("usage") if isinstance(extension, dict) else None
+
+
+def _input(told: dict[str, Any], cached: int | None, written: int | None) -> int | None:
+    """All input tokens. Whoever counts as Anthropic does leaves out those of the cache."""
+    given = _first(told, ("prompt_tokens", "input_tokens"))
+    apart = "prompt_tokens" not in told and not told.keys().isdisjoint(_APART)
+    return given + (cached or 0) + (written or 0) if apart and given is not None else given
+
+
+def _by_total(
+    total: int, given: int | None, output: int | None, reasoning: int | None
+) -> tuple[int | None, int | None, int | None]:
+    """What the total says of a count that is missing, and of reasoning that is billed but not in the output."""
+    if given is None or output is None:
+        known = given if output is None else output
+        rest = None if known is None or known > total else total - known
+        return (given, rest, reasoning) if output is None and given is not None else (rest, output, reasoning)
+    outside = total - given - output
+    if outside > 0 and reasoning in (None, outside):
+        return given, output + outside, outside
+    return given, output, reasoning
+
+
+def _detail(
+    told: dict[str, Any], objects: tuple[str, ...], inside: tuple[str, ...], beside: tuple[str, ...]
+) -> int | None:
+    for name in objects:
+        details = told.get(name)
+        if isinstance(details, dict) and (count := _first(details, inside)) is not None:
+            return count
+    return _first(told, beside)
+
+
+def _first(counts: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        if (count := _count(counts, name)) is not None:
+            return count
+    return None
+
+
+def _count(counts: dict[str, Any], name: str) -> int | None:
+    value = counts.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
