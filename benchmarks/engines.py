@@ -14,7 +14,7 @@ def engine(url: str, count: int, concurrency: int) -> int:
     from prefect_llm.engine import Engine
     from prefect_llm.pricing import cost
     from prefect_llm.store import ResultRow
-    from prefect_llm.system.stop_signal import Stop
+    from prefect_llm.system.stop_signal import StopSignal
     from prefect_llm.values.outcome import Outcome
     from prefect_llm.values.price import Price
     from prefect_llm.values.provider import Limits, Provider
@@ -37,6 +37,6 @@ def engine(url: str, count: int, concurrency: int) -> int:
 
     limits = Limits(concurrency, requests_per_minute=10_000_000, tokens_per_minute=10_000_000_000)
     asked = Engine(Provider(url, api_key="key", limits=limits))
-    asked.run(requests(), deliver, Stop())
+    asked.run(requests(), deliver, StopSignal())
     asked.close()
     return sum(row.outcome.ok for row in rows)

@@ -17,7 +17,7 @@ from tables import Table, heading, verdict
 from workload import MODEL, documents
 
 from prefect_llm.engine import Engine
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.provider import Limits, Provider
 from prefect_llm.values.request import Parameters, Request
@@ -89,7 +89,7 @@ def used(case: Case) -> tuple[float, int]:
 
 
 def _used(case: Case, provider: SimulatedProvider) -> tuple[float, int]:
-    engine, stop = Engine(Provider(provider.url, limits=case.limits)), Stop()
+    engine, stop = Engine(Provider(provider.url, limits=case.limits)), StopSignal()
     asking = threading.Thread(target=_ask, args=(engine, requests(case.max_output_tokens), stop))
     asking.start()
     counts = []
@@ -110,7 +110,7 @@ def requests(max_output_tokens: int) -> Iterator[Request]:
         yield Request(row, document_id, [{"role": "user", "content": prompt}], parameters, document_id)
 
 
-def _ask(engine: Engine, asked: Iterator[Request], stop: Stop) -> None:
+def _ask(engine: Engine, asked: Iterator[Request], stop: StopSignal) -> None:
     try:
         engine.run(asked, lambda *_: None, stop)
     except Interrupted:

@@ -16,7 +16,7 @@ from simulated import SimulatedProvider, simulated_provider
 from tables import Table, heading, verdict
 
 from prefect_llm.engine import engine_for
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.provider import Limits, Provider
 
 WORKERS = 4
@@ -71,7 +71,7 @@ def work(url: str) -> None:
     limits = Limits(800, requests_per_minute=PER_MINUTE)
     provider = Provider(url, limits=limits, shared_as="benchmark")
     with limits_shared(provider):
-        engine_for(provider).run(requests(100), lambda *_: None, Stop())
+        engine_for(provider).run(requests(100), lambda *_: None, StopSignal())
 
 
 if __name__ == "__main__":

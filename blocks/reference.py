@@ -9,7 +9,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefect_llm.blocks.provider import LLMProvider
-from prefect_llm.settings import ApiOptions, BatchOptions, endpoint_provider, overlaid, with_fallbacks
+from prefect_llm.settings import ApiOptions, BatchOptions, endpoint_provider, with_fallbacks, with_overrides
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.provider import Provider
 
@@ -36,7 +36,7 @@ class ProviderReference(BaseModel):
             if getattr(self.api, name) is not None:
                 raise InvalidInput(f"block and {name} are both given: leave one out, a block has its own")
         block = load_block(self.block) if isinstance(self.block, str) else self.block
-        return with_fallbacks(overlaid(block.get_provider(), self.api, self.batch), self.api, _saved)
+        return with_fallbacks(with_overrides(block.get_provider(), self.api, self.batch), self.api, _saved)
 
 
 def resolve_provider(provider: LLMProvider | ProviderReference | str) -> Provider:

@@ -24,7 +24,7 @@ from prefect_llm.estimating import (
     to_markdown,
 )
 from prefect_llm.flows.form import Choice
-from prefect_llm.run.chunk import Run
+from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.finishing import finish_run, release_run
 from prefect_llm.settings.form_schema import FormSection
 from prefect_llm.tasks import estimate_run
@@ -93,7 +93,7 @@ class Approval(RunInput):
     reason: str = Field(default="", description="Shown in the run's state where it is rejected.")
 
 
-def approved(run: Run, provider: ProviderReference, options: ApprovalOptions) -> Run:
+def require_approval(run: RunReference, provider: ProviderReference, options: ApprovalOptions) -> RunReference:
     """The run once it may begin; it takes the answers of the sample that was shown.
 
     Raises `NotApproved`, with the run finished as stopped by that, and whatever stopped the sample. In
@@ -109,7 +109,7 @@ def approved(run: Run, provider: ProviderReference, options: ApprovalOptions) ->
         raise
 
 
-def _approved(run: Run, provider: ProviderReference, options: ApprovalOptions) -> Run:
+def _approved(run: RunReference, provider: ProviderReference, options: ApprovalOptions) -> RunReference:
     if not run.pending:
         return run
     sample = None

@@ -16,7 +16,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect_llm.flows.batch import batch_inference
 from prefect_llm.flows.events import PREFIX
 from prefect_llm.flows.redrive import redrive_failures
-from prefect_llm.run.monitor import Happening
+from prefect_llm.run.monitor import EventName
 from prefect_llm.values.errors import InvalidInput
 
 ZOMBIE_AFTER_S = 300.0
@@ -40,7 +40,7 @@ def cancel_on_errors() -> AutomationCore:
             "type": "event",
             "posture": "Reactive",
             "match": {"prefect.resource.id": f"{PREFIX}.run.*"},
-            "expect": [f"{PREFIX}.{Happening.ERRORS_HIGH}"],
+            "expect": [f"{PREFIX}.{EventName.ERRORS_HIGH}"],
             "for_each": ["prefect.resource.id"],
             "threshold": 1,
             "within": 0,

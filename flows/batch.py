@@ -8,8 +8,8 @@ from prefect import flow, runtime
 from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
-from prefect_llm.flows.approval import ApprovalChoice, ApprovalOptions, approved
-from prefect_llm.flows.execution import TASK_RUNNER, carried_out, failed
+from prefect_llm.flows.approval import ApprovalChoice, ApprovalOptions, require_approval
+from prefect_llm.flows.execution import TASK_RUNNER, run_chunks, state_for
 from prefect_llm.flows.form import (
     Api,
     Batch,
@@ -108,7 +108,7 @@ def batch_inference(
         check(settings)
         return _infer_all(settings, provider or None, schema_in(answer_schema), approval)
     except LLMBatchError as error:
-        return failed(error)
+        return state_for(error)
 
 
 def _infer_all(
@@ -142,8 +142,8 @@ def _infer_all(
         siblings=siblings_of(settings),
     )
     if approval is not None:
-        run = approved(run, reference, approval)
-    return carried_out(
+        run = require_approval(run, reference, approval)
+    return run_chunks(
         run,
         lambda chunk: infer_chunk.submit(run, chunk, reference),
         provider,

@@ -6,8 +6,8 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-from prefect_llm.run.chunk import Run
-from prefect_llm.store import ChunkFigures, RowFigures
+from prefect_llm.run.chunk import RunReference
+from prefect_llm.store import ChunkStats, RowFigures
 from prefect_llm.values.formatting import cost_so_far, count, counted, duration
 
 SHOWN_ENDED = 20
@@ -17,13 +17,13 @@ SHOWN_RUNNING = 30
 Row = dict[str, str]
 
 
-class ChunkBoard:
+class ChunkTable:
     """Which chunks of a run were begun and which have ended. Any thread."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunReference) -> None:
         self._run = run
         self._running: dict[int, None] = {}
-        self._ended: deque[tuple[int, ChunkFigures]] = deque(maxlen=SHOWN_ENDED)
+        self._ended: deque[tuple[int, ChunkStats]] = deque(maxlen=SHOWN_ENDED)
         self._begun_count = self._ended_count = 0
         self._lock = threading.Lock()
 
@@ -33,7 +33,7 @@ class ChunkBoard:
             self._running[chunk] = None
             self._begun_count += 1
 
-    def ended(self, chunk: int, figures: ChunkFigures | None) -> None:
+    def ended(self, chunk: int, figures: ChunkStats | None) -> None:
         """Its task run is over: with its part, or (`None`) without."""
         with self._lock:
             self._running.pop(chunk, None)
@@ -65,7 +65,7 @@ class ChunkBoard:
         rows = self._run.rows_of(chunk)
         return _row(str(chunk), rows, "running", done)
 
-    def _ended_row(self, chunk: int, figures: ChunkFigures) -> Row:
+    def _ended_row(self, chunk: int, figures: ChunkStats) -> Row:
         rows, ended = self._run.rows_of(chunk), figures.ended or RowFigures("")
         return _row(str(chunk), rows, "done", len(rows)) | {
             "failed": count(ended.failed),

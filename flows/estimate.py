@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.estimating import Estimate, SampleOptions, sample_directory
-from prefect_llm.flows.execution import failed
+from prefect_llm.flows.execution import state_for
 from prefect_llm.flows.form import (
     Api,
     Batch,
@@ -98,7 +98,7 @@ def estimate_cost(
         check_estimate(settings, sampled=bool(sample))
         return _estimated(settings, provider or None, schema_in(answer_schema), sample or None, seed, models or [])
     except LLMBatchError as error:
-        return cast(Estimate, failed(error))
+        return cast(Estimate, state_for(error))
 
 
 def _estimated(

@@ -12,15 +12,15 @@ from prefect import get_run_logger
 from prefect.events import emit_event
 
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import Run
-from prefect_llm.run.monitor import Happening, Lookout
+from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.monitor import EventName, RunMonitor
 from prefect_llm.values.errors import RunError
 from prefect_llm.values.formatting import plain_if_known
 
 PREFIX = "prefect-llm"
 
 
-def send(run: Run, what: Happening, figures: Mapping[str, Any]) -> None:
+def send(run: RunReference, what: EventName, figures: Mapping[str, Any]) -> None:
     """Hand an event over to Prefect's own thread: an unreachable server holds nothing up."""
     emit_event(
         event=f"{PREFIX}.{what}",
@@ -33,13 +33,13 @@ def send(run: Run, what: Happening, figures: Mapping[str, Any]) -> None:
     )
 
 
-def started(run: Run) -> None:
+def started(run: RunReference) -> None:
     """The run goes on, or begins: so many documents are to be asked."""
     figures = {"rows": run.rows, "pending_rows": run.pending_rows, "pending_chunks": len(run.pending)}
-    send(run, Happening.RUN_STARTED, figures | {"output": run.url})
+    send(run, EventName.RUN_STARTED, figures | {"output": run.url})
 
 
-def finished(run: Run, summary: Summary | None, stopped: RunError | None) -> None:
+def finished(run: RunReference, summary: Summary | None, stopped: RunError | None) -> None:
     """It has ended, by whatever end."""
     figures: dict[str, Any] = {"state": "failed", "output": run.url}
     if summary is not None:
@@ -56,10 +56,10 @@ def finished(run: Run, summary: Summary | None, stopped: RunError | None) -> Non
         }
     if stopped is not None:
         figures["stopped"] = {"kind": stopped.kind, "message": stopped.message}
-    send(run, Happening.RUN_FINISHED, figures)
+    send(run, EventName.RUN_FINISHED, figures)
 
 
-def teller(run: Run, lookout: Lookout) -> Callable[[], None]:
+def alert_sender(run: RunReference, lookout: RunMonitor) -> Callable[[], None]:
     """Sends and logs what has happened since it was last called."""
     logger = get_run_logger()
 

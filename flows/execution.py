@@ -16,17 +16,17 @@ from prefect.states import Cancelled, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from prefect_llm.flows import events
-from prefect_llm.flows.chunk_table import ChunkBoard
+from prefect_llm.flows.chunk_table import ChunkTable
 from prefect_llm.flows.progress import progress_shown
 from prefect_llm.flows.signals import sigterm_raised
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import Run, stopped_together
+from prefect_llm.run.chunk import RunReference, stopped_together
 from prefect_llm.run.finishing import check_failed_share, release_run
 from prefect_llm.run.finishing import finish_run as finish
-from prefect_llm.run.monitor import Lookout
+from prefect_llm.run.monitor import RunMonitor
 from prefect_llm.run.threads import MOST_CHUNKS_AT_ONCE, chunks_at_once
 from prefect_llm.settings import MonitoringSection
-from prefect_llm.store import ChunkFigures
+from prefect_llm.store import ChunkStats
 from prefect_llm.tasks import finish_run
 from prefect_llm.values.errors import (
     Interrupted,
@@ -42,12 +42,12 @@ from prefect_llm.values.provider import Provider
 INTERRUPTED = "the flow run was interrupted: finished rows are kept"
 TASK_RUNNER = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=MOST_CHUNKS_AT_ONCE))
 
-Submit = Callable[[int], PrefectFuture[ChunkFigures]]
+Submit = Callable[[int], PrefectFuture[ChunkStats]]
 """Starts the task run of one chunk."""
 
 
-def carried_out(
-    run: Run, submit: Submit, provider: Provider, *, monitoring: MonitoringSection, max_error_share: float
+def run_chunks(
+    run: RunReference, submit: Submit, provider: Provider, *, monitoring: MonitoringSection, max_error_share: float
 ) -> Summary:
     """The summary after every pending chunk. Raises, holding the summary, what stopped the run or makes it fail."""
     try:
@@ -58,12 +58,12 @@ def carried_out(
 
 
 def _carried_out(
-    run: Run, submit: Submit, provider: Provider, monitoring: MonitoringSection, max_error_share: float
+    run: RunReference, submit: Submit, provider: Provider, monitoring: MonitoringSection, max_error_share: float
 ) -> Summary:
-    figures: list[ChunkFigures] = []
+    figures: list[ChunkStats] = []
     stopped = None
-    board = ChunkBoard(run)
-    tell = events.teller(run, Lookout(run, provider, monitoring.alert_error_share))
+    board = ChunkTable(run)
+    tell = events.alert_sender(run, RunMonitor(run, provider, monitoring.alert_error_share))
     events.started(run)
     try:
         every_s = monitoring.stats_interval_seconds
@@ -92,12 +92,12 @@ def _carried_out(
     return summary
 
 
-def window(run: Run, provider: Provider) -> int:
+def window(run: RunReference, provider: Provider) -> int:
     """Task runs under way: what fills this process's engine, or as many as a cluster may have room for."""
     return min(MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1)) if run.spread else chunks_at_once(run, provider)
 
 
-def failed(error: LLMBatchError) -> Summary:
+def state_for(error: LLMBatchError) -> Summary:
     """The flow run's state for an error, by the name of the reason (CONTRACT, exits): what a flow then returns.
 
     Leaves the flow, and its state as it is, where a later attempt at this same flow run has taken the run over.
@@ -123,11 +123,11 @@ def _is_tried_again() -> bool:
         return client.read_flow_run(context.flow_run.id).run_count > context.flow_run.run_count
 
 
-def _inferred(run: Run, submit: Submit, board: ChunkBoard, at_once: int) -> Iterator[ChunkFigures]:
+def _inferred(run: RunReference, submit: Submit, board: ChunkTable, at_once: int) -> Iterator[ChunkStats]:
     """Each chunk's figures as it ends. A window of task runs, so that a stopped run starts no more of them."""
     waiting = deque(run.pending)
-    ended: queue.SimpleQueue[PrefectFuture[ChunkFigures]] = queue.SimpleQueue()
-    under_way: dict[PrefectFuture[ChunkFigures], int] = {}
+    ended: queue.SimpleQueue[PrefectFuture[ChunkStats]] = queue.SimpleQueue()
+    under_way: dict[PrefectFuture[ChunkStats], int] = {}
     try:
         while waiting or under_way:
             while waiting and len(under_way) < at_once:
@@ -151,7 +151,7 @@ def _inferred(run: Run, submit: Submit, board: ChunkBoard, at_once: int) -> Iter
             future.wait()
 
 
-def _ended(board: ChunkBoard, chunk: int, future: PrefectFuture[ChunkFigures]) -> ChunkFigures:
+def _ended(board: ChunkTable, chunk: int, future: PrefectFuture[ChunkStats]) -> ChunkStats:
     figures = None
     try:
         figures = future.result()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from prefect_llm.flows.execution import failed
+from prefect_llm.flows.execution import state_for
 from prefect_llm.flows.form import Choice, Text, titled
 from prefect_llm.hosting import Scenario, compare, load_scenario, to_html, to_markdown
 from prefect_llm.values.errors import InvalidInput
@@ -34,7 +34,7 @@ def compare_hosting(
     try:
         return _compared(scenario, scenario_file or None, html or None)
     except InvalidInput as error:
-        return cast(dict[str, Any], failed(error))
+        return cast(dict[str, Any], state_for(error))
 
 
 def _compared(scenario: Scenario | None, scenario_file: str | None, html: str | None) -> dict[str, Any]:

@@ -22,11 +22,11 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from prefect_llm.flows.chunk_table import ChunkBoard
-from prefect_llm.flows.remote_progress import Elsewhere
-from prefect_llm.progress.progress import LiveFigures, line_of
+from prefect_llm.flows.chunk_table import ChunkTable
+from prefect_llm.flows.remote_progress import RemoteProgress
+from prefect_llm.progress.progress import RunProgress, line_of
 from prefect_llm.progress.tracker import watched
-from prefect_llm.run.chunk import Run
+from prefect_llm.run.chunk import RunReference
 from prefect_llm.tasks.leased_share import waiting_for
 from prefect_llm.tasks.shared_limit import awaited_limits
 from prefect_llm.values.formatting import count
@@ -43,25 +43,25 @@ UNREACHABLE = (httpx.HTTPError, PrefectException)
 
 @contextmanager
 def progress_shown(
-    run: Run, provider: Provider, board: ChunkBoard, log_every_s: float, look: Callable[[], None]
+    run: RunReference, provider: Provider, board: ChunkTable, log_every_s: float, look: Callable[[], None]
 ) -> Iterator[None]:
     """While the block runs, keep the run's artifacts and log current, and `look` for news every second."""
     logger = get_run_logger()
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         in_this_run = contextvars.copy_context()
-    elsewhere = Elsewhere(run, board)
+    elsewhere = RemoteProgress(run, board)
 
-    def everywhere(figures: LiveFigures) -> LiveFigures:
+    def everywhere(figures: RunProgress) -> RunProgress:
         return run.live.paced(elsewhere.added_to(figures))
 
-    def shown(figures: LiveFigures) -> None:
+    def shown(figures: RunProgress) -> None:
         elsewhere.look()
         in_this_run.copy().run(pictures.draw, everywhere(figures))
 
-    def logged(figures: LiveFigures) -> None:
+    def logged(figures: RunProgress) -> None:
         in_this_run.copy().run(logger.info, said_of(everywhere(figures), awaited_limits(provider)))
 
-    def looked(_: LiveFigures) -> None:
+    def looked(_: RunProgress) -> None:
         in_this_run.copy().run(look)
 
     with _Pictures(run, provider, board, elsewhere) as pictures:
@@ -80,7 +80,7 @@ def progress_shown(
 class _Pictures:
     """The artifacts of a run that goes on, by one client, as making one is dear. One thread at a time."""
 
-    def __init__(self, run: Run, provider: Provider, board: ChunkBoard, elsewhere: Elsewhere) -> None:
+    def __init__(self, run: RunReference, provider: Provider, board: ChunkTable, elsewhere: RemoteProgress) -> None:
         self._run = run
         self._provider = provider
         self._board = board
@@ -98,7 +98,7 @@ class _Pictures:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def draw(self, figures: LiveFigures, *, last: bool = False) -> None:
+    def draw(self, figures: RunProgress, *, last: bool = False) -> None:
         """Bring both up to date, the table of chunks every few seconds."""
         line = said_of(figures, awaited_limits(self._provider))
         try:
@@ -126,18 +126,18 @@ class _Pictures:
             client.update_artifact(self._chunks, ArtifactUpdate(data=json.dumps(table), description=description))
 
 
-def said_of(figures: LiveFigures, awaited: Sequence[str]) -> str:
+def said_of(figures: RunProgress, awaited: Sequence[str]) -> str:
     """The line of the figures, and which limits keep the run waiting, if any do."""
     line = line_of(figures)
     return f"{line}; {waiting_for(awaited)}" if awaited else line
 
 
-def percent(figures: LiveFigures) -> float:
+def percent(figures: RunProgress) -> float:
     """Rows that have ended, in percent; a run with nothing left to do is complete."""
     return min(100.0 * figures.done / figures.rows, 100.0) if figures.rows else 100.0
 
 
-def failures_line(figures: LiveFigures) -> str:
+def failures_line(figures: RunProgress) -> str:
     """`Failed: 12 timeout, 3 rejected.`, the commonest kind first."""
     kinds = sorted(figures.failed_by_kind.items(), key=lambda each: -each[1])
     return f"Failed: {', '.join(f'{count(number)} {kind}' for kind, number in kinds)}." if kinds else "No failures."

@@ -9,7 +9,7 @@ from typing import Annotated
 from prefect import flow, runtime
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
-from prefect_llm.flows.execution import TASK_RUNNER, carried_out, failed
+from prefect_llm.flows.execution import TASK_RUNNER, run_chunks, state_for
 from prefect_llm.flows.form import (
     Api,
     Batch,
@@ -72,7 +72,7 @@ def redrive_failures(
             monitoring or MonitoringSection(),
         )
     except LLMBatchError as error:
-        return failed(error)
+        return state_for(error)
 
 
 def _redrive_all(
@@ -103,7 +103,7 @@ def _redrive_all(
         ),
     )
     redrive = replace(redrive, run=replace(redrive.run, spread=over_processes()))
-    return carried_out(
+    return run_chunks(
         redrive.run,
         lambda chunk: redrive_chunk.submit(redrive, chunk, reference),
         provider,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from prefect_llm.flows.chunk_table import ChunkBoard
-from prefect_llm.progress.progress import LiveFigures
-from prefect_llm.run.chunk import Run
+from prefect_llm.flows.chunk_table import ChunkTable
+from prefect_llm.progress.progress import RunProgress
+from prefect_llm.run.chunk import RunReference
 from prefect_llm.store import Tail
 from prefect_llm.system.folders import open_folder
 from prefect_llm.values.errors import InvalidInput
@@ -18,14 +18,14 @@ from prefect_llm.values.errors import InvalidInput
 logger = logging.getLogger(__name__)
 
 
-class Elsewhere:
+class RemoteProgress:
     """What was written down of each chunk. One thread looks, any may ask."""
 
-    def __init__(self, run: Run, board: ChunkBoard) -> None:
+    def __init__(self, run: RunReference, board: ChunkTable) -> None:
         self._run = run
         self._board = board
         self._tail = Tail(open_folder(run.url))
-        self._by_chunk: dict[int, LiveFigures] = {}
+        self._by_chunk: dict[int, RunProgress] = {}
         self._here: set[int] = set()
 
     def look(self) -> None:
@@ -35,7 +35,7 @@ class Elsewhere:
         self._here |= self._run.live.under_way.keys()  # on Dask's threads they are counted as they go
         try:
             for chunk, epoch, entry in self._tail.rows():
-                figures, row = self._by_chunk.get(chunk, LiveFigures(0)), entry.row
+                figures, row = self._by_chunk.get(chunk, RunProgress(0)), entry.row
                 paid_now = epoch == self._run.epoch
                 self._by_chunk[chunk] = (
                     figures.plus(row.outcome, row.cost, row.price, entry.discarded_costs)
@@ -50,12 +50,12 @@ class Elsewhere:
         """The chunks that others ask, and how many of their rows have ended."""
         return {chunk: figures.done for chunk, figures in self._figures().items()}
 
-    def added_to(self, figures: LiveFigures) -> LiveFigures:
+    def added_to(self, figures: RunProgress) -> RunProgress:
         """The figures of this process with those of the chunks that others ask."""
         for each in self._figures().values():
             figures = figures.joined(each)
         return figures
 
-    def _figures(self) -> dict[int, LiveFigures]:
+    def _figures(self) -> dict[int, RunProgress]:
         asked = [chunk for chunk in self._board.running if chunk not in self._here]
         return {chunk: self._by_chunk[chunk] for chunk in asked if chunk in self._by_chunk}

@@ -12,7 +12,7 @@ WORKING_DIRECTORY = re.compile(r"prefect-flow-run-.+|.+prefect")
 """How `prefect flow-run execute` and a process worker name a flow run's directory, which they remove at its end."""
 
 
-def check_lasting(output: str) -> None:
+def check_durable(output: str) -> None:
     """Raise `InvalidInput` for a relative path below a directory that Prefect removes with its flow run."""
     if "://" in output or Path(output).is_absolute():
         return

@@ -12,9 +12,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, headline, to_markdown
 from prefect_llm.estimating import estimate_run as estimate_pending
-from prefect_llm.run.chunk import Run
+from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.spec import RunSpec
-from prefect_llm.tasks.durable_output import check_lasting
+from prefect_llm.tasks.durable_output import check_durable
 from prefect_llm.tasks.naming import of_input, of_run
 from prefect_llm.tasks.retries import OPENING
 from prefect_llm.tasks.run_log import core_log
@@ -37,7 +37,7 @@ def estimate_documents(
 ) -> Estimate:
     """What a run over `input` would cost; asks nothing without a `sample`. See `estimating.estimate_input`."""
     if sample is not None:
-        check_lasting(sample.output)
+        check_durable(sample.output)
     with core_log():
         asked = resolve_provider(provider)
         with limits_shared(asked):
@@ -57,7 +57,7 @@ def estimate_documents(
 
 @task(name="estimate-run", task_run_name=of_run("estimate-run"), cache_policy=NO_CACHE, **OPENING)
 def estimate_run(
-    run: Run,
+    run: RunReference,
     provider: LLMProvider | ProviderReference | str,
     *,
     sample: SampleOptions | None = None,

@@ -15,9 +15,9 @@ from prefect.settings import PREFECT_UI_URL
 
 from prefect_llm.report import Summary, to_cost_markdown, to_markdown, to_results_markdown, to_table
 from prefect_llm.report.pages.sentences import headline, spent
-from prefect_llm.run.chunk import Run
+from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.finishing import finish_run as finish
-from prefect_llm.store import ChunkFigures
+from prefect_llm.store import ChunkStats
 from prefect_llm.tasks.naming import of_run
 from prefect_llm.tasks.run_log import core_log
 from prefect_llm.values.errors import RunError, reason_of
@@ -29,7 +29,7 @@ RESULTS_KEY = "llm-results"
 
 
 @task(name="finish-run", task_run_name=of_run("finish-run"), cache_policy=NO_CACHE)
-def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:
+def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: RunError | None = None) -> Summary:
     """Summarise the run directory, and show it as artifacts: report, figures, cost, and where the results lie.
 
     `figures` are what `infer_chunk` returned, `stopped` is what it raised, if the run stopped early.

@@ -8,9 +8,9 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
-from prefect_llm.run.chunk import Run, stopped_together
+from prefect_llm.run.chunk import RunReference, stopped_together
 from prefect_llm.run.chunk import infer_chunk as infer
-from prefect_llm.store import ChunkFigures
+from prefect_llm.store import ChunkStats
 from prefect_llm.tasks.naming import named
 from prefect_llm.tasks.retries import ASKING
 from prefect_llm.tasks.run_log import core_log, work_of
@@ -22,14 +22,14 @@ def chunk_name(parameters: dict[str, Any]) -> str:
     return f"infer-chunk-{parameters['chunk']}{rows_in_words(parameters['run'], parameters['chunk'])}"
 
 
-def rows_in_words(run: Run, chunk: int) -> str:
+def rows_in_words(run: RunReference, chunk: int) -> str:
     """The rows of a chunk, from 0, as the end of its task run's name."""
     rows = run.rows_of(chunk)
     return f" (rows {rows.start:,}-{rows.stop - 1:,} of {run.rows:,})"
 
 
 @task(name="infer-chunk", task_run_name=named(chunk_name), cache_policy=NO_CACHE, **ASKING)
-def infer_chunk(run: Run, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
+def infer_chunk(run: RunReference, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkStats:
     """Ask every document of one chunk of an opened run and write its part.
 
     `provider` is a saved block's name, a reference, or the loaded block. Returns the chunk's counters. Raises

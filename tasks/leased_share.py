@@ -19,7 +19,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import PrefectException
 
 from prefect_llm.engine import Engine
-from prefect_llm.engine.limits.shared_limit import UNUSED_S, Demand, Holding, Seen, Steps, decide
+from prefect_llm.engine.limits.shared_limit import UNUSED_S, Demand, Holding, SharedState, Steps, decide
 from prefect_llm.tasks.limit_leases import Lease, give_back, prepare_limit, renewed, take
 from prefect_llm.tasks.run_log import log_of_run
 from prefect_llm.values.errors import reason_of
@@ -52,7 +52,7 @@ def waiting_for(limits: Sequence[str]) -> str:
     )
 
 
-class Share:
+class SharedLimit:
     """What this process holds of one provider: a thread that looks, takes and gives back while there are users."""
 
     def __init__(self, name: str, engine: Engine) -> None:
@@ -200,12 +200,12 @@ class Share:
             slots, self._since, self._claim is not None, self._idle_since, self._unused_since, self._turn_ended_at
         )
 
-    def _seen(self, client: SyncPrefectClient) -> Seen:
+    def _seen(self, client: SyncPrefectClient) -> SharedState:
         limit = client.read_global_concurrency_limit_by_name(self._limit_name)
         claims = client.read_global_concurrency_limit_by_name(self._claims_name)
         self._limit = limit.limit
         self._all_taken = limit.active_slots >= limit.limit
-        return Seen(limit.limit, limit.active_slots, claims.active_slots)
+        return SharedState(limit.limit, limit.active_slots, claims.active_slots)
 
     def _act(self, client: SyncPrefectClient, steps: Steps, demand: Demand) -> None:
         self._set_claim(client, steps.claim)

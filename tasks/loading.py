@@ -9,10 +9,10 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_llm.budget.account import RunBudget
-from prefect_llm.run.chunk import FLUSH_INTERVAL_S, Run
+from prefect_llm.run.chunk import FLUSH_INTERVAL_S, RunReference
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.spec import RunSpec
-from prefect_llm.tasks.durable_output import check_lasting
+from prefect_llm.tasks.durable_output import check_durable
 from prefect_llm.tasks.naming import of_input
 from prefect_llm.tasks.retries import OPENING
 from prefect_llm.tasks.run_log import core_log
@@ -30,14 +30,14 @@ def load_documents(
     reuse: str | None = None,
     siblings: str | None = None,
     budget: RunBudget | None = None,
-) -> Run:
+) -> RunReference:
     """Stage `input` as the snapshot of a run at `output`; asks no model anything.
 
     `reuse` is an earlier run's directory, or "previous": the runs before this one below `siblings`.
     Returns the run with the chunks still to be inferred: all of a new one, the unfinished of an old one.
     Raises `InvalidInput` for an input, a spec or a directory that will not do.
     """
-    check_lasting(output)
+    check_durable(output)
     with core_log():
         run = open_run(
             input,

@@ -11,7 +11,7 @@ from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.run.chunk import stopped_together
 from prefect_llm.run.redrive import Redrive
 from prefect_llm.run.redrive import redrive_chunk as redrive_failed_rows
-from prefect_llm.store import ChunkFigures
+from prefect_llm.store import ChunkStats
 from prefect_llm.tasks.inference import rows_in_words
 from prefect_llm.tasks.naming import named
 from prefect_llm.tasks.retries import ASKING
@@ -26,7 +26,7 @@ def chunk_name(parameters: dict[str, Any]) -> str:
 
 
 @task(name="redrive-chunk", task_run_name=named(chunk_name), cache_policy=NO_CACHE, **ASKING)
-def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkFigures:
+def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkStats:
     """Ask the failed rows of one chunk again and replace its part; as `infer_chunk` otherwise."""
     with core_log(), stopped_together(redrive.run):
         asked = resolve_provider(provider)

@@ -11,7 +11,7 @@ from prefect import get_run_logger
 from prefect.exceptions import MissingContextError
 from prefect.logging.loggers import LoggingAdapter
 
-from prefect_llm.store import ChunkFigures
+from prefect_llm.store import ChunkStats
 from prefect_llm.values.formatting import counted
 
 CORE = logging.getLogger("prefect_llm")
@@ -53,7 +53,7 @@ def core_log() -> Iterator[None]:
         CORE.removeHandler(handler)
 
 
-def work_of(figures: ChunkFigures) -> str:
+def work_of(figures: ChunkStats) -> str:
     """`1 request, 0 retries, 0 throttled, 1 row failed, 19 rows reused`: what a chunk took, as its log line ends."""
     retries = f"{figures.retries:,} {'retry' if figures.retries == 1 else 'retries'}"
     failed = f", {counted(figures.ended.failed, 'row')} failed" if figures.ended and figures.ended.failed else ""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from prefect_llm.prompts import PromptSpec
     from prefect_llm.report import Summary
-    from prefect_llm.run.chunk import Run
+    from prefect_llm.run.chunk import RunReference as Run
     from prefect_llm.run.spec import RunSpec
     from prefect_llm.store.reading import read_results
     from prefect_llm.tasks import (
@@ -69,7 +69,7 @@ _ROOMS = {
     "ModelPrice": "blocks",
     "PromptSpec": "prompts",
     "ProviderReference": "blocks",
-    "Run": "run.chunk",
+    "Run": "run.chunk:RunReference",
     "RunError": "values.errors",
     "RunSpec": "run.spec",
     "Summary": "report",
@@ -91,7 +91,8 @@ _ROOMS = {
 def __getattr__(name: str) -> object:
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"prefect_llm.{_ROOMS[name]}"), name)
+    module, _, there = _ROOMS[name].partition(":")
+    return getattr(import_module(f"prefect_llm.{module}"), there or name)
 
 
 def __dir__() -> list[str]:

@@ -8,21 +8,23 @@ from decimal import Decimal
 
 from tests.prefect_server import SOON_S, eventually
 
-from prefect_llm.budget.account import RunBudget, Spending
+from prefect_llm.budget.account import BudgetAccount, RunBudget
 from prefect_llm.budget.grants import GrantLog
-from prefect_llm.budget.sources import Fund, Funds
+from prefect_llm.budget.sources import GrantSource, GrantSources
 from prefect_llm.system.folders import Folder, open_folder
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.system.stop_signal import StopSignal
 
 LIMIT = Decimal(100)
 
 
-def spending(folder: Folder) -> Spending:
+def spending(folder: Folder) -> BudgetAccount:
     """Of a process of its own."""
-    return Spending(RunBudget(LIMIT, "USD"), Funds(Fund(GrantLog(folder, "USD", "run-1"), LIMIT)), Stop())
+    return BudgetAccount(
+        RunBudget(LIMIT, "USD"), GrantSources(GrantSource(GrantLog(folder, "USD", "run-1"), LIMIT)), StopSignal()
+    )
 
 
-def hold(purse: Spending, amount: int) -> None:
+def hold(purse: BudgetAccount, amount: int) -> None:
     """Set it aside, as soon as it is granted."""
     eventually(lambda: purse.hold(Decimal(amount), lambda: None), bool)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from prefect_llm.budget.grants import GRANTS, GrantLog
-from prefect_llm.budget.sources import PATIENCE_S, Fund, Funds
+from prefect_llm.budget.sources import PATIENCE_S, GrantSource, GrantSources
 from prefect_llm.system.folders import Folder, open_folder
 
 LIMIT = Decimal(10)
@@ -35,11 +35,11 @@ def funds(
     run_id: str = "run-1",
     limit: Decimal | None = LIMIT,
     month: Decimal | None = None,
-) -> Funds:
+) -> GrantSources:
     """Of a process of its own."""
-    run = Fund(GrantLog(folder, "USD", run_id, f"{run_id}/{GRANTS}"), limit)
-    of_month = None if month is None else Fund(GrantLog(folder, "USD", run_id, MONTH), month)
-    return Funds(run, of_month, clock or Clock())
+    run = GrantSource(GrantLog(folder, "USD", run_id, f"{run_id}/{GRANTS}"), limit)
+    of_month = None if month is None else GrantSource(GrantLog(folder, "USD", run_id, MONTH), month)
+    return GrantSources(run, of_month, clock or Clock())
 
 
 def entries(folder: Folder) -> int:

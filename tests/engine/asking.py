@@ -9,8 +9,8 @@ from dataclasses import replace
 import httpx
 
 from prefect_llm.engine import Engine
-from prefect_llm.engine.budget import Budget
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.engine.budget import BudgetGate
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Limits, Patience, Provider
@@ -42,7 +42,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.outcomes: dict[str, Outcome] = {}
-        self.stop = Stop()
+        self.stop = StopSignal()
 
     def deliver(self, request: Request, outcome: Outcome) -> None:
         """Keep one outcome."""
@@ -61,7 +61,7 @@ def ask(provider: Provider, asked: Iterator[Request]) -> dict[str, Outcome]:
 
 
 def run_for_at_most(
-    seconds: float, engine: Engine, asked_for: Iterator[Request], asked: Asked, budget: Budget | None = None
+    seconds: float, engine: Engine, asked_for: Iterator[Request], asked: Asked, budget: BudgetGate | None = None
 ) -> None:
     """Run it from a thread of its own, so that a run without an end fails its test and not the whole session."""
     pool = ThreadPoolExecutor(1)

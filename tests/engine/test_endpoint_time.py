@@ -9,17 +9,17 @@ from tests.engine.asking import ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.engine.limits.endpoint_time import Occupancy
+from prefect_llm.engine.limits.endpoint_time import EndpointTime
 
 
 def test_a_request_alone_bears_all_of_its_time() -> None:
-    occupancy = Occupancy()
+    occupancy = EndpointTime()
     entered = occupancy.enter(10.0)
     assert occupancy.leave(13.0, entered) == 3.0
 
 
 def test_two_at_once_bear_half_each_and_nobody_bears_idle_time() -> None:
-    occupancy = Occupancy()
+    occupancy = EndpointTime()
     first = occupancy.enter(0.0)
     second = occupancy.enter(2.0)
     assert occupancy.leave(4.0, first) == 3.0
@@ -34,7 +34,7 @@ def test_the_parts_add_up_to_the_time_in_which_anything_was_in_flight(spans: lis
         [(start, True, n) for n, (start, _) in enumerate(spans)]
         + [(start + length, False, n) for n, (start, length) in enumerate(spans)]
     )
-    occupancy, entered, borne, busy, in_flight, before = Occupancy(), dict[int, float](), 0.0, 0.0, 0, 0.0
+    occupancy, entered, borne, busy, in_flight, before = EndpointTime(), dict[int, float](), 0.0, 0.0, 0, 0.0
     for at, enters, number in changes:
         busy += at - before if in_flight else 0.0
         in_flight, before = in_flight + (1 if enters else -1), at

@@ -6,7 +6,7 @@ import pytest
 from tests.engine.asking import requests
 
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.classifier import Health
+from prefect_llm.engine.failures.classifier import FailureClassifier
 from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
@@ -37,7 +37,7 @@ class Watched:
 
     def __init__(self) -> None:
         self._breaker = Breaker(lambda _: 0.0)
-        self._health = Health(PROVIDER, self._breaker)
+        self._health = FailureClassifier(PROVIDER, self._breaker)
 
     @property
     def outage(self) -> bool:

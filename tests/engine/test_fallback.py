@@ -28,7 +28,7 @@ def _fresh_engines() -> Iterator[None]:
 
 def asked_of(provider: Provider, count: int, *, first: int = 0) -> Asked:
     """Ask so many documents and their fallbacks' models."""
-    asked, routes = Asked(), (provider, *provider.fallbacks)
+    asked, routes = Asked(), provider.routes
 
     def rewritten(request: Request, route: int) -> Request:
         return with_model(request, routes[route].model or request.parameters.model)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_llm.engine.limits.rate_limits import JITTER_S, WINDOW_S, Quota, Tokens
+from prefect_llm.engine.limits.rate_limits import JITTER_S, WINDOW_S, RateLimits, Tokens
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import Limits
 
@@ -23,7 +23,7 @@ ASKED_AT_MOST = 3_000
 """A wait of a minute and a bit, asked again at each of the log's slots, takes fewer."""
 
 
-def wait_until_free(quota: Quota, now: float, tokens: Tokens) -> float:
+def wait_until_free(quota: RateLimits, now: float, tokens: Tokens) -> float:
     """The instant at which the first in line may leave; nothing overtakes it."""
     for _ in range(ASKED_AT_MOST):
         if not (wait_s := quota.wait_s(now, tokens)):
@@ -33,7 +33,7 @@ def wait_until_free(quota: Quota, now: float, tokens: Tokens) -> float:
     pytest.fail(f"{tokens} still waits at {now}")
 
 
-def departures(quota: Quota, tokens: Tokens, until_s: float) -> Iterator[float]:
+def departures(quota: RateLimits, tokens: Tokens, until_s: float) -> Iterator[float]:
     """When requests of that size leave if one always waits for the next place."""
     now = 0.0
     while (now := wait_until_free(quota, now, tokens)) < until_s:
@@ -86,7 +86,7 @@ def used(sent: Sent) -> int:
     return sent.used.input + sent.used.output
 
 
-def sent_by(quota: Quota, requests: Iterator[tuple[Tokens, Tokens]], latency_s: float = 2.0) -> list[Sent]:
+def sent_by(quota: RateLimits, requests: Iterator[tuple[Tokens, Tokens]], latency_s: float = 2.0) -> list[Sent]:
     """Three minutes of plenty of demand, over a network with jitter, with answers settled as they come."""
     rng, order = random.Random(1), itertools.count()
     now, sent, answers = 0.0, list[Sent](), list[tuple[float, int, Sent]]()
@@ -136,7 +136,7 @@ def sizes(least: int, most: int, overestimated: float = 1.0) -> Iterator[tuple[T
 
 @pytest.mark.parametrize("limit", [1, 7, 20, 30, 90, 240, 500, 6_000, 30_000])
 def test_requests_use_the_limit_and_no_bucket_refuses_them(limit: int) -> None:
-    sent = sent_by(Quota(Limits(requests_per_minute=limit)), itertools.repeat((NOTHING, NOTHING)))
+    sent = sent_by(RateLimits(Limits(requests_per_minute=limit)), itertools.repeat((NOTHING, NOTHING)))
     assert share_used(sent, one, limit) >= 0.99
     assert refused(sent, one, limit, burst_s=60.0) == 0
     assert refused(sent, one, limit, burst_s=1.0) == 0
@@ -146,7 +146,7 @@ def test_requests_use_the_limit_and_no_bucket_refuses_them(limit: int) -> None:
     ("limit", "least", "most"), [(600_000, 100, 3_000), (2_000_000, 100, 8_000), (60_000, 500, 501)]
 )
 def test_reserved_tokens_use_the_limit_and_no_bucket_refuses_them(limit: int, least: int, most: int) -> None:
-    sent = sent_by(Quota(Limits(tokens_per_minute=limit)), sizes(least, most, overestimated=1.5))
+    sent = sent_by(RateLimits(Limits(tokens_per_minute=limit)), sizes(least, most, overestimated=1.5))
     assert share_used(sent, estimated, limit) >= 0.99
     assert refused(sent, estimated, limit, burst_s=60.0) == 0
     assert refused(sent, estimated, limit, burst_s=1.0) == 0
@@ -154,7 +154,7 @@ def test_reserved_tokens_use_the_limit_and_no_bucket_refuses_them(limit: int, le
 
 @pytest.mark.parametrize(("limit", "least", "most"), [(600_000, 100, 3_000), (2_000_000, 100, 8_000)])
 def test_used_tokens_use_the_limit_although_a_little_too_much_was_reserved(limit: int, least: int, most: int) -> None:
-    sent = sent_by(Quota(Limits(tokens_per_minute=limit, token_accounting="used")), sizes(least, most, 1.05))
+    sent = sent_by(RateLimits(Limits(tokens_per_minute=limit, token_accounting="used")), sizes(least, most, 1.05))
     assert share_used(sent, used, limit) >= 0.99
     assert refused(sent, used, limit, burst_s=60.0) == 0
     assert refused(sent, used, limit, burst_s=1.0) == 0
@@ -165,7 +165,7 @@ def test_where_a_request_empties_a_providers_bucket_the_jitter_is_waited_out(
     requests: int | None, tokens: tuple[int, int] | None
 ) -> None:
     # A second's worth, or three: the next may only arrive at a full bucket, so the pause is longer by the jitter.
-    quota = Quota(Limits(requests_per_minute=requests, tokens_per_minute=60_000 if tokens else None))
+    quota = RateLimits(Limits(requests_per_minute=requests, tokens_per_minute=60_000 if tokens else None))
     size = Tokens(*tokens) if tokens else NOTHING
     sent = sent_by(quota, itertools.repeat((size, size)))
     units, limit = (estimated, 60_000) if tokens else (one, 60)
@@ -193,7 +193,7 @@ def test_no_minute_goes_over_any_limit_and_each_request_leaves_in_its_turn(
     outputs: int | None,
     asked: list[tuple[float, int, int, float | None]],
 ) -> None:
-    quota, now = Quota(Limits(1, requests, tokens, 1024, inputs, outputs)), 0.0
+    quota, now = RateLimits(Limits(1, requests, tokens, 1024, inputs, outputs)), 0.0
     limits = [(requests, one), (tokens, estimated), (inputs, _input), (outputs, _output)]
     left: list[list[Left]] = [[] for _ in limits]
     debt_s = 0.0
@@ -222,7 +222,7 @@ def test_no_minute_goes_over_any_limit_and_each_request_leaves_in_its_turn(
 def test_no_minute_goes_over_by_what_was_really_used_though_the_rest_was_given_back(
     limit: int, asked: list[tuple[int, float, float]]
 ) -> None:
-    quota, now = Quota(Limits(tokens_per_minute=limit, token_accounting="used")), 0.0
+    quota, now = RateLimits(Limits(tokens_per_minute=limit, token_accounting="used")), 0.0
     left: list[Left] = []
     answers: list[tuple[float, int, Left, Tokens]] = []
     for taken, part_used, latency_s in asked:
@@ -241,7 +241,7 @@ def test_no_minute_goes_over_by_what_was_really_used_though_the_rest_was_given_b
 @settings(deadline=None, max_examples=100)
 @given(st.integers(min_value=1, max_value=30_000))
 def test_at_no_instant_leaves_more_than_half_a_second_s_worth(limit: int) -> None:
-    together = itertools.groupby(departures(Quota(Limits(requests_per_minute=limit)), NOTHING, 2.0))
+    together = itertools.groupby(departures(RateLimits(Limits(requests_per_minute=limit)), NOTHING, 2.0))
     assert max(len(list(group)) for _, group in together) <= max(1.0, limit / 60 / 2)
 
 
@@ -257,7 +257,7 @@ def _output(sent: Sent) -> int:
 
 
 def test_the_tighter_of_two_limits_holds() -> None:
-    both = Quota(Limits(requests_per_minute=6_000, tokens_per_minute=6_000))
+    both = RateLimits(Limits(requests_per_minute=6_000, tokens_per_minute=6_000))
     assert len(list(departures(both, Tokens(50, 50), 60.0))) <= 60
 
 
@@ -270,23 +270,23 @@ def test_the_tighter_of_two_limits_holds() -> None:
     ids=["input", "output"],
 )
 def test_input_and_output_have_limits_apart(limits: Limits, light: Tokens, heavy: Tokens) -> None:
-    quota = Quota(limits)
+    quota = RateLimits(limits)
     assert quota.take(0.0, light) == 0.0
     assert quota.wait_s(0.0, light) == 0.0
-    quota = Quota(limits)
+    quota = RateLimits(limits)
     assert quota.take(0.0, heavy) == 0.0
     assert quota.take(0.0, light) == pytest.approx(30.0, rel=0.05)
 
 
 def test_a_request_larger_than_the_bucket_leaves_and_is_paid_for_afterwards() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000))
+    quota = RateLimits(Limits(tokens_per_minute=6_000))
     assert quota.wait_s(0.0, Tokens(3_000, 0)) == 0.0
     quota.take(0.0, Tokens(3_000, 0))
     assert quota.wait_s(0.0, Tokens(100, 0)) == pytest.approx(30.0, rel=0.05)
 
 
 def test_a_request_larger_than_the_whole_limit_leaves_alone() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000))
+    quota = RateLimits(Limits(tokens_per_minute=6_000))
     quota.take(0.0, Tokens(10, 0))
     alone_at = wait_until_free(quota, 0.0, Tokens(12_000, 0))
     assert 60.0 < alone_at < 60.2
@@ -295,42 +295,42 @@ def test_a_request_larger_than_the_whole_limit_leaves_alone() -> None:
 
 
 def test_what_an_answer_used_beyond_its_estimate_is_charged() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000))
+    quota = RateLimits(Limits(tokens_per_minute=6_000))
     quota.take(0.0, Tokens(50, 50))
     quota.settle(0.0, Tokens(50, 50), Usage(input_tokens=50, output_tokens=650), 0.0)
     assert quota.wait_s(0.0, Tokens(50, 50)) == pytest.approx(7.0, rel=0.05)
 
 
 def test_what_was_charged_late_counts_in_the_minute() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000))
+    quota = RateLimits(Limits(tokens_per_minute=6_000))
     quota.take(0.0, Tokens(50, 50))
     quota.settle(10.0, Tokens(50, 50), Usage(input_tokens=50, output_tokens=5_950), 0.0)
     assert 70.0 < wait_until_free(quota, 10.0, Tokens(100, 100)) < 70.2
 
 
 def test_reserved_tokens_are_not_given_back() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000))
+    quota = RateLimits(Limits(tokens_per_minute=6_000))
     quota.take(0.0, Tokens(500, 500))
     quota.settle(0.0, Tokens(500, 500), Usage(input_tokens=1, output_tokens=1), 0.0)
     assert quota.wait_s(0.0, Tokens(50, 50)) == pytest.approx(10.0, rel=0.05)
 
 
 def test_under_used_what_an_answer_did_not_use_is_given_back() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000, token_accounting="used"))
+    quota = RateLimits(Limits(tokens_per_minute=6_000, token_accounting="used"))
     quota.take(0.0, Tokens(3_000, 3_000))
     quota.settle(1.0, Tokens(3_000, 3_000), Usage(input_tokens=10, output_tokens=10), 0.0)
     assert quota.wait_s(1.0, Tokens(10, 10)) == 0.0
 
 
 def test_what_is_given_back_fills_the_bucket_and_no_more() -> None:
-    quota, second_s_worth = Quota(Limits(tokens_per_minute=60_000, token_accounting="used")), Tokens(500, 500)
+    quota, second_s_worth = RateLimits(Limits(tokens_per_minute=60_000, token_accounting="used")), Tokens(500, 500)
     quota.take(0.0, second_s_worth)
     quota.settle(0.9, second_s_worth, Usage(input_tokens=1, output_tokens=0), 0.0)
     assert quota.wait_s(0.9, second_s_worth) == pytest.approx(JITTER_S)
 
 
 def test_an_answer_that_comes_after_its_minute_gives_nothing_back() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000, token_accounting="used"))
+    quota = RateLimits(Limits(tokens_per_minute=6_000, token_accounting="used"))
     quota.take(0.0, Tokens(100, 0))
     now = wait_until_free(quota, 100.0, Tokens(5_000, 0))
     quota.take(now, Tokens(5_000, 0))
@@ -339,21 +339,21 @@ def test_an_answer_that_comes_after_its_minute_gives_nothing_back() -> None:
 
 
 def test_what_the_endpoint_did_not_count_is_as_estimated() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000, token_accounting="used"))
+    quota = RateLimits(Limits(tokens_per_minute=6_000, token_accounting="used"))
     quota.take(0.0, Tokens(500, 500))
     quota.settle(0.0, Tokens(500, 500), Usage(), 0.0)
     assert quota.wait_s(0.0, Tokens(50, 50)) == pytest.approx(10.0, rel=0.05)
 
 
 def test_a_smaller_share_slows_at_once_and_forgets_nothing() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000))
+    quota = RateLimits(Limits(tokens_per_minute=6_000))
     quota.take(0.0, Tokens(2_000, 0))
     quota.share = 0.25
     assert quota.wait_s(0.0, Tokens(100, 0)) == pytest.approx(80.0, rel=0.05)
 
 
 def test_a_larger_share_quickens_at_once() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000))
+    quota = RateLimits(Limits(tokens_per_minute=6_000))
     quota.share = 0.25
     quota.take(0.0, Tokens(1_000, 0))
     quota.share = 1.0
@@ -361,7 +361,7 @@ def test_a_larger_share_quickens_at_once() -> None:
 
 
 def test_a_larger_share_does_not_fill_the_time_before_it() -> None:
-    quota = Quota(Limits(tokens_per_minute=60_000))
+    quota = RateLimits(Limits(tokens_per_minute=60_000))
     quota.share = 0.1
     quota.take(0.0, Tokens(2_000, 0))
     quota.share = 1.0
@@ -369,13 +369,13 @@ def test_a_larger_share_does_not_fill_the_time_before_it() -> None:
 
 
 def test_after_a_long_pause_the_log_is_empty() -> None:
-    quota = Quota(Limits(tokens_per_minute=6_000))
+    quota = RateLimits(Limits(tokens_per_minute=6_000))
     quota.take(0.0, Tokens(6_000, 0))
     assert quota.wait_s(1e6, Tokens(6_000, 0)) == 0.0
 
 
 def test_without_limits_nothing_waits() -> None:
-    quota, size = Quota(Limits()), Tokens(10**6, 10**6)
+    quota, size = RateLimits(Limits()), Tokens(10**6, 10**6)
     for _ in range(1_000):
         assert quota.wait_s(0.0, size) == 0.0
         quota.take(0.0, size)

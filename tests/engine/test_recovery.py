@@ -16,12 +16,12 @@ import pytest
 from tests.engine.asking import requests
 
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.classifier import Health
-from prefect_llm.engine.failures.policy import AskAgain, Judge
+from prefect_llm.engine.failures.classifier import FailureClassifier
+from prefect_llm.engine.failures.policy import ResponsePolicy, Retry
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import Job, Submission
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.outcome import Completion, ErrorKind
 from prefect_llm.values.provider import Limits, Patience, Provider
@@ -58,8 +58,8 @@ class Simulation:
         breaker = Breaker(policy.pause_s, patience.outage_s)
         scheduler = Scheduler(self.limits, lambda request: b"", breaker)
         provider = Provider("https://llm.example/v1", limits=self.limits, patience=patience)
-        judge = Judge(provider, policy, breaker, Health(provider, breaker), scheduler)
-        scheduler.add(Submission(requests(10_000_000), lambda *_: None, Stop()))
+        judge = ResponsePolicy(provider, policy, breaker, FailureClassifier(provider, breaker), scheduler)
+        scheduler.add(Submission(requests(10_000_000), lambda *_: None, StopSignal()))
         chance, order, now = random.Random(1), itertools.count(), 0.0
         free_at = [0.0] * KNEE
         under_way: list[tuple[float, int, Job, Unavailable | None]] = []
@@ -76,7 +76,7 @@ class Simulation:
             if error is None:
                 judge.answered(now, job, Completion("yes"), now - job.left_at)
                 self.answered[int(now)] += 1
-            elif isinstance(verdict := judge.failed(now, job, error), AskAgain):
+            elif isinstance(verdict := judge.failed(now, job, error), Retry):
                 scheduler.again(job, now, verdict.delay_s)
             else:
                 self.failed += 1

@@ -8,12 +8,12 @@ import pytest
 from tests.engine.asking import requests
 
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
-from prefect_llm.engine.failures.classifier import Health
-from prefect_llm.engine.failures.policy import AskAgain, Ended, Judge, RunStops, Verdict
+from prefect_llm.engine.failures.classifier import FailureClassifier
+from prefect_llm.engine.failures.policy import Fail, ResponsePolicy, Retry, StopRun, Verdict
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import Diversion, Job, Submission
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.engine.submission import FallbackReason, Job, Submission
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
@@ -46,8 +46,10 @@ class Provided:
         policy = RetryPolicy(provider.patience)
         self.breaker = Breaker(lambda openings: 5.0)
         self.scheduler = Scheduler(limits, lambda request: b"x" * 40, self.breaker)
-        self.judge = Judge(provider, policy, self.breaker, Health(provider, self.breaker), self.scheduler)
-        self.scheduler.add(Submission(requests(10_000), lambda *_: None, Stop()))
+        self.judge = ResponsePolicy(
+            provider, policy, self.breaker, FailureClassifier(provider, self.breaker), self.scheduler
+        )
+        self.scheduler.add(Submission(requests(10_000), lambda *_: None, StopSignal()))
         if succeeded:
             self.answer(0.0, self.leave(0.0))
 
@@ -68,7 +70,7 @@ class Provided:
         """A failed attempt."""
         verdict = self.judge.failed(now, job, error)
         self.scheduler.land(job)
-        if isinstance(verdict, AskAgain):
+        if isinstance(verdict, Retry):
             self.scheduler.again(job, now, verdict.delay_s)
         return verdict
 
@@ -84,7 +86,7 @@ def judged(error: RequestError, *, succeeded: bool = True, times: int = 1) -> Ve
     provided = Provided(succeeded=succeeded)
     job = provided.leave(1.0)
     for _ in range(times - 1):
-        assert isinstance(provided.judge.failed(1.0, job, error), AskAgain)
+        assert isinstance(provided.judge.failed(1.0, job, error), Retry)
     return provided.fail(1.0, job, error)
 
 
@@ -108,7 +110,7 @@ def test_a_document_is_asked_again_as_often_as_its_failure_allows_and_then_ends(
     error: RequestError, may_fail: int
 ) -> None:
     verdict = judged(error, times=may_fail + 1)
-    assert verdict == Ended(Failure(error.kind, error.message, error.status), error.completion)
+    assert verdict == Fail(Failure(error.kind, error.message, error.status), error.completion)
 
 
 @pytest.mark.parametrize(
@@ -117,13 +119,15 @@ def test_a_document_is_asked_again_as_often_as_its_failure_allows_and_then_ends(
         (Rejected("HTTP 401", status=401), AuthenticationFailed, None),
         (Rejected("HTTP 402", status=402), AccountExhausted, None),
         (Throttled("quota", status=429, code="insufficient_quota"), AccountExhausted, None),
-        (Rejected("HTTP 404", status=404, code="model_not_found"), ModelNotFound, Diversion.MODEL_GONE),
+        (Rejected("HTTP 404", status=404, code="model_not_found"), ModelNotFound, FallbackReason.MODEL_GONE),
     ],
     ids=["401", "402", "insufficient_quota", "unknown model"],
 )
-def test_what_no_document_can_pass_stops_the_run(error: RequestError, stops: type[RunError], why: Diversion) -> None:
+def test_what_no_document_can_pass_stops_the_run(
+    error: RequestError, stops: type[RunError], why: FallbackReason
+) -> None:
     verdict = judged(error, succeeded=False)
-    assert isinstance(verdict, RunStops)
+    assert isinstance(verdict, StopRun)
     assert isinstance(verdict.error, stops)
     assert verdict.why is why
 
@@ -131,17 +135,17 @@ def test_what_no_document_can_pass_stops_the_run(error: RequestError, stops: typ
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (Rejected("too long", kind=ErrorKind.CONTEXT_TOO_LONG, status=400), Diversion.CONTEXT_TOO_LONG),
-        (Rejected("HTTP 404", status=404, code="model_not_found"), Diversion.MODEL_GONE),
+        (Rejected("too long", kind=ErrorKind.CONTEXT_TOO_LONG, status=400), FallbackReason.CONTEXT_TOO_LONG),
+        (Rejected("HTTP 404", status=404, code="model_not_found"), FallbackReason.MODEL_GONE),
         (Rejected("HTTP 404", status=404), None),
         (Rejected("HTTP 400", status=400), None),
         (Rejected("no", kind=ErrorKind.REFUSED, completion=BILLED), None),
     ],
     ids=["context too long", "model gone", "path gone", "bad request", "refused"],
 )
-def test_a_fallback_is_named_only_where_it_may_do_better(error: Rejected, why: Diversion | None) -> None:
+def test_a_fallback_is_named_only_where_it_may_do_better(error: Rejected, why: FallbackReason | None) -> None:
     verdict = judged(error)
-    assert isinstance(verdict, Ended)
+    assert isinstance(verdict, Fail)
     assert verdict.why is why
 
 
@@ -150,9 +154,9 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_names_it_to_the_
     provided.break_down(1.0)
     provided.fail(31.0, provided.leave(31.0), DOWN)
     verdict = provided.fail(61.0, provided.leave(61.0), DOWN)
-    assert isinstance(verdict, RunStops)
+    assert isinstance(verdict, StopRun)
     assert isinstance(verdict.error, ProviderDown)
-    assert verdict.why is Diversion.OUTAGE
+    assert verdict.why is FallbackReason.OUTAGE
 
 
 def test_an_answer_that_was_billed_and_thrown_away_is_kept_for_the_books() -> None:
@@ -170,7 +174,7 @@ def test_attempts_in_an_outage_cost_their_documents_nothing() -> None:
     before = job.tries.faults
     for probe in range(100):
         now = 10.0 + probe * 10
-        assert isinstance(provided.judge.failed(now, job, DOWN), AskAgain)
+        assert isinstance(provided.judge.failed(now, job, DOWN), Retry)
         assert provided.breaker.admits(now + 5, in_flight=0)
         job.left_at = now + 5
     assert job.tries.faults == before
@@ -185,7 +189,7 @@ def test_what_was_under_way_when_the_outage_began_is_not_charged_for_it_either(c
         provided.answer(6.5, provided.leave(6.0))
         assert provided.breaker.state is BreakerState.CLOSED
     for _ in range(20):
-        assert isinstance(provided.judge.failed(7.0, hanging, SLOW), AskAgain)
+        assert isinstance(provided.judge.failed(7.0, hanging, SLOW), Retry)
     assert hanging.tries.faults == 0
 
 
@@ -227,7 +231,7 @@ def test_a_document_that_could_only_be_asked_again_after_its_deadline_ends_as_ti
     provided = Provided(deadline_s=60)
     job = provided.leave(10.0)
     verdict = provided.fail(69.9, job, error)
-    assert isinstance(verdict, Ended)
+    assert isinstance(verdict, Fail)
     assert verdict.failure.kind is ErrorKind.TIMEOUT
     assert verdict.failure.message == (f"no answer within the document's deadline of 60 s (last: {error.message})")
 
@@ -235,7 +239,7 @@ def test_a_document_that_could_only_be_asked_again_after_its_deadline_ends_as_ti
 def test_an_endpoint_that_asks_for_more_patience_than_the_deadline_has_ends_the_document_at_once() -> None:
     provided = Provided(deadline_s=60)
     verdict = provided.fail(11.0, provided.leave(10.0), Unavailable("HTTP 503", status=503, retry_after_s=59.5))
-    assert isinstance(verdict, Ended)
+    assert isinstance(verdict, Fail)
     assert verdict.failure.kind is ErrorKind.TIMEOUT
 
 
@@ -243,7 +247,7 @@ def test_an_outage_starts_the_clock_of_those_it_caught_again() -> None:
     provided = Provided(deadline_s=60)
     caught = provided.leave(0.5)
     provided.break_down(50.0)
-    assert isinstance(provided.fail(120.5, caught, SLOW), AskAgain)
+    assert isinstance(provided.fail(120.5, caught, SLOW), Retry)
     provided.judge.left(200.0, caught)
     assert provided.judge.time_left_s(200.0, caught) == 60.0
     provided.judge.left(205.0, caught)
@@ -256,7 +260,7 @@ def test_an_outage_gives_no_time_to_those_that_leave_after_it() -> None:
     provided.answer(6.0, provided.leave(6.0))
     job = provided.leave(7.0)
     verdict = provided.fail(67.0, job, DOWN)
-    assert isinstance(verdict, Ended)
+    assert isinstance(verdict, Fail)
     assert verdict.failure.kind is ErrorKind.TIMEOUT
 
 
@@ -385,4 +389,4 @@ def test_rest_forgets_what_failed_in_a_row() -> None:
     provided = Provided(outage_s=60)
     provided.break_down(1.0)
     provided.judge.rest()
-    assert isinstance(provided.fail(LONG, provided.leave(LONG), DOWN), AskAgain)
+    assert isinstance(provided.fail(LONG, provided.leave(LONG), DOWN), Retry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_llm.engine.failures.retry import RetryPolicy, Tries
+from prefect_llm.engine.failures.retry import RetryCounts, RetryPolicy
 from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Throttled, Unavailable
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Patience
@@ -12,9 +12,9 @@ from prefect_llm.values.provider import Patience
 POLICY = RetryPolicy(Patience(max_attempts=5, backoff_s=1.0, max_backoff_s=10.0))
 
 
-def delays(error: RequestError, tries: Tries | None = None, *, outage: bool = False) -> list[float]:
+def delays(error: RequestError, tries: RetryCounts | None = None, *, outage: bool = False) -> list[float]:
     """The waits granted to a document that meets the same error again and again, a hundred at most."""
-    tries, granted = tries or Tries(), []
+    tries, granted = tries or RetryCounts(), []
     for _ in range(100):
         if (delay_s := POLICY.delay_s(error, tries, outage=outage)) is None:
             break
@@ -39,7 +39,7 @@ def test_a_failure_is_asked_again_as_often_as_its_kind_allows(error: RequestErro
 
 
 def test_one_budget_does_not_eat_anothers() -> None:
-    tries = Tries()
+    tries = RetryCounts()
     assert len(delays(Throttled("429"), tries)) == 19
     assert len(delays(Unavailable("503"), tries)) == 4
     assert len(delays(BadResponse("not JSON"), tries)) == 2
@@ -60,6 +60,6 @@ def test_no_wait_is_shorter_than_the_endpoint_asked_for() -> None:
 
 
 def test_an_outage_costs_no_attempt() -> None:
-    tries = Tries()
+    tries = RetryCounts()
     assert len(delays(Unavailable("down"), tries, outage=True)) == 100
     assert len(delays(Unavailable("503"), tries)) == 4

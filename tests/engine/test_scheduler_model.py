@@ -14,7 +14,7 @@ from tests.engine.asking import requests
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
 from prefect_llm.engine.scheduler import RETRY_SHARE, WAITING_ALWAYS_ALLOWED, Scheduler
 from prefect_llm.engine.submission import Job, Submission
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.provider import Limits
 from prefect_llm.values.request import Request
@@ -67,7 +67,7 @@ class Scheduling(RuleBasedStateMachine):
         return self._added(count)
 
     def _added(self, count: int) -> Chunk:
-        chunk = Chunk(Submission(iter(()), lambda *_: None, Stop()))
+        chunk = Chunk(Submission(iter(()), lambda *_: None, StopSignal()))
         chunk.submission.requests = self._drawing(chunk, self.first, count)
         self.first += count
         self.known.append(chunk)

@@ -13,7 +13,7 @@ from prefect_llm.engine.limits.shared_limit import (
     UNUSED_S,
     Demand,
     Holding,
-    Seen,
+    SharedState,
     Steps,
     decide,
 )
@@ -25,17 +25,22 @@ LATELY = IDLE_S * 2 - UNUSED_S
 @pytest.mark.parametrize(
     ("holding", "seen", "demand", "steps"),
     [
-        (Holding(), Seen(80, 0, 0), HELD_BACK, Steps(take=(10,) * 8, claim=True)),
-        (Holding((10,)), Seen(80, 10, 0), CONTENT, Steps()),
-        (Holding(), Seen(80, 40, 1), HELD_BACK, Steps(take=(10,) * 4, claim=True)),
-        (Holding((10,) * 8, claims=True), Seen(80, 80, 2), HELD_BACK, Steps(give_back=4, claim=True)),
-        (Holding((10,) * 8, claims=True), Seen(80, 80, 1), HELD_BACK, Steps(claim=True)),
-        (Holding((10,) * 8), Seen(80, 80, 1), CONTENT, Steps(give_back=4)),
-        (Holding((10,) * 4), Seen(80, 80, 1), CONTENT, Steps()),
-        (Holding((10,) * 8, idle_since=0.0), Seen(80, 80, 1), IDLE, Steps(give_back=8)),
-        (Holding((10,) * 8, idle_since=IDLE_S * 1.5), Seen(80, 80, 1), IDLE, Steps()),
-        (Holding((10,) * 8, idle_since=LATELY, unused_since=LATELY), Seen(80, 80, 0), IDLE, Steps(give_back=8)),
-        (Holding((10,) * 8, idle_since=0.0, unused_since=0.0), Seen(80, 80, 1), CONTENT, Steps(give_back=4)),
+        (Holding(), SharedState(80, 0, 0), HELD_BACK, Steps(take=(10,) * 8, claim=True)),
+        (Holding((10,)), SharedState(80, 10, 0), CONTENT, Steps()),
+        (Holding(), SharedState(80, 40, 1), HELD_BACK, Steps(take=(10,) * 4, claim=True)),
+        (Holding((10,) * 8, claims=True), SharedState(80, 80, 2), HELD_BACK, Steps(give_back=4, claim=True)),
+        (Holding((10,) * 8, claims=True), SharedState(80, 80, 1), HELD_BACK, Steps(claim=True)),
+        (Holding((10,) * 8), SharedState(80, 80, 1), CONTENT, Steps(give_back=4)),
+        (Holding((10,) * 4), SharedState(80, 80, 1), CONTENT, Steps()),
+        (Holding((10,) * 8, idle_since=0.0), SharedState(80, 80, 1), IDLE, Steps(give_back=8)),
+        (Holding((10,) * 8, idle_since=IDLE_S * 1.5), SharedState(80, 80, 1), IDLE, Steps()),
+        (
+            Holding((10,) * 8, idle_since=LATELY, unused_since=LATELY),
+            SharedState(80, 80, 0),
+            IDLE,
+            Steps(give_back=8),
+        ),
+        (Holding((10,) * 8, idle_since=0.0, unused_since=0.0), SharedState(80, 80, 1), CONTENT, Steps(give_back=4)),
     ],
     ids=[
         "alone",
@@ -52,18 +57,18 @@ LATELY = IDLE_S * 2 - UNUSED_S
     ],
 )
 def test_slots_are_taken_and_given_back_by_what_is_seen(
-    holding: Holding, seen: Seen, demand: Demand, steps: Steps
+    holding: Holding, seen: SharedState, demand: Demand, steps: Steps
 ) -> None:
     assert decide(holding, seen, demand, now=IDLE_S * 2) == steps
 
 
 def test_who_has_had_a_turn_leaves_the_slot_to_the_others_for_a_while() -> None:
-    had = decide(Holding((1,), since=0.0, claims=True), Seen(1, 1, 2), HELD_BACK, now=TURN_S)
+    had = decide(Holding((1,), since=0.0, claims=True), SharedState(1, 1, 2), HELD_BACK, now=TURN_S)
     assert had == Steps(give_back=1, claim=True, ends_turn=True)
     rests = Holding(claims=True, turn_ended_at=TURN_S)
-    assert decide(rests, Seen(1, 0, 2), HELD_BACK, now=TURN_S + REST_S * 0.9).take == ()
-    assert decide(rests, Seen(1, 0, 2), HELD_BACK, now=TURN_S + REST_S).take == (1,)
-    assert decide(rests, Seen(1, 0, 1), HELD_BACK, now=TURN_S).take == (1,), "nobody else wants it"
+    assert decide(rests, SharedState(1, 0, 2), HELD_BACK, now=TURN_S + REST_S * 0.9).take == ()
+    assert decide(rests, SharedState(1, 0, 2), HELD_BACK, now=TURN_S + REST_S).take == (1,)
+    assert decide(rests, SharedState(1, 0, 1), HELD_BACK, now=TURN_S).take == (1,), "nobody else wants it"
 
 
 @dataclass
@@ -81,13 +86,13 @@ def together(limit: int, count: int, seconds: int) -> list[Process]:
         for process in processes:
             taken = sum(each.holding.slots for each in processes)
             claims = sum(each.holding.claims for each in processes)
-            process.holding = _after(process.holding, Seen(limit, taken, claims), float(now))
+            process.holding = _after(process.holding, SharedState(limit, taken, claims), float(now))
             assert sum(each.holding.slots for each in processes) <= limit
             process.held_s += process.holding.slots > 0
     return processes
 
 
-def _after(holding: Holding, seen: Seen, now: float) -> Holding:
+def _after(holding: Holding, seen: SharedState, now: float) -> Holding:
     steps = decide(holding, seen, HELD_BACK, now)
     kept = holding.leases[: len(holding.leases) - steps.give_back]
     return replace(

@@ -173,7 +173,11 @@ def test_an_iterators_fault_comes_out(scripted_server: ScriptedServer) -> None:
 def test_a_request_that_cannot_be_written_as_json_comes_out(scripted_server: ScriptedServer) -> None:
     def unwritable() -> Iterator[Request]:
         for request in requests(6):
-            yield replace(request, messages=({"role": "user", "content": "\ud800"},)) if request.row == 4 else request
+            yield (
+                replace(request, messages=({"role": "user", "content": "\ud800"},))
+                if request.row_index == 4
+                else request
+            )
 
     asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
     with pytest.raises(TypeError, match="UTF-8"):

@@ -7,14 +7,14 @@ import random
 import pytest
 
 from prefect_llm.engine.limits.rate_limits import Tokens
-from prefect_llm.engine.limits.token_sizes import UNSTATED_OUTPUT_TOKENS, Estimates
+from prefect_llm.engine.limits.token_sizes import UNSTATED_OUTPUT_TOKENS, TokenSizes
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import TokenAccounting
 
 
-def taught(accounting: TokenAccounting, *answers: tuple[int, int | None, int | None]) -> Estimates:
+def taught(accounting: TokenAccounting, *answers: tuple[int, int | None, int | None]) -> TokenSizes:
     """Estimates after answers of one model: bytes of the body, input tokens, output tokens."""
-    estimates = Estimates(accounting)
+    estimates = TokenSizes(accounting)
     for body_bytes, input_tokens, output_tokens in answers:
         estimates.learn("m", body_bytes, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
     return estimates
@@ -22,8 +22,8 @@ def taught(accounting: TokenAccounting, *answers: tuple[int, int | None, int | N
 
 def test_before_the_first_answer_a_token_is_four_bytes_and_an_answer_as_long_as_it_may_be() -> None:
     for accounting in ("reserved", "used"):
-        assert Estimates(accounting).tokens("m", 401, 50) == Tokens(101, 50)
-        assert Estimates(accounting).tokens("m", 400, None) == Tokens(100, UNSTATED_OUTPUT_TOKENS)
+        assert TokenSizes(accounting).tokens("m", 401, 50) == Tokens(101, 50)
+        assert TokenSizes(accounting).tokens("m", 400, None) == Tokens(100, UNSTATED_OUTPUT_TOKENS)
 
 
 def test_input_follows_the_ratio_of_tokens_to_bytes() -> None:
@@ -56,7 +56,7 @@ def test_the_more_the_answers_differ_the_wider_the_margin(accounting: TokenAccou
 
 @pytest.mark.parametrize("accounting", ["reserved", "used"])
 def test_in_all_at_least_what_the_answers_take_is_expected_and_hardly_more_input(accounting: TokenAccounting) -> None:
-    rng, estimates = random.Random(4), Estimates(accounting)
+    rng, estimates = random.Random(4), TokenSizes(accounting)
     expected = [0, 0]
     real = [0, 0]
     for _ in range(2_000):

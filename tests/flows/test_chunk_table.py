@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from prefect_llm.flows.chunk_table import SHOWN_ENDED, SHOWN_RUNNING, ChunkBoard, Row
-from prefect_llm.run.chunk import Run
-from prefect_llm.store import ChunkFigures, RowFigures
+from prefect_llm.flows.chunk_table import SHOWN_ENDED, SHOWN_RUNNING, ChunkTable, Row
+from prefect_llm.run.chunk import RunReference
+from prefect_llm.store import ChunkStats, RowFigures
 
 
-def run_of(chunks: int, *, pending: int | None = None) -> Run:
+def run_of(chunks: int, *, pending: int | None = None) -> RunReference:
     """Chunks of 10 documents, the last of 5; the first ones are done where fewer are pending."""
     first = chunks - (chunks if pending is None else pending)
-    return Run("run", "r", chunks * 10 - 5, 0, 10, tuple(range(first, chunks)), invocation="i")
+    return RunReference("run", "r", chunks * 10 - 5, 0, 10, tuple(range(first, chunks)), invocation="i")
 
 
 def shown(rows: list[Row]) -> list[tuple[str, str, str, str]]:
@@ -20,15 +20,15 @@ def shown(rows: list[Row]) -> list[tuple[str, str, str, str]]:
 
 
 def test_a_run_that_has_not_begun_waits_as_a_whole() -> None:
-    assert shown(ChunkBoard(run_of(4)).table({})) == [("4 chunks", "", "pending", "")]
+    assert shown(ChunkTable(run_of(4)).table({})) == [("4 chunks", "", "pending", "")]
 
 
 def test_a_chunk_goes_from_pending_over_running_to_done() -> None:
-    board = ChunkBoard(run_of(4, pending=3))
+    board = ChunkTable(run_of(4, pending=3))
     board.begun(1)
     board.begun(2)
     ended = RowFigures("here", ok=9, failed=1, cost=Decimal("0.25"), currency="EUR")
-    board.ended(1, ChunkFigures(requests=12, retries=2, throttled=1, seconds=3.0, ended=ended))
+    board.ended(1, ChunkStats(requests=12, retries=2, throttled=1, seconds=3.0, ended=ended))
     table = board.table({2: 7})
     assert shown(table) == [
         ("2", "20-29", "running", "7 of 10"),
@@ -41,24 +41,24 @@ def test_a_chunk_goes_from_pending_over_running_to_done() -> None:
 
 
 def test_a_chunk_that_a_stop_has_ended_is_not_done() -> None:
-    board = ChunkBoard(run_of(2))
+    board = ChunkTable(run_of(2))
     board.begun(0)
     board.ended(0, None)
     assert [row for row in shown(board.table({})) if row[2] == "done"] == []
 
 
 def test_the_last_chunk_has_the_rows_that_are_left() -> None:
-    board = ChunkBoard(run_of(2))
+    board = ChunkTable(run_of(2))
     board.begun(1)
     assert ("1", "10-14", "running", "") in shown(board.table({}))
 
 
 def test_many_chunks_make_no_longer_a_table() -> None:
-    board = ChunkBoard(run_of(1_000))
+    board = ChunkTable(run_of(1_000))
     for chunk in range(900):
         board.begun(chunk)
     for chunk in range(800):
-        board.ended(chunk, ChunkFigures())
+        board.ended(chunk, ChunkStats())
     table = shown(board.table({}))
     assert len(table) == SHOWN_RUNNING + SHOWN_ENDED + 3
     assert (f"{100 - SHOWN_RUNNING} chunks more", "", "running", "") in table

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_llm.progress.progress import LiveFigures
-from prefect_llm.progress.recent_rate import WINDOW_S, RecentPace
+from prefect_llm.progress.progress import RunProgress
+from prefect_llm.progress.recent_rate import WINDOW_S, RecentRate
 
 
-def seen(*looks: tuple[float, int]) -> RecentPace:
+def seen(*looks: tuple[float, int]) -> RecentRate:
     """The pace after those looks: seconds since the start, and rows settled until then."""
-    pace = RecentPace()
+    pace = RecentRate()
     for seconds, settled in looks:
         pace = pace.after(seconds, settled)
     return pace
@@ -19,7 +19,7 @@ def seen(*looks: tuple[float, int]) -> RecentPace:
 def test_before_a_minute_has_passed_it_is_that_since_the_start() -> None:
     pace = seen((10, 50), (20, 100), (59, 290))
     assert pace.rows_per_second(59, 290) == pytest.approx(290 / 59)
-    assert RecentPace().rows_per_second(0, 0) == 0
+    assert RecentRate().rows_per_second(0, 0) == 0
 
 
 def test_a_minute_later_what_was_fast_before_counts_no_more() -> None:
@@ -38,12 +38,12 @@ def test_rarer_looks_than_one_a_minute_tell_the_pace_between_two_of_them() -> No
 
 
 def test_a_run_in_which_nothing_ends_has_no_pace_and_no_time_left_after_a_minute() -> None:
-    figures = LiveFigures(rows=100, ok=50, settled=50, seconds=70, pace=seen((5, 50), (10, 50)))
+    figures = RunProgress(rows=100, ok=50, settled=50, seconds=70, pace=seen((5, 50), (10, 50)))
     assert (figures.rows_per_second, figures.seconds_left) == (0, None)
 
 
 def test_rows_of_an_earlier_attempt_are_done_and_are_no_pace() -> None:
-    figures = LiveFigures(rows=100, ok=80, settled=10, seconds=10)
+    figures = RunProgress(rows=100, ok=80, settled=10, seconds=10)
     assert (figures.rows_per_second, figures.seconds_left) == (1.0, 20)
 
 

@@ -15,7 +15,7 @@ from prefect_llm.report.figures.failures import FailureExample
 from prefect_llm.report.figures.summary import Summary
 from prefect_llm.report.figures.totals import Times, Totals
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkFigures, Discarded
+from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.store.rows import ResultRow, result_table
 from prefect_llm.store.schema import result_schema
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
@@ -58,9 +58,9 @@ def failed() -> Callable[..., ResultRow]:
 def commit(directory: RunDirectory) -> Callable[..., None]:
     schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
 
-    def write(chunk: int, rows: list[ResultRow], figures: ChunkFigures | None = None) -> None:
+    def write(chunk: int, rows: list[ResultRow], figures: ChunkStats | None = None) -> None:
         table = result_table(rows, schema=schema, run_id="r", lane="online", kept=pa.table({}), output=None)
-        directory.commit_part(chunk, table, figures or ChunkFigures())
+        directory.commit_part(chunk, table, figures or ChunkStats())
 
     return write
 
@@ -88,6 +88,6 @@ def summary() -> Summary:
         models=("gpt-5",),
         latency=Times(412.0, 400.0, 1500.0, 3200.0),
         queued=Times(2.0, 1.0, 8.0, 9.0),
-        work=ChunkFigures(1000, 40, 12, Discarded(2, 20, 0, 10, 0, Decimal("0.03")), 64.0),
+        work=ChunkStats(1000, 40, 12, Discarded(2, 20, 0, 10, 0, Decimal("0.03")), 64.0),
     )
     return Summary(totals, "completed", "runs/today", requests=1000, retries=40, throttled=12, seconds=64.0)

@@ -15,7 +15,7 @@ from prefect_llm.report.figures.models import by_model, offers
 from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace
 from prefect_llm.report.figures.totals import Totals
 from prefect_llm.report.pages.advice import advise, growth
-from prefect_llm.store.figures import ChunkFigures, Discarded
+from prefect_llm.store.figures import ChunkStats, Discarded
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = 10 * LATENCY_STEPS
@@ -44,7 +44,7 @@ def figures(**changes: Any) -> RunFigures:
     """A thousand documents, all answered at once; `changes` are the totals', or `pace` and `ledger`."""
     went, ledger = changes.pop("pace", pace()), changes.pop("ledger", RunLedger((line(),), 0, None, None, Decimal(0)))
     totals = Totals(rows=1000, ok=1000, asked=1000, input_tokens=100_000, output_tokens=10_000,
-                    known_cost=Decimal(1), currencies=("USD",), work=ChunkFigures(requests=1000))  # fmt: skip
+                    known_cost=Decimal(1), currencies=("USD",), work=ChunkStats(requests=1000))  # fmt: skip
     return RunFigures(replace(totals, **changes), ledger, went)
 
 
@@ -79,10 +79,10 @@ def test_documents_that_wait_longer_than_they_are_answered_are_held_by_limits() 
 
 
 def test_throttling_asks_for_limits_or_less_at_once_and_says_nothing_of_room() -> None:
-    advice = only(figures(work=ChunkFigures(requests=1000, throttled=20)))
+    advice = only(figures(work=ChunkStats(requests=1000, throttled=20)))
     assert advice.startswith("2.0% of 1,000 requests were answered 429")
     assert "lower `concurrency`" in advice
-    assert advise(figures(work=ChunkFigures(requests=1000, throttled=19))) == ()
+    assert advise(figures(work=ChunkStats(requests=1000, throttled=19))) == ()
 
 
 def test_few_rows_say_nothing_of_speed() -> None:
@@ -90,7 +90,7 @@ def test_few_rows_say_nothing_of_speed() -> None:
 
 
 def test_attempts_without_an_answer_may_have_been_billed() -> None:
-    assert "10 attempts of 1,000 brought no answer" in advise(figures(work=ChunkFigures(requests=1000, lost=10)))[-1]
+    assert "10 attempts of 1,000 brought no answer" in advise(figures(work=ChunkStats(requests=1000, lost=10)))[-1]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_each_kind_of_failure_has_its_advice(kind: str, count: int, said: str) -
 
 
 def test_answers_that_were_paid_and_thrown_away_are_named_from_a_fiftieth_of_the_cost() -> None:
-    thrown = ChunkFigures(requests=1000, discarded=Discarded(attempts=7, cost=Decimal("0.02")))
+    thrown = ChunkStats(requests=1000, discarded=Discarded(attempts=7, cost=Decimal("0.02")))
     said = advise(figures(work=thrown))[-1]
     assert said.startswith("7 answers could not be used")
     assert "cost $0.02 of $1.00" in said
@@ -147,7 +147,7 @@ def test_an_own_endpoint_has_no_list() -> None:
 
 def test_settings_are_named_as_block_form_and_file_have_them() -> None:
     kinds = dict.fromkeys(("truncated", "context_too_long", "timeout"), 1)
-    work = ChunkFigures(requests=1000, throttled=20, lost=20, discarded=Discarded(attempts=7, cost=Decimal("0.02")))
+    work = ChunkStats(requests=1000, throttled=20, lost=20, discarded=Discarded(attempts=7, cost=Decimal("0.02")))
     said = advise(figures(failed=3, failed_by_kind=kinds, unpriced_rows=5, work=work))
     assert len(said) == 7
     assert not any("`--" in each for each in said)

@@ -16,7 +16,7 @@ from prefect_llm.report.figures.folding import fold_all
 from prefect_llm.report.figures.ledger import RunLedger, Sizes
 from prefect_llm.report.figures.totals import TOKEN_COLUMNS, fold
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkFigures, Discarded
+from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.schema import result_schema
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
@@ -45,17 +45,17 @@ def result_rows(draw: st.DrawFn) -> ResultRow:
 
 
 @st.composite
-def chunks(draw: st.DrawFn) -> tuple[list[ResultRow], ChunkFigures]:
+def chunks(draw: st.DrawFn) -> tuple[list[ResultRow], ChunkStats]:
     thrown = st.builds(
         Discarded, st.integers(1, 9), *[st.integers(0, 99)] * len(TOKEN_COLUMNS), cost=st.none() | MONEY
     )
-    return draw(st.lists(result_rows(), max_size=6)), ChunkFigures(discarded=draw(thrown | st.just(Discarded())))
+    return draw(st.lists(result_rows(), max_size=6)), ChunkStats(discarded=draw(thrown | st.just(Discarded())))
 
 
 @settings(max_examples=60, deadline=None)
 @given(run=st.lists(chunks(), max_size=4))
 def test_lines_add_up_to_the_rows_and_the_thrown_away_answers_to_the_last_digit(
-    run: list[tuple[list[ResultRow], ChunkFigures]], tmp_path_factory: Any
+    run: list[tuple[list[ResultRow], ChunkStats]], tmp_path_factory: Any
 ) -> None:
     directory = _directory(tmp_path_factory.mktemp("ledger"), run)
     figures = fold_all(directory, 100)
@@ -75,13 +75,13 @@ def test_lines_add_up_to_the_rows_and_the_thrown_away_answers_to_the_last_digit(
     assert figures.totals == fold(directory, 100)
 
 
-def _discarded_costs(run: list[tuple[list[ResultRow], ChunkFigures]]) -> list[Decimal | None]:
+def _discarded_costs(run: list[tuple[list[ResultRow], ChunkStats]]) -> list[Decimal | None]:
     """An unknown cost of one chunk makes the sum of all unknown."""
     costs = [figures.discarded.cost for _, figures in run]
     return [] if None in costs else costs
 
 
-def _directory(path: Path, run: list[tuple[list[ResultRow], ChunkFigures]]) -> RunDirectory:
+def _directory(path: Path, run: list[tuple[list[ResultRow], ChunkStats]]) -> RunDirectory:
     directory = RunDirectory.open(str(path / "run"))
     schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
     for chunk, (rows, figures) in enumerate(run):
@@ -113,7 +113,7 @@ def test_thrown_away_answers_have_a_line_of_their_own(
     directory: RunDirectory, commit: Commit, answered: MakeRow
 ) -> None:
     thrown = Discarded(attempts=2, input_tokens=20, output_tokens=9, cost=Decimal("0.000000000001"))
-    commit(0, [answered()], ChunkFigures(discarded=thrown))
+    commit(0, [answered()], ChunkStats(discarded=thrown))
     line = _ledger(directory).lines[-1]
     assert (line.entry, line.rows, line.output_tokens, line.cost) == ("discarded", 2, 9, Decimal("0.000000000001"))
     assert line.model == "m"  # no other was asked
@@ -167,7 +167,7 @@ def test_what_reuse_saved_is_what_it_would_have_cost_at_the_mean(
 
 
 def test_what_cached_input_saved_is_kept_with_the_chunk(directory: RunDirectory, commit: Commit) -> None:
-    commit(0, [], ChunkFigures(cache_saved=Decimal("0.5")))
-    commit(1, [], ChunkFigures(cache_saved=Decimal("0.25")))
+    commit(0, [], ChunkStats(cache_saved=Decimal("0.5")))
+    commit(1, [], ChunkStats(cache_saved=Decimal("0.25")))
     read = _ledger(directory).to_json(run_id="r", cost=None, cost_uncertain=None)
     assert read["saved"]["cached_input_cost"] == "0.75"

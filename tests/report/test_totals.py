@@ -9,7 +9,7 @@ import pytest
 from prefect_llm.report.figures.failures import FORGET_ABOVE, FailureExample
 from prefect_llm.report.figures.totals import Times, Totals, fold
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkFigures, Discarded
+from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.store.rows import ResultRow
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
@@ -50,7 +50,7 @@ def test_tokens_are_those_of_the_rows_failed_ones_included_and_reused_ones_not(
             Completion("no", usage=Usage(7, None, 1, None)), Failure(ErrorKind.REFUSED, "no"), attempts=1
         ),
     )
-    figures = ChunkFigures(discarded=Discarded(attempts=1, input_tokens=1000))
+    figures = ChunkStats(discarded=Discarded(attempts=1, input_tokens=1000))
     commit(0, [answered(), refused, answered(reused=True)], figures)
     totals = fold(directory, 3)
     assert (totals.input_tokens, totals.cached_input_tokens) == (17, 4)
@@ -63,11 +63,11 @@ def test_the_cost_is_that_of_the_rows_and_of_what_was_thrown_away(
 ) -> None:
     thrown = Discarded(attempts=1, cost=Decimal("0.000000000001"))
     commit(0, [answered(), answered(reused=True), failed(ErrorKind.TIMEOUT, "late")])
-    commit(1, [answered()], ChunkFigures(requests=2, retries=1, throttled=1, discarded=thrown, seconds=1.5))
+    commit(1, [answered()], ChunkStats(requests=2, retries=1, throttled=1, discarded=thrown, seconds=1.5))
     totals = fold(directory, 4)
     assert totals.cost == Decimal("0.020000000001")
     assert totals.currency == "USD"
-    assert totals.work == ChunkFigures(2, 1, 1, thrown, 1.5)
+    assert totals.work == ChunkStats(2, 1, 1, thrown, 1.5)
 
 
 def test_a_billed_row_without_a_price_makes_the_cost_unknown(
@@ -93,7 +93,7 @@ def test_an_answer_without_usage_makes_the_cost_unknown(
 def test_an_unknown_cost_of_thrown_away_answers_makes_the_cost_unknown(
     directory: RunDirectory, commit: Commit, answered: MakeRow
 ) -> None:
-    commit(0, [answered()], ChunkFigures(discarded=Discarded(attempts=1, cost=None)))
+    commit(0, [answered()], ChunkStats(discarded=Discarded(attempts=1, cost=None)))
     totals = fold(directory, 1)
     assert totals.cost is None
     assert totals.known_cost == Decimal("0.01")

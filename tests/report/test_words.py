@@ -17,7 +17,7 @@ from prefect_llm.report.figures.totals import Totals
 from prefect_llm.report.pages import sentences
 from prefect_llm.report.pages.markdown import escaped, to_cost_markdown, to_markdown, to_table
 from prefect_llm.report.pages.terminal import to_rich
-from prefect_llm.store.figures import ChunkFigures, Discarded
+from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.store.manifest import Stopped
 from prefect_llm.values.errors import AuthenticationFailed
 
@@ -177,11 +177,11 @@ def test_rows_answered_before_a_price_was_given_stay_without_one(summary: Summar
         ),
         ({"unmetered_rows": 1}, "at least $1.23; unknown usage: 1 answer came without token counts"),
         (
-            {"work": ChunkFigures(discarded=Discarded(attempts=2, cost=None))},
+            {"work": ChunkStats(discarded=Discarded(attempts=2, cost=None))},
             "at least $1.23; unknown cost of 2 unusable answers",
         ),
         ({"currencies": ("EUR", "USD")}, "in several currencies (EUR, USD): not added up"),
-        ({"work": ChunkFigures()}, "$1.23"),
+        ({"work": ChunkStats()}, "$1.23"),
     ],
 )
 def test_the_cost_says_what_is_not_known_and_how_to_know_it(

@@ -16,14 +16,14 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.documents import read_chunk
-from prefect_llm.run.chunk import Run, infer_chunk, member_of, plan_of
-from prefect_llm.run.chunk_requests import AskedChunk
+from prefect_llm.run.chunk import RunReference, infer_chunk, member_of, plan_of
+from prefect_llm.run.chunk_requests import ChunkRequests
 from prefect_llm.run.finishing import finish_run
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.redrive import open_redrive, redrive_pending
 from prefect_llm.run.rendering import render_requests
 from prefect_llm.run.threads import infer_pending
-from prefect_llm.store import Entry
+from prefect_llm.store import JournalEntry
 from prefect_llm.values.provider import Provider
 
 IN_PAIRS = spec_of(chunk_rows=2)
@@ -35,7 +35,7 @@ def provider(scripted_server: ScriptedServer) -> Provider:
     return provider_at(scripted_server.base_url, prices=PRICES)
 
 
-def opened(output: str, documents: pa.Table = TWO_PAIRS, **spec: Any) -> Run:
+def opened(output: str, documents: pa.Table = TWO_PAIRS, **spec: Any) -> RunReference:
     return open_run(documents, output, replace(IN_PAIRS, **spec))
 
 
@@ -155,9 +155,9 @@ def test_nobody_waits_for_a_chunk_that_was_given_up(
     plan = plan_of(run := opened(output))
     staged = read_chunk(plan.directory.folder, plan.snapshot, 0)
     requests = render_requests(staged, plan.prompt, (0, 1))
-    asked = AskedChunk(staged, requests, provider, plan.prompt, run.live, member=member_of(run, plan, 0))
+    asked = ChunkRequests(staged, requests, provider, plan.prompt, run.live, member=member_of(run, plan, 0))
 
-    def full(_: Entry) -> None:
+    def full(_: JournalEntry) -> None:
         raise OSError("the disk is full")
 
     first = pool.submit(asked.ask, full, keep_raw=False)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from prefect_llm.documents import read_chunk
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import Run, plan_of
+from prefect_llm.run.chunk import RunReference, plan_of
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import claim, open_journal
-from prefect_llm.store.journal import Entry
+from prefect_llm.store.journal import JournalEntry
 from prefect_llm.store.rows import ResultRow
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Completion, Outcome
 from prefect_llm.values.provider import Provider
 
 
-def stop_after(run: Run, provider: Provider, requests: int) -> Summary:
+def stop_after(run: RunReference, provider: Provider, requests: int) -> Summary:
     """Infer until so many requests have left, then stop as a signal does."""
     live = run.live
     sent = live.sent
@@ -30,7 +30,7 @@ def stop_after(run: Run, provider: Provider, requests: int) -> Summary:
     return infer_pending(run, provider)
 
 
-def abandon_after(run: Run, provider: Provider, rows: int) -> list[int]:
+def abandon_after(run: RunReference, provider: Provider, rows: int) -> list[int]:
     """Leave what a killed process leaves: a claim of the first pending chunk and some rows.
 
     Returns the documents they are of. They are written down without having been asked.
@@ -40,12 +40,12 @@ def abandon_after(run: Run, provider: Provider, rows: int) -> list[int]:
     chunk, plan = run.pending[0], plan_of(run)
     folder = plan.directory.folder
     attempt, done = claim(folder, chunk, run.epoch)
-    staged, places_done = read_chunk(folder, plan.snapshot, chunk), {entry.place for entry in done}
+    staged, places_done = read_chunk(folder, plan.snapshot, chunk), {entry.row_index for entry in done}
     places = [place for place in range(len(staged.ids)) if place not in places_done][:rows]
     journal = open_journal(folder, chunk, attempt)
     for place in places:
         request = plan.prompt.request(place, staged.ids[place], staged.fields(place))
         answered = Outcome(Completion("written down"), attempts=1)
         row = ResultRow(staged.ids[place], request.fingerprint, "m", answered, None, None, provider=provider.name)
-        journal.append(Entry(place, row))
+        journal.append(JournalEntry(place, row))
     return [chunk * run.chunk_rows + place for place in places]

@@ -17,7 +17,7 @@ from tests.run.running import documents, provider_at, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.run.chunk import Run
+from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.finishing import release_run
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.redrive import open_redrive, redrive_pending
@@ -145,7 +145,7 @@ class History(RuleBasedStateMachine):
         self._directories.append(Directory(url, template, reuse))
         release_run(self._open())
 
-    def _open(self) -> Run:
+    def _open(self) -> RunReference:
         now = self._now
         reuse = now.reuse.url if now.reuse is not None else None
         return open_run(documents(ROWS), now.url, spec_of(template=now.template, chunk_rows=CHUNK_ROWS), reuse=reuse)

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from prefect_llm.engine import BreakerState, Standing
-from prefect_llm.run.monitor import Notice, Notices, Seen, SpentBudget
+from prefect_llm.engine import BreakerState, ProviderStatus
+from prefect_llm.run.monitor import Alert, AlertRules, Observed, SpentBudget
 
 OPEN, HALF_OPEN, CLOSED = BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED
 
 
-def told(notices: list[Notice]) -> list[str]:
+def told(notices: list[Alert]) -> list[str]:
     return [str(each.what) for each in notices]
 
 
-def spent(amount: str) -> Seen:
-    return Seen(budgets=[SpentBudget("run", Decimal(amount), Decimal(10), "EUR")])
+def spent(amount: str) -> Observed:
+    return Observed(budgets=[SpentBudget("run", Decimal(amount), Decimal(10), "EUR")])
 
 
-def percents(notices: Notices, *amounts: str) -> list[int]:
+def percents(notices: AlertRules, *amounts: str) -> list[int]:
     return [each.figures["percent"] for amount in amounts for each in notices.of(spent(amount))]
 
 
 def test_half_four_fifths_and_all_of_the_budget_are_told_once_each() -> None:
     amounts = ("0", "4.99", "5", "5.1", "7.99", "8.2", "9.9", "10", "10")
-    assert percents(Notices(0.2), *amounts) == [50, 80, 100]
+    assert percents(AlertRules(0.2), *amounts) == [50, 80, 100]
 
 
 def test_of_several_shares_at_once_only_the_largest_is_told() -> None:
-    notices = Notices(0.2)
+    notices = AlertRules(0.2)
     assert percents(notices, "9", "9", "10") == [80, 100]
 
 
 def test_a_budget_s_notice_says_how_much_of_what() -> None:
-    (notice,) = Notices(0.2).of(spent("8.123456789"))
+    (notice,) = AlertRules(0.2).of(spent("8.123456789"))
     assert notice.message == "80% of the budget is used: €8.12346 of €10.00"
     assert notice.figures == {
         "percent": 80, "of": "run", "spent": "8.123456789", "budget": "10", "currency": "EUR",
@@ -45,7 +45,7 @@ def test_a_month_s_budget_is_told_apart_from_the_run_s() -> None:
         SpentBudget("run", Decimal(1), Decimal(10), "EUR"),
         SpentBudget("month", Decimal(81), Decimal(100), "EUR"),
     )
-    (notice,) = Notices(0.2).of(Seen(budgets=[of_run, of_month]))
+    (notice,) = AlertRules(0.2).of(Observed(budgets=[of_run, of_month]))
     assert (notice.figures["percent"], notice.figures["of"]) == (80, "month")
     assert notice.message == "80% of this month's budget is used: €81.00 of €100.00"
 
@@ -55,40 +55,47 @@ def test_of_two_budgets_the_one_with_least_left_has_stopped_the_run() -> None:
         SpentBudget("run", Decimal("9.9"), Decimal(10), "EUR"),
         SpentBudget("month", Decimal(10), Decimal(100), "EUR"),
     )
-    (notice,) = Notices(0.2).of(Seen(budgets=[of_run, of_month], exceeded=True))
+    (notice,) = AlertRules(0.2).of(Observed(budgets=[of_run, of_month], exceeded=True))
     assert (notice.figures["percent"], notice.figures["of"]) == (100, "run")
 
 
 def test_a_run_that_the_budget_stopped_has_used_it_up() -> None:
     """The next request no longer fitted: 100% is never quite reached."""
-    seen = Seen(budgets=[SpentBudget("run", Decimal("9.7"), Decimal(10), "USD")], exceeded=True)
-    (notice,) = Notices(0.2).of(seen)
+    seen = Observed(budgets=[SpentBudget("run", Decimal("9.7"), Decimal(10), "USD")], exceeded=True)
+    (notice,) = AlertRules(0.2).of(seen)
     assert notice.figures["percent"] == 100
     assert notice.message == "the budget is used up: $9.70 of $10.00, and the next request does not fit the rest"
 
 
 def test_without_a_budget_nothing_is_reached() -> None:
-    assert Notices(0.2).of(Seen()) == []
+    assert AlertRules(0.2).of(Observed()) == []
 
 
 def test_many_errors_are_told_once() -> None:
-    notices = Notices(0.2)
+    notices = AlertRules(0.2)
     shares = (None, 0.1, 0.2, 0.21, 0.1, 0.9)
-    assert [told(notices.of(Seen(error_share=share))) for share in shares] == [[], [], [], ["errors.high"], [], []]
+    assert [told(notices.of(Observed(error_share=share))) for share in shares] == [
+        [],
+        [],
+        [],
+        ["errors.high"],
+        [],
+        [],
+    ]
 
 
 def test_an_outage_is_told_when_it_begins_and_when_it_ends() -> None:
-    notices = Notices(0.2)
+    notices = AlertRules(0.2)
     states = [(CLOSED, 0), (OPEN, 1), (HALF_OPEN, 1), (OPEN, 1), (CLOSED, 1), (CLOSED, 1)]
-    news = [told(notices.of(Seen(standings=[Standing("h", state, outages)]))) for state, outages in states]
+    news = [told(notices.of(Observed(standings=[ProviderStatus("h", state, outages)]))) for state, outages in states]
     assert news == [[], ["breaker.opened"], [], [], ["breaker.closed"], []]
 
 
 def test_an_outage_is_told_with_its_address_its_cause_and_the_patience_left_for_it() -> None:
-    standing = Standing(
+    standing = ProviderStatus(
         "h", OPEN, 1, base_url="http://h:8000/v1", fault="no connection: Connection refused", patience_s=30.0
     )
-    (notice,) = Notices(0.2).of(Seen(standings=[standing]))
+    (notice,) = AlertRules(0.2).of(Observed(standings=[standing]))
     assert notice.message == (
         "http://h:8000/v1 fails (no connection: Connection refused): nothing is sent but a probe now and then; "
         "it is given up after 30 s without a success"
@@ -97,14 +104,17 @@ def test_an_outage_is_told_with_its_address_its_cause_and_the_patience_left_for_
 
 
 def test_an_outage_between_two_looks_is_told_too() -> None:
-    notices = Notices(0.2)
-    assert told(notices.of(Seen(standings=[Standing("h", CLOSED, 1)]))) == ["breaker.opened", "breaker.closed"]
-    notices.of(Seen(standings=[Standing("h", OPEN, 2)]))
-    again = notices.of(Seen(standings=[Standing("h", OPEN, 3)]))
+    notices = AlertRules(0.2)
+    assert told(notices.of(Observed(standings=[ProviderStatus("h", CLOSED, 1)]))) == [
+        "breaker.opened",
+        "breaker.closed",
+    ]
+    notices.of(Observed(standings=[ProviderStatus("h", OPEN, 2)]))
+    again = notices.of(Observed(standings=[ProviderStatus("h", OPEN, 3)]))
     assert told(again) == ["breaker.closed", "breaker.opened"]
 
 
 def test_each_provider_has_its_own_outages() -> None:
-    notices = Notices(0.2)
-    seen = Seen(standings=[Standing("first", OPEN, 1), Standing("second", CLOSED, 0)])
+    notices = AlertRules(0.2)
+    seen = Observed(standings=[ProviderStatus("first", OPEN, 1), ProviderStatus("second", CLOSED, 0)])
     assert [each.figures["provider"] for each in notices.of(seen)] == ["first"]

@@ -14,7 +14,7 @@ from tests.run.running import carry_out, documents, provider_at, rows_of, spec_o
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.run.chunk import Run, infer_chunk
+from prefect_llm.run.chunk import RunReference, infer_chunk
 from prefect_llm.run.finishing import finish_run
 from prefect_llm.run.opening import open_run, reopen_run
 from prefect_llm.run.threads import infer_pending
@@ -202,7 +202,7 @@ def test_a_run_whose_directory_was_replaced_is_told_so(scripted_server: Scripted
 
 def test_a_run_is_small_whatever_its_rows(output: str) -> None:
     run = open_run(documents(30), output, spec_of())
-    assert run == Run(output, run.run_id, 30, 30, 10, (0, 1, 2), run.invocation, epoch=1)
+    assert run == RunReference(output, run.run_id, 30, 30, 10, (0, 1, 2), run.invocation, epoch=1)
 
 
 def test_a_run_is_reopened_from_its_directory_alone(

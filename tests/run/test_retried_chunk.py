@@ -15,7 +15,7 @@ from prefect_llm.prompts import PromptSpec
 from prefect_llm.run.chunk import infer_chunk
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.spec import RunSpec
-from prefect_llm.store import ChunkFigures
+from prefect_llm.store import ChunkStats
 from prefect_llm.values.provider import Limits, Provider
 
 
@@ -54,6 +54,6 @@ def test_a_chunk_that_another_attempt_finishes_after_the_first_look_is_not_asked
         return read(*arguments)
 
     monkeypatch.setattr("prefect_llm.run.chunk.read_chunk", read_slowly)
-    assert infer_chunk(run, 0, provider) == ChunkFigures()
+    assert infer_chunk(run, 0, provider) == ChunkStats()
     assert scripted_server.stats().requests == 20
     assert not list((tmp_path / "run" / "_run" / "inflight").iterdir())

@@ -7,13 +7,13 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_llm.simulation.slots import Places, Step
+from prefect_llm.simulation.slots import Slots, Step
 from prefect_llm.simulation.turns import Turns
 
 
 @given(st.integers(1, 4), st.lists(st.sampled_from(["enter", "leave", "give_up"]), max_size=60))
 def test_places_are_given_in_order_of_arrival_and_never_more_than_there_are(limit: int, events: list[str]) -> None:
-    places, served, waiting = Places[int](limit), list[int](), list[int]()
+    places, served, waiting = Slots[int](limit), list[int](), list[int]()
     for number, event in enumerate(events):
         if event == "enter":
             (served if places.enter(number) else waiting).append(number)
@@ -29,7 +29,7 @@ def test_places_are_given_in_order_of_arrival_and_never_more_than_there_are(limi
 
 
 def test_a_lower_limit_turns_nobody_out_and_a_higher_one_takes_in() -> None:
-    places = Places[str](2)
+    places = Slots[str](2)
     assert [places.enter(name) for name in "abcd"] == [True, True, False, False]
     places.limit = 1
     places.leave("a")
@@ -39,7 +39,7 @@ def test_a_lower_limit_turns_nobody_out_and_a_higher_one_takes_in() -> None:
 
 
 def test_who_comes_when_a_place_is_free_still_waits_behind_those_who_wait() -> None:
-    places = Places[str](1)
+    places = Slots[str](1)
     assert [places.enter("a"), places.enter("b")] == [True, False]
     places.leave("a")
     assert not places.enter("c")
@@ -47,7 +47,7 @@ def test_who_comes_when_a_place_is_free_still_waits_behind_those_who_wait() -> N
 
 
 def test_without_a_limit_everyone_has_a_place() -> None:
-    places = Places[int]()
+    places = Slots[int]()
     assert all(places.enter(number) for number in range(1_000))
 
 

@@ -6,22 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from prefect_llm.store.journal import Attempt, Entry, claim, open_journal
+from prefect_llm.store.journal import ChunkAttempt, JournalEntry, claim, open_journal
 from prefect_llm.store.rows import ResultRow
 from prefect_llm.system.folders import Folder
 from prefect_llm.values.outcome import Completion, Outcome, Usage
 from prefect_llm.values.price import Price
 
 
-def entry(place: int, content: str = "yes") -> Entry:
+def entry(place: int, content: str = "yes") -> JournalEntry:
     """An answered document `d<place>`."""
     completion = Completion(content, "stop", "m-1", Usage(12, 0, 3, 0))
     outcome = Outcome(completion, attempts=1, latency_ms=1.25, queued_ms=0.0, started_at_us=1, finished_at_us=2)
     price = Price(Decimal("0.15"), Decimal("0.60"), cached_input=Decimal("0.075"), date="2026-01-01")
-    return Entry(place, ResultRow(f"d{place}", "f", "m", outcome, Decimal("0.000003600000"), price, provider="host"))
+    return JournalEntry(
+        place, ResultRow(f"d{place}", "f", "m", outcome, Decimal("0.000003600000"), price, provider="host")
+    )
 
 
-def write_down(folder: Folder, chunk: int, entries: list[Entry], epoch: int = 0) -> Attempt:
+def write_down(folder: Folder, chunk: int, entries: list[JournalEntry], epoch: int = 0) -> ChunkAttempt:
     """An attempt at the chunk that writes these rows and no part, as a killed process leaves it."""
     attempt, _ = claim(folder, chunk, epoch)
     journal = open_journal(folder, chunk, attempt)
@@ -31,7 +33,7 @@ def write_down(folder: Folder, chunk: int, entries: list[Entry], epoch: int = 0)
     return attempt
 
 
-def read_again(folder: Folder, chunk: int) -> list[Entry]:
+def read_again(folder: Folder, chunk: int) -> list[JournalEntry]:
     """What the next attempt at the chunk finds."""
     return claim(folder, chunk, 0)[1]
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkFigures
+from prefect_llm.store.figures import ChunkStats
 from prefect_llm.store.manifest import Manifest
-from prefect_llm.store.parts import figures_in
+from prefect_llm.store.parts import stats_in
 from prefect_llm.values.errors import InvalidInput
 
 MakeManifest = Callable[..., Manifest]
@@ -55,32 +55,32 @@ def test_committed_parts_are_complete_and_scanned_in_order(
 ) -> None:
     directory.create(make_manifest())
     directory.write_schema_part(SCHEMA)
-    directory.commit_part(2, _table("e"), ChunkFigures(requests=7))
-    directory.commit_part(0, _table("a", "b"), ChunkFigures(requests=2, seconds=0.5))
+    directory.commit_part(2, _table("e"), ChunkStats(requests=7))
+    directory.commit_part(0, _table("a", "b"), ChunkStats(requests=2, seconds=0.5))
     assert directory.complete_chunks() == {0, 2}
     tables = list(directory.scan(["n", "id"]))
     assert [table.to_pydict() for table in tables] == [
         {"n": [0, 1], "id": ["a", "b"]},
         {"n": [0], "id": ["e"]},
     ]
-    figures = [ChunkFigures(requests=2, seconds=0.5), ChunkFigures(requests=7)]
+    figures = [ChunkStats(requests=2, seconds=0.5), ChunkStats(requests=7)]
     assert directory.figures() == figures
-    assert [figures_in(table.schema, "part") for table in tables] == figures
+    assert [stats_in(table.schema, "part") for table in tables] == figures
     assert directory.read_chunk(2, ["id"])["id"].to_pylist() == ["e"]
     assert directory.check_ours() is not None
 
 
 def test_a_part_committed_again_replaces_the_first(directory: RunDirectory) -> None:
-    directory.commit_part(0, _table("a", "b"), ChunkFigures(requests=2))
-    directory.commit_part(0, _table("a", "c"), ChunkFigures(requests=3))
+    directory.commit_part(0, _table("a", "b"), ChunkStats(requests=2))
+    directory.commit_part(0, _table("a", "c"), ChunkStats(requests=3))
     (table,) = directory.scan(["id"])
     assert table["id"].to_pylist() == ["a", "c"]
-    assert directory.figures() == [ChunkFigures(requests=3)]
+    assert directory.figures() == [ChunkStats(requests=3)]
 
 
 def test_parts_past_five_digits_stay_in_order(directory: RunDirectory) -> None:
     for chunk in (100_000, 99_999):
-        directory.commit_part(chunk, _table(str(chunk)), ChunkFigures())
+        directory.commit_part(chunk, _table(str(chunk)), ChunkStats())
     assert [table["id"][0].as_py() for table in directory.scan(["id"])] == ["99999", "100000"]
 
 
@@ -138,7 +138,7 @@ def test_a_foreign_file_among_the_results_is_refused(
 ) -> None:
     directory.create(make_manifest())  # of three chunks: 0, 1 and 2
     directory.write_schema_part(SCHEMA)
-    directory.commit_part(2, _table("e"), ChunkFigures())
+    directory.commit_part(2, _table("e"), ChunkStats())
     directory.folder.write("notes-beside-it.txt", b"fine")
     directory.check_ours()
     directory.folder.write(name, b"mine")

@@ -15,7 +15,7 @@ import pytest
 from tests.store.journaling import FailingFolder, entry, read_again
 
 from prefect_llm.store.flushing import flushed
-from prefect_llm.store.journal import INFLIGHT, Entry, Journal, claim, open_journal
+from prefect_llm.store.journal import INFLIGHT, Journal, JournalEntry, claim, open_journal
 from prefect_llm.system.folders import LocalFolder, open_folder
 
 AT_ONCE_S, NEVER_S, DEADLINE_S = 0.001, 3600.0, 10.0
@@ -27,11 +27,11 @@ class CountingJournal:
     """Tells of each flush; `failing` makes every flush but the last fail."""
 
     failing: bool = False
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[JournalEntry] = field(default_factory=list)
     flushes: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     closed: bool = False
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         self.entries.append(entry)
 
     def flush(self) -> None:

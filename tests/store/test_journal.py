@@ -18,8 +18,8 @@ from tests.store.journaling import FailingFolder, entry, read_again, write_down
 
 from prefect_llm.store.journal import (
     INFLIGHT,
-    Attempt,
-    Entry,
+    ChunkAttempt,
+    JournalEntry,
     claim,
     is_latest,
     journaled,
@@ -43,25 +43,25 @@ PRICE = Price(Decimal("0.1500"), Decimal("1E-7"), "EUR", cached_input=None, sour
 FULL = Completion("Grüße 🎈\u2028\u0085\r\n\0", "length", "m-1", Usage(MOST_TOKENS, 0, 3, None), raw=b"\xff\x00\n{")
 ROWS = {
     "answered": entry(0),
-    "everything_set": Entry(
+    "everything_set": JournalEntry(
         1,
         ResultRow(
             "ü\n", "f", "m", Outcome(FULL, None, 5, 2, 0.1, 1e9, 1, 2**60, route=1), Decimal(0), PRICE, False, "h"
         ),
         (Decimal("0.000000000001"), None),
     ),
-    "none_everywhere": Entry(2, ResultRow("", None, None, Outcome(), None, None)),
-    "an_empty_completion": Entry(3, ResultRow("a", "f", "m", Outcome(Completion(None)), None, None)),
-    "failed": Entry(
+    "none_everywhere": JournalEntry(2, ResultRow("", None, None, Outcome(), None, None)),
+    "an_empty_completion": JournalEntry(3, ResultRow("a", "f", "m", Outcome(Completion(None)), None, None)),
+    "failed": JournalEntry(
         4, ResultRow("b", "f", "m", Outcome(failure=Failure(ErrorKind.TIMEOUT, "“late”", None)), None, PRICE)
     ),
-    "failed_with_its_text": Entry(
+    "failed_with_its_text": JournalEntry(
         5,
         ResultRow(
             "c", "f", "m", Outcome(FULL, Failure(ErrorKind.REFUSED, "no", 200), attempts=1), Decimal("1.50"), PRICE
         ),
     ),
-    "discarded_answers": Entry(
+    "discarded_answers": JournalEntry(
         6,
         ResultRow(
             "d",
@@ -73,7 +73,7 @@ ROWS = {
         ),
         (None, Decimal("0.1")),
     ),
-    "reused": Entry(7, ResultRow("e", "f", "m", Outcome(Completion("x")), Decimal(0), None, reused=True)),
+    "reused": JournalEntry(7, ResultRow("e", "f", "m", Outcome(Completion("x")), Decimal(0), None, reused=True)),
 }
 
 
@@ -89,20 +89,20 @@ def test_a_row_of_every_kind_is_read_as_it_was_written(local: LocalFolder, name:
 def test_any_text_bytes_and_money_come_back(content: str, raw: bytes, money: Decimal) -> None:
     folder = open_folder(f"memory://journal-tests/{uuid.uuid4().hex}")
     row = replace(entry(0).row, cost=money, outcome=Outcome(Completion(content, raw=raw)))
-    write_down(folder, 0, [Entry(0, row, (money,))])
-    assert read_again(folder, 0) == [Entry(0, row, (money,))]
+    write_down(folder, 0, [JournalEntry(0, row, (money,))])
+    assert read_again(folder, 0) == [JournalEntry(0, row, (money,))]
 
 
 def test_the_parsed_answer_stays_out() -> None:
     parsed = replace(entry(0).row, outcome=Outcome(Completion('{"a": 1}', output={"a": object()})))
     kept = replace(entry(0).row, outcome=Outcome(Completion('{"a": 1}')))
-    assert line_of(Entry(0, parsed)) == line_of(Entry(0, kept))
+    assert line_of(JournalEntry(0, parsed)) == line_of(JournalEntry(0, kept))
 
 
 def test_rows_come_in_the_order_of_their_places(folder: Folder) -> None:
     write_down(folder, 0, [entry(2), entry(0)])
     write_down(folder, 0, [entry(1)])
-    assert [each.place for each in read_again(folder, 0)] == [0, 1, 2]
+    assert [each.row_index for each in read_again(folder, 0)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("cut", [1, 9, 10, 100])
@@ -164,14 +164,14 @@ def test_an_attempt_of_a_later_owner_comes_after_every_one_of_an_earlier(folder:
 def test_claims_that_race_are_all_granted_in_some_order_and_the_last_is_the_latest(folder: Folder) -> None:
     start = Barrier(8)
 
-    def race(_: int) -> Attempt:
+    def race(_: int) -> ChunkAttempt:
         start.wait()
         return claim(folder, 3, 0)[0]
 
     with ThreadPoolExecutor(8) as pool:
         attempts = list(pool.map(race, range(8)))
-    assert sorted(attempts) == [Attempt(0, number) for number in range(1, 9)]
-    assert [attempt for attempt in attempts if is_latest(folder, 3, attempt)] == [Attempt(0, 8)]
+    assert sorted(attempts) == [ChunkAttempt(0, number) for number in range(1, 9)]
+    assert [attempt for attempt in attempts if is_latest(folder, 3, attempt)] == [ChunkAttempt(0, 8)]
 
 
 def test_chunks_have_journals_of_their_own(folder: Folder) -> None:
@@ -233,5 +233,5 @@ def test_rows_whose_put_failed_and_rows_that_come_during_a_put_go_with_the_next(
     assert read_again(folder, 0) == [entry(0), entry(1), entry(2)]
 
 
-def _file_of(folder: LocalFolder, attempt: Attempt) -> Path:
+def _file_of(folder: LocalFolder, attempt: ChunkAttempt) -> Path:
     return folder.path / f"{INFLIGHT}chunk-00000-e{attempt.epoch}-a{attempt.number}.jsonl"

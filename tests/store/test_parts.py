@@ -7,19 +7,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkFigures
+from prefect_llm.store.figures import ChunkStats
 from prefect_llm.store.parts import (
     FIGURES_KEY,
     chunk_of,
     encode_part,
-    figures_in,
     part_name,
     read_part,
     read_part_figures,
+    stats_in,
 )
 from prefect_llm.values.errors import InvalidInput
 
-FIGURES = ChunkFigures(requests=3, retries=1, seconds=0.5)
+FIGURES = ChunkStats(requests=3, retries=1, seconds=0.5)
 TABLE = pa.table({"id": ["a", "b"], "cost": [1, 2], "a": [3, 4], "a.b": ["x", "y"]})
 
 
@@ -68,7 +68,7 @@ def test_columns_come_in_the_order_asked_for_with_the_chunks_figures(directory: 
     table = read_part(directory.folder, "p", ["cost", "a", "id"])
     assert table.equals(TABLE.select(["cost", "a", "id"]))
     assert read_part(directory.folder, "p", ["a.b"]).equals(TABLE.select(["a.b"]))
-    assert figures_in(table.schema, "p") == FIGURES
+    assert stats_in(table.schema, "p") == FIGURES
     assert read_part_figures(directory.folder, "p") == FIGURES
 
 

@@ -15,7 +15,7 @@ import pyarrow.dataset
 import pytest
 
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkFigures
+from prefect_llm.store.figures import ChunkStats
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.rows import ResultRow, result_table
 from prefect_llm.store.schema import result_schema
@@ -94,7 +94,7 @@ def _commit(directory: RunDirectory, chunk: int, ids: str) -> None:
     ]
     output = pa.array([{"label": "spam", "parts": [{"score": 0.5}]}, None, {"label": None, "parts": []}], OUTPUT)
     table = result_table(rows, schema=SCHEMA, run_id="r", lane="online", kept=KEPT, output=output)
-    directory.commit_part(chunk, table, ChunkFigures())
+    directory.commit_part(chunk, table, ChunkStats())
 
 
 @pytest.mark.parametrize("read", [_arrow, _duckdb, _polars])

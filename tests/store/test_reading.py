@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import prefect_llm
-from prefect_llm.store import ChunkFigures, Manifest, ResultRow, RunDirectory, result_schema, result_table
+from prefect_llm.store import ChunkStats, Manifest, ResultRow, RunDirectory, result_schema, result_table
 from prefect_llm.store.finding import LEVELS_SEARCHED
 from prefect_llm.store.reading import read_results
 from prefect_llm.values.errors import InvalidInput
@@ -32,7 +32,7 @@ def write_run(make_manifest: Callable[..., Manifest]) -> WriteRun:
         directory.create(make_manifest().changed(**fields))
         directory.write_schema_part(SCHEMA)
         for chunk in reversed(range(parts)):
-            directory.commit_part(chunk, _table(f"{first}{chunk}"), ChunkFigures())
+            directory.commit_part(chunk, _table(f"{first}{chunk}"), ChunkStats())
         return directory
 
     return write
@@ -62,7 +62,7 @@ def test_parts_are_in_the_order_of_their_numbers_not_of_their_names(
 ) -> None:
     write_run(directory.url, parts=0, snapshot={"chunks": 100_001})
     for chunk in (100_000, 99_999, 2):
-        directory.commit_part(chunk, _table(str(chunk)), ChunkFigures())
+        directory.commit_part(chunk, _table(str(chunk)), ChunkStats())
     assert _ids(directory.url) == ["2", "99999", "100000"]
 
 

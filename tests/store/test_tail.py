@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.store.journaling import entry, write_down
 
 from prefect_llm.store import Tail
-from prefect_llm.store.journal import Attempt, claim, line_of, open_journal
+from prefect_llm.store.journal import ChunkAttempt, claim, line_of, open_journal
 from prefect_llm.system.folders import LocalFolder, open_folder
 
 
@@ -29,7 +29,7 @@ def test_each_row_is_read_once_whoever_writes_it(tmp_path: Path) -> None:
 def test_a_row_is_read_when_it_is_whole(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     attempt, _ = claim(folder, 0, epoch=1)
-    assert attempt == Attempt(1, 1)
+    assert attempt == ChunkAttempt(1, 1)
     tail, line = Tail(folder), line_of(entry(0))
     with (tmp_path / "_run/inflight/chunk-00000-e1-a1.jsonl").open("ab", buffering=0) as file:
         file.write(line[:20])

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 
 from prefect_llm.engine import close_engines, engine_for
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.tasks.shared_limit import give_all_back, limits_shared
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Limits, Provider
@@ -41,7 +41,7 @@ def main() -> None:
         answered += outcome.ok
 
     with limits_shared(provider):
-        engine_for(provider).run(requests(), deliver, Stop())
+        engine_for(provider).run(requests(), deliver, StopSignal())
     print(answered, flush=True)
     enough.wait()
     give_all_back()

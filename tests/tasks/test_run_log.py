@@ -7,7 +7,7 @@ import threading
 from prefect import flow
 from tests.prefect_server import PrefectServer, eventually
 
-from prefect_llm.store import ChunkFigures, RowFigures
+from prefect_llm.store import ChunkStats, RowFigures
 from prefect_llm.tasks.run_log import CORE, core_log, work_of
 
 SAID = ("before the block", "kettle leaks", "of another run", "after the block")
@@ -36,6 +36,6 @@ def test_a_run_shows_the_core_s_lines_of_its_own_thread_only(prefect_server: Pre
 
 
 def test_a_chunk_s_line_says_what_it_took_and_what_failed() -> None:
-    took = ChunkFigures(requests=12, retries=1, throttled=2, reused=3, ended=RowFigures("here", ok=9, failed=1))
+    took = ChunkStats(requests=12, retries=1, throttled=2, reused=3, ended=RowFigures("here", ok=9, failed=1))
     assert work_of(took) == "12 requests, 1 retry, 2 throttled, 1 row failed, 3 rows reused"
-    assert work_of(ChunkFigures(requests=1, ended=RowFigures("here", ok=1))) == "1 request, 0 retries, 0 throttled"
+    assert work_of(ChunkStats(requests=1, ended=RowFigures("here", ok=1))) == "1 request, 0 retries, 0 throttled"

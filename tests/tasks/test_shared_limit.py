@@ -20,8 +20,8 @@ from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import close_engines, engine_for
-from prefect_llm.system.stop_signal import Stop
-from prefect_llm.tasks.leased_share import Share
+from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.tasks.leased_share import SharedLimit
 from prefect_llm.tasks.limit_leases import give_back, prepare_limit, take
 from prefect_llm.tasks.shared_limit import awaited_limits, give_all_back, limits_shared
 from prefect_llm.values.provider import Limits, Provider
@@ -117,7 +117,7 @@ def asked(workers: Workers, scripted_server: ScriptedServer, monkeypatch: pytest
 
 def ask(provider: Provider) -> None:
     request = Request(0, "doc-0", ({"role": "user", "content": "doc-0 hello"},), Parameters("m"), "")
-    engine_for(provider).run(iter([request]), lambda *_: None, Stop())
+    engine_for(provider).run(iter([request]), lambda *_: None, StopSignal())
 
 
 def asked_once(provider: Provider, workers: Workers, error: Exception | None = None) -> None:
@@ -169,10 +169,10 @@ def test_a_process_that_comes_back_after_an_hour_waits_for_its_turn(
 def test_a_fault_that_nobody_foresaw_leaves_the_limits_to_this_process(
     asked: Provider, scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(share: Share, client: SyncPrefectClient) -> None:
+    def broken(share: SharedLimit, client: SyncPrefectClient) -> None:
         raise ValueError("an answer of the server that is no answer")
 
-    monkeypatch.setattr(Share, "_look", broken)
+    monkeypatch.setattr(SharedLimit, "_look", broken)
     with limits_shared(asked):
         ask(asked)
     assert scripted_server.stats().requests == 1

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
-from prefect_llm.budget.balance import Purse
-from prefect_llm.budget.sources import Funds
+from prefect_llm.budget.balance import BudgetBalance
+from prefect_llm.budget.sources import GrantSources
 from prefect_llm.pricing import Terms, cost, dearest_price_for, most_input_tokens, price_for, terms_of, worst_case
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import BudgetExceeded, BudgetUnwritable, InvalidInput, RunError, reason_of
 from prefect_llm.values.formatting import money
 from prefect_llm.values.outcome import Completion
@@ -98,15 +98,15 @@ def _routes(provider: Provider, model: str) -> list[tuple[Provider, str]]:
     return [(provider, model), *((each, each.model or model) for each in provider.fallbacks)]
 
 
-class Spending:
+class BudgetAccount:
     """One run's purse in this process; any thread."""
 
-    def __init__(self, budget: RunBudget, funds: Funds, stop: Stop) -> None:
+    def __init__(self, budget: RunBudget, funds: GrantSources, stop: StopSignal) -> None:
         self._budget = budget
         self._funds = funds
         self._stop = stop
         limits = [budget.max_cost, budget.month.max_cost if budget.month is not None else None]
-        self._purse = Purse(min((limit for limit in limits if limit is not None), default=None))
+        self._purse = BudgetBalance(min((limit for limit in limits if limit is not None), default=None))
         self._waiting: set[Callable[[], None]] = set()
         self._awaited = Decimal(0)
         self._drawing = False
@@ -115,7 +115,7 @@ class Spending:
         self._lock = threading.Lock()
 
     @contextmanager
-    def in_use(self) -> Iterator[Spending]:
+    def in_use(self) -> Iterator[BudgetAccount]:
         """While a chunk is worked on; after the last, what is left is given back."""
         with self._lock:
             self._users += 1
@@ -255,32 +255,32 @@ def _later(draw: Callable[[], object]) -> None:
     timer.start()
 
 
-class ChunkBudget:
+class RequestBudget:
     """The engine's view: what each request of a chunk may cost, and what came of it."""
 
-    def __init__(self, spending: Spending, provider: Provider) -> None:
+    def __init__(self, spending: BudgetAccount, provider: Provider) -> None:
         self._spending = spending
         self._provider = provider
         self._amounts: dict[int, Decimal] = {}
 
     def bound(self, request: Request) -> None:
         """Note what the request may cost; `BadDocument` where nothing bounds it."""
-        self._amounts[request.row] = most_cost(self._provider, request)
+        self._amounts[request.row_index] = most_cost(self._provider, request)
 
-    def hold(self, request: Request, changed: Callable[[], None]) -> Held | None:
+    def hold(self, request: Request, changed: Callable[[], None]) -> Reservation | None:
         """Set the request's amount aside; see `engine.spending.Budget`."""
-        amount = self._amounts[request.row]
+        amount = self._amounts[request.row_index]
         if not self._spending.hold(amount, changed):
             return None
-        routes = (self._provider, *self._provider.fallbacks)
-        return Held(self._spending, routes, amount, terms_of(request.parameters.extra))
+        routes = self._provider.routes
+        return Reservation(self._spending, routes, amount, terms_of(request.parameters.extra))
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Reservation:
     """What is set aside for one attempt; see `engine.spending.Hold`."""
 
-    spending: Spending
+    spending: BudgetAccount
     routes: Sequence[Provider]
     amount: Decimal
     terms: Terms

@@ -15,7 +15,7 @@ SHARE_OF_RESERVED = Decimal("0.25")
 
 
 @dataclass(slots=True)
-class Purse:
+class BudgetBalance:
     """Money is drawn as grants, `free` until it is set aside for a request, and back in `free` where it cost less.
 
     `limit` is the whole budget, `None` for none. `spent` was billed, `lost` may have been. `drained` says that the

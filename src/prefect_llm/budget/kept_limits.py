@@ -8,7 +8,7 @@ from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.formatting import money
 
 
-def keep_budget(directory: RunDirectory, manifest: Manifest, budget: RunBudget | None, epoch: int) -> None:
+def persist_limits(directory: RunDirectory, manifest: Manifest, budget: RunBudget | None, epoch: int) -> None:
     """Write down what may be spent, in the place of what was given before.
 
     Raises `InvalidInput` where a limit was given before and is not now, and `Superseded` where a later owner has

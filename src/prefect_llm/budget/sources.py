@@ -19,7 +19,7 @@ PATIENCE_S = 150.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fund:
+class GrantSource:
     """A log, and what it may grant in all; `None` for any sum."""
 
     log: GrantLog
@@ -35,10 +35,12 @@ class Fund:
         return self.limit is None or amount <= self.limit - (NOTHING if last is None else last.total)
 
 
-class Funds:
+class GrantSources:
     """Grants from both funds, or from none. One call at a time; any of them raises `OSError` of its folder."""
 
-    def __init__(self, run: Fund, month: Fund | None = None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, run: GrantSource, month: GrantSource | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.run = run
         self.month = month
         self._now = now
@@ -85,5 +87,5 @@ class Funds:
         self._seen = number
         return self._now() - self._since < PATIENCE_S
 
-    def _both(self) -> list[Fund]:
+    def _both(self) -> list[GrantSource]:
         return [fund for fund in (self.run, self.month) if fund is not None]

@@ -8,9 +8,9 @@ import traceback
 
 from prefect_llm.cli.exit_status import Exit, show_json
 from prefect_llm.report import Summary, Totals, fold
-from prefect_llm.run.chunk import Run
+from prefect_llm.run.chunk import RunReference
 from prefect_llm.settings import RunSettings
-from prefect_llm.store import ChunkFigures, Discarded, RunDirectory, Stopped
+from prefect_llm.store import ChunkStats, Discarded, RunDirectory, Stopped
 from prefect_llm.values.errors import InvalidInput, reason_of
 
 FAULT_FILE = "_run/fault.txt"
@@ -18,7 +18,7 @@ FAULT_FILE = "_run/fault.txt"
 logger = logging.getLogger(__name__)
 
 
-def report_fault(fault: Exception, output: str, settings: RunSettings, opened: Run | None = None) -> int:
+def report_fault(fault: Exception, output: str, settings: RunSettings, opened: RunReference | None = None) -> int:
     """Print the sentence, keep the traceback where it can be found, and end `--json` as every run does."""
     details = "".join(traceback.format_exception(fault))
     sentence = f"unexpected {type(fault).__name__}: {reason_of(fault)}"
@@ -41,7 +41,7 @@ def _kept(details: str, output: str) -> str:
     return f"details in {output}/{FAULT_FILE}"
 
 
-def _failed(fault: Exception, output: str, opened: Run | None) -> Summary:
+def _failed(fault: Exception, output: str, opened: RunReference | None) -> Summary:
     """What is known of a run that a fault ended."""
     stopped = Stopped(type(fault).__name__, str(fault))
     if opened is None:
@@ -59,8 +59,8 @@ def _failed(fault: Exception, output: str, opened: Run | None) -> Summary:
     )
 
 
-def _totals(opened: Run) -> Totals:
+def _totals(opened: RunReference) -> Totals:
     try:
         return fold(RunDirectory.open(opened.url), opened.rows)
     except (OSError, InvalidInput):  # what was paid for rows that cannot be read is not known
-        return Totals(opened.rows, work=ChunkFigures(discarded=Discarded(cost=None)))
+        return Totals(opened.rows, work=ChunkStats(discarded=Discarded(cost=None)))

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from prefect_llm.progress.progress import LiveFigures, line_of
-from prefect_llm.progress.tracker import Live, watched
-from prefect_llm.run.chunk import Run
-from prefect_llm.run.monitor import Lookout
+from prefect_llm.progress.progress import RunProgress, line_of
+from prefect_llm.progress.tracker import RunTracker, watched
+from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.monitor import RunMonitor
 
 BAR_EVERY_S = 0.25
 NEWS_EVERY_S = 1.0
@@ -17,16 +17,16 @@ NEWS_EVERY_S = 1.0
 logger = logging.getLogger(__name__)
 
 
-def progress_log(live: Live, every_s: float) -> AbstractContextManager[None]:
+def progress_log(live: RunTracker, every_s: float) -> AbstractContextManager[None]:
     """While the block runs, log a line of figures at that interval."""
     return watched(live, every_s, lambda figures: logger.info("%s", line_of(live.paced(figures))))
 
 
-def news_log(run: Run, alert_error_share: float) -> AbstractContextManager[None]:
+def news_log(run: RunReference, alert_error_share: float) -> AbstractContextManager[None]:
     """While the block runs, log what is news: a budget used up, many errors, a provider that is down."""
-    lookout = Lookout(run, None, alert_error_share)
+    lookout = RunMonitor(run, None, alert_error_share)
 
-    def tell(_: LiveFigures) -> None:
+    def tell(_: RunProgress) -> None:
         for notice in lookout.news():
             logger.log(notice.level, notice.message)
 
@@ -34,7 +34,7 @@ def news_log(run: Run, alert_error_share: float) -> AbstractContextManager[None]
 
 
 @contextmanager
-def progress_bar(live: Live) -> Iterator[None]:
+def progress_bar(live: RunTracker) -> Iterator[None]:
     """While the block runs, a bar on standard error; log lines appear above it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -43,7 +43,7 @@ def progress_bar(live: Live) -> Iterator[None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("", total=max(live.figures.rows, 1))
 
-        def show(figures: LiveFigures) -> None:
+        def show(figures: RunProgress) -> None:
             progress.update(bar, completed=figures.done, description=line_of(live.paced(figures)))
 
         with watched(live, BAR_EVERY_S, show):

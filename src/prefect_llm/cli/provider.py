@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from prefect_llm.cli.prefect_server import check_server
-from prefect_llm.settings import ApiSection, BatchOptions, endpoint_provider, overlaid, with_fallbacks
+from prefect_llm.settings import ApiSection, BatchOptions, endpoint_provider, with_fallbacks, with_overrides
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.provider import Provider
 
@@ -18,7 +18,7 @@ def provider_of(api: ApiSection, batch: BatchOptions, environ: Mapping[str, str]
         return with_fallbacks(endpoint_provider(api, batch, environ), api, _saved)
     if api.base_url is not None:
         raise InvalidInput("both --provider and --base-url are given: leave one out")
-    return with_fallbacks(overlaid(_saved(api.provider), api, batch), api, _saved)
+    return with_fallbacks(with_overrides(_saved(api.provider), api, batch), api, _saved)
 
 
 def _saved(name: str) -> Provider:

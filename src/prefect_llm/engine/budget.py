@@ -26,7 +26,7 @@ class Hold(Protocol):
         """Whether it was billed is not known: it stays set aside for good."""
 
 
-class Budget(Protocol):
+class BudgetGate(Protocol):
     """A run's money. Called on engines' threads; nothing here may block."""
 
     def hold(self, request: Request, changed: Callable[[], None]) -> Hold | None:

@@ -10,13 +10,13 @@ import asyncio
 import time
 
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.classifier import Health
-from prefect_llm.engine.failures.policy import Ended, Judge, RunStops, Verdict
+from prefect_llm.engine.failures.classifier import FailureClassifier
+from prefect_llm.engine.failures.policy import Fail, ResponsePolicy, StopRun, Verdict
 from prefect_llm.engine.failures.retry import RetryPolicy
-from prefect_llm.engine.limits.endpoint_time import Occupancy
+from prefect_llm.engine.limits.endpoint_time import EndpointTime
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import Diversion, Job, Submission
+from prefect_llm.engine.submission import FallbackReason, Job, Submission
 from prefect_llm.engine.transport import Transport, open_transport
 from prefect_llm.system import telemetry
 from prefect_llm.values.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
@@ -40,9 +40,9 @@ class Dispatcher:
         policy = RetryPolicy(provider.patience)
         self.breaker = Breaker(policy.pause_s, provider.patience.outage_s)
         self.scheduler = Scheduler(provider.limits, chat.encoder(provider), self.breaker, self._money_changed)
-        self.health = Health(provider, self.breaker)
-        self._judge = Judge(provider, policy, self.breaker, self.health, self.scheduler)
-        self._occupancy = Occupancy()
+        self.health = FailureClassifier(provider, self.breaker)
+        self._judge = ResponsePolicy(provider, policy, self.breaker, self.health, self.scheduler)
+        self._occupancy = EndpointTime()
         self._recorder: telemetry.Recorder | None = None
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
@@ -109,7 +109,7 @@ class Dispatcher:
     def _next_job(self) -> Job | None:
         now = self._loop.time()
         for waiting in self.scheduler.divertible(now):
-            if not self._divert(waiting, Diversion.OUTAGE):
+            if not self._divert(waiting, FallbackReason.OUTAGE):
                 waiting.submission.ended()  # pending: its run was stopped meanwhile
         while isinstance(decision := self.scheduler.next(now), Job):
             if decision.submission.stop.error is None:
@@ -154,7 +154,7 @@ class Dispatcher:
             self._pump()
 
     async def _attempt(self, job: Job) -> None:
-        if job.request.parameters.model in self._gone and self._divert(job, Diversion.MODEL_GONE):
+        if job.request.parameters.model in self._gone and self._divert(job, FallbackReason.MODEL_GONE):
             job.release()
             return
         if self._transport is None:
@@ -198,7 +198,7 @@ class Dispatcher:
 
     def _record(self, job: Job, end: Completion | RequestError, latency_s: float) -> None:
         if self._recorder is not None:
-            attempt = telemetry.Attempt(job.request, job.attempts, latency_s, end, job.submission.trace)
+            attempt = telemetry.RequestAttempt(job.request, job.attempts, latency_s, end, job.submission.trace)
             self._recorder.attempt(self._provider, attempt)
 
     def _widen(self) -> None:
@@ -207,13 +207,13 @@ class Dispatcher:
             self._loop.call_soon(self._pump)
 
     def _carry_out(self, job: Job, verdict: Verdict, latency_s: float) -> None:
-        if isinstance(verdict, RunStops):
-            if verdict.why is Diversion.MODEL_GONE:
+        if isinstance(verdict, StopRun):
+            if verdict.why is FallbackReason.MODEL_GONE:
                 self._gone.add(job.request.parameters.model)
             self._stop(verdict, job.submission)
             if verdict.why is None or not self._divert(job, verdict.why):
                 job.submission.ended()  # pending: it was not its fault
-        elif isinstance(verdict, Ended):
+        elif isinstance(verdict, Fail):
             if verdict.why is None or not self._divert(job, verdict.why):
                 self._deliver(job, verdict, latency_s)
         elif job.submission.stop.error is not None:
@@ -221,7 +221,7 @@ class Dispatcher:
         else:
             self.scheduler.again(job, self._loop.time(), verdict.delay_s)
 
-    def _divert(self, job: Job, why: Diversion) -> bool:
+    def _divert(self, job: Job, why: FallbackReason) -> bool:
         """Hand it to the fallback, if there is one: it has then ended here."""
         fallback = job.submission.fallback
         if fallback is None or not job.submission.diverts(why):
@@ -230,10 +230,10 @@ class Dispatcher:
         job.submission.ended()
         return True
 
-    def _deliver(self, job: Job, end: Completion | Ended, latency_s: float | None) -> None:
+    def _deliver(self, job: Job, end: Completion | Fail, latency_s: float | None) -> None:
         outcome = Outcome(
-            completion=end.completion if isinstance(end, Ended) else end,
-            failure=end.failure if isinstance(end, Ended) else None,
+            completion=end.completion if isinstance(end, Fail) else end,
+            failure=end.failure if isinstance(end, Fail) else None,
             attempts=job.attempts,
             throttled=job.throttled,
             latency_ms=None if latency_s is None else latency_s * 1e3,
@@ -248,7 +248,7 @@ class Dispatcher:
         job.submission.deliver(job.request, outcome)
         job.submission.ended()
 
-    def _stop(self, verdict: RunStops, asked: Submission) -> None:
+    def _stop(self, verdict: StopRun, asked: Submission) -> None:
         """Stop every run at this provider, or the one that chose what is refused; not those with a fallback."""
         for submission in list(self._submissions):
             concerned = submission.stop is asked.stop or not isinstance(verdict.error, OWN_CHOICE)

@@ -11,15 +11,15 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 
-from prefect_llm.engine.budget import Budget
+from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.engine.dispatcher import GRACE_S, Dispatcher
-from prefect_llm.engine.failures.breaker import Standing
+from prefect_llm.engine.failures.breaker import ProviderStatus
 from prefect_llm.engine.limits.shared_limit import Demand
 from prefect_llm.engine.submission import Job, Submission, unheard
 from prefect_llm.engine.transport import check_provider
 from prefect_llm.system import telemetry
 from prefect_llm.system.event_loop import allow_open_files, new_event_loop
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
@@ -47,11 +47,11 @@ class Engine:
         self,
         requests: Iterator[Request],
         deliver: Callable[[Request, Outcome], None],
-        stop: Stop,
+        stop: StopSignal,
         *,
         keep_raw: bool = False,
         sent: Callable[[int], None] = unheard,
-        budget: Budget | None = None,
+        budget: BudgetGate | None = None,
     ) -> None:
         """Ask every request; return when each has been delivered. Blocks the calling thread.
 
@@ -107,10 +107,10 @@ class Engine:
         return Demand(not scheduler.idle, scheduler.is_held_back(self._loop.time()), scheduler.in_flight)
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ProviderStatus:
         """How the provider does at this moment. Any thread."""
         breaker, health, scheduler = self._dispatcher.breaker, self._dispatcher.health, self._dispatcher.scheduler
-        return Standing(
+        return ProviderStatus(
             provider=self.provider.name,
             state=breaker.state,
             outages=breaker.outages,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from prefect_llm.engine.budget import Budget
+from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.engine.engine import Engine
 from prefect_llm.engine.registry import engine_for
-from prefect_llm.engine.submission import Diversion, Job, Submission, unheard
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.engine.submission import FallbackReason, Job, Submission, unheard
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
@@ -26,18 +26,18 @@ def ask(
     provider: Provider,
     requests: Iterator[Request],
     deliver: Callable[[Request, Outcome], None],
-    stop: Stop,
+    stop: StopSignal,
     *,
     rewritten: Rewritten,
     keep_raw: bool = False,
     sent: Callable[[int], None] = unheard,
-    budget: Budget | None = None,
+    budget: BudgetGate | None = None,
 ) -> None:
     """Ask every request of the provider or one of its fallbacks; each outcome's `route` says of whom.
 
     Blocks, calls back and raises as `Engine.run` does; `deliver` may be called on several engines' threads.
     """
-    routes = (provider, *provider.fallbacks)
+    routes = provider.routes
     links: list[_Link] = []
     for route, each in enumerate(routes):
         submission = Submission(requests if route == 0 else iter(()), deliver, stop, keep_raw, sent, budget)
@@ -69,16 +69,16 @@ class _Onwards:
         self._route = route
         self._rewritten = rewritten
 
-    def takes(self, why: Diversion) -> bool:
+    def takes(self, why: FallbackReason) -> bool:
         return self._next(why) is not None
 
-    def take(self, job: Job, why: Diversion) -> None:
+    def take(self, job: Job, why: FallbackReason) -> None:
         link = self._next(why)
         assert link is not None, "only where takes() said so"
         link.engine.hand_over(link.submission, self._rewritten(job.request, link.submission.route), job)
 
-    def _next(self, why: Diversion) -> _Link | None:
+    def _next(self, why: FallbackReason) -> _Link | None:
         """Another model of the same provider helps in anything but an outage."""
         own = self._links[self._route].engine
         later = self._links[self._route + 1 :]
-        return next((link for link in later if why is not Diversion.OUTAGE or link.engine is not own), None)
+        return next((link for link in later if why is not FallbackReason.OUTAGE or link.engine is not own), None)

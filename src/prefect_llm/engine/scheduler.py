@@ -15,9 +15,9 @@ from collections.abc import Callable
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker
 from prefect_llm.engine.limits.concurrency import Ramp
 from prefect_llm.engine.limits.concurrency_controller import FIRST_CONCURRENCY
-from prefect_llm.engine.limits.rate_limits import Quota
-from prefect_llm.engine.limits.token_sizes import Estimates
-from prefect_llm.engine.submission import Diversion, Job, Submission
+from prefect_llm.engine.limits.rate_limits import RateLimits
+from prefect_llm.engine.limits.token_sizes import TokenSizes
+from prefect_llm.engine.submission import FallbackReason, Job, Submission
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import Limits
 from prefect_llm.values.request import Request
@@ -51,8 +51,8 @@ class Scheduler:
         self._waited_for_quota_at = -math.inf
         self._limits = limits
         self._share = 1.0
-        self._quota = Quota(limits)
-        self._estimates = Estimates(limits.token_accounting)
+        self._quota = RateLimits(limits)
+        self._estimates = TokenSizes(limits.token_accounting)
         self._encode = encode
         self._breaker = breaker
         self._submissions: deque[Submission] = deque()
@@ -183,8 +183,8 @@ class Scheduler:
         """While the breaker holds all: take out what waits and has a fallback, drawn to the last document."""
         if not self._breaker.holds_all(now):
             return []
-        diverting = [each for each in self._submissions if each.diverts(Diversion.OUTAGE)]
-        waiting = [job.submission for _, _, job in self._retries if job.submission.diverts(Diversion.OUTAGE)]
+        diverting = [each for each in self._submissions if each.diverts(FallbackReason.OUTAGE)]
+        waiting = [job.submission for _, _, job in self._retries if job.submission.diverts(FallbackReason.OUTAGE)]
         return [job for submission in dict.fromkeys(diverting + waiting) for job in self._drained(submission, now)]
 
     def _drained(self, submission: Submission, now: float) -> list[Job]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from prefect_llm.engine.budget import Budget, Hold, is_ambiguous
-from prefect_llm.engine.failures.retry import Tries
+from prefect_llm.engine.budget import BudgetGate, Hold, is_ambiguous
+from prefect_llm.engine.failures.retry import RetryCounts
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.system import telemetry
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import RequestError
 from prefect_llm.values.outcome import Completion, DiscardedAnswer, Outcome
 from prefect_llm.values.request import Request
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 
-class Diversion(StrEnum):
+class FallbackReason(StrEnum):
     """Why a request goes to a fallback."""
 
     OUTAGE = "outage"
@@ -33,10 +33,10 @@ class Diversion(StrEnum):
 class Fallback(Protocol):
     """Who takes the requests that a provider cannot answer."""
 
-    def takes(self, why: Diversion) -> bool:
+    def takes(self, why: FallbackReason) -> bool:
         """Whether there is someone to ask instead."""
 
-    def take(self, job: Job, why: Diversion) -> None:
+    def take(self, job: Job, why: FallbackReason) -> None:
         """Ask there; the job is no longer the giver's. Only where `takes` said so."""
 
 
@@ -55,10 +55,10 @@ class Submission:
 
     requests: Iterator[Request]
     deliver: Callable[[Request, Outcome], None]
-    stop: Stop
+    stop: StopSignal
     keep_raw: bool = False
     sent: Callable[[int], None] = unheard
-    budget: Budget | None = None
+    budget: BudgetGate | None = None
     fallback: Fallback | None = None
     route: int = 0
     open: bool = False
@@ -100,7 +100,7 @@ class Submission:
         self.exhausted = True
         self.ended(0)
 
-    def diverts(self, why: Diversion) -> bool:
+    def diverts(self, why: FallbackReason) -> bool:
         """Whether a fallback would take its requests."""
         return self.fallback is not None and self.fallback.takes(why) and self.stop.error is None
 
@@ -140,7 +140,7 @@ class Job:
     retries: bool = False
     is_probe: bool = False
     hold: Hold | None = None
-    tries: Tries = field(default_factory=Tries)
+    tries: RetryCounts = field(default_factory=RetryCounts)
     discarded: list[DiscardedAnswer] = field(default_factory=list)
 
     def bill(self, completion: Completion) -> None:

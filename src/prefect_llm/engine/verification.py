@@ -17,7 +17,7 @@ import httpx
 import orjson
 
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.classifier import Health
+from prefect_llm.engine.failures.classifier import FailureClassifier
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.transport import check_provider, request_headers
@@ -65,7 +65,7 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
         raise InvalidInput("no model to verify: give one, or set the provider's default model")
     check_provider(provider)
     request = Request(
-        row=0,
+        row_index=0,
         document_id="verify",
         messages=({"role": "user", "content": "Hi"},),
         parameters=Parameters(model, max_output_tokens=1),
@@ -124,7 +124,7 @@ def _root_cause(error: BaseException) -> BaseException:
 
 def _diagnosis(client: httpx.Client, provider: Provider, request: Request, error: RequestError) -> RunError:
     """The sentence for an answer that is not one."""
-    verdict = Health(provider, Breaker(RetryPolicy(provider.patience).pause_s)).failed(0.0, request, error)
+    verdict = FailureClassifier(provider, Breaker(RetryPolicy(provider.patience).pause_s)).failed(0.0, request, error)
     if isinstance(verdict, (ModelNotFound, EndpointNotFound)):
         return _not_found(client, provider, request.parameters.model, verdict)
     if verdict is not None:

@@ -18,7 +18,7 @@ from prefect_llm.estimating.sample import Sample, SampleOptions, asked_sample
 from prefect_llm.estimating.timing import seconds_of
 from prefect_llm.prompts import Prompt
 from prefect_llm.reuse.earlier_runs import check_answers, previous_runs
-from prefect_llm.run.chunk import Run, plan_of
+from prefect_llm.run.chunk import RunReference, plan_of
 from prefect_llm.run.opening import check_varies
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.store import PREVIOUS, RunDirectory
@@ -135,7 +135,7 @@ def estimate_input(
 
 
 def estimate_run(
-    run: Run, provider: Provider, *, sample: SampleOptions | None = None, models: Sequence[str] = ()
+    run: RunReference, provider: Provider, *, sample: SampleOptions | None = None, models: Sequence[str] = ()
 ) -> Estimate:
     """The estimate of what an opened run has yet to do, over its own snapshot; raises as `estimate_input` does."""
     plan = plan_of(run)

@@ -110,7 +110,7 @@ def population_of(
         staged = read_chunk(folder, snapshot, chunk)
         requests = render_requests(staged, prompt, range(len(staged.ids)))
         found = earlier_answers(reuse, invocation, staged, requests, spec, provider)
-        counting.add(chunk, staged, requests.items(), frozenset(entry.place for entry in found))
+        counting.add(chunk, staged, requests.items(), frozenset(entry.row_index for entry in found))
     return counting.population
 
 

@@ -15,8 +15,8 @@ from prefect_llm.documents import Snapshot, stage_sample
 from prefect_llm.estimating.population import Kind, Population, by_chunk, population_of
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import Run
-from prefect_llm.run.opening import reopen_run, usable
+from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.opening import reopen_run, writable_output
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import Manifest, RunDirectory, acquired, check_owner, check_same_spec, release
@@ -29,7 +29,7 @@ SAMPLES = ".samples"
 """Beside the runs, hidden from whoever looks for runs there: a sample is none of them."""
 PREVIEWED_CHARACTERS = 300
 
-Ask = Callable[[Run, Provider], Summary]
+Ask = Callable[[RunReference, Provider], Summary]
 """Carries a run out, as `side_by_side.infer_pending` does."""
 
 
@@ -124,7 +124,7 @@ def asked_sample(
     Raises the `RunError` that stopped it, and `InvalidInput` where `output` holds something else.
     """
     named = f"{snapshot.source_fingerprint}:{options.size}:{options.seed}"
-    with usable(options.output):
+    with writable_output(options.output):
         directory = RunDirectory.open(options.output)
         manifest = directory.check_ours()
         if manifest is None:
@@ -143,7 +143,7 @@ def asked_sample(
     return Sample(_answers(directory, members), summary, directory.url, options.seed)
 
 
-def taking_answers(run: Run, sample: str, cost: Decimal | None = None) -> Run:
+def taking_answers(run: RunReference, sample: str, cost: Decimal | None = None) -> RunReference:
     """The run, which takes the answers of the sample in that directory first, and so does whoever resumes it.
 
     `cost` is what the sample cost: it counts in what this run may cost. Raises `Superseded` where the run's directory

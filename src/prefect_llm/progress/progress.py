@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from prefect_llm.progress.recent_rate import SINCE_THE_START, RecentPace
+from prefect_llm.progress.recent_rate import SINCE_THE_START, RecentRate
 from prefect_llm.store import add_money
 from prefect_llm.values.formatting import cost_so_far, count, duration, rate
 from prefect_llm.values.outcome import Outcome, Usage
@@ -16,7 +16,7 @@ ALMOST_DONE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class LiveFigures:
+class RunProgress:
     """Where a run stands: rows of this process's invocation, and what they took so far.
 
     `settled` are the rows that ended in these `seconds`; those that an earlier attempt had ended are only done.
@@ -35,7 +35,7 @@ class LiveFigures:
     throttled: int = 0
     settled: int = 0
     seconds: float = 0.0
-    pace: RecentPace = SINCE_THE_START
+    pace: RecentRate = SINCE_THE_START
 
     @property
     def done(self) -> int:
@@ -59,7 +59,7 @@ class LiveFigures:
         cost: Decimal | None,
         price: Price | None,
         discarded: Sequence[Decimal | None] = (),
-    ) -> LiveFigures:
+    ) -> RunProgress:
         """The figures with one more outcome, and what answers before it cost that could not be used."""
         usage = (outcome.completion and outcome.completion.usage) or Usage()
         spent = self.cost
@@ -67,7 +67,7 @@ class LiveFigures:
             spent = add_money(spent, cost)
         for each in discarded:
             spent = spent if each is None else add_money(spent, each)
-        return LiveFigures(  # `replace` is slower, and this is done for every row
+        return RunProgress(  # `replace` is slower, and this is done for every row
             rows=self.rows,
             ok=self.ok + outcome.ok,
             failed=self.failed + (not outcome.ok),
@@ -84,7 +84,7 @@ class LiveFigures:
             pace=self.pace,
         )
 
-    def ended(self, outcome: Outcome, rows: int) -> LiveFigures:
+    def ended(self, outcome: Outcome, rows: int) -> RunProgress:
         """The figures with a row that ended at another time, or (-1) without it: nothing was paid for it now."""
         return replace(
             self,
@@ -93,7 +93,7 @@ class LiveFigures:
             failed_by_kind=self._with(outcome, rows),
         )
 
-    def joined(self, other: LiveFigures) -> LiveFigures:
+    def joined(self, other: RunProgress) -> RunProgress:
         """The figures with those of rows elsewhere."""
         kinds = {*self.failed_by_kind, *other.failed_by_kind}
         return replace(
@@ -121,7 +121,7 @@ class LiveFigures:
         return {name: number for name, number in changed.items() if number}
 
 
-def line_of(figures: LiveFigures) -> str:
+def line_of(figures: RunProgress) -> str:
     """One line for a log: `1,200 of 10,000 documents (3 failed), 41.0/s, 31,000 tokens, $0.12, 3 min left`."""
     parts = [f"{count(figures.done)} of {count(figures.rows)} documents"]
     if figures.failed:

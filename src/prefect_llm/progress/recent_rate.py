@@ -10,7 +10,7 @@ WINDOW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class RecentPace:
+class RecentRate:
     """What was seen at each look of the last minute: seconds since the start, and rows settled until then.
 
     Its first look is the newest that is a whole window old, or the start. Grows with looks, not with rows.
@@ -18,13 +18,13 @@ class RecentPace:
 
     looks: tuple[tuple[float, int], ...] = ((0.0, 0),)
 
-    def after(self, seconds: float, settled: int) -> RecentPace:
+    def after(self, seconds: float, settled: int) -> RecentRate:
         """With one more look; one that is no later than the last changes nothing: threads look at the same time."""
         last, before = self.looks[-1]
         if seconds <= last:
             return self
         look = (seconds, max(settled, before))  # rows of a chunk elsewhere are away for a moment as it ends
-        return RecentPace((*self.looks[self._first(seconds) :], look))
+        return RecentRate((*self.looks[self._first(seconds) :], look))
 
     def rows_per_second(self, seconds: float, settled: int) -> float:
         """Over the last minute; since the start before one has passed, since the last look where looks are rarer."""
@@ -36,5 +36,5 @@ class RecentPace:
         return max(bisect_right(self.looks, seconds - WINDOW_S, key=itemgetter(0)) - 1, 0)
 
 
-SINCE_THE_START = RecentPace()
+SINCE_THE_START = RecentRate()
 """With no look as yet."""

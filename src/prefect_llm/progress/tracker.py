@@ -15,11 +15,11 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import reduce
 
-from prefect_llm.progress.progress import LiveFigures
-from prefect_llm.progress.recent_rate import RecentPace
-from prefect_llm.reuse.in_flight import AskedOnce
-from prefect_llm.store import ChunkFigures, Entry, RowFigures, add_money
-from prefect_llm.system.stop_signal import Stop
+from prefect_llm.progress.progress import RunProgress
+from prefect_llm.progress.recent_rate import RecentRate
+from prefect_llm.reuse.in_flight import RequestDeduplicator
+from prefect_llm.store import ChunkStats, JournalEntry, RowFigures, add_money
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import TooManyFailures
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.price import Price
@@ -29,16 +29,16 @@ OUTCOMES_BEFORE_A_SHARE_COUNTS = 100
 REMEMBERED_RUNS = 64
 
 
-class Live:
+class RunTracker:
     """One invocation of a run in this process."""
 
     def __init__(self, rows: int, stop_error_share: float) -> None:
-        self.stop = Stop()
+        self.stop = StopSignal()
         self._name = uuid.uuid4().hex
-        self.asked_once = AskedOnce()
+        self.asked_once = RequestDeduplicator()
         self._stop_error_share = stop_error_share
-        self._figures = LiveFigures(rows)
-        self._pace = RecentPace()
+        self._figures = RunProgress(rows)
+        self._pace = RecentRate()
         self._requests = self._retries = 0
         self._ended = self._ended_badly = 0
         self._under_way: dict[int, Callable[[], int]] = {}
@@ -46,7 +46,7 @@ class Live:
         self._lock = threading.Lock()
 
     @property
-    def figures(self) -> LiveFigures:
+    def figures(self) -> RunProgress:
         """The figures as they stand."""
         with self._lock:
             figures, requests, retries = self._figures, self._requests, self._retries
@@ -57,7 +57,7 @@ class Live:
             seconds=time.monotonic() - self._started,
         )
 
-    def paced(self, figures: LiveFigures) -> LiveFigures:
+    def paced(self, figures: RunProgress) -> RunProgress:
         """The figures at a look, with the pace of the last minute. Those of rows elsewhere are in them each time."""
         with self._lock:
             self._pace = self._pace.after(figures.seconds, figures.settled)
@@ -134,7 +134,7 @@ class Live:
         with self._lock:
             self._figures = self._figures.ended(outcome, 1)
 
-    def ended_here(self, entries: Sequence[Entry], new: Sequence[Entry]) -> RowFigures:
+    def ended_here(self, entries: Sequence[JournalEntry], new: Sequence[JournalEntry]) -> RowFigures:
         """What became of these rows, which are counted here, for the process that waits for their chunk."""
         rows = [entry.row for entry in entries]
         nothing: Decimal | None = Decimal(0)
@@ -155,12 +155,12 @@ class Live:
             new_failed=sum(not entry.row.outcome.ok for entry in new),
         )
 
-    def take_over(self, chunk: ChunkFigures) -> None:
+    def take_over(self, chunk: ChunkStats) -> None:
         """Count what a chunk took in another process; one of this process is counted as it goes."""
         ended = chunk.ended
         if ended is None or ended.counted_in == self._name:
             return
-        taken = LiveFigures(
+        taken = RunProgress(
             rows=0,
             ok=ended.ok,
             failed=ended.failed,
@@ -193,10 +193,10 @@ class _Runs:
     """The runs this process works on, by invocation; the oldest are forgotten."""
 
     def __init__(self) -> None:
-        self._runs: OrderedDict[str, Live] = OrderedDict()
+        self._runs: OrderedDict[str, RunTracker] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, invocation: str, make: Callable[[], Live]) -> Live:
+    def get(self, invocation: str, make: Callable[[], RunTracker]) -> RunTracker:
         with self._lock:
             if invocation not in self._runs:
                 self._runs[invocation] = make()
@@ -208,13 +208,13 @@ class _Runs:
 _runs = _Runs()
 
 
-def live_run(invocation: str, rows: int, stop_error_share: float) -> Live:
+def run_tracker(invocation: str, rows: int, stop_error_share: float) -> RunTracker:
     """The live side of an invocation, made when this process first meets it."""
-    return _runs.get(invocation, lambda: Live(rows, stop_error_share))
+    return _runs.get(invocation, lambda: RunTracker(rows, stop_error_share))
 
 
 @contextmanager
-def watched(live: Live, every_s: float, show: Callable[[LiveFigures], None]) -> Iterator[None]:
+def watched(live: RunTracker, every_s: float, show: Callable[[RunProgress], None]) -> Iterator[None]:
     """While the block runs, `show` the figures at that interval, from a thread of its own."""
     ended = threading.Event()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_llm.reuse.answered_rows import AnsweredRows, Place, answered_in
+from prefect_llm.reuse.answered_rows import AnswerReader, Place, answered_in
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.journal import journaled
 from prefect_llm.store.rows import ResultRow, as_reused
@@ -21,7 +21,7 @@ _KEY_BYTES = 16
 _RECORD_BYTES = _KEY_BYTES + _PLACE.size
 
 
-class Answers:
+class AnswerIndex:
     """The answered rows of one run directory: of its complete chunks, and what the journals of others hold."""
 
     def __init__(self, directory: RunDirectory, *, raw: bool = False) -> None:
@@ -31,7 +31,7 @@ class Answers:
         for chunk in sorted(complete):
             records += self._records_of(chunk)
         self._records = _sorted(records)
-        self._rows = AnsweredRows(directory, raw=raw)
+        self._rows = AnswerReader(directory, raw=raw)
         self._journaled = {
             row.fingerprint: row
             for chunk, entries in journaled(directory.folder)

@@ -45,7 +45,7 @@ def answered_in(directory: RunDirectory, chunk: int) -> list[tuple[int, str]]:
     ]
 
 
-class AnsweredRows:
+class AnswerReader:
     """The rows in the parts of one run directory; with `raw` as they came, where that was kept."""
 
     def __init__(self, directory: RunDirectory, *, raw: bool = False) -> None:

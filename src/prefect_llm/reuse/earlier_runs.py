@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from prefect_llm.reuse.answer_index import Answers
+from prefect_llm.reuse.answer_index import AnswerIndex
 from prefect_llm.store import ResultRow, RunDirectory, runs_below
 from prefect_llm.values.errors import InvalidInput
 
@@ -94,5 +94,5 @@ def _held_for(invocation: str, url: str) -> _Held:
 
 
 @lru_cache(maxsize=INDEXES_KEPT)
-def _answers(url: str, held: _Held, keep_raw: bool) -> Answers:
-    return Answers(RunDirectory.open(url), raw=held.has_raw and keep_raw)
+def _answers(url: str, held: _Held, keep_raw: bool) -> AnswerIndex:
+    return AnswerIndex(RunDirectory.open(url), raw=held.has_raw and keep_raw)

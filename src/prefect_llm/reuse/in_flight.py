@@ -12,11 +12,11 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import NamedTuple
 
-from prefect_llm.reuse.run_index import RunAnswers
+from prefect_llm.reuse.run_index import RunAnswerIndex
 from prefect_llm.store import ResultRow, RunDirectory, journaled
 
 
-class Joined(NamedTuple):
+class Claimed(NamedTuple):
     """What becomes of a chunk's requests, by fingerprint; those in none of the three are its own to ask.
 
     `stored` answers lie in a part, `answered` ones so far only in another chunk's journal; for those in `awaited` a
@@ -28,37 +28,39 @@ class Joined(NamedTuple):
     awaited: frozenset[str]
 
 
-class Message(NamedTuple):
+class Answered(NamedTuple):
     """An awaited request has ended: with an answer, or with none, and is then this chunk's to ask."""
 
     fingerprint: str
     row: ResultRow | None
 
 
-class AskedOnce:
+class RequestDeduplicator:
     """Which requests of one invocation of a run are being asked in this process, and where finished ones lie."""
 
     def __init__(self) -> None:
         self._claims: dict[str, _Claim] = {}
         self._lock = Lock()
-        self._stored: RunAnswers | None = None
+        self._stored: RunAnswerIndex | None = None
         self._opening = Lock()
 
     def __len__(self) -> int:
         """How many requests are held: those being asked, and those whose answer lies in no part as yet."""
         return len(self._claims)
 
-    def member(self, directory: RunDirectory, chunk: int, *, rows: int, chunk_rows: int, raw: bool = False) -> Member:
+    def member(
+        self, directory: RunDirectory, chunk: int, *, rows: int, chunk_rows: int, raw: bool = False
+    ) -> ChunkClaims:
         """The part that a chunk has in it. `rows` are the run's.
 
         The first one reads the fingerprints in all parts, and the journals of chunks that are under way.
         """
         with self._opening:
             if self._stored is None:
-                self._stored = RunAnswers(directory, rows, chunk_rows, raw=raw)
+                self._stored = RunAnswerIndex(directory, rows, chunk_rows, raw=raw)
                 self._restore(directory)
             self._stored.refresh()
-        return Member(self, self._stored, chunk)
+        return ChunkClaims(self, self._stored, chunk)
 
     def _restore(self, directory: RunDirectory) -> None:
         complete = directory.complete_chunks()
@@ -72,7 +74,7 @@ class AskedOnce:
                 if row.outcome.ok and row.fingerprint is not None:
                     self._claims.setdefault(row.fingerprint, _Claim(None, row))
 
-    def _claim(self, member: Member, fingerprints: Iterable[str]) -> tuple[dict[str, ResultRow], frozenset[str]]:
+    def _claim(self, member: ChunkClaims, fingerprints: Iterable[str]) -> tuple[dict[str, ResultRow], frozenset[str]]:
         answered, awaited = {}, set()
         with self._lock:
             for fingerprint in fingerprints:
@@ -86,7 +88,7 @@ class AskedOnce:
                     awaited.add(fingerprint)
         return answered, frozenset(awaited)
 
-    def _ended(self, member: Member, fingerprints: Iterable[str], row: ResultRow | None) -> None:
+    def _ended(self, member: ChunkClaims, fingerprints: Iterable[str], row: ResultRow | None) -> None:
         """Claims of that member have ended; without an answer those that wait are let go."""
         messages = []
         with self._lock:
@@ -94,7 +96,7 @@ class AskedOnce:
                 claim = self._claims.get(fingerprint)
                 if claim is None or claim.member is not member or claim.row is not None:
                     continue
-                messages += [(each, Message(fingerprint, row)) for each in claim.waiting]
+                messages += [(each, Answered(fingerprint, row)) for each in claim.waiting]
                 if row is None:
                     del self._claims[fingerprint]
                 else:
@@ -113,25 +115,25 @@ class AskedOnce:
 class _Claim:
     """Who asks a request, the row once it was answered, and who waits for it until then."""
 
-    member: Member | None
+    member: ChunkClaims | None
     row: ResultRow | None = None
-    waiting: list[Member] = field(default_factory=list)
+    waiting: list[ChunkClaims] = field(default_factory=list)
 
 
-class Member:
+class ChunkClaims:
     """One attempt at a chunk among those that ask each request once; it must `leave` in the end.
 
     `inbox` gets one message for each awaited request: whoever asks it sends one, or leaves.
     """
 
-    def __init__(self, all_: AskedOnce, stored: RunAnswers, chunk: int) -> None:
-        self.inbox: SimpleQueue[Message] = SimpleQueue()
+    def __init__(self, all_: RequestDeduplicator, stored: RunAnswerIndex, chunk: int) -> None:
+        self.inbox: SimpleQueue[Answered] = SimpleQueue()
         self._all = all_
         self._stored = stored
         self._chunk = chunk
         self._claimed: frozenset[str] = frozenset()
 
-    def join(self, fingerprints: Iterable[str], done: Iterable[ResultRow]) -> Joined:
+    def join(self, fingerprints: Iterable[str], done: Iterable[ResultRow]) -> Claimed:
         """Claim these requests, as far as nobody else has; `done` are rows that the chunk has already."""
         wanted = frozenset(fingerprints)
         self._all._offer(done)
@@ -141,7 +143,7 @@ class Member:
         stored = self._stored.find(self._claimed)
         for fingerprint, row in stored.items():
             self.ended(fingerprint, row)
-        return Joined(stored, answered, awaited)
+        return Claimed(stored, answered, awaited)
 
     def ended(self, fingerprint: str, row: ResultRow) -> None:
         """A request of the chunk has ended; others take only an answer. Any thread."""

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
 
-from prefect_llm.reuse.answered_rows import AnsweredRows, answered_in
+from prefect_llm.reuse.answered_rows import AnswerReader, answered_in
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.rows import ResultRow
 
@@ -61,14 +61,14 @@ def _key(fingerprint: str) -> int:
     return int(fingerprint[:16], 16) & _KEY_MASK or 1  # 0 is an empty slot
 
 
-class RunAnswers:
+class RunAnswerIndex:
     """The answered rows of the run in `directory`, of `rows` documents. Any thread."""
 
     def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, *, raw: bool = False) -> None:
         self._directory = directory
         self._chunk_rows = chunk_rows
         self._table = PlaceTable(rows)
-        self._rows = AnsweredRows(directory, raw=raw)
+        self._rows = AnswerReader(directory, raw=raw)
         self._known: set[int] = set()
         self._lock = Lock()
 

@@ -8,23 +8,23 @@ from functools import partial
 
 import pyarrow as pa
 
-from prefect_llm.budget.account import ChunkBudget, Spending
+from prefect_llm.budget.account import BudgetAccount, RequestBudget
 from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
 from prefect_llm.pricing import price_for
-from prefect_llm.progress.tracker import Live
+from prefect_llm.progress.tracker import RunTracker
 from prefect_llm.prompts import Prompt, to_output_array, with_model
-from prefect_llm.reuse.in_flight import Member
+from prefect_llm.reuse.in_flight import ChunkClaims
 from prefect_llm.run.priced_rows import priced_entry, record_cost, unasked_entry
 from prefect_llm.run.rendering import Rendered
-from prefect_llm.store import Entry, ResultRow, as_reused
+from prefect_llm.store import JournalEntry, ResultRow, as_reused
 from prefect_llm.values.errors import BadDocument, InvalidInput, RunError
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
 
-class AskedChunk:
+class ChunkRequests:
     """One chunk on its way: requests out, priced rows in. The engine's thread calls both sides.
 
     `requests` are those of the places that are to have a row in the end, as far as `done` does not hold it: rows that
@@ -40,25 +40,25 @@ class AskedChunk:
         requests: Mapping[int, Rendered],
         provider: Provider,
         prompt: Prompt,
-        live: Live,
-        done: Sequence[Entry] = (),
+        live: RunTracker,
+        done: Sequence[JournalEntry] = (),
         *,
         only: Collection[int] | None = None,
-        member: Member | None = None,
-        spending: Spending | None = None,
+        member: ChunkClaims | None = None,
+        spending: BudgetAccount | None = None,
     ) -> None:
         self.staged = staged
         self.kept = staged.kept if only is None else staged.kept.take(sorted(only))
         self._provider = provider
-        self._routes = (provider, *provider.fallbacks)
+        self._routes = provider.routes
         self._prompt = prompt
         self._live = live
-        self._budget = None if spending is None else ChunkBudget(spending, provider)
-        self._entries: list[Entry | None] = [None] * len(staged.ids)
+        self._budget = None if spending is None else RequestBudget(spending, provider)
+        self._entries: list[JournalEntry | None] = [None] * len(staged.ids)
         for entry in done:
             self._restore(entry)
         self._places = range(len(staged.ids)) if only is None else sorted(only)
-        self._restored = frozenset(entry.place for entry in done)
+        self._restored = frozenset(entry.row_index for entry in done)
         self._requests = {
             place: self._bounded(requests[place]) for place in self._places if place not in self._restored
         }
@@ -67,7 +67,7 @@ class AskedChunk:
         self._twins: dict[int, list[int]] = {}
         self._awaited: set[str] = set()
 
-    def ask(self, write_down: Callable[[Entry], None], *, keep_raw: bool) -> None:
+    def ask(self, write_down: Callable[[JournalEntry], None], *, keep_raw: bool) -> None:
         """Ask every document that has no row; blocks until each has one. `write_down` is told every new row.
 
         Raises the `RunError` that stopped the run, unless every document had ended all the same.
@@ -88,10 +88,10 @@ class AskedChunk:
     def committed(self) -> None:
         """The part is written: other chunks find the answers in it."""
         if self._member is not None:
-            rows = ((entry.place, entry.row) for entry in self.entries() if entry.row.outcome.ok)
+            rows = ((entry.row_index, entry.row) for entry in self.entries() if entry.row.outcome.ok)
             self._member.committed({place: row.fingerprint for place, row in rows if row.fingerprint is not None})
 
-    def _ask(self, places: Sequence[int], write_down: Callable[[Entry], None], keep_raw: bool) -> None:
+    def _ask(self, places: Sequence[int], write_down: Callable[[JournalEntry], None], keep_raw: bool) -> None:
         if not places:
             return
         ask(
@@ -105,7 +105,7 @@ class AskedChunk:
             budget=self._budget,
         )
 
-    def _join(self, write_down: Callable[[Entry], None]) -> list[int]:
+    def _join(self, write_down: Callable[[JournalEntry], None]) -> list[int]:
         """Take what answers there are; the places that are this chunk's to ask."""
         if self._member is None:
             return list(self._requests)
@@ -129,11 +129,11 @@ class AskedChunk:
                 continue
             if (row := restored.get(request.fingerprint)) is not None:
                 del self._requests[place]
-                self._keep(Entry(place, as_reused(row, self.staged.ids[place])))
+                self._keep(JournalEntry(place, as_reused(row, self.staged.ids[place])))
             elif (first := self._first.setdefault(request.fingerprint, place)) != place:
                 self._twins.setdefault(first, []).append(place)
 
-    def _await(self, write_down: Callable[[Entry], None]) -> list[int]:
+    def _await(self, write_down: Callable[[JournalEntry], None]) -> list[int]:
         """Wait for an answer that another chunk asks for; the place that is this chunk's to ask after all.
 
         A run that stops needs no signal here: the other chunk ends in time, and to ask then raises why.
@@ -146,16 +146,18 @@ class AskedChunk:
         self._take_over(message.fingerprint, message.row, write_down)
         return []
 
-    def _take_over(self, fingerprint: str, row: ResultRow, write_down: Callable[[Entry], None] | None = None) -> None:
+    def _take_over(
+        self, fingerprint: str, row: ResultRow, write_down: Callable[[JournalEntry], None] | None = None
+    ) -> None:
         """Another chunk's answer; `write_down` where it lies in no part as yet."""
         place = self._first[fingerprint]
-        entry = self._parsed(Entry(place, as_reused(row, self.staged.ids[place])))
+        entry = self._parsed(JournalEntry(place, as_reused(row, self.staged.ids[place])))
         if write_down is not None:
             write_down(entry)
         del self._requests[place]
         self._keep_with_twins(entry)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[JournalEntry]:
         """The rows that have ended, in the order of the input."""
         return [entry for entry in self._entries if entry is not None]
 
@@ -163,21 +165,21 @@ class AskedChunk:
         """How many rows have ended."""
         return len(self._entries) - self._entries.count(None)
 
-    def new_entries(self) -> list[Entry]:
+    def new_entries(self) -> list[JournalEntry]:
         """Those of them that no earlier attempt had."""
-        return [entry for entry in self.entries() if entry.place not in self._restored]
+        return [entry for entry in self.entries() if entry.row_index not in self._restored]
 
-    def _restore(self, entry: Entry) -> None:
+    def _restore(self, entry: JournalEntry) -> None:
         """Take over a row that was written down; the parsed answer is parsed again."""
-        if entry.place >= len(self._entries) or entry.row.id != self.staged.ids[entry.place]:
+        if entry.row_index >= len(self._entries) or entry.row.id != self.staged.ids[entry.row_index]:
             raise InvalidInput(
-                f"the journal of this chunk has a row of {entry.row.id!r} as document {entry.place}, which is "
+                f"the journal of this chunk has a row of {entry.row.id!r} as document {entry.row_index}, which is "
                 "not in its snapshot: remove _run/inflight, and the chunk is asked again"
             )
-        self._entries[entry.place] = self._parsed(entry)
+        self._entries[entry.row_index] = self._parsed(entry)
         self._live.restore(entry.row.outcome)
 
-    def _parsed(self, entry: Entry) -> Entry:
+    def _parsed(self, entry: JournalEntry) -> JournalEntry:
         """With the parsed answer, which neither journals nor this reader of parts keep."""
         answer_format, completion = self._prompt.parameters.answer_format, entry.row.outcome.completion
         if answer_format is None or completion is None or not entry.row.outcome.ok or completion.output is not None:
@@ -213,25 +215,25 @@ class AskedChunk:
         model = self._routes[route].model
         return request if model is None else with_model(request, model)
 
-    def _take(self, write_down: Callable[[Entry], None], request: Request, outcome: Outcome) -> None:
+    def _take(self, write_down: Callable[[JournalEntry], None], request: Request, outcome: Outcome) -> None:
         """Price an outcome, by whoever answered, write its row down and keep it."""
         entry = priced_entry(request, outcome, self._provider)
         record_cost(entry)
         write_down(entry)
-        asked = self._requests.pop(request.row)  # as it was before a fallback's model was put into it
+        asked = self._requests.pop(request.row_index)  # as it was before a fallback's model was put into it
         self._keep_with_twins(entry)
         if self._member is not None and isinstance(asked, Request):
             self._member.ended(asked.fingerprint, entry.row)
 
-    def _keep_with_twins(self, entry: Entry) -> None:
+    def _keep_with_twins(self, entry: JournalEntry) -> None:
         self._keep(entry)
-        for place in self._twins.pop(entry.place, ()):
+        for place in self._twins.pop(entry.row_index, ()):
             del self._requests[place]
-            self._keep(Entry(place, as_reused(entry.row, self.staged.ids[place])))
+            self._keep(JournalEntry(place, as_reused(entry.row, self.staged.ids[place])))
 
-    def _keep(self, entry: Entry) -> None:
+    def _keep(self, entry: JournalEntry) -> None:
         row = entry.row
-        self._entries[entry.place] = entry
+        self._entries[entry.row_index] = entry
         self._live.count(row.outcome, row.cost, row.price, entry.discarded_costs)
 
 

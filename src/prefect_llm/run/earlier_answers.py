@@ -9,7 +9,7 @@ from prefect_llm.documents import StagedChunk
 from prefect_llm.reuse.earlier_runs import reused_rows
 from prefect_llm.run.rendering import Rendered
 from prefect_llm.run.spec import RunSpec
-from prefect_llm.store import Entry
+from prefect_llm.store import JournalEntry
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
@@ -21,7 +21,7 @@ def earlier_answers(
     requests: Mapping[int, Rendered],
     spec: RunSpec,
     provider: Provider,
-) -> list[Entry]:
+) -> list[JournalEntry]:
     """A row for each of the requests that this provider has answered in the runs at `urls`; the first run counts."""
     wanted = {place: each.fingerprint for place, each in requests.items() if isinstance(each, Request)}
     found = reused_rows(
@@ -33,7 +33,7 @@ def earlier_answers(
         serves=spec.serves,
     )
     return [
-        Entry(place, replace(found[fingerprint], id=staged.ids[place]))
+        JournalEntry(place, replace(found[fingerprint], id=staged.ids[place]))
         for place, fingerprint in wanted.items()
         if fingerprint in found
     ]

@@ -7,14 +7,14 @@ from decimal import Decimal
 
 from prefect_llm.progress.shared_stop import forget_stops
 from prefect_llm.report import Summary, Totals
-from prefect_llm.run.chunk import Run, granted_to
+from prefect_llm.run.chunk import RunReference, granted_to
 from prefect_llm.run.reports import figures_of_run, with_words, write_page, write_texts
-from prefect_llm.store import FAILED, ChunkFigures, RunDirectory, State, Stopped, current_epoch, release, sum_figures
+from prefect_llm.store import FAILED, ChunkStats, RunDirectory, State, Stopped, current_epoch, release, sum_stats
 from prefect_llm.system.folders import open_folder
 from prefect_llm.values.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows
 
 
-def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError | None = None) -> Summary:
+def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: RunError | None = None) -> Summary:
     """Fold what lies in the directory into the summary, write manifest and reports, and release the directory.
 
     `figures` are those that `infer_chunk` returned, `stopped` is what it raised. Writes nothing where a later owner
@@ -26,7 +26,7 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
         raise InvalidInput(f"{run.url} no longer holds a run: its manifest is gone")
     folded = figures_of_run(directory, manifest, run.rows)
     totals = folded.totals
-    counters, live = sum_figures(figures), run.live.figures
+    counters, live = sum_stats(figures), run.live.figures
     summary = Summary(
         totals=totals,
         cost_uncertain=_uncertain(run, totals),
@@ -52,13 +52,13 @@ def finish_run(run: Run, figures: Sequence[ChunkFigures] = (), stopped: RunError
     return summary
 
 
-def _uncertain(run: Run, totals: Totals) -> Decimal | None:
+def _uncertain(run: RunReference, totals: Totals) -> Decimal | None:
     """Money that may have been billed beyond the known cost: with a budget what was granted and no row proves."""
     granted = granted_to(run)
     return totals.work.uncertain if granted is None else max(granted - totals.known_cost, Decimal(0))
 
 
-def release_run(run: Run) -> None:
+def release_run(run: RunReference) -> None:
     """Let another process have the directory of a run that is not going to be finished here."""
     release(open_folder(run.url), run.epoch)
 

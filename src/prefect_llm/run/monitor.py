@@ -14,8 +14,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
-from prefect_llm.engine import BreakerState, Engine, Standing, open_engine, open_engines
-from prefect_llm.run.chunk import Run, granted_this_month, granted_to, spent_of
+from prefect_llm.engine import BreakerState, Engine, ProviderStatus, open_engine, open_engines
+from prefect_llm.run.chunk import RunReference, granted_this_month, granted_to, spent_of
 from prefect_llm.values.errors import BudgetExceeded
 from prefect_llm.values.formatting import money, plain_decimal
 from prefect_llm.values.provider import Provider
@@ -23,7 +23,7 @@ from prefect_llm.values.provider import Provider
 BUDGET_PERCENTS = (50, 80, 100)
 
 
-class Happening(StrEnum):
+class EventName(StrEnum):
     """The names of events, without their prefix."""
 
     RUN_STARTED = "run.started"
@@ -35,17 +35,17 @@ class Happening(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Alert:
     """Something that happened: one sentence, and its figures as JSON has them, money as strings."""
 
-    what: Happening
+    what: EventName
     message: str
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def level(self) -> int:
         """How it is logged."""
-        bad = (Happening.ERRORS_HIGH, Happening.BREAKER_OPENED)
+        bad = (EventName.ERRORS_HIGH, EventName.BREAKER_OPENED)
         return logging.WARNING if self.what in bad else logging.INFO
 
 
@@ -69,7 +69,7 @@ class SpentBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """A run at one look. Shares are from 0 to 1; `error_share` is `None` while there are too few outcomes.
 
     A run that its budgets stopped has used up the one of which least is left.
@@ -78,10 +78,10 @@ class Seen:
     error_share: float | None = None
     budgets: Sequence[SpentBudget] = ()
     exceeded: bool = False
-    standings: Sequence[Standing] = ()
+    standings: Sequence[ProviderStatus] = ()
 
 
-class Notices:
+class AlertRules:
     """What is new at each look; errors are high above `alert_error_share`, and that is told once."""
 
     def __init__(self, alert_error_share: float) -> None:
@@ -91,11 +91,11 @@ class Notices:
         self._outages: dict[str, int] = {}
         self._open: set[str] = set()
 
-    def of(self, seen: Seen) -> list[Notice]:
+    def of(self, seen: Observed) -> list[Alert]:
         """What was not so at the look before."""
         return [*self._spending(seen), *self._errors(seen), *self._breakers(seen)]
 
-    def _spending(self, seen: Seen) -> Iterator[Notice]:
+    def _spending(self, seen: Observed) -> Iterator[Alert]:
         """Only the largest share that is new: a run that goes on with little left reached the others long ago."""
         used_up = min(seen.budgets, key=lambda each: each.left, default=None) if seen.exceeded else None
         for budget in seen.budgets:
@@ -105,17 +105,17 @@ class Notices:
                 told |= reached
                 yield _spent(budget, max(new), exceeded=budget is used_up)
 
-    def _errors(self, seen: Seen) -> Iterator[Notice]:
+    def _errors(self, seen: Observed) -> Iterator[Alert]:
         if self._told_errors or seen.error_share is None or seen.error_share <= self._alert_error_share:
             return
         self._told_errors = True
-        yield Notice(
-            Happening.ERRORS_HIGH,
+        yield Alert(
+            EventName.ERRORS_HIGH,
             f"{seen.error_share:.0%} of documents fail, more than alert_error_share ({self._alert_error_share:.0%})",
             {"error_share": round(seen.error_share, 4), "alert_error_share": self._alert_error_share},
         )
 
-    def _breakers(self, seen: Seen) -> Iterator[Notice]:
+    def _breakers(self, seen: Observed) -> Iterator[Alert]:
         for each in seen.standings:
             name, outages = each.provider, each.outages
             if outages > self._outages.get(name, 0):
@@ -129,23 +129,23 @@ class Notices:
                 yield _closed(each)
 
 
-class Lookout:
+class RunMonitor:
     """Looks at a run of this process; without a provider, at all that this process asks."""
 
-    def __init__(self, run: Run, provider: Provider | None, alert_error_share: float) -> None:
+    def __init__(self, run: RunReference, provider: Provider | None, alert_error_share: float) -> None:
         self._run = run
-        self._providers = None if provider is None else (provider, *provider.fallbacks)
-        self._notices = Notices(alert_error_share)
+        self._providers = None if provider is None else provider.routes
+        self._notices = AlertRules(alert_error_share)
         self._granted = _granted(run)
         self._notices.of(self.seen())  # what another run has left of a provider is nothing new
 
-    def news(self) -> list[Notice]:
+    def news(self) -> list[Alert]:
         """What has happened since the last look."""
         return self._notices.of(self.seen())
 
-    def seen(self) -> Seen:
+    def seen(self) -> Observed:
         """The run now."""
-        return Seen(
+        return Observed(
             error_share=self._run.live.error_share,
             budgets=self._budgets(),
             exceeded=isinstance(self._run.live.stop.error, BudgetExceeded),
@@ -176,11 +176,11 @@ class Lookout:
         return {engine for each in self._providers if (engine := open_engine(each)) is not None}
 
 
-def _granted(run: Run) -> tuple[Decimal | None, Decimal | None]:
+def _granted(run: RunReference) -> tuple[Decimal | None, Decimal | None]:
     return granted_to(run), granted_this_month(run)
 
 
-def _spent(budget: SpentBudget, percent: int, *, exceeded: bool) -> Notice:
+def _spent(budget: SpentBudget, percent: int, *, exceeded: bool) -> Alert:
     name = "the budget" if budget.of == "run" else "this month's budget"
     spent, limit = money(budget.spent, budget.currency), money(budget.limit, budget.currency)
     told = f"{percent}% of {name} is used: {spent} of {limit}"
@@ -193,16 +193,16 @@ def _spent(budget: SpentBudget, percent: int, *, exceeded: bool) -> Notice:
         "budget": plain_decimal(budget.limit),
         "currency": budget.currency,
     }
-    return Notice(Happening.BUDGET_REACHED, told, figures)
+    return Alert(EventName.BUDGET_REACHED, told, figures)
 
 
-def _opened(by: Standing) -> Notice:
+def _opened(by: ProviderStatus) -> Alert:
     told = (
         f"{by.base_url} fails ({by.fault}): nothing is sent but a probe now and then; "
         f"it is given up after {by.patience_s:g} s without a success"
     )
-    return Notice(Happening.BREAKER_OPENED, told, {"provider": by.provider})
+    return Alert(EventName.BREAKER_OPENED, told, {"provider": by.provider})
 
 
-def _closed(by: Standing) -> Notice:
-    return Notice(Happening.BREAKER_CLOSED, f"{by.base_url} answers again", {"provider": by.provider})
+def _closed(by: ProviderStatus) -> Alert:
+    return Alert(EventName.BREAKER_CLOSED, f"{by.base_url} answers again", {"provider": by.provider})

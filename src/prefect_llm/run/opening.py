@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from prefect_llm.budget.account import RunBudget
 from prefect_llm.budget.grants import GrantLog
-from prefect_llm.budget.kept_limits import keep_budget
+from prefect_llm.budget.kept_limits import persist_limits
 from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, stage
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import fold
 from prefect_llm.reuse.earlier_runs import check_answers, previous_runs, still_there
-from prefect_llm.run.chunk import FLUSH_INTERVAL_S, Plan, Run, schema_of
+from prefect_llm.run.chunk import FLUSH_INTERVAL_S, RunPlan, RunReference, schema_of
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.store import (
     PREVIOUS,
@@ -45,7 +45,7 @@ def open_run(
     reuse: str | None = None,
     siblings: str | None = None,
     budget: RunBudget | None = None,
-) -> Run:
+) -> RunReference:
     """Check everything, stage the input, or reopen the run that `output` holds. Asks nothing.
 
     `reuse` is the directory of an earlier run, whose answers to the same requests are taken; "previous" stands for
@@ -57,9 +57,9 @@ def open_run(
     _check_reuse(reuse, spec)
     if reuse == PREVIOUS and siblings is None:
         raise InvalidInput('reuse: "previous" needs siblings, the directory below which the runs lie')
-    with usable(output):
+    with writable_output(output):
         run = _open_run(input, RunDirectory.open(output), spec, reuse, siblings, budget)
-    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
+    return watch_ownership(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
 
 
 def reopen_run(
@@ -69,14 +69,14 @@ def reopen_run(
     flush_interval_s: float = FLUSH_INTERVAL_S,
     reuse: str | None = None,
     budget: RunBudget | None = None,
-) -> Run:
+) -> RunReference:
     """Reopen the run in `output` under its own spec and over its snapshot; the source is not looked at.
 
     This process owns the directory as after `open_run`. Without `reuse`, and with "previous", it takes the answers of
     the runs that it took them of before. Raises `InvalidInput` for a directory that holds no run, or
     that another process owns.
     """
-    with usable(output):
+    with writable_output(output):
         directory = RunDirectory.open(output)
         manifest = directory.check_run()
         spec = RunSpec.from_json(manifest.spec)
@@ -87,7 +87,7 @@ def reopen_run(
         with acquired(directory.folder) as epoch:
             run = _opened(directory, manifest, spec, Prompt(spec.prompt), epoch, budget)
             run = replace(run, reuse=_reused_in(run, directory, manifest, spec, reuse or PREVIOUS, None))
-    return guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
+    return watch_ownership(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
 
 
 def model_of(output: str) -> str:
@@ -97,20 +97,20 @@ def model_of(output: str) -> str:
 
 def is_unfinished(output: str) -> bool:
     """Whether the run in `output` has chunks left to ask; `InvalidInput` where there is no run."""
-    with usable(output):
+    with writable_output(output):
         directory = RunDirectory.open(output)
         manifest = directory.check_run()
         return len(directory.complete_chunks()) < manifest.chunks
 
 
-def guarded(run: Run) -> Run:
+def watch_ownership(run: RunReference) -> RunReference:
     """The run, which stops once another process has taken its directory over: it would only pay."""
     when_superseded(open_folder(run.url), run.epoch, lambda error: run.live.stop.set(error))
     return run
 
 
 @contextmanager
-def usable(output: str) -> Iterator[None]:
+def writable_output(output: str) -> Iterator[None]:
     """A directory that cannot be read or written is refused."""
     try:
         yield
@@ -133,7 +133,7 @@ def _open_run(
     reuse: str | None,
     siblings: str | None,
     budget: RunBudget | None,
-) -> Run:
+) -> RunReference:
     """Whatever can be refused without owning the directory is, so that nothing is written there."""
     manifest = directory.check_ours()
     prompt = Prompt(spec.prompt)
@@ -154,7 +154,7 @@ def _open_run(
 
 
 def _reused_in(
-    run: Run, directory: RunDirectory, manifest: Manifest, spec: RunSpec, reuse: str, siblings: str | None
+    run: RunReference, directory: RunDirectory, manifest: Manifest, spec: RunSpec, reuse: str, siblings: str | None
 ) -> tuple[str, ...]:
     """The directories whose answers the run takes, written down in its manifest before anything is asked."""
     if not run.pending:
@@ -181,9 +181,9 @@ def _reused_in(
 
 def _opened(
     directory: RunDirectory, manifest: Manifest, spec: RunSpec, prompt: Prompt, epoch: int, budget: RunBudget | None
-) -> Run:
+) -> RunReference:
     snapshot = Snapshot.from_json(manifest.snapshot)
-    directory.write_schema_part(schema_of(Plan(directory, spec, prompt, snapshot)))
+    directory.write_schema_part(schema_of(RunPlan(directory, spec, prompt, snapshot)))
     done = directory.complete_chunks()
     remove_journals(directory.folder, done)
     pending = {chunk: _chunk_length(snapshot, chunk) for chunk in range(snapshot.chunks) if chunk not in done}
@@ -198,7 +198,7 @@ def run_over(
     *,
     to: str,
     budget: RunBudget | None,
-) -> Run:
+) -> RunReference:
     """The run of the chunks in `pending`, each with how many of its rows are to be asked.
 
     Raises `InvalidInput` where their documents are gone, and `to` says what is then impossible; where the run had a
@@ -214,8 +214,8 @@ def run_over(
     if budget is not None:
         _prove_spent(directory, snapshot.rows, budget, manifest)
     if pending:
-        keep_budget(directory, manifest, budget, epoch)
-    return Run(
+        persist_limits(directory, manifest, budget, epoch)
+    return RunReference(
         url=directory.folder.url,
         run_id=manifest.run_id,
         rows=snapshot.rows,

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from prefect_llm.budget.account import most_cost
 from prefect_llm.pricing import MONEY, cache_saving, cost, price_for, terms_of
-from prefect_llm.store import Entry, ResultRow
+from prefect_llm.store import JournalEntry, ResultRow
 from prefect_llm.system import telemetry
 from prefect_llm.values.errors import BadDocument
 from prefect_llm.values.outcome import Failure, Outcome
@@ -16,12 +16,12 @@ from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
 
-def priced_entry(request: Request, outcome: Outcome, provider: Provider) -> Entry:
+def priced_entry(request: Request, outcome: Outcome, provider: Provider) -> JournalEntry:
     """The row of a request that has ended, at the prices of whoever of the provider and its fallbacks answered.
 
     `request` is as that one was asked it. Any thread; nothing is written.
     """
-    routes = (provider, *provider.fallbacks)
+    routes = provider.routes
     model, asked = request.parameters.model, routes[outcome.route]
     answer, at_us = outcome.completion, outcome.finished_at_us
     terms = terms_of(request.parameters.extra)
@@ -40,17 +40,17 @@ def priced_entry(request: Request, outcome: Outcome, provider: Provider) -> Entr
         cost(each.usage, price_for(routes[each.route], each.model, at_us=at_us, terms=terms))
         for each in outcome.discarded
     )
-    return Entry(request.row, row, discarded, _uncertain(request, row, discarded.count(None), provider))
+    return JournalEntry(request.row_index, row, discarded, _uncertain(request, row, discarded.count(None), provider))
 
 
-def unasked_entry(place: int, id: str, error: BadDocument, model: str, provider: Provider) -> Entry:
+def unasked_entry(place: int, id: str, error: BadDocument, model: str, provider: Provider) -> JournalEntry:
     """The failed row of a document that makes no request."""
     now_us = time.time_ns() // 1000
     outcome = Outcome(failure=Failure(error.kind, error.message), started_at_us=now_us, finished_at_us=now_us)
-    return Entry(place, ResultRow(id, None, model, outcome, None, None, provider=provider.name))
+    return JournalEntry(place, ResultRow(id, None, model, outcome, None, None, provider=provider.name))
 
 
-def record_cost(entry: Entry) -> None:
+def record_cost(entry: JournalEntry) -> None:
     """Add what the row and its discarded answers cost to the process's telemetry, where there is any."""
     row = entry.row
     if row.price is None or (recorder := telemetry.recorder()) is None:
@@ -60,7 +60,7 @@ def record_cost(entry: Entry) -> None:
             recorder.cost(row.provider or "", row.requested_model or "", amount, row.price.currency)
 
 
-def cache_saved(entries: Iterable[Entry]) -> Decimal:
+def cache_saved(entries: Iterable[JournalEntry]) -> Decimal:
     """What the rows' cached input would have cost more, had it been read anew."""
     saved = Decimal(0)
     for entry in entries:

@@ -16,30 +16,30 @@ from prefect_llm.prompts import Prompt
 from prefect_llm.report import Summary
 from prefect_llm.run.chunk import (
     FLUSH_INTERVAL_S,
-    Plan,
-    Run,
+    RunPlan,
+    RunReference,
     carry_out_attempt,
     member_of,
     money_of,
     plan_of,
     schema_of,
 )
-from prefect_llm.run.chunk_requests import AskedChunk
-from prefect_llm.run.opening import guarded, run_over, usable
+from prefect_llm.run.chunk_requests import ChunkRequests
+from prefect_llm.run.opening import run_over, watch_ownership, writable_output
 from prefect_llm.run.rendering import render_requests
-from prefect_llm.run.threads import infer_side_by_side
+from prefect_llm.run.threads import run_in_threads
 from prefect_llm.store import (
     FAILED_BY,
-    ChunkFigures,
+    ChunkStats,
+    JournalKind,
     RunDirectory,
-    Work,
     acquired,
     claim,
-    failed_places,
-    figures_in,
+    discarded_rows,
+    failed_rows,
     replaced,
-    sum_figures,
-    thrown_away,
+    stats_in,
+    sum_stats,
 )
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.outcome import ErrorKind
@@ -50,7 +50,7 @@ from prefect_llm.values.provider import Provider
 class Redrive:
     """Which rows are asked again, and of which model; `None` is every kind of failure, and the run's own model."""
 
-    run: Run
+    run: RunReference
     kinds: frozenset[ErrorKind] | None = None
     model: str | None = None
 
@@ -68,7 +68,7 @@ def open_redrive(
 
     Raises `InvalidInput` where there is no run, one that is not finished, or one whose snapshot was removed.
     """
-    with usable(output):
+    with writable_output(output):
         directory = RunDirectory.open(output)
         manifest = directory.check_run()
         snapshot, complete = Snapshot.from_json(manifest.snapshot), directory.complete_chunks()
@@ -78,16 +78,16 @@ def open_redrive(
                 "finish the run first, by its own command or prefect-llm resume"
             )
         failed = {
-            chunk: len(failed_places(directory.read_chunk(chunk, FAILED_BY), kinds)) for chunk in sorted(complete)
+            chunk: len(failed_rows(directory.read_chunk(chunk, FAILED_BY), kinds)) for chunk in sorted(complete)
         }
         pending = {chunk: count for chunk, count in failed.items() if count}
         with acquired(directory.folder) as epoch:
             run = run_over(directory, manifest, pending, epoch, to="be redriven", budget=budget)
-    run = guarded(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
+    run = watch_ownership(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
     return Redrive(run, None if kinds is None else frozenset(kinds), model)
 
 
-def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkFigures:
+def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkStats:
     """Ask the failed rows of one chunk again and replace its part. Blocks until the part is durable.
 
     Returns what this attempt did; raises as `infer_chunk` does. What fails again stays failed, with its new error.
@@ -98,31 +98,31 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkFigu
     plan = plan_of(run)
     folder, prompt = plan.directory.folder, _prompt(redrive, plan)
     part = plan.directory.read_chunk(chunk, schema_of(plan).names)
-    places = failed_places(part, redrive.kinds)
+    places = failed_rows(part, redrive.kinds)
     staged = read_chunk(folder, plan.snapshot, chunk)
-    attempt, done = claim(folder, chunk, run.epoch, Work.REDRIVE)
+    attempt, done = claim(folder, chunk, run.epoch, JournalKind.REDRIVE)
     # a failure in a journal may be that of a redrive that was killed after it had replaced the part
-    done = [entry for entry in done if entry.place in places and entry.row.outcome.ok]
-    requests = render_requests(staged, prompt, set(places) - {entry.place for entry in done})
+    done = [entry for entry in done if entry.row_index in places and entry.row.outcome.ok]
+    requests = render_requests(staged, prompt, set(places) - {entry.row_index for entry in done})
     member = member_of(run, plan, chunk)
 
-    def part_of(rows: pa.Table, figures: ChunkFigures) -> tuple[pa.Table, ChunkFigures]:
-        before = figures_in(part.schema, f"chunk {chunk} of {run.url}")
-        return replaced(part, rows, places), sum_figures((before, thrown_away(part, places), figures))
+    def part_of(rows: pa.Table, figures: ChunkStats) -> tuple[pa.Table, ChunkStats]:
+        before = stats_in(part.schema, f"chunk {chunk} of {run.url}")
+        return replaced(part, rows, places), sum_stats((before, discarded_rows(part, places), figures))
 
     with money_of(run) as spending:
-        asked = AskedChunk(
+        asked = ChunkRequests(
             staged, requests, provider, prompt, live, done, only=places, member=member, spending=spending
         )
-        return carry_out_attempt(run, plan, chunk, asked, attempt, Work.REDRIVE, part_of)
+        return carry_out_attempt(run, plan, chunk, asked, attempt, JournalKind.REDRIVE, part_of)
 
 
 def redrive_pending(redrive: Redrive, provider: Provider) -> Summary:
     """Ask every failed row again, chunks side by side in threads of this process, then finish the run."""
-    return infer_side_by_side(redrive.run, provider, lambda chunk: redrive_chunk(redrive, chunk, provider))
+    return run_in_threads(redrive.run, provider, lambda chunk: redrive_chunk(redrive, chunk, provider))
 
 
-def _prompt(redrive: Redrive, plan: Plan) -> Prompt:
+def _prompt(redrive: Redrive, plan: RunPlan) -> Prompt:
     if redrive.model is None:
         return plan.prompt
     return Prompt(replace(plan.spec.prompt, model=redrive.model))

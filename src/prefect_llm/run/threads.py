@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import Run, infer_chunk
+from prefect_llm.run.chunk import RunReference, infer_chunk
 from prefect_llm.run.finishing import finish_run, release_run
-from prefect_llm.store import ChunkFigures
+from prefect_llm.store import ChunkStats
 from prefect_llm.values.errors import Interrupted, RunError
 from prefect_llm.values.provider import Provider
 
@@ -18,16 +18,16 @@ SIGNAL_LATENCY_S = 0.5
 """A second signal leaves at once, at the latest after this."""
 
 
-def infer_pending(run: Run, provider: Provider) -> Summary:
+def infer_pending(run: RunReference, provider: Provider) -> Summary:
     """Infer every pending chunk side by side in threads of this process, then finish the run.
 
     A `RunError` ends in the summary; anything else is raised after the other chunks were stopped and the directory
     was released.
     """
-    return infer_side_by_side(run, provider, lambda chunk: infer_chunk(run, chunk, provider))
+    return run_in_threads(run, provider, lambda chunk: infer_chunk(run, chunk, provider))
 
 
-def infer_side_by_side(run: Run, provider: Provider, infer: Callable[[int], ChunkFigures]) -> Summary:
+def run_in_threads(run: RunReference, provider: Provider, infer: Callable[[int], ChunkStats]) -> Summary:
     """`infer` every pending chunk, as many at once as the provider's limits let be filled; see `infer_pending`."""
     try:
         return finish_run(run, *_inferred(run, provider, infer))
@@ -37,9 +37,9 @@ def infer_side_by_side(run: Run, provider: Provider, infer: Callable[[int], Chun
 
 
 def _inferred(
-    run: Run, provider: Provider, infer: Callable[[int], ChunkFigures]
-) -> tuple[list[ChunkFigures], RunError | None]:
-    figures: list[ChunkFigures] = []
+    run: RunReference, provider: Provider, infer: Callable[[int], ChunkStats]
+) -> tuple[list[ChunkStats], RunError | None]:
+    figures: list[ChunkStats] = []
     stopped = None
     with ThreadPoolExecutor(chunks_at_once(run, provider), thread_name_prefix="llm-chunk") as pool:
         futures = [pool.submit(infer, chunk) for chunk in run.pending]
@@ -55,7 +55,7 @@ def _inferred(
     return figures, stopped
 
 
-def _as_ended(futures: Iterable[Future[ChunkFigures]]) -> Iterator[Future[ChunkFigures]]:
+def _as_ended(futures: Iterable[Future[ChunkStats]]) -> Iterator[Future[ChunkStats]]:
     """Each as it ends. In slices of time: a signal that the system gives to another thread wakes no waiting one."""
     under_way = set(futures)
     while under_way:
@@ -63,7 +63,7 @@ def _as_ended(futures: Iterable[Future[ChunkFigures]]) -> Iterator[Future[ChunkF
         yield from ended
 
 
-def chunks_at_once(run: Run, provider: Provider) -> int:
+def chunks_at_once(run: RunReference, provider: Provider) -> int:
     """So many chunks that the next one fills the places that a draining one leaves."""
     filling = -(-provider.limits.most_in_flight // run.chunk_rows)
     return min(filling + 1, MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1))

@@ -18,7 +18,7 @@ from prefect_llm.settings.sections import (
     RunSettings,
 )
 from prefect_llm.settings.sources import unknown_variables
-from prefect_llm.settings.to_core import endpoint_provider, overlaid, run_spec, siblings_of, with_fallbacks
+from prefect_llm.settings.to_core import endpoint_provider, run_spec, siblings_of, with_fallbacks, with_overrides
 
 __all__ = [
     "ApiOptions",
@@ -42,11 +42,11 @@ __all__ = [
     "load",
     "options",
     "output_directory",
-    "overlaid",
     "prompt_text",
     "run_spec",
     "sections",
     "siblings_of",
     "unknown_variables",
     "with_fallbacks",
+    "with_overrides",
 ]

@@ -17,7 +17,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from prefect_llm.settings.messages import listed, shown, suggestion
 from prefect_llm.settings.options import options, sections
-from prefect_llm.settings.sources import Given, Reading
+from prefect_llm.settings.sources import Setting, Source
 from prefect_llm.settings.value_types import is_api_key
 from prefect_llm.values.errors import InvalidInput, reason_of
 
@@ -25,15 +25,15 @@ _NULL = "tag:yaml.org,2002:null"
 _STANDARD = "tag:yaml.org,2002:"
 
 
-def from_config(path: str | None) -> Reading:
+def from_config(path: str | None) -> Source:
     """What the file gives; an empty value counts as not given. Nothing without a path."""
     if path is None:
-        return Reading()
+        return Source()
     try:
         root = _compose(path)
-        return Reading() if root is None else _Reader(path).read(root)
+        return Source() if root is None else _Reader(path).read(root)
     except InvalidInput as error:
-        return Reading(problems=[error.message])
+        return Source(problems=[error.message])
 
 
 def _compose(path: str) -> Node | None:
@@ -67,16 +67,16 @@ class _Reader:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._given: list[Given] = []
+        self._given: list[Setting] = []
         self._problems: list[str] = []
 
-    def read(self, root: Node) -> Reading:
+    def read(self, root: Node) -> Source:
         if not _is_null(root):
             if not isinstance(root, MappingNode):
                 raise InvalidInput(f"{self._at(_line(root))}: expected the sections {_sections()}")
             for entry in self._entries(root, ""):
                 self._read_section(entry)
-        return Reading(self._given, self._problems)
+        return Source(self._given, self._problems)
 
     def _read_section(self, entry: _Entry) -> None:
         section = sections().get(entry.key)
@@ -99,7 +99,7 @@ class _Reader:
         elif not _is_null(entry.value):
             origin = f"{self._at(entry.line)}, {option.place}"
             try:
-                self._given.append(Given(option, _value(entry.value), origin))
+                self._given.append(Setting(option, _value(entry.value), origin))
             except RecursionError:
                 self._problems.append(f"{origin}: the value contains itself")
             except ValueError as error:

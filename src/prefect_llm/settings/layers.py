@@ -16,7 +16,7 @@ from prefect_llm.settings.config_file import from_config
 from prefect_llm.settings.messages import shown
 from prefect_llm.settings.options import Option, sections
 from prefect_llm.settings.sections import RunSettings
-from prefect_llm.settings.sources import PARAM, Given, Reading, from_environment, from_flags
+from prefect_llm.settings.sources import PARAM, Setting, Source, from_environment, from_flags
 from prefect_llm.values.errors import InvalidInput
 
 _Values = dict[str, dict[str, Any]]
@@ -48,7 +48,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: str | Non
     return RunSettings.model_validate(merged)
 
 
-def _validated(reading: Reading) -> tuple[_Values, list[str]]:
+def _validated(reading: Source) -> tuple[_Values, list[str]]:
     values: _Values = {}
     problems: list[str] = []
     for section, known in sections().items():
@@ -67,7 +67,7 @@ def _as_given(valid: BaseModel) -> dict[str, Any]:
     return {attribute: getattr(valid, attribute) for attribute in valid.model_fields_set}
 
 
-def _sentences(error: ValidationError, given: Mapping[str, Given]) -> Iterator[str]:
+def _sentences(error: ValidationError, given: Mapping[str, Setting]) -> Iterator[str]:
     """One sentence per option, however many members of its type refused the value."""
     faults = {str(fault["loc"][0]): fault for fault in reversed(error.errors(include_url=False))}
     for key, each in given.items():

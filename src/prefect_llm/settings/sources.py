@@ -21,7 +21,7 @@ _NO_OPTIONS = frozenset({f"{PREFIX}CACHE", f"{PREFIX}PICTURES"})
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Setting:
     """One option's value from one source. `origin` begins every sentence about it."""
 
     option: Option
@@ -30,14 +30,14 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Source:
     """Everything one source gives, and a sentence for whatever in it could not be read."""
 
-    given: Sequence[Given] = ()
+    given: Sequence[Setting] = ()
     problems: Sequence[str] = ()
 
 
-def from_flags(flags: Mapping[str, Any]) -> Reading:
+def from_flags(flags: Mapping[str, Any]) -> Source:
     """What the command line gives, by the options' keys; `None` is not given."""
     given, problems = [], []
     for key, value in flags.items():
@@ -52,11 +52,11 @@ def from_flags(flags: Mapping[str, Any]) -> Reading:
         except InvalidInput as error:
             problems.append(error.message)
             continue
-        given.append(Given(option, parsed, option.flag))
-    return Reading(given, problems)
+        given.append(Setting(option, parsed, option.flag))
+    return Source(given, problems)
 
 
-def from_environment(environ: Mapping[str, str]) -> Reading:
+def from_environment(environ: Mapping[str, str]) -> Source:
     """What the variables give. An empty one counts as not set, other programs' names are none of ours."""
     given, problems = [], []
     for key, option in options().items():
@@ -70,8 +70,8 @@ def from_environment(environ: Mapping[str, str]) -> Reading:
             if not isinstance(value, dict):
                 problems.append(f"{origin}: expected a JSON object of {option.expected}")
                 continue
-        given.append(Given(option, value, origin))
-    return Reading(given, problems)
+        given.append(Setting(option, value, origin))
+    return Source(given, problems)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -71,10 +71,10 @@ def endpoint_provider(api: ApiOptions, batch: BatchOptions, environ: Mapping[str
     if api.api_key_env is not None and not environ.get(api.api_key_env):
         raise InvalidInput(f"the variable {api.api_key_env}, named by api_key_env, is not set: export the key")
     key = environ.get(api.api_key_env or DEFAULT_KEY_VARIABLE)
-    return overlaid(Provider(api.base_url, api_key=key or None), api, batch)
+    return with_overrides(Provider(api.base_url, api_key=key or None), api, batch)
 
 
-def overlaid(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provider:
+def with_overrides(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provider:
     """The provider with what the run's settings say over it; what they leave open stays the provider's."""
     return replace(
         provider,

@@ -25,7 +25,7 @@ def limit_at(knee: tuple[Step, ...], seconds_since_first: float) -> int | None:
     return reached[-1].limit if reached else None
 
 
-class Places(Generic[Waiting]):
+class Slots(Generic[Waiting]):
     """Who is served and who waits. `limit` may change at any time; nobody who is served is turned out."""
 
     def __init__(self, limit: int | None = None) -> None:

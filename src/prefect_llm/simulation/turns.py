@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Protocol
 
-from prefect_llm.simulation.slots import Places, Step, limit_at
+from prefect_llm.simulation.slots import Slots, Step, limit_at
 
 
 class Served(Protocol):
@@ -22,7 +22,7 @@ class Turns:
     def __init__(self, knee: tuple[Step, ...]) -> None:
         self._knee = knee
         self._loop = asyncio.get_running_loop()
-        self._places: Places[Served] = Places(limit_at(knee, 0.0))
+        self._places: Slots[Served] = Slots(limit_at(knee, 0.0))
         self._timers: list[asyncio.TimerHandle] = []
 
     def begin(self, first_request_at: float) -> None:

@@ -1,14 +1,23 @@
 """What a run leaves on disk: the row schema, its parts, the run directory and its manifest."""
 
-from prefect_llm.store.directory import FAILED, PAGE, RunDirectory, figures_in_journal
-from prefect_llm.store.failed_rows import FAILED_BY, failed_places, replaced, thrown_away
-from prefect_llm.store.figures import ChunkFigures, Discarded, RowFigures, add_money, figures_of, sum_figures
+from prefect_llm.store.directory import FAILED, PAGE, RunDirectory, stats_in_journal
+from prefect_llm.store.failed_rows import FAILED_BY, discarded_rows, failed_rows, replaced
+from prefect_llm.store.figures import ChunkStats, Discarded, RowFigures, add_money, stats_of, sum_stats
 from prefect_llm.store.finding import PREVIOUS, runs_below
 from prefect_llm.store.flushing import flushed
-from prefect_llm.store.journal import Attempt, Entry, Work, claim, is_latest, journaled, open_journal, remove_journals
+from prefect_llm.store.journal import (
+    ChunkAttempt,
+    JournalEntry,
+    JournalKind,
+    claim,
+    is_latest,
+    journaled,
+    open_journal,
+    remove_journals,
+)
 from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
 from prefect_llm.store.manifest import BudgetLimits, Manifest, State, Stopped, check_same_spec
-from prefect_llm.store.parts import figures_in
+from prefect_llm.store.parts import stats_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 from prefect_llm.store.spec import difference
@@ -20,11 +29,12 @@ __all__ = [
     "PAGE",
     "PREVIOUS",
     "RESULT_COLUMNS",
-    "Attempt",
     "BudgetLimits",
-    "ChunkFigures",
+    "ChunkAttempt",
+    "ChunkStats",
     "Discarded",
-    "Entry",
+    "JournalEntry",
+    "JournalKind",
     "Manifest",
     "ResultRow",
     "RowFigures",
@@ -32,7 +42,6 @@ __all__ = [
     "State",
     "Stopped",
     "Tail",
-    "Work",
     "acquired",
     "add_money",
     "as_reused",
@@ -41,10 +50,8 @@ __all__ = [
     "claim",
     "current_epoch",
     "difference",
-    "failed_places",
-    "figures_in",
-    "figures_in_journal",
-    "figures_of",
+    "discarded_rows",
+    "failed_rows",
     "flushed",
     "is_latest",
     "journaled",
@@ -55,7 +62,9 @@ __all__ = [
     "result_schema",
     "result_table",
     "runs_below",
-    "sum_figures",
-    "thrown_away",
+    "stats_in",
+    "stats_in_journal",
+    "stats_of",
+    "sum_stats",
     "when_superseded",
 ]

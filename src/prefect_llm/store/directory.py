@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from prefect_llm.store.figures import ChunkFigures, add_money, figures_of
-from prefect_llm.store.journal import Entry, journaled
+from prefect_llm.store.figures import ChunkStats, add_money, stats_of
+from prefect_llm.store.journal import JournalEntry, journaled
 from prefect_llm.store.lease import LEASES
 from prefect_llm.store.manifest import Manifest, read_manifest
 from prefect_llm.store.parts import (
@@ -111,18 +111,18 @@ class RunDirectory:
         """Make `results/` appear, readable and empty; only after the manifest."""
         if self.manifest() is None:
             raise RuntimeError("the manifest precedes everything in results/")
-        empty = ChunkFigures().to_json()
+        empty = ChunkStats().to_json()
         self.folder.write(SCHEMA_PART, encode_part(schema.empty_table(), {FIGURES_KEY: empty}))
 
     def complete_chunks(self) -> frozenset[int]:
         """The chunks that have their part."""
         return frozenset(self._chunks())
 
-    def commit_part(self, chunk: int, table: pa.Table, figures: ChunkFigures) -> None:
+    def commit_part(self, chunk: int, table: pa.Table, figures: ChunkStats) -> None:
         """Make a chunk durable, or replace it: the part has its whole content or is not there."""
         self.folder.write(part_name(chunk), encode_part(table, {FIGURES_KEY: figures.to_json()}))
 
-    def figures(self) -> list[ChunkFigures]:
+    def figures(self) -> list[ChunkStats]:
         """The figures of every complete chunk, in order; only footers are read."""
         return [read_part_figures(self.folder, part_name(chunk)) for chunk in self._chunks()]
 
@@ -147,7 +147,7 @@ class RunDirectory:
                 continue
             rows = [entry.row for entry in entries]
             table = result_table(rows, schema=schema, run_id="", lane="", kept=pa.table({}), output=None)
-            figures = figures_in_journal(entries).to_json()
+            figures = stats_in_journal(entries).to_json()
             yield table.select(list(columns)).replace_schema_metadata({FIGURES_KEY: figures})
 
     def write_report(self, markdown: str) -> None:
@@ -193,7 +193,7 @@ class RunDirectory:
             )
 
 
-def figures_in_journal(entries: Sequence[Entry], seconds: float = 0.0) -> ChunkFigures:
+def stats_in_journal(entries: Sequence[JournalEntry], seconds: float = 0.0) -> ChunkStats:
     """The figures of a chunk so far; what was thrown away costs an unknown sum as soon as one cost is unknown."""
     cost: Decimal | None = Decimal(0)
     uncertain: Decimal | None = Decimal(0)
@@ -202,7 +202,7 @@ def figures_in_journal(entries: Sequence[Entry], seconds: float = 0.0) -> ChunkF
         for each in entry.discarded_costs:
             cost = add_money(cost, each)
     outcomes = [entry.row.outcome for entry in entries]
-    return figures_of(outcomes, discarded_cost=cost, seconds=seconds, uncertain=uncertain)
+    return stats_of(outcomes, discarded_cost=cost, seconds=seconds, uncertain=uncertain)
 
 
 def _is_part_of(manifest: Manifest, chunk: int | None) -> bool:

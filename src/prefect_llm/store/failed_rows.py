@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from prefect_llm.store.figures import ChunkFigures, Discarded, add_money
+from prefect_llm.store.figures import ChunkStats, Discarded, add_money
 from prefect_llm.values.outcome import ErrorKind
 
 FAILED_BY = ("status", "error_kind")
@@ -15,7 +15,7 @@ _TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_to
 _CHARGED = (*_TOKENS, "cost", "attempts")
 
 
-def failed_places(part: pa.Table, kinds: Collection[ErrorKind] | None = None) -> list[int]:
+def failed_rows(part: pa.Table, kinds: Collection[ErrorKind] | None = None) -> list[int]:
     """The places of the part's failed rows of these kinds (`None`: of all); it has the columns `FAILED_BY`."""
     statuses, words = (part[name].to_pylist() for name in FAILED_BY)
     return [
@@ -33,7 +33,7 @@ def replaced(part: pa.Table, rows: pa.Table, places: Sequence[int]) -> pa.Table:
     return pa.concat_tables([part.replace_schema_metadata(None), rows.replace_schema_metadata(None)]).take(order)
 
 
-def thrown_away(part: pa.Table, places: Sequence[int]) -> ChunkFigures:
+def discarded_rows(part: pa.Table, places: Sequence[int]) -> ChunkStats:
     """What the rows in those places were billed: with new rows in them it stays part of the chunk's figures."""
     charged = part.select(_CHARGED).take(places).to_pylist()
     billed = [row for row in charged if any(row[name] for name in _TOKENS)]
@@ -41,4 +41,4 @@ def thrown_away(part: pa.Table, places: Sequence[int]) -> ChunkFigures:
     for row in billed:
         cost = add_money(cost, row["cost"])
     tokens = {name: sum(row[name] or 0 for row in billed) for name in _TOKENS}
-    return ChunkFigures(discarded=Discarded(attempts=len(billed), cost=cost, **tokens))
+    return ChunkStats(discarded=Discarded(attempts=len(billed), cost=cost, **tokens))

@@ -49,7 +49,7 @@ class RowFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkFigures:
+class ChunkStats:
     """One chunk's counters, or the sum of several. `requests` were sent, `retries` of them not the first.
 
     `throttled` counts 429 answers; `seconds` is the time the chunk took. `lost` attempts brought no answer and may
@@ -94,7 +94,7 @@ class ChunkFigures:
         )
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> ChunkFigures:
+    def from_json(cls, text: str | bytes) -> ChunkStats:
         """Read what `to_json` wrote; `ValueError`, `TypeError` or `KeyError` for anything else."""
         read: dict[str, Any] = json.loads(text)
         thrown: dict[str, Any] = dict(read.pop("discarded"))
@@ -106,13 +106,13 @@ class ChunkFigures:
         return cls(**read, discarded=discarded, uncertain=most, cache_saved=saved)
 
 
-def figures_of(
+def stats_of(
     outcomes: Iterable[Outcome],
     *,
     discarded_cost: Decimal | None,
     seconds: float,
     uncertain: Decimal | None = Decimal(0),
-) -> ChunkFigures:
+) -> ChunkStats:
     """Count a chunk's outcomes. `discarded_cost` is what their discarded usage cost, `None` if unknown."""
     requests = retries = throttled = lost = 0
     discarded: list[Usage] = []
@@ -122,7 +122,7 @@ def figures_of(
         throttled += outcome.throttled
         lost += outcome.lost
         discarded += [each.usage for each in outcome.discarded]
-    return ChunkFigures(
+    return ChunkStats(
         requests=requests,
         retries=retries,
         throttled=throttled,
@@ -140,11 +140,11 @@ def figures_of(
     )
 
 
-def sum_figures(figures: Iterable[ChunkFigures]) -> ChunkFigures:
+def sum_stats(figures: Iterable[ChunkStats]) -> ChunkStats:
     """One sum of many chunks; its discarded cost is unknown as soon as one chunk's is."""
-    total = ChunkFigures()
+    total = ChunkStats()
     for each in figures:
-        total = ChunkFigures(
+        total = ChunkStats(
             requests=total.requests + each.requests,
             retries=total.retries + each.retries,
             throttled=total.throttled + each.throttled,

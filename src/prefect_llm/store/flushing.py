@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from prefect_llm.store.journal import Entry, Journal
+from prefect_llm.store.journal import Journal, JournalEntry
 
 FLUSHES_AT_ONCE = 16
 
@@ -23,7 +23,7 @@ class Flushed:
         self._fault: Exception | None = None
         self._under_way = False
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         """Write a row down."""
         if self._fault is not None:
             raise self._fault

@@ -32,29 +32,29 @@ _NAME = re.compile(rf"{INFLIGHT}(chunk|redrive)-([0-9]{{5,18}})-e([0-9]+)-a([0-9
 logger = logging.getLogger(__name__)
 
 
-class Work(StrEnum):
+class JournalKind(StrEnum):
     """What a journal is of: a chunk without a part, or the failed rows of one that has its part."""
 
     CHUNK = "chunk"
     REDRIVE = "redrive"
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """A row that has ended: its place in the chunk, what each of its discarded answers cost, and what may have been
     billed besides, at most; `None` for what is not known.
     """
 
-    place: int
+    row_index: int
     row: ResultRow
     discarded_costs: tuple[Decimal | None, ...] = ()
     uncertain_cost: Decimal | None = Decimal(0)
 
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
-_decode = msgspec.json.Decoder(Entry).decode
+_decode = msgspec.json.Decoder(JournalEntry).decode
 
 
-class Attempt(NamedTuple):
+class ChunkAttempt(NamedTuple):
     """Who works on a chunk; a greater one was claimed later."""
 
     epoch: int
@@ -66,15 +66,15 @@ class JournalFile:
     """One file of an attempt."""
 
     name: str
-    work: Work
+    work: JournalKind
     chunk: int
-    attempt: Attempt
+    attempt: ChunkAttempt
 
 
 class Journal(Protocol):
     """Takes the rows of one attempt. A failed write is raised, at the latest by the next call."""
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         """Write a row down; returns at once. Any one thread."""
 
     def flush(self) -> None:
@@ -84,7 +84,9 @@ class Journal(Protocol):
         """Flush for the last time."""
 
 
-def claim(folder: Folder, chunk: int, epoch: int, work: Work = Work.CHUNK) -> tuple[Attempt, list[Entry]]:
+def claim(
+    folder: Folder, chunk: int, epoch: int, work: JournalKind = JournalKind.CHUNK
+) -> tuple[ChunkAttempt, list[JournalEntry]]:
     """Begin an attempt at the chunk: its mark, and the rows that earlier attempts wrote down.
 
     Creates the attempt's first file, so that whoever claimed before it can no longer commit. Raises `Superseded`
@@ -92,15 +94,15 @@ def claim(folder: Folder, chunk: int, epoch: int, work: Work = Work.CHUNK) -> tu
     """
     while True:
         earlier = [file for file in _files(folder, work) if file.chunk == chunk]
-        last = max((file.attempt for file in earlier), default=Attempt(epoch, 0))
+        last = max((file.attempt for file in earlier), default=ChunkAttempt(epoch, 0))
         if last.epoch > epoch:
             raise Superseded(f"chunk {chunk} was taken over by a later owner of the run, which finishes it")
-        attempt = Attempt(epoch, last.number + 1)
+        attempt = ChunkAttempt(epoch, last.number + 1)
         if folder.create(_name(work, chunk, attempt), b""):
             return attempt, read_entries(folder, earlier)
 
 
-def is_latest(folder: Folder, chunk: int, attempt: Attempt, work: Work = Work.CHUNK) -> bool:
+def is_latest(folder: Folder, chunk: int, attempt: ChunkAttempt, work: JournalKind = JournalKind.CHUNK) -> bool:
     """Whether nobody has claimed the chunk since, or finished it: then the attempt's mark is gone.
 
     Its flushed rows are no mark: on an object store an attempt that wakes up late may still write some.
@@ -115,13 +117,13 @@ def latest_epoch(folder: Folder) -> int:
     return max((file.attempt.epoch for file in journal_files(folder)), default=0)
 
 
-def open_journal(folder: Folder, chunk: int, attempt: Attempt, work: Work = Work.CHUNK) -> Journal:
+def open_journal(folder: Folder, chunk: int, attempt: ChunkAttempt, work: JournalKind = JournalKind.CHUNK) -> Journal:
     """The journal of a claimed attempt."""
     name = _name(work, chunk, attempt)
     return LocalJournal(folder, name) if isinstance(folder, LocalFolder) else RemoteJournal(folder, name)
 
 
-def remove_journals(folder: Folder, chunks: Iterable[int], work: Work = Work.CHUNK) -> None:
+def remove_journals(folder: Folder, chunks: Iterable[int], work: JournalKind = JournalKind.CHUNK) -> None:
     """Remove what is left of chunks whose part holds it."""
     complete = frozenset(chunks)
     for file in _files(folder, work):
@@ -129,25 +131,25 @@ def remove_journals(folder: Folder, chunks: Iterable[int], work: Work = Work.CHU
             folder.remove(file.name)
 
 
-def journaled(folder: Folder) -> Iterator[tuple[int, list[Entry]]]:
+def journaled(folder: Folder) -> Iterator[tuple[int, list[JournalEntry]]]:
     """Every chunk that has the journal of its first rows, and those."""
     by_chunk: dict[int, list[JournalFile]] = {}
-    for file in _files(folder, Work.CHUNK):
+    for file in _files(folder, JournalKind.CHUNK):
         by_chunk.setdefault(file.chunk, []).append(file)
     for chunk, files in sorted(by_chunk.items()):
         yield chunk, read_entries(folder, files)
 
 
-def read_entries(folder: Folder, files: Iterable[JournalFile]) -> list[Entry]:
+def read_entries(folder: Folder, files: Iterable[JournalFile]) -> list[JournalEntry]:
     """The rows of some files of one chunk in the order of their places; of two for one place the earlier."""
-    entries: dict[int, Entry] = {}
+    entries: dict[int, JournalEntry] = {}
     for file in sorted(files, key=lambda file: (file.attempt, file.name)):
         for entry in _entries(folder, file.name):
-            entries.setdefault(entry.place, entry)
+            entries.setdefault(entry.row_index, entry)
     return [entries[place] for place in sorted(entries)]
 
 
-def _entries(folder: Folder, name: str) -> Iterator[Entry]:
+def _entries(folder: Folder, name: str) -> Iterator[JournalEntry]:
     try:
         content = folder.read(name)
     except FileNotFoundError:
@@ -162,7 +164,7 @@ def _entries(folder: Folder, name: str) -> Iterator[Entry]:
         logger.warning("%s/%s: %d lines were cut off; their documents are asked again", folder.url, name, torn)
 
 
-def line_of(entry: Entry) -> bytes:
+def line_of(entry: JournalEntry) -> bytes:
     """The journal's line. The parsed answer stays out: it is parsed again from the text."""
     completion = entry.row.outcome.completion
     if completion is not None and completion.output is not None:
@@ -172,7 +174,7 @@ def line_of(entry: Entry) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(encoded), encoded)
 
 
-def whole_entry(line: bytes, where: str) -> Entry | None:
+def whole_entry(line: bytes, where: str) -> JournalEntry | None:
     """The row of a file's line; `None` for what is no whole line. Raises `InvalidInput` for another version's."""
     checksum, _, encoded = line.partition(b" ")
     if not encoded or checksum != b"%08x" % zlib.crc32(encoded):
@@ -195,7 +197,7 @@ class LocalJournal:
         self._lock = threading.Lock()
         self._dirty = False
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         """One write; the system has it then."""
         line = memoryview(line_of(entry))
         try:
@@ -233,7 +235,7 @@ class RemoteJournal:
         self._flushes = 0
         self._lock = threading.Lock()
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         """Keep it for the next flush."""
         self._lines.append(line_of(entry))
 
@@ -253,7 +255,7 @@ class RemoteJournal:
         self.flush()
 
 
-def _name(work: Work, chunk: int, attempt: Attempt) -> str:
+def _name(work: JournalKind, chunk: int, attempt: ChunkAttempt) -> str:
     return f"{INFLIGHT}{work}-{chunk:05d}-e{attempt.epoch}-a{attempt.number}.jsonl"
 
 
@@ -261,10 +263,10 @@ def journal_files(folder: Folder) -> list[JournalFile]:
     """Every file of a journal, in the order of the names."""
     matches = (match for name in folder.names(INFLIGHT) if (match := _NAME.fullmatch(name)) is not None)
     return [
-        JournalFile(match[0], Work(match[1]), int(match[2]), Attempt(int(match[3]), int(match[4])))
+        JournalFile(match[0], JournalKind(match[1]), int(match[2]), ChunkAttempt(int(match[3]), int(match[4])))
         for match in matches
     ]
 
 
-def _files(folder: Folder, work: Work) -> list[JournalFile]:
+def _files(folder: Folder, work: JournalKind) -> list[JournalFile]:
     return [file for file in journal_files(folder) if file.work == work]

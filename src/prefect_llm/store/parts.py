@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prefect_llm.store.figures import ChunkFigures
+from prefect_llm.store.figures import ChunkStats
 from prefect_llm.system.folders import Folder, LocalFolder
 from prefect_llm.values.errors import InvalidInput, reason_of
 
@@ -72,20 +72,20 @@ def read_part(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
     return table.select(list(columns))
 
 
-def read_part_figures(folder: Folder, name: str) -> ChunkFigures:
+def read_part_figures(folder: Folder, name: str) -> ChunkStats:
     """The chunk's figures, from the part's footer alone."""
     try:
         with _open(folder, name) as file:
             schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(folder, name, error) from error
-    return figures_in(schema, f"{folder.url}/{name}")
+    return stats_in(schema, f"{folder.url}/{name}")
 
 
-def figures_in(schema: pa.Schema, where: str) -> ChunkFigures:
+def stats_in(schema: pa.Schema, where: str) -> ChunkStats:
     """The figures in a part's schema metadata; `where` names the file in the refusal."""
     try:
-        return ChunkFigures.from_json((schema.metadata or {})[FIGURES_KEY.encode()])
+        return ChunkStats.from_json((schema.metadata or {})[FIGURES_KEY.encode()])
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise InvalidInput(
             f"{where} does not carry the figures of its chunk: it is not a part of this run; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_llm.store.journal import Entry, journal_files, whole_entry
+from prefect_llm.store.journal import JournalEntry, journal_files, whole_entry
 from prefect_llm.system.folders import Folder, LocalFolder
 
 
@@ -15,7 +15,7 @@ class Tail:
         self._folder = folder
         self._read: dict[str, int] = {}
 
-    def rows(self) -> Iterator[tuple[int, int, Entry]]:
+    def rows(self) -> Iterator[tuple[int, int, JournalEntry]]:
         """The chunk, its owner's epoch and the row, of what has come since the last look."""
         if not isinstance(self._folder, LocalFolder):
             return

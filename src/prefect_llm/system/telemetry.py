@@ -64,7 +64,7 @@ Attributes = dict[str, str | int | float | list[str]]
 _Value = TypeVar("_Value", int, float)
 
 
-class Standing(Protocol):
+class ObservedStatus(Protocol):
     """How a provider does at one moment, as an engine says it."""
 
     @property
@@ -77,17 +77,17 @@ class Standing(Protocol):
     def waiting(self) -> int: ...  # noqa: D102
 
 
-class Observed(Protocol):
+class ObservedEngine(Protocol):
     """What gauges look at, each time a reader collects."""
 
     @property
-    def standing(self) -> Standing: ...  # noqa: D102
+    def standing(self) -> ObservedStatus: ...  # noqa: D102
     @property
     def closed(self) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class RequestAttempt:
     """One request that has ended: `number` from 1 for its document, `seconds` it took, and what came of it.
 
     `trace` is what `here` said where it was handed in.
@@ -125,7 +125,7 @@ def here() -> Context | None:
     return get_current()
 
 
-def observe(engine: Observed) -> None:
+def observe(engine: ObservedEngine) -> None:
     """Have gauges show how that engine's provider does, for as long as there is the engine."""
     with _engines_lock:
         _engines.add(engine)
@@ -160,7 +160,7 @@ class Recorder:
         ):
             meter.create_observable_gauge(f"{NAME}.{name}", [_Looking(name)], unit, what)
 
-    def attempt(self, provider: Provider, attempt: Attempt) -> None:
+    def attempt(self, provider: Provider, attempt: RequestAttempt) -> None:
         """Record one request that has ended."""
         failed = isinstance(attempt.end, Exception)
         attributes = _attributes(provider, attempt)
@@ -180,7 +180,7 @@ class Recorder:
         named = {"gen_ai.provider.name": provider_name(host), "server.address": host}
         self._cost.add(float(amount), {**named, "gen_ai.request.model": model, "currency": currency})
 
-    def _span(self, attempt: Attempt, attributes: Attributes) -> None:
+    def _span(self, attempt: RequestAttempt, attributes: Attributes) -> None:
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
         assert self._tracer is not None
@@ -216,7 +216,7 @@ class _Looking:
         together = max if self._name == "breaker.state" else sum
         return [Observation(together(values), _endpoint(base_url)) for base_url, values in by_endpoint.items()]
 
-    def _value(self, standing: Standing) -> int:
+    def _value(self, standing: ObservedStatus) -> int:
         if self._name == "breaker.state":
             return BREAKER_STATES[standing.state]
         return standing.in_flight if self._name == "requests.in_flight" else standing.waiting
@@ -231,7 +231,7 @@ def _endpoint(base_url: str) -> Mapping[str, str | int]:
     return {"gen_ai.provider.name": provider_name(host), "server.address": host, "server.port": port}
 
 
-def _attributes(provider: Provider, attempt: Attempt) -> Attributes:
+def _attributes(provider: Provider, attempt: RequestAttempt) -> Attributes:
     attributes: Attributes = {
         **_endpoint(provider.base_url),
         "gen_ai.operation.name": "chat",
@@ -244,7 +244,7 @@ def _attributes(provider: Provider, attempt: Attempt) -> Attributes:
     return attributes
 
 
-def _usage(attempt: Attempt) -> Mapping[str, int]:
+def _usage(attempt: RequestAttempt) -> Mapping[str, int]:
     completion = _completion(attempt)
     usage = completion.usage if completion is not None else None
     if usage is None:
@@ -252,7 +252,7 @@ def _usage(attempt: Attempt) -> Mapping[str, int]:
     return _known({"input": usage.input_tokens, "output": usage.output_tokens})
 
 
-def _details(attempt: Attempt) -> Attributes:
+def _details(attempt: RequestAttempt) -> Attributes:
     """What the conventions ask of a span beyond a metric's attributes, as far as it is known."""
     parameters, completion = attempt.request.parameters, _completion(attempt)
     asked = {"request.max_tokens": parameters.max_output_tokens, "request.temperature": parameters.temperature}
@@ -270,7 +270,7 @@ def _details(attempt: Attempt) -> Attributes:
     return details
 
 
-def _completion(attempt: Attempt) -> Completion | None:
+def _completion(attempt: RequestAttempt) -> Completion | None:
     return attempt.end.completion if isinstance(attempt.end, Exception) else attempt.end
 
 
@@ -287,4 +287,4 @@ _lock = threading.Lock()
 _engines_lock = threading.Lock()
 """Of its own: a reader asks the gauges under a lock that whoever makes a recorder under `_lock` waits for."""
 _last: dict[str, Any] = {}
-_engines: weakref.WeakSet[Observed] = weakref.WeakSet()
+_engines: weakref.WeakSet[ObservedEngine] = weakref.WeakSet()

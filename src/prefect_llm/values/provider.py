@@ -90,6 +90,11 @@ class Provider:
     shared_as: str | None = None
 
     @property
+    def routes(self) -> tuple[Provider, ...]:
+        """Whoever may be asked, in order: the provider, then its fallbacks. An outcome's `route` is an index here."""
+        return (self, *self.fallbacks)
+
+    @property
     def name(self) -> str:
         """The host of the base URL, without port: the column `provider`."""
         return urlsplit(self.base_url).hostname or self.base_url

@@ -36,9 +36,9 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One rendered chat completion. `row` is the document's place in its chunk, `document_id` its id."""
+    """One rendered chat completion. `row_index` is the document's place in its chunk, from 0."""
 
-    row: int
+    row_index: int
     document_id: str
     messages: Sequence[Message]
     parameters: Parameters

@@ -13,7 +13,7 @@ from prefect_llm.cli.exit_status import Exit
 from prefect_llm.cli.provider import provider_of
 from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, sample_directory, to_rich
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import Run
+from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of
@@ -56,7 +56,7 @@ def _sample(
 ) -> SampleOptions:
     """The sample spends of the same month's budget as the run, and at most what the run may cost."""
 
-    def ask(run: Run, asked: Provider) -> Summary:
+    def ask(run: RunReference, asked: Provider) -> Summary:
         with signals_stop(run), figures_shown(run, settings):
             return infer_pending(run, asked)
 

@@ -17,7 +17,7 @@ from prefect_llm.cli.exit_status import Exit, show, status_of, tell_stop
 from prefect_llm.cli.progress import news_log, progress_bar, progress_log
 from prefect_llm.cli.provider import provider_of
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import Run
+from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.finishing import check_failed_share, finish_run
 from prefect_llm.run.opening import is_unfinished, model_of, open_run, reopen_run
 from prefect_llm.run.redrive import open_redrive, redrive_pending
@@ -29,7 +29,7 @@ from prefect_llm.values.provider import Provider
 
 logger = logging.getLogger(__name__)
 
-Opened = tuple[Run, Callable[[], Summary]]
+Opened = tuple[RunReference, Callable[[], Summary]]
 """An opened run, and what carries it out."""
 
 
@@ -111,7 +111,7 @@ def _carried_out(open_: Callable[[], Opened], output: str, settings: RunSettings
     return status
 
 
-def _opened(settings: RunSettings, output: str, provider: Provider) -> Run:
+def _opened(settings: RunSettings, output: str, provider: Provider) -> RunReference:
     spec = run_spec(settings, default_model=provider.model)
     return open_run(
         settings.documents.input or "",
@@ -129,7 +129,7 @@ def _budget(settings: RunSettings, provider: Provider, model: str, output: str) 
     return budget_of(settings.batch, provider, model, output, now=datetime.now(UTC))
 
 
-def _inferred(opened: Run, carry_out: Callable[[], Summary], settings: RunSettings) -> tuple[Summary, int]:
+def _inferred(opened: RunReference, carry_out: Callable[[], Summary], settings: RunSettings) -> tuple[Summary, int]:
     error: LLMBatchError | None = None
     with signals_stop(opened) as received, figures_shown(opened, settings):
         summary = carry_out()
@@ -145,7 +145,7 @@ def _inferred(opened: Run, carry_out: Callable[[], Summary], settings: RunSettin
 
 
 @contextmanager
-def signals_stop(run: Run) -> Iterator[list[int]]:
+def signals_stop(run: RunReference) -> Iterator[list[int]]:
     """The first signal stops the run in good order, a second one leaves at once; gives the signals received."""
     received: list[int] = []
 
@@ -165,7 +165,7 @@ def signals_stop(run: Run) -> Iterator[list[int]]:
 
 
 @contextmanager
-def figures_shown(run: Run, settings: RunSettings) -> Iterator[None]:
+def figures_shown(run: RunReference, settings: RunSettings) -> Iterator[None]:
     """A bar on a terminal, and a line of figures in the log at every interval."""
     with ExitStack() as stack:
         bar = sys.stderr.isatty() and not settings.output.quiet

@@ -34,7 +34,7 @@ class BreakerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProviderStatus:
     """How a provider does, for who looks from outside: its breaker, the outages so far, and what waits.
 
     `fault` is why it did not answer last, and after `patience_s` seconds without a success it is given up.

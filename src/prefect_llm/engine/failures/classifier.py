@@ -29,7 +29,7 @@ REFUSALS_IN_A_ROW = 10
 """403, 404 or redirects after the first success: so many in a row are no longer single documents' faults."""
 
 
-class Health:
+class FailureClassifier:
     """One provider as its answers show it; the breaker knows whether it answers at all."""
 
     def __init__(self, provider: Provider, breaker: Breaker) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
-from prefect_llm.engine.failures.classifier import Health
+from prefect_llm.engine.failures.classifier import FailureClassifier
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import Diversion, Job
+from prefect_llm.engine.submission import FallbackReason, Job
 from prefect_llm.values.errors import (
     ModelNotFound,
     ProviderDown,
@@ -28,37 +28,42 @@ from prefect_llm.wire.http import Headers
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Fail:
     """The document fails for good; where `why` is given, a fallback may still answer it."""
 
     failure: Failure
     completion: Completion | None = None
-    why: Diversion | None = None
+    why: FallbackReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class AskAgain:
+class Retry:
     """After a pause."""
 
     delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class RunStops:
+class StopRun:
     """The provider will answer no document; where `why` is given, a fallback may still."""
 
     error: RunError
-    why: Diversion | None = None
+    why: FallbackReason | None = None
 
 
-Verdict = Ended | AskAgain | RunStops
+Verdict = Fail | Retry | StopRun
 
 
-class Judge:
+class ResponsePolicy:
     """Takes in every answer of one provider. Instants in seconds of the loop's clock."""
 
     def __init__(
-        self, provider: Provider, policy: RetryPolicy, breaker: Breaker, health: Health, scheduler: Scheduler
+        self,
+        provider: Provider,
+        policy: RetryPolicy,
+        breaker: Breaker,
+        health: FailureClassifier,
+        scheduler: Scheduler,
     ) -> None:
         self._policy = policy
         self._breaker = breaker
@@ -86,10 +91,10 @@ class Judge:
             return None
         return self._patience.deadline_s - (0.0 if job.clock_began is None else now - job.clock_began)
 
-    def overdue(self, last: str = "nothing was sent again in time") -> Ended:
+    def overdue(self, last: str = "nothing was sent again in time") -> Fail:
         """The verdict on a document whose deadline has passed."""
         message = f"no answer within the document's deadline of {self._patience.deadline_s:g} s (last: {last})"
-        return Ended(Failure(ErrorKind.TIMEOUT, message))
+        return Fail(Failure(ErrorKind.TIMEOUT, message))
 
     def answered(self, now: float, job: Job, completion: Completion, latency_s: float) -> None:
         """A good answer came."""
@@ -112,21 +117,21 @@ class Judge:
         else:
             self._tell_breaker(now, job, error)
         if (stopping := self._health.failed(now, job.request, error)) is not None:
-            return RunStops(stopping, _diversion_of(stopping))
+            return StopRun(stopping, _diversion_of(stopping))
         if isinstance(error, Retryable) and not stale:
             self._push_back(now, throttled=isinstance(error, Throttled))
         if isinstance(error, Throttled):
             self._cool_down(job, error, now)
         delay_s = self._policy.delay_s(error, job.tries, outage=stale or self._breaker.outage)
         if delay_s is None:
-            return Ended(Failure(error.kind, error.message, error.status), error.completion, _diversion_of(error))
+            return Fail(Failure(error.kind, error.message, error.status), error.completion, _diversion_of(error))
         if self._is_too_late(now + delay_s, job):
             return self.overdue(error.message)
         if error.completion is not None and error.completion.usage is not None:
             job.discarded.append(
                 DiscardedAnswer(error.completion.usage, job.request.parameters.model, job.submission.route)
             )
-        return AskAgain(delay_s)
+        return Retry(delay_s)
 
     def _is_too_late(self, at: float, job: Job) -> bool:
         left_s = self.time_left_s(at, job)
@@ -173,12 +178,12 @@ class Judge:
         self._scheduler.cool_down(now + self._policy.cooldown_s(error, self._throttled_in_a_row))
 
 
-def _diversion_of(error: RequestError | RunError) -> Diversion | None:
+def _diversion_of(error: RequestError | RunError) -> FallbackReason | None:
     """Why a fallback may answer what this provider did not; `None`: another would not either."""
     if isinstance(error, ProviderDown):
-        return Diversion.OUTAGE
+        return FallbackReason.OUTAGE
     if isinstance(error, ModelNotFound) or (isinstance(error, Rejected) and error.code in MODEL_NOT_FOUND):
-        return Diversion.MODEL_GONE
+        return FallbackReason.MODEL_GONE
     if isinstance(error, RequestError) and error.kind is ErrorKind.CONTEXT_TOO_LONG:
-        return Diversion.CONTEXT_TOO_LONG
+        return FallbackReason.CONTEXT_TOO_LONG
     return None

@@ -30,7 +30,7 @@ UNUSABLE_AGAIN: Mapping[ErrorKind, int] = MappingProxyType(
 
 
 @dataclass(slots=True)
-class Tries:
+class RetryCounts:
     """The failed attempts of one document, counted by budget."""
 
     faults: int = 0
@@ -47,7 +47,7 @@ class RetryPolicy:
         exponential = wait_exponential(multiplier=patience.backoff_s, max=patience.max_backoff_s)
         self._backoff = exponential + wait_random(0, patience.backoff_s)
 
-    def delay_s(self, error: RequestError, tries: Tries, *, outage: bool) -> float | None:
+    def delay_s(self, error: RequestError, tries: RetryCounts, *, outage: bool) -> float | None:
         """Count the failure; seconds until the next attempt, or `None` where this was the last.
 
         In an outage a fault costs no attempt: the document is not to blame, and the breaker decides when it leaves.
@@ -70,7 +70,7 @@ class RetryPolicy:
         """How long the breaker stays open before the next probe, after so many openings in a row."""
         return min(self._backoff(_state_after(openings)), self._longest_pause_s)
 
-    def _after_fault(self, error: Retryable, tries: Tries, *, outage: bool) -> float | None:
+    def _after_fault(self, error: Retryable, tries: RetryCounts, *, outage: bool) -> float | None:
         if outage:
             return self._backoff(_state_after(1))  # the breaker holds it back for as long as it takes
         tries.faults += 1

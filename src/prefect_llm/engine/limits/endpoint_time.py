@@ -6,7 +6,7 @@ So the parts add up to the time in which anything was in flight: what machines o
 from __future__ import annotations
 
 
-class Occupancy:
+class EndpointTime:
     """Of one provider in this process. Instants in seconds of one clock, never going back."""
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ class Tokens:
     output: int
 
 
-class Pace:
+class TokenBucket:
     """A small bucket that fills evenly. Who takes more than it holds waits for a full one and leaves a debt.
 
     A provider's bucket with the same rate has then always more in it: what it holds beyond this one, but for
@@ -86,7 +86,7 @@ class Pace:
         self._as_of = now
 
 
-class Window:
+class SlidingWindow:
     """What left in the last minute, in slots of 1 / `SLOTS_PER_S` seconds: at most `limit`, or one request alone."""
 
     def __init__(self, limit: float) -> None:
@@ -133,13 +133,13 @@ class Window:
         self._oldest = current
 
 
-class Rate:
+class RateLimit:
     """One limit of so many units a minute."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._pace = Pace(limit / WINDOW_S)
-        self._window = Window(limit)
+        self._pace = TokenBucket(limit / WINDOW_S)
+        self._window = SlidingWindow(limit)
 
     def set_share(self, share: float) -> None:
         """Keep that part of the limit; what was taken stays taken."""
@@ -166,7 +166,7 @@ class Rate:
         self._window.give_back(now, taken_at, units)
 
 
-class Quota:
+class RateLimits:
     """One provider's rates.
 
     A request that is larger than a whole limit leaves once nothing else is held in its window, and is paid for
@@ -182,7 +182,7 @@ class Quota:
             (limits.input_tokens_per_minute, _input),
             (limits.output_tokens_per_minute, _output),
         )
-        self._rates = [(Rate(limit), units) for limit, units in rates if limit]
+        self._rates = [(RateLimit(limit), units) for limit, units in rates if limit]
 
     @property
     def share(self) -> float:

@@ -32,7 +32,7 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SharedState:
     """The shared side: the slots there are, those taken by all processes, and the processes that claim more."""
 
     limit: int
@@ -80,7 +80,7 @@ class Steps:
     ends_turn: bool = False
 
 
-def decide(holding: Holding, seen: Seen, demand: Demand, now: float) -> Steps:
+def decide(holding: Holding, seen: SharedState, demand: Demand, now: float) -> Steps:
     """The next steps of one process."""
     if not demand.busy:
         return Steps(give_back=len(holding.leases) if holding.rests(now) else 0)
@@ -99,7 +99,7 @@ def decide(holding: Holding, seen: Seen, demand: Demand, now: float) -> Steps:
     return Steps(give_back=_beyond(holding, max(math.floor(fair), 1)) if others_claim else 0, claim=claim)
 
 
-def _wanted(holding: Holding, seen: Seen, claimants: int, free: int) -> int:
+def _wanted(holding: Holding, seen: SharedState, claimants: int, free: int) -> int:
     """Free slots up to the fair part; all of them where nobody else claims any."""
     if claimants == 1:
         return free

@@ -25,7 +25,7 @@ WIDE_MARGIN = 1.0
 
 
 @dataclass(slots=True)
-class Learnt:
+class ModelSizes:
     """Of one model: means of sizes, and of the squared errors of what had been expected of each answer."""
 
     inputs: int = 0
@@ -69,7 +69,7 @@ def _weight(count: int) -> float:
     return max(LEAST_WEIGHT, 1 / count)
 
 
-class Estimates:
+class TokenSizes:
     """Expected tokens, by model. `accounting` is the provider's rule.
 
     Under `reserved` a stated output limit counts in full. OpenAI counts "the maximum of max_tokens and the
@@ -79,24 +79,24 @@ class Estimates:
 
     def __init__(self, accounting: TokenAccounting) -> None:
         self._reserved = accounting == "reserved"
-        self._models: dict[str, Learnt] = {}
+        self._models: dict[str, ModelSizes] = {}
 
     def tokens(self, model: str, body_bytes: int, max_output_tokens: int | None) -> Tokens:
         """What a request with a body of that many bytes, parameters included, is expected to take."""
-        learnt = self._models.get(model) or Learnt()
+        learnt = self._models.get(model) or ModelSizes()
         return Tokens(
             math.ceil(learnt.input_tokens(body_bytes, MARGIN)), math.ceil(self._output(learnt, max_output_tokens))
         )
 
     def learn(self, model: str, body_bytes: int, usage: Usage) -> None:
         """An answer came; what the endpoint did not count teaches nothing."""
-        learnt = self._models.setdefault(model, Learnt())
+        learnt = self._models.setdefault(model, ModelSizes())
         if usage.input_tokens is not None:
             learnt.learn_input(body_bytes, usage.input_tokens)
         if usage.output_tokens is not None:
             learnt.learn_output(usage.output_tokens)
 
-    def _output(self, learnt: Learnt, limit: int | None) -> float:
+    def _output(self, learnt: ModelSizes, limit: int | None) -> float:
         if limit is not None and (self._reserved or not learnt.outputs):
             return limit
         if not learnt.outputs:

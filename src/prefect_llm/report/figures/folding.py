@@ -11,7 +11,7 @@ from prefect_llm.report.figures.ledger import LedgerFold, RunLedger, Sizes
 from prefect_llm.report.figures.pace import Pace, PaceFold
 from prefect_llm.report.figures.totals import Totals, TotalsFold
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.parts import figures_in
+from prefect_llm.store.parts import stats_in
 
 COLUMNS = tuple(dict.fromkeys((*totals.COLUMNS, *ledger.COLUMNS, *pace.COLUMNS)))
 
@@ -29,7 +29,7 @@ def fold_all(directory: RunDirectory, rows: int, sizes: Callable[[], Sizes] = Si
     """The figures of every durable row, of unfinished chunks too; `rows` as for `fold`, `sizes` as for the ledger."""
     sums, lines, times = TotalsFold(), LedgerFold(), PaceFold()
     for table in chain(directory.scan(COLUMNS), directory.scan_journals(COLUMNS)):
-        sums.add(table, figures_in(table.schema, directory.results_url))
+        sums.add(table, stats_in(table.schema, directory.results_url))
         lines.add(table)
         times.add(table)
     return RunFigures(sums.totals(rows), lines.ledger(sums.work, sizes), times.pace())

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from prefect_llm.pricing import COST_STEP, MONEY
 from prefect_llm.report.figures.totals import TOKEN_COLUMNS, known_sum, metered, unknown_costs
-from prefect_llm.store.figures import ChunkFigures, Discarded
+from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.values.formatting import plain_decimal, plain_if_known
 
 FORMAT = 1
@@ -179,7 +179,7 @@ class LedgerFold:
         counts: dict[str, Any] = {name: count[name] for name in ("rows", *_COUNTS)}
         return LedgerLine("rows", *key, **counts | {"known_cost": known, "cost": None if more else known})
 
-    def ledger(self, work: ChunkFigures, sizes: Callable[[], Sizes] = Sizes) -> RunLedger:
+    def ledger(self, work: ChunkStats, sizes: Callable[[], Sizes] = Sizes) -> RunLedger:
         """The ledger so far. `sizes` is asked for those of the run where no answer has its usage."""
         lines = self.lines(work.discarded)
         unmetered = sum(line.unmetered for line in lines)

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from prefect_llm.report.figures.failures import FAILURE_COLUMNS, FailureCounts, FailureExample
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkFigures, add_money, sum_figures
-from prefect_llm.store.parts import figures_in
+from prefect_llm.store.figures import ChunkStats, add_money, sum_stats
+from prefect_llm.store.parts import stats_in
 from prefect_llm.values.formatting import plain_if_known
 
 TOKEN_COLUMNS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
@@ -76,7 +76,7 @@ class Totals:
     models: tuple[str, ...] = ()
     latency: Times | None = None
     queued: Times | None = None
-    work: ChunkFigures = field(default_factory=ChunkFigures)
+    work: ChunkStats = field(default_factory=ChunkStats)
 
     @property
     def pending(self) -> int:
@@ -118,7 +118,7 @@ def fold(directory: RunDirectory, rows: int) -> Totals:
     """The totals of every durable row, of unfinished chunks too. `rows` is how many documents the snapshot has."""
     sums = TotalsFold()
     for table in chain(directory.scan(COLUMNS), directory.scan_journals(COLUMNS)):
-        sums.add(table, figures_in(table.schema, directory.results_url))
+        sums.add(table, stats_in(table.schema, directory.results_url))
     return sums.totals(rows)
 
 
@@ -126,7 +126,7 @@ class TotalsFold:
     """The fold's running figures: of tables with `COLUMNS`."""
 
     def __init__(self) -> None:
-        self.work = ChunkFigures()
+        self.work = ChunkStats()
         self._count: Counter[str] = Counter()
         self._cost = Decimal(0)
         self._currencies: set[str] = set()
@@ -136,9 +136,9 @@ class TotalsFold:
         self._latencies: list[pa.ChunkedArray] = []
         self._queued: list[pa.ChunkedArray] = []
 
-    def add(self, table: pa.Table, work: ChunkFigures) -> None:
+    def add(self, table: pa.Table, work: ChunkStats) -> None:
         """Take in a chunk's rows and figures."""
-        self.work = sum_figures((self.work, work))
+        self.work = sum_stats((self.work, work))
         ok = pc.equal(table["status"], "ok")
         ok_rows = _sum(ok)
         self._count["ok"] += ok_rows

@@ -19,7 +19,7 @@ from prefect_llm.report.figures.summary import Summary
 from prefect_llm.report.figures.totals import TOKEN_COLUMNS, Totals
 from prefect_llm.report.pages import sentences
 from prefect_llm.report.pages.drawing import Picture, pictures
-from prefect_llm.store.figures import ChunkFigures, Discarded
+from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.values import formatting as text
 
@@ -175,7 +175,7 @@ def _time_rows(totals: Totals) -> list[tuple[str, ...]]:
     return [(name, *sentences.times(times)) for name, times in measured if times is not None]
 
 
-def _work_sentence(work: ChunkFigures) -> str:
+def _work_sentence(work: ChunkStats) -> str:
     """Of every invocation whose chunks are finished."""
     lost = f", {text.counted(work.lost, 'attempt')} without an answer" if work.lost else ""
     return (
