@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from prefect_llm.pricing.cost import MONEY
+from prefect_llm.values.money import MONEY, ZERO
 
-NOTHING = Decimal(0)
 SLICES = 256
 """A grant is at least so small a part of the budget: about as much as a killed process leaves unproven."""
 SHARE_OF_RESERVED = Decimal("0.25")
@@ -23,10 +22,10 @@ class BudgetBalance:
     """
 
     limit: Decimal | None
-    free: Decimal = NOTHING
-    reserved: Decimal = NOTHING
-    spent: Decimal = NOTHING
-    lost: Decimal = NOTHING
+    free: Decimal = ZERO
+    reserved: Decimal = ZERO
+    spent: Decimal = ZERO
+    lost: Decimal = ZERO
     in_flight: int = 0
     drained: bool = False
 
@@ -55,15 +54,15 @@ class BudgetBalance:
         self.free = MONEY.add(self.free, granted)
         self.drained = not granted
 
-    def wanted(self, amount: Decimal = NOTHING) -> Decimal:
+    def wanted(self, amount: Decimal = ZERO) -> Decimal:
         """How much to draw for a request of that amount, and those that come after it."""
         ahead = MONEY.multiply(self.reserved, SHARE_OF_RESERVED)
-        slice_ = NOTHING if self.limit is None else MONEY.divide(self.limit, SLICES)
+        slice_ = ZERO if self.limit is None else MONEY.divide(self.limit, SLICES)
         return max(self.missing(amount), ahead, slice_)
 
     def missing(self, amount: Decimal) -> Decimal:
         """How much of it is not free."""
-        return max(MONEY.subtract(amount, self.free), NOTHING)
+        return max(MONEY.subtract(amount, self.free), ZERO)
 
     @property
     def runs_low(self) -> bool:
@@ -72,8 +71,8 @@ class BudgetBalance:
 
     def empty(self) -> Decimal:
         """Take out what is free, to give it back. Below nothing there is nothing."""
-        free, self.free = self.free, min(self.free, NOTHING)
-        return max(free, NOTHING)
+        free, self.free = self.free, min(self.free, ZERO)
+        return max(free, ZERO)
 
     def _land(self, held: Decimal) -> None:
         self.reserved = MONEY.subtract(self.reserved, held)

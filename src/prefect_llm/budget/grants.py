@@ -12,14 +12,14 @@ import secrets
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 
 from prefect_llm.system.folders import Folder
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.money import MONEY, ZERO
 
 GRANTS = "_run/grants/"
 
-_EXACT = Context(prec=38)
 _NAME = re.compile(r"([0-9]{8,18})\.json")
 
 
@@ -112,19 +112,19 @@ class GrantLog:
         """
         with self._lock:
             while (last := self._look()) is None or last.holding or spent > last.total:
-                total = Decimal(0) if last is None else last.total
+                total = ZERO if last is None else last.total
                 proven = max(spent, total)
-                if self._append(_EXACT.subtract(proven, total), proven, frozenset()):
+                if self._append(MONEY.subtract(proven, total), proven, frozenset()):
                     return
 
     def forget_earlier(self) -> None:
         """For a log of many runs, before an attempt at this one begins: its earlier attempts give nothing back."""
         with self._lock:
             while (last := self._look()) is not None and (earlier := self._of_this_run(last)):
-                if self._append(Decimal(0), last.total, last.holding - earlier):
+                if self._append(ZERO, last.total, last.holding - earlier):
                     return
 
-    def grant(self, wanted: Decimal, limit: Decimal | None, least: Decimal = Decimal(0)) -> Decimal:
+    def grant(self, wanted: Decimal, limit: Decimal | None, least: Decimal = ZERO) -> Decimal:
         """Grant what is wanted, or what the limit leaves of it; 0 where that is nothing or under `least`.
 
         Durable on return.
@@ -132,12 +132,12 @@ class GrantLog:
         with self._lock:
             while True:
                 last = self._last or self._look()
-                total = Decimal(0) if last is None else last.total
-                change = wanted if limit is None else min(wanted, _EXACT.subtract(limit, total))
+                total = ZERO if last is None else last.total
+                change = wanted if limit is None else min(wanted, MONEY.subtract(limit, total))
                 if change <= 0 or change < least:
                     if self._look() == last:
-                        return Decimal(0)
-                elif self._append(change, _EXACT.add(total, change), self._holding | {self._holder}):
+                        return ZERO
+                elif self._append(change, MONEY.add(total, change), self._holding | {self._holder}):
                     return change
 
     def give_back(self, amount: Decimal) -> None:
@@ -162,7 +162,7 @@ class GrantLog:
 
     def _gave_back(self, amount: Decimal, holding: frozenset[str]) -> bool:
         assert self._last is not None, "only a grant can be given back"
-        return self._append(-amount, _EXACT.subtract(self._last.total, amount), holding)
+        return self._append(-amount, MONEY.subtract(self._last.total, amount), holding)
 
     def _append(self, change: Decimal, total: Decimal, holding: frozenset[str]) -> bool:
         """Write the next entry; `False` where another has: then that one is read."""

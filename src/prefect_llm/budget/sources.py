@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from prefect_llm.budget.grants import Grant, GrantLog
+from prefect_llm.values.money import ZERO
 
-NOTHING = Decimal(0)
 PATIENCE_S = 150.0
 """So long without an entry of the run's, longer than one attempt by default: the others were killed, or hang."""
 
@@ -28,11 +28,11 @@ class GrantSource:
     @property
     def granted(self) -> Decimal:
         """What counts as spent by now, to all together."""
-        return self.log.total() or NOTHING
+        return self.log.total() or ZERO
 
     def leaves(self, last: Grant | None, amount: Decimal) -> bool:
         """Whether that much may be granted after that entry."""
-        return self.limit is None or amount <= self.limit - (NOTHING if last is None else last.total)
+        return self.limit is None or amount <= self.limit - (ZERO if last is None else last.total)
 
 
 class GrantSources:
@@ -58,11 +58,11 @@ class GrantSources:
         for fund in self._both() if least else ():
             if not fund.leaves(fund.log.last(), least):
                 self._short = fund
-                return NOTHING
+                return ZERO
         granted = self.run.log.grant(wanted, self.run.limit, least)
         if self.month is None or not granted:
             return granted
-        of_month = NOTHING
+        of_month = ZERO
         try:
             of_month = self.month.log.grant(granted, self.month.limit, least)
         finally:

@@ -3,7 +3,6 @@
 from prefect_llm.pricing.cost import (
     ANY_MODEL,
     COST_STEP,
-    MONEY,
     at_prices_of,
     cache_saving,
     cost,
@@ -19,7 +18,6 @@ __all__ = [
     "ANY_MODEL",
     "BATCH",
     "COST_STEP",
-    "MONEY",
     "Terms",
     "at_prices_of",
     "cache_saving",

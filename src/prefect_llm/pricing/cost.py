@@ -1,23 +1,14 @@
-"""What one request costs, in Decimal: a figure that is not known is `None`, never 0.
-
-The arithmetic has a decimal context of its own, so that a caller's precision or rounding changes no bill.
-"""
+"""What one request costs, in Decimal: a figure that is not known is `None`, never 0."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import (
-    ROUND_HALF_EVEN,
-    Context,
-    Decimal,
-    DivisionByZero,
-    InvalidOperation,
-    Overflow,
-)
+from decimal import Decimal
 from typing import TypeGuard
 
 from prefect_llm.pricing.list_prices import Terms, dearest_list_price, list_price
 from prefect_llm.pricing.tiers import dearest, tier_of
+from prefect_llm.values.money import MONEY, ZERO
 from prefect_llm.values.outcome import MOST_TOKENS, Usage
 from prefect_llm.values.price import Price
 from prefect_llm.values.provider import Provider
@@ -28,16 +19,6 @@ COST_STEP = Decimal("1E-12")
 """The column `cost` is decimal128(38, 12)."""
 _PER_MILLION = -6
 _S_PER_HOUR = Decimal(3600)
-MONEY = Context(
-    prec=38,
-    rounding=ROUND_HALF_EVEN,
-    Emin=-999999,
-    Emax=999999,
-    capitals=1,
-    clamp=0,
-    flags=[],
-    traps=[InvalidOperation, DivisionByZero, Overflow],
-)
 
 
 def price_for(
@@ -107,16 +88,16 @@ def cost(usage: Usage | None, price: Price | None, endpoint_s: float = 0.0) -> D
 
 def _time_cost(price: Price, endpoint_s: float) -> Decimal:
     if price.per_hour is None:
-        return Decimal(0)
+        return ZERO
     return MONEY.divide(MONEY.multiply(price.per_hour, Decimal(endpoint_s)), _S_PER_HOUR)
 
 
 def cache_saving(usage: Usage | None, price: Price | None) -> Decimal:
     """What the answer's cached input would have cost more, read anew: 0 where there is none, or no cost is known."""
     if usage is None or not usage.cached_input_tokens:
-        return Decimal(0)
+        return ZERO
     paid, anew = cost(usage, price), cost(replace(usage, cached_input_tokens=None), price)
-    return Decimal(0) if paid is None or anew is None else MONEY.subtract(anew, paid)
+    return ZERO if paid is None or anew is None else MONEY.subtract(anew, paid)
 
 
 def at_prices_of(price: Price, usage: Usage, answers: int) -> Decimal | None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
-from prefect_llm.pricing.cost import COST_STEP, MONEY
+from prefect_llm.pricing.cost import COST_STEP
 from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.money import MONEY
 from prefect_llm.values.price import Price
 from prefect_llm.values.request import Parameters, Request
 

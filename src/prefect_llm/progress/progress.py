@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from prefect_llm.progress.recent_rate import SINCE_THE_START, RecentRate
-from prefect_llm.store import add_money
 from prefect_llm.values.formatting import cost_so_far, count, duration, rate
+from prefect_llm.values.money import add_money
 from prefect_llm.values.outcome import Outcome, Usage
 from prefect_llm.values.price import Price
 

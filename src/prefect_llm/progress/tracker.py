@@ -18,9 +18,10 @@ from functools import reduce
 from prefect_llm.progress.progress import RunProgress
 from prefect_llm.progress.recent_rate import RecentRate
 from prefect_llm.reuse.in_flight import RequestDeduplicator
-from prefect_llm.store import ChunkStats, JournalEntry, RowFigures, add_money
+from prefect_llm.store import ChunkStats, JournalEntry, RowFigures
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import TooManyFailures
+from prefect_llm.values.money import add_money
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.price import Price
 

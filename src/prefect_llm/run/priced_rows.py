@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from prefect_llm.budget.account import most_cost
-from prefect_llm.pricing import MONEY, cache_saving, cost, price_for, terms_of
+from prefect_llm.pricing import cache_saving, cost, price_for, terms_of
 from prefect_llm.store import JournalEntry, ResultRow
 from prefect_llm.system import telemetry
 from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.money import MONEY
 from prefect_llm.values.outcome import Failure, Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request

@@ -2,7 +2,7 @@
 
 from prefect_llm.store.directory import FAILED, PAGE, RunDirectory, stats_in_journal
 from prefect_llm.store.failed_rows import FAILED_BY, discarded_rows, failed_rows, replaced
-from prefect_llm.store.figures import ChunkStats, Discarded, RowFigures, add_money, stats_of, sum_stats
+from prefect_llm.store.figures import ChunkStats, Discarded, RowFigures, stats_of, sum_stats
 from prefect_llm.store.finding import PREVIOUS, runs_below
 from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import (
@@ -43,7 +43,6 @@ __all__ = [
     "Stopped",
     "Tail",
     "acquired",
-    "add_money",
     "as_reused",
     "check_owner",
     "check_same_spec",

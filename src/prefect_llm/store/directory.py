@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from prefect_llm.store.figures import ChunkStats, add_money, stats_of
+from prefect_llm.store.figures import ChunkStats, stats_of
 from prefect_llm.store.journal import JournalEntry, journaled
 from prefect_llm.store.lease import LEASES
 from prefect_llm.store.manifest import Manifest, read_manifest
@@ -30,6 +30,7 @@ from prefect_llm.store.rows import result_table
 from prefect_llm.store.schema import result_schema
 from prefect_llm.system.folders import Folder, LocalFolder, open_folder
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.money import add_money
 
 MANIFEST = "_run/manifest.json"
 REPORT = "_run/report.md"

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from prefect_llm.store.figures import ChunkStats, Discarded, add_money
+from prefect_llm.store.figures import ChunkStats, Discarded
+from prefect_llm.values.money import add_money
 from prefect_llm.values.outcome import ErrorKind
 
 FAILED_BY = ("status", "error_kind")

@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
+from prefect_llm.values.money import MONEY, add_money
 from prefect_llm.values.outcome import Outcome, Usage
-
-_EXACT = Context(prec=38)
-"""Sums must not depend on the decimal context of whoever calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +151,9 @@ def sum_stats(figures: Iterable[ChunkStats]) -> ChunkStats:
             lost=total.lost + each.lost,
             uncertain=add_money(total.uncertain, each.uncertain),
             reused=total.reused + each.reused,
-            cache_saved=_EXACT.add(total.cache_saved, each.cache_saved),
+            cache_saved=MONEY.add(total.cache_saved, each.cache_saved),
         )
     return total
-
-
-def add_money(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    """The exact sum; unknown if either is."""
-    return None if one is None or other is None else _EXACT.add(one, other)
 
 
 def _sum_discarded(one: Discarded, other: Discarded) -> Discarded:

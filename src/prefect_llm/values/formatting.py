@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
+
+from prefect_llm.values.money import round_money
 
 SIGNIFICANT_DIGITS = 6
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
-_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def count(number: int) -> str:
@@ -40,7 +41,7 @@ def money(amount: Decimal, currency: str | None) -> str:
     """`$0.0123`, `1,234.57 CHF`: six significant digits, two decimals at least, no zeros beyond those."""
     whole_digits = amount.adjusted() + 1
     decimals = max(2, SIGNIFICANT_DIGITS - whole_digits)
-    rounded = amount.quantize(Decimal(1).scaleb(-decimals), context=_EXACT)
+    rounded = round_money(amount, decimals)
     whole, _, fraction = f"{rounded:,f}".partition(".")
     text = f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
     if currency in _SYMBOLS:

@@ -16,10 +16,11 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_llm.pricing import COST_STEP, MONEY
+from prefect_llm.pricing import COST_STEP
 from prefect_llm.report.figures.totals import TOKEN_COLUMNS, known_sum, metered, unknown_costs
 from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.values.formatting import plain_decimal, plain_if_known
+from prefect_llm.values.money import MONEY
 
 FORMAT = 1
 BYTES_PER_TOKEN = 4

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from prefect_llm.pricing import COST_STEP, MONEY, at_prices_of, list_price, models_at
+from prefect_llm.pricing import COST_STEP, at_prices_of, list_price, models_at
 from prefect_llm.report.figures.ledger import LedgerLine, RunLedger
 from prefect_llm.report.figures.totals import known_sum
+from prefect_llm.values.money import MONEY
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.price import Price
 

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 
 from prefect_llm.report.figures.failures import FAILURE_COLUMNS, FailureCounts, FailureExample
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkStats, add_money, sum_stats
+from prefect_llm.store.figures import ChunkStats, sum_stats
 from prefect_llm.store.parts import stats_in
 from prefect_llm.values.formatting import plain_if_known
+from prefect_llm.values.money import add_money
 
 TOKEN_COLUMNS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
 COLUMNS = (
