@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from prefect.blocks.core import Block
 from prefect.types import SecretDict
@@ -21,6 +21,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from prefect_llm.engine import Verified, verify
+from prefect_llm.settings.field_markers import ProviderSetting, with_settings
 from prefect_llm.settings.form_schema import left_open, without_empty
 from prefect_llm.settings.value_types import endpoint_address
 from prefect_llm.values.price import Price
@@ -115,76 +116,76 @@ class LLMProvider(Block):
         title="Extra headers",
         description='Further headers for every request, by name, as {"x-tenant": "seven"}.',
     )
-    timeout: float = Field(
+    timeout: Annotated[float, ProviderSetting("patience.timeout_s")] = Field(
         default=_DEFAULT_PATIENCE.timeout_s,
         gt=0,
         title="Timeout (s)",
         description="Seconds that one attempt may take from sending to the answer's last byte.",
     )
-    idle_timeout: float | None = Field(
+    idle_timeout: Annotated[float | None, ProviderSetting("patience.idle_timeout_s")] = Field(
         default=None,
         gt=0,
         title="Idle timeout (s)",
         description="Answers are then streamed, and only this many seconds of silence end an attempt; off if empty.",
     )
-    deadline: float | None = Field(
+    deadline: Annotated[float | None, ProviderSetting("patience.deadline_s")] = Field(
         default=None,
         gt=0,
         title="Deadline (s)",
         description="Seconds that a document may take over all its attempts; no bound if empty.",
     )
-    connect_timeout: float = Field(
+    connect_timeout: Annotated[float, ProviderSetting("patience.connect_timeout_s")] = Field(
         default=_DEFAULT_PATIENCE.connect_timeout_s,
         gt=0,
         title="Connect timeout (s)",
         description="Seconds that opening a connection may take.",
     )
-    max_attempts: int = Field(
+    max_attempts: Annotated[int, ProviderSetting("patience.max_attempts")] = Field(
         default=_DEFAULT_PATIENCE.max_attempts,
         ge=1,
         title="Attempts",
         description="The most times that one request is sent when the endpoint fails.",
     )
-    outage_patience: float = Field(
+    outage_patience: Annotated[float, ProviderSetting("patience.outage_s")] = Field(
         default=_DEFAULT_PATIENCE.outage_s,
         ge=0,
         title="Outage patience (s)",
         description="Seconds without a single success after which a run stops, to be resumed later.",
     )
-    concurrency: int | None = Field(
+    concurrency: Annotated[int | None, ProviderSetting("limits.concurrency")] = Field(
         default=None,
         ge=1,
         title="Concurrency",
         description="The most requests in flight at once, over all flows of a process; found automatically if empty.",
     )
-    max_concurrency: int = Field(
+    max_concurrency: Annotated[int, ProviderSetting("limits.max_concurrency")] = Field(
         default=_DEFAULT_LIMITS.max_concurrency,
         ge=1,
         title="Greatest concurrency",
         description="The most requests in flight at once where the concurrency is found automatically.",
     )
-    requests_per_minute: int | None = Field(
+    requests_per_minute: Annotated[int | None, ProviderSetting("limits.requests_per_minute")] = Field(
         default=None, ge=1, title="Requests per minute", description="The account's limit; none if empty."
     )
-    tokens_per_minute: int | None = Field(
+    tokens_per_minute: Annotated[int | None, ProviderSetting("limits.tokens_per_minute")] = Field(
         default=None,
         ge=1,
         title="Tokens per minute",
         description="The account's limit of input and output tokens together; none if empty.",
     )
-    input_tokens_per_minute: int | None = Field(
+    input_tokens_per_minute: Annotated[int | None, ProviderSetting("limits.input_tokens_per_minute")] = Field(
         default=None,
         ge=1,
         title="Input tokens per minute",
         description="The account's limit of input tokens, if they are counted separately.",
     )
-    output_tokens_per_minute: int | None = Field(
+    output_tokens_per_minute: Annotated[int | None, ProviderSetting("limits.output_tokens_per_minute")] = Field(
         default=None,
         ge=1,
         title="Output tokens per minute",
         description="The account's limit of output tokens, if they are counted separately.",
     )
-    token_accounting: TokenAccounting = Field(
+    token_accounting: Annotated[TokenAccounting, ProviderSetting("limits.token_accounting")] = Field(
         default=_DEFAULT_LIMITS.token_accounting,
         title="Token accounting",
         description="Whether the provider counts what a request reserves (safe everywhere) or what it has used.",
@@ -235,31 +236,15 @@ class LLMProvider(Block):
 
     def get_provider(self) -> Provider:
         """The core's provider, key included: for use in this process, never to be stored or logged."""
-        return Provider(
+        provider = Provider(
             base_url=self.base_url,
             api_key=self.api_key.get_secret_value() or None,
             headers=self.headers.get_secret_value(),
             model=self.model,
-            limits=Limits(
-                concurrency=self.concurrency,
-                requests_per_minute=self.requests_per_minute,
-                tokens_per_minute=self.tokens_per_minute,
-                max_concurrency=self.max_concurrency,
-                input_tokens_per_minute=self.input_tokens_per_minute,
-                output_tokens_per_minute=self.output_tokens_per_minute,
-                token_accounting=self.token_accounting,
-            ),
-            patience=Patience(
-                timeout_s=self.timeout,
-                idle_timeout_s=self.idle_timeout,
-                deadline_s=self.deadline,
-                connect_timeout_s=self.connect_timeout,
-                max_attempts=self.max_attempts,
-                outage_s=self.outage_patience,
-            ),
             prices={model: price.to_price() for model, price in self.prices.items()},
             shared_as=self._block_document_name if self.share_limits else None,
         )
+        return with_settings(provider, self, type(self).model_fields.keys())
 
     def verify(self, model: str | None = None) -> Verified:
         """Check endpoint, key and model with one answer of one token.

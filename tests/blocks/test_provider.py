@@ -15,6 +15,12 @@ KEY = "sk-this-is-the-key"
 HEADER = "tenant-secret-7"
 
 
+def test_the_schema_is_the_one_that_saved_blocks_were_written_with() -> None:
+    """A server holds each block's schema by its checksum: a new one is a change that users see."""
+    checksum = "sha256:49cbf881768c1217ff34cf1a614cc53002112c059629bd1bbd69e3650df41090"
+    assert LLMProvider._calculate_schema_checksum() == checksum
+
+
 def test_the_defaults_are_those_of_the_core() -> None:
     provider = make_block(base_url=URL).get_provider()
     assert (provider.limits, provider.patience) == (Limits(), Patience())

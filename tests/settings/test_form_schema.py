@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from prefect_llm import ApprovalOptions, LLMProvider, batch_inference, estimate_cost, redrive_failures
 from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, PromptSection, options
-from prefect_llm.settings.form_schema import OF_THE_BLOCK
 
 FORMS = [DocumentOptions, PromptSection, ApiOptions, BatchOptions, MonitoringSection]
 
@@ -42,7 +41,8 @@ def test_a_field_says_what_holds_where_it_is_left_empty(model: type[BaseModel], 
 
 
 def test_what_a_block_holds_is_what_falls_back_to_it() -> None:
-    assert set(LLMProvider.model_fields) & set(options()) - {"base_url", "model"} == OF_THE_BLOCK
+    of_block = {key for key, option in options().items() if option.is_of_block}
+    assert set(LLMProvider.model_fields) & set(options()) - {"base_url", "model"} == of_block
 
 
 def test_an_optional_value_is_a_box_and_a_choice_a_list() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from prefect_llm.settings.field_markers import FIXED, ProviderSetting
 from prefect_llm.settings.form_schema import FormSection
 from prefect_llm.settings.messages import Wording
 from prefect_llm.settings.value_types import (
@@ -15,8 +16,10 @@ from prefect_llm.settings.value_types import (
     Count,
     Currency,
     Fallbacks,
+    ModelName,
     Parameters,
     Seconds,
+    Temperature,
     Variable,
 )
 from prefect_llm.values.provider import Patience
@@ -43,28 +46,28 @@ class ApiOptions(FormSection):
             "It does not apply to a base URL that replaces the one it was given with."
         ),
     )
-    max_output_tokens: Count | None = Field(
+    max_output_tokens: Annotated[Count | None, FIXED] = Field(
         default=None, title="Output limit", description="The most tokens that an answer may have."
     )
-    fail_truncated: bool = Field(
+    fail_truncated: Annotated[bool, FIXED] = Field(
         default=False,
         title="Truncated answers fail",
         description="Count an answer that was cut off at the output limit as failed; with a schema it always is.",
     )
-    temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE), Wording("X")] | None = Field(
+    temperature: Annotated[Temperature | None, FIXED] = Field(
         default=None,
         title="Temperature",
         description=f"The sampling temperature, from 0 to {MAX_TEMPERATURE}; by default the provider's own.",
     )
-    param: Parameters = Field(
+    param: Annotated[Parameters, FIXED] = Field(
         default_factory=dict,
         title="Parameters",
         description='Further parameters of every request, by name, as in {"top_p": 0.9}.',
     )
-    timeout: Seconds = Field(
+    timeout: Annotated[Seconds, ProviderSetting("patience.timeout_s")] = Field(
         default=_PATIENCE.timeout_s, title="Timeout (s)", description="Seconds that one attempt may take."
     )
-    idle_timeout: Seconds | None = Field(
+    idle_timeout: Annotated[Seconds | None, ProviderSetting("patience.idle_timeout_s")] = Field(
         default=None,
         title="Idle timeout (s)",
         description=(
@@ -72,17 +75,17 @@ class ApiOptions(FormSection):
             "not apply."
         ),
     )
-    deadline: Seconds | None = Field(
+    deadline: Annotated[Seconds | None, ProviderSetting("patience.deadline_s")] = Field(
         default=None,
         title="Deadline (s)",
         description="Seconds that a document may take over all its attempts; by default only attempts are bounded.",
     )
-    max_attempts: Count = Field(
+    max_attempts: Annotated[Count, ProviderSetting("patience.max_attempts")] = Field(
         default=_PATIENCE.max_attempts,
         title="Attempts",
         description="The most times that one request is sent when the endpoint fails.",
     )
-    outage_patience: Seconds = Field(
+    outage_patience: Annotated[Seconds, ProviderSetting("patience.outage_s")] = Field(
         default=_PATIENCE.outage_s,
         title="Outage patience (s)",
         description="Seconds without a single success after which the run stops, to be resumed later.",
@@ -130,6 +133,6 @@ class ApiSection(ApiOptions):
         title="Provider",
         description="The name of a saved LLM Provider block, which holds endpoint, key, limits and prices.",
     )
-    model: Annotated[str, Field(min_length=1), Wording("M", "the name of a model")] | None = Field(
+    model: Annotated[ModelName | None, FIXED] = Field(
         default=None, title="Model", description="The model to ask; by default the provider block's own."
     )

@@ -6,10 +6,20 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from prefect_llm.settings.field_markers import FIXED, ProviderSetting
 from prefect_llm.settings.form_schema import FormSection
 from prefect_llm.settings.messages import Wording
-from prefect_llm.settings.value_types import MAX_CONCURRENCY, Amount, Concurrency, Count, Seconds, Share
-from prefect_llm.values.provider import Limits, TokenAccounting
+from prefect_llm.settings.value_types import (
+    MAX_CONCURRENCY,
+    Amount,
+    Concurrency,
+    ConcurrencyCeiling,
+    Count,
+    Seconds,
+    Share,
+    TokenAccountingRule,
+)
+from prefect_llm.values.provider import Limits
 
 _LIMITS = Limits()
 
@@ -19,35 +29,35 @@ class BatchOptions(FormSection):
 
     model_config = ConfigDict(title="Batch")
 
-    concurrency: Concurrency = Field(
+    concurrency: Annotated[Concurrency, ProviderSetting("limits.concurrency")] = Field(
         default="auto",
         title="Concurrency",
         description="The most requests in flight at once; auto finds out what the endpoint can take.",
     )
-    max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY), Wording("N")] = Field(
+    max_concurrency: Annotated[ConcurrencyCeiling, ProviderSetting("limits.max_concurrency")] = Field(
         default=_LIMITS.max_concurrency,
         title="Greatest concurrency",
         description=f"The most requests that auto puts in flight at once, from 1 to {MAX_CONCURRENCY}.",
     )
-    requests_per_minute: Count | None = Field(
+    requests_per_minute: Annotated[Count | None, ProviderSetting("limits.requests_per_minute")] = Field(
         default=None, title="Requests per minute", description="The account's limit, if it has one."
     )
-    tokens_per_minute: Count | None = Field(
+    tokens_per_minute: Annotated[Count | None, ProviderSetting("limits.tokens_per_minute")] = Field(
         default=None,
         title="Tokens per minute",
         description="The account's limit of input and output tokens together, if it has one.",
     )
-    input_tokens_per_minute: Count | None = Field(
+    input_tokens_per_minute: Annotated[Count | None, ProviderSetting("limits.input_tokens_per_minute")] = Field(
         default=None,
         title="Input tokens per minute",
         description="The account's limit of input tokens, if they are counted separately.",
     )
-    output_tokens_per_minute: Count | None = Field(
+    output_tokens_per_minute: Annotated[Count | None, ProviderSetting("limits.output_tokens_per_minute")] = Field(
         default=None,
         title="Output tokens per minute",
         description="The account's limit of output tokens, if they are counted separately.",
     )
-    token_accounting: Annotated[TokenAccounting, Wording("reserved|used")] = Field(
+    token_accounting: Annotated[TokenAccountingRule, ProviderSetting("limits.token_accounting")] = Field(
         default=_LIMITS.token_accounting,
         title="Token accounting",
         description=(
@@ -55,7 +65,7 @@ class BatchOptions(FormSection):
             "everywhere), or used, settled by what an answer really took."
         ),
     )
-    share_limits: bool | None = Field(
+    share_limits: Annotated[bool | None, ProviderSetting()] = Field(
         default=None,
         title="Share limits",
         description=(
@@ -63,7 +73,7 @@ class BatchOptions(FormSection):
             "A saved block shares its own by default."
         ),
     )
-    chunk_rows: Count | None = Field(
+    chunk_rows: Annotated[Count | None, FIXED] = Field(
         default=None,
         title="Rows per chunk",
         description="Documents per chunk and Parquet part; by default 1,000, or more above a million rows.",
@@ -76,7 +86,7 @@ class BatchOptions(FormSection):
             "gave them; or previous, the run before this one among those that the same output template names."
         ),
     )
-    no_dedup: bool = Field(
+    no_dedup: Annotated[bool, FIXED] = Field(
         default=False,
         title="No deduplication",
         description="Ask every one of identical requests; by default only the first, unless a temperature is set.",

@@ -15,14 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-OF_THE_BLOCK = frozenset(
-    {
-        "timeout", "idle_timeout", "deadline", "max_attempts", "outage_patience", "concurrency", "max_concurrency",
-        "requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "output_tokens_per_minute",
-        "token_accounting", "share_limits",
-    }
-)  # fmt: skip
-"""What a provider block holds too: where these are empty, the block's own stand before the defaults."""
+from prefect_llm.settings.field_markers import ProviderSetting, marker_of
 
 SECTION = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 """What every section is: frozen, and filled by an option's name or by the key that run.yaml has for it."""
@@ -49,7 +42,7 @@ class FormSection(BaseModel):
         for name, field in cls.model_fields.items():
             key = field.validation_alias if isinstance(field.validation_alias, str) else name
             shown = left_open(properties[key])
-            shown["description"] = " ".join(filter(None, (field.description, _if_empty(name, field))))
+            shown["description"] = " ".join(filter(None, (field.description, _if_empty(field))))
             properties[key] = shown | ({"default": field.default} if name in cls.filled_in else {})
         return schema
 
@@ -109,9 +102,9 @@ def _or_open(members: list[JsonSchemaValue], shown: JsonSchemaValue) -> JsonSche
     return shown | {"anyOf": [*members, _NULL | {"title": "Leave open"}]}
 
 
-def _if_empty(name: str, field: FieldInfo) -> str | None:
+def _if_empty(field: FieldInfo) -> str | None:
     default = None if field.default_factory is not None or field.default in (None, False, ()) else field.default
     value = f"{default:g}" if isinstance(default, float) else default
-    if name in OF_THE_BLOCK:
+    if marker_of(field, ProviderSetting) is not None:
         return "If empty: the block's own." if value is None else f"If empty: the block's own, else {value}."
     return None if value is None else f"If empty: {value}."

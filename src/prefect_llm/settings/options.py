@@ -9,6 +9,7 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from prefect_llm.settings.field_markers import FixedForRun, ProviderSetting, marker_of
 from prefect_llm.settings.messages import Wording, expected_by, wording_of
 from prefect_llm.settings.sections import RunSettings
 
@@ -16,14 +17,6 @@ PREFIX = "PREFECT_LLM_"
 """Of every environment variable."""
 POSITIONAL = "input"
 """The one option that is an argument on the command line."""
-FIXED = frozenset(
-    {
-        "input", "id_column", "keep", "null_as", "limit", "prompt", "prompt_file", "system", "schema", "row_params",
-        "model", "max_output_tokens", "fail_truncated", "temperature", "param", "chunk_rows", "no_dedup", "output",
-        "keep_raw",
-    }
-)  # fmt: skip
-"""The options that a run keeps from its first attempt to its last; the others may change when it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,12 @@ class Option:
     @property
     def is_free(self) -> bool:
         """Whether it may change when a run is resumed."""
-        return self.key not in FIXED
+        return marker_of(self._field, FixedForRun) is None
+
+    @property
+    def is_of_block(self) -> bool:
+        """Whether a provider block holds it too."""
+        return marker_of(self._field, ProviderSetting) is not None
 
     @property
     def metavar(self) -> str:

@@ -13,9 +13,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_llm.settings.api_options import ApiSection
 from prefect_llm.settings.batch_options import BatchOptions
+from prefect_llm.settings.field_markers import FIXED
 from prefect_llm.settings.form_schema import SECTION, FormSection
 from prefect_llm.settings.messages import Wording
-from prefect_llm.settings.value_types import Column, Count, File, Keep, LogLevel, Seconds, Share, Template
+from prefect_llm.settings.value_types import (
+    Column,
+    Count,
+    Directory,
+    File,
+    Input,
+    Keep,
+    LogLevel,
+    SchemaFile,
+    Seconds,
+    Share,
+    Template,
+)
 
 
 class DocumentOptions(FormSection):
@@ -23,22 +36,22 @@ class DocumentOptions(FormSection):
 
     model_config = ConfigDict(title="Documents")
 
-    id_column: Column | None = Field(
+    id_column: Annotated[Column | None, FIXED] = Field(
         default=None,
         title="Id column",
         description="The column with the documents' unique ids; by default the column id, else the row number.",
     )
-    keep: Keep | None = Field(
+    keep: Annotated[Keep | None, FIXED] = Field(
         default=None,
         title="Keep",
         description="The input columns that the results carry; by default all but binary ones and messages.",
     )
-    null_as: Annotated[str, Wording("TEXT")] | None = Field(
+    null_as: Annotated[Annotated[str, Wording("TEXT")] | None, FIXED] = Field(
         default=None,
         title="Null as",
         description="What a template prints for a null field; by default such a document fails.",
     )
-    limit: Count | None = Field(
+    limit: Annotated[Count | None, FIXED] = Field(
         default=None, title="Limit", description="Ask only this many documents, from the first one on."
     )
 
@@ -48,7 +61,7 @@ class DocumentsSection(DocumentOptions):
 
     model_config = ConfigDict(title="Documents")
 
-    input: Annotated[str, Field(min_length=1), Wording("INPUT", "a path or URL")] | None = Field(
+    input: Annotated[Input | None, FIXED] = Field(
         default=None,
         title="Input",
         description="A file, folder, glob or URL of Parquet, CSV, JSON Lines or text files.",
@@ -60,7 +73,7 @@ class PromptSection(FormSection):
 
     model_config = ConfigDict(title="Prompt")
 
-    prompt: Template | None = Field(
+    prompt: Annotated[Template | None, FIXED] = Field(
         default=None,
         title="Prompt",
         description=(
@@ -68,21 +81,21 @@ class PromptSection(FormSection):
             "given, the column messages is sent as it is."
         ),
     )
-    prompt_file: File | None = Field(
+    prompt_file: Annotated[File | None, FIXED] = Field(
         default=None,
         title="Prompt file",
         description="A text file that holds the prompt, used as it is.",
     )
-    system: Template | None = Field(
+    system: Annotated[Template | None, FIXED] = Field(
         default=None, title="System", description="The system message, a template like the prompt."
     )
-    schema_file: Annotated[str, Field(min_length=1), Wording("FILE.json", "the path of a file")] | None = Field(
+    schema_file: Annotated[SchemaFile | None, FIXED] = Field(
         default=None,
         validation_alias="schema",
         title="Schema",
         description="A file with the JSON schema that every answer must satisfy.",
     )
-    row_params: Column | None = Field(
+    row_params: Annotated[Column | None, FIXED] = Field(
         default=None,
         title="Row parameters",
         description=(
@@ -97,14 +110,14 @@ class OutputSection(BaseModel):
 
     model_config = ConfigDict(**SECTION, title="Output")
 
-    output: Annotated[str, Field(min_length=1), Wording("DIR", "a directory")] | None = Field(
+    output: Annotated[Directory | None, FIXED] = Field(
         default=None,
         title="Output",
         description=(
             "The run's directory, local or a URL; may hold {scheduled:%Y-%m-%d} and, in a flow run, {flow_run_id}."
         ),
     )
-    keep_raw: bool = Field(
+    keep_raw: Annotated[bool, FIXED] = Field(
         default=False, title="Keep raw", description="Keep each answer as it came, in the column raw."
     )
     json_summary: bool = Field(

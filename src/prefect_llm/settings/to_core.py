@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from prefect_llm.pricing import ANY_MODEL
 from prefect_llm.prompts import PromptSpec
@@ -14,16 +14,15 @@ from prefect_llm.run.spec import RunSpec
 from prefect_llm.settings.api_options import ApiOptions
 from prefect_llm.settings.batch_options import BatchOptions
 from prefect_llm.settings.directory_name import base_directory
+from prefect_llm.settings.field_markers import with_settings
 from prefect_llm.settings.prompt_files import answer_schema, prompt_text
 from prefect_llm.settings.sections import RunSettings
 from prefect_llm.store import PREVIOUS
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.price import Price
-from prefect_llm.values.provider import Limits, Patience, Provider
+from prefect_llm.values.provider import Provider
 
 DEFAULT_KEY_VARIABLE = "PREFECT_LLM_API_KEY"
-
-_Value = TypeVar("_Value", Limits, Patience)
 
 
 def run_spec(
@@ -76,20 +75,9 @@ def endpoint_provider(api: ApiOptions, batch: BatchOptions, environ: Mapping[str
 
 def with_overrides(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provider:
     """The provider with what the run's settings say over it; what they leave open stays the provider's."""
+    given = with_settings(with_settings(provider, api, api.model_fields_set), batch, batch.model_fields_set)
     return replace(
-        provider,
-        limits=_with(
-            provider.limits,
-            batch,
-            concurrency="concurrency",
-            max_concurrency="max_concurrency",
-            requests_per_minute="requests_per_minute",
-            tokens_per_minute="tokens_per_minute",
-            input_tokens_per_minute="input_tokens_per_minute",
-            output_tokens_per_minute="output_tokens_per_minute",
-            token_accounting="token_accounting",
-        ),
-        patience=_patience(provider, api),
+        given,
         prices={ANY_MODEL: price} if (price := _stated_price(api)) is not None else provider.prices,
         shared_as=_shared_as(provider, batch),
     )
@@ -115,7 +103,7 @@ def with_fallbacks(provider: Provider, api: ApiOptions, block: Callable[[str], P
         name, _, model = entry.partition("/")
         if name:
             other = block(name)
-            other = replace(other, patience=_patience(other, api), model=model or other.model)
+            other = replace(with_settings(other, api, api.model_fields_set), model=model or other.model)
         else:
             prices = {known: price for known, price in provider.prices.items() if known != ANY_MODEL}
             other = replace(provider, model=model, prices=prices)
@@ -124,28 +112,6 @@ def with_fallbacks(provider: Provider, api: ApiOptions, block: Callable[[str], P
         return other
 
     return replace(provider, fallbacks=tuple(made(entry) for entry in api.fallback))
-
-
-def _patience(provider: Provider, api: ApiOptions) -> Patience:
-    return _with(
-        provider.patience,
-        api,
-        timeout="timeout_s",
-        idle_timeout="idle_timeout_s",
-        deadline="deadline_s",
-        max_attempts="max_attempts",
-        outage_patience="outage_s",
-    )
-
-
-def _with(value: _Value, options: ApiOptions | BatchOptions, **fields: str) -> _Value:
-    """The value with what was given laid over it; `auto` is the core's `None`."""
-    given: dict[str, Any] = {}
-    for key, field in fields.items():
-        if key in options.model_fields_set:
-            said = getattr(options, key)
-            given[field] = None if said == "auto" else said
-    return replace(value, **given)
 
 
 def _stated_price(api: ApiOptions) -> Price | None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from prefect_llm.settings.messages import Wording
+from prefect_llm.values.provider import TokenAccounting
 
 MAX_CONCURRENCY = 4096
 MAX_TEMPERATURE = 2
@@ -64,8 +65,13 @@ File = Annotated[str, Field(min_length=1), Wording("FILE", "the path of a file")
 Template = Annotated[str, Field(min_length=1), Wording("TEMPLATE", "a template")]
 Count = Annotated[int, Field(ge=1), Wording("N")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Wording("S")]
+ModelName = Annotated[str, Field(min_length=1), Wording("M", "the name of a model")]
+Temperature = Annotated[float, Field(ge=0, le=MAX_TEMPERATURE), Wording("X")]
 Share = Annotated[float, Field(ge=0, le=1), Wording("X")]
 Amount = Annotated[Decimal, Field(ge=0), Wording("X", "an amount of 0 or more")]
+Directory = Annotated[str, Field(min_length=1), Wording("DIR", "a directory")]
+Input = Annotated[str, Field(min_length=1), Wording("INPUT", "a path or URL")]
+SchemaFile = Annotated[str, Field(min_length=1), Wording("FILE.json", "the path of a file")]
 Keep = Annotated[
     Annotated[Literal["all", "none"], Field(title="All or none")]
     | Annotated[tuple[Column, ...], Field(title="These", min_length=1)],
@@ -98,10 +104,12 @@ Fallbacks = Annotated[
         "the same provider",
     ),
 ]
+ConcurrencyCeiling = Annotated[int, Field(ge=1, le=MAX_CONCURRENCY), Wording("N")]
 Concurrency = Annotated[
     Annotated[Literal["auto"], Field(title="auto")]
     | Annotated[int, Field(title="A number", ge=1, le=MAX_CONCURRENCY)],
     Wording("auto|N", f"auto or a whole number from 1 to {MAX_CONCURRENCY}"),
 ]
+TokenAccountingRule = Annotated[TokenAccounting, Wording("reserved|used")]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$"), Wording("CODE", "three capital letters, for instance USD")]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper), Wording("LEVEL")]
