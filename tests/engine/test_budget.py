@@ -31,24 +31,24 @@ class Coins:
         self._waiting: list[Callable[[], None]] = []
         self._lock = threading.Lock()
 
-    def hold(self, request: Request, changed: Callable[[], None]) -> Coins | None:
+    def reserve(self, request: Request, changed: Callable[[], None]) -> Coins | None:
         with self._lock:
             if not self.coins:
                 self._waiting.append(changed)
                 return None
             self.coins -= 1
-            self.ended["held"] += 1
+            self.ended["reserved"] += 1
             return self
 
-    def bill(self, completion: Completion, model: str, route: int) -> None:
-        self.ended["billed"] += 1
+    def settle(self, completion: Completion, model: str, route: int) -> None:
+        self.ended["settled"] += 1
 
     def release(self) -> None:
         self.ended["released"] += 1
         self.put(1)
 
-    def lose(self) -> None:
-        self.ended["lost"] += 1
+    def forfeit(self) -> None:
+        self.ended["forfeited"] += 1
 
     def put(self, coins: int) -> None:
         with self._lock:
@@ -59,33 +59,33 @@ class Coins:
 
 
 ATTEMPTS: dict[str, tuple[Step, str]] = {
-    "an answer": (steps.ok(), "billed"),
-    "an answer without usage": (steps.ok(usage={}), "billed"),
-    "no choices": (steps.empty_choices(), "billed"),
+    "an answer": (steps.ok(), "settled"),
+    "an answer without usage": (steps.ok(usage={}), "settled"),
+    "no choices": (steps.empty_choices(), "settled"),
     "429": (steps.status(429), "released"),
     "500": (steps.status(500), "released"),
     "503": (steps.status(503), "released"),
     "400": (steps.status(400), "released"),
-    "502": (steps.status(502), "lost"),
-    "504": (steps.status(504), "lost"),
-    "not JSON": (steps.not_json(), "lost"),
-    "a cut answer": (steps.close_mid_body(), "lost"),
-    "a lost connection": (steps.reset(), "lost"),
-    "a timeout": (steps.hang(), "lost"),
+    "502": (steps.status(502), "forfeited"),
+    "504": (steps.status(504), "forfeited"),
+    "not JSON": (steps.not_json(), "forfeited"),
+    "a cut answer": (steps.close_mid_body(), "forfeited"),
+    "a lost connection": (steps.reset(), "forfeited"),
+    "a timeout": (steps.hang(), "forfeited"),
 }
 
 
 @pytest.mark.parametrize("case", ATTEMPTS)
-def test_each_attempt_is_billed_or_released_or_lost(scripted_server: ScriptedServer, case: str) -> None:
+def test_each_attempt_is_settled_or_released_or_forfeited(scripted_server: ScriptedServer, case: str) -> None:
     step, end = ATTEMPTS[case]
     scripted_server.script_all(step, steps.ok())
     coins, asked = Coins(100), Asked()
     ask_within(coins, asked, scripted_server, 1)
     attempts = len(scripted_server.requests_for("doc-0"))
-    assert coins.ended["held"] == attempts
+    assert coins.ended["reserved"] == attempts
     assert coins.ended[end] >= 1
-    assert coins.ended["billed"] + coins.ended["released"] + coins.ended["lost"] == attempts
-    assert asked.outcomes["doc-0"].lost == coins.ended["lost"]
+    assert coins.ended["settled"] + coins.ended["released"] + coins.ended["forfeited"] == attempts
+    assert asked.outcomes["doc-0"].lost == coins.ended["forfeited"]
 
 
 def test_a_host_that_cannot_be_reached_bills_nothing() -> None:
@@ -96,7 +96,7 @@ def test_a_host_that_cannot_be_reached_bills_nothing() -> None:
             run_for_at_most(30, engine, requests(1), asked, coins)
     finally:
         engine.close()
-    assert coins.ended["released"] == coins.ended["held"] > 0
+    assert coins.ended["released"] == coins.ended["reserved"] > 0
 
 
 def test_no_more_leave_than_there_is_money_for_and_the_rest_waits(scripted_server: ScriptedServer) -> None:
@@ -115,7 +115,7 @@ def test_no_more_leave_than_there_is_money_for_and_the_rest_waits(scripted_serve
     finally:
         engine.close()
     assert len(asked.outcomes) == 10
-    assert coins.ended["billed"] == 10
+    assert coins.ended["settled"] == 10
 
 
 def test_a_run_without_money_does_not_hold_up_another_at_the_same_provider(scripted_server: ScriptedServer) -> None:
@@ -134,7 +134,7 @@ def test_a_run_without_money_does_not_hold_up_another_at_the_same_provider(scrip
         engine.close()
 
 
-def test_what_is_in_flight_when_its_chunk_is_given_up_is_lost(scripted_server: ScriptedServer) -> None:
+def test_what_is_in_flight_when_its_chunk_is_given_up_is_forfeited(scripted_server: ScriptedServer) -> None:
     scripted_server.script_all(steps.hang())
     coins, asked = Coins(4), Asked()
     engine = Engine(provider_at(scripted_server.base_url))
@@ -143,7 +143,7 @@ def test_what_is_in_flight_when_its_chunk_is_given_up_is_lost(scripted_server: S
     scripted_server.wait_for(in_flight=4)
     engine.abandon(submission)
     engine.close()
-    assert (coins.ended["lost"], coins.ended["released"]) == (4, 0)
+    assert (coins.ended["forfeited"], coins.ended["released"]) == (4, 0)
 
 
 def test_money_of_a_request_that_waits_for_quota_is_released_when_its_run_stops() -> None:
@@ -154,7 +154,7 @@ def test_money_of_a_request_that_waits_for_quota_is_released_when_its_run_stops(
     made.add(chunk)
     left = departing(made)
     made.drop(chunk)
-    assert coins.ended["held"] - coins.ended["released"] == len(left)
+    assert coins.ended["reserved"] - coins.ended["released"] == len(left)
 
 
 def test_parked_documents_are_asked_in_their_order() -> None:

@@ -267,8 +267,8 @@ class RequestBudget:
         """Note what the request may cost; `BadDocument` where nothing bounds it."""
         self._amounts[request.row_index] = most_cost(self._provider, request)
 
-    def hold(self, request: Request, changed: Callable[[], None]) -> Reservation | None:
-        """Set the request's amount aside; see `engine.spending.Budget`."""
+    def reserve(self, request: Request, changed: Callable[[], None]) -> Reservation | None:
+        """Set the request's amount aside; see `engine.budget.BudgetGate`."""
         amount = self._amounts[request.row_index]
         if not self._spending.hold(amount, changed):
             return None
@@ -278,19 +278,19 @@ class RequestBudget:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is set aside for one attempt; see `engine.spending.Hold`."""
+    """What is set aside for one attempt; see `engine.budget.Reservation`."""
 
     spending: BudgetAccount
     routes: Sequence[Provider]
     amount: Decimal
     terms: Terms
 
-    def bill(self, completion: Completion, model: str, route: int) -> None:
+    def settle(self, completion: Completion, model: str, route: int) -> None:
         """Settle by usage; without it the amount stays set aside."""
         price = price_for(self.routes[route], model, answered=completion.model, terms=self.terms)
         billed = cost(completion.usage, price)
         if billed is None:
-            self.lose()
+            self.forfeit()
         else:
             self.spending.settle(self.amount, billed)
 
@@ -298,6 +298,6 @@ class Reservation:
         """Nothing was billed."""
         self.spending.settle(self.amount, Decimal(0))
 
-    def lose(self) -> None:
+    def forfeit(self) -> None:
         """It stays set aside."""
         self.spending.lose(self.amount)

@@ -1,4 +1,4 @@
-"""The seam to a run's budget: what a request may cost is set aside before it leaves, and settled after."""
+"""The seam to a run's budget: what an attempt may cost is reserved before it leaves, and settled after."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from prefect_llm.values.outcome import Completion
 from prefect_llm.values.request import Request
 
 AMBIGUOUS_STATUSES = frozenset({502, 504, 520, 524})
-"""A gateway lost touch with a server that may have answered; the last two are Cloudflare's."""
+"""A gateway lost its server, which may have answered. The last two are Cloudflare's."""
 
 
-class Hold(Protocol):
-    """What was set aside for one attempt. Exactly one of the three follows."""
+class Reservation(Protocol):
+    """What is reserved for one attempt. Exactly one of the three ends it."""
 
-    def bill(self, completion: Completion, model: str, route: int) -> None:
-        """An answer came, by whoever is that route; without usage that can be read it stays set aside."""
+    def settle(self, completion: Completion, model: str, route: int) -> None:
+        """The provider of that route answered, asked for `model`. Without readable usage the amount is forfeited."""
 
     def release(self) -> None:
-        """The endpoint bills nothing."""
+        """The attempt is not billed."""
 
-    def lose(self) -> None:
-        """Whether it was billed is not known: it stays set aside for good."""
+    def forfeit(self) -> None:
+        """The attempt may have been billed: its whole amount counts as spent."""
 
 
 class BudgetGate(Protocol):
-    """A run's money. Called on engines' threads; nothing here may block."""
+    """Reserves what a request may cost before it leaves. Called on engines' threads: nothing here may block."""
 
-    def hold(self, request: Request, changed: Callable[[], None]) -> Hold | None:
-        """Set aside what the request may cost at most.
+    def reserve(self, request: Request, changed: Callable[[], None]) -> Reservation | None:
+        """Reserve the most that the request may cost.
 
-        `None` where that does not fit now: `changed` is called once it may, from any thread, or the run is stopped.
+        `None` if that does not fit now. Then `changed` is called once it may fit, from any thread, or the run stops.
         """
 
 
 def is_ambiguous(error: RequestError) -> bool:
-    """Whether the endpoint may have billed an attempt that failed so without an answer that can be read."""
+    """Whether the endpoint may have billed an attempt that failed like this, without a readable answer."""
     if isinstance(error, Unavailable):
         return not error.unreachable and (error.status is None or error.status in AMBIGUOUS_STATUSES)
     return isinstance(error, BadResponse)

@@ -236,7 +236,7 @@ class Scheduler:
         while (job := self._chosen(now)) is not None:
             if (budget := job.submission.budget) is None:
                 return job
-            if (hold := budget.hold(job.request, self._money_changed)) is not None:
+            if (hold := budget.reserve(job.request, self._money_changed)) is not None:
                 job.hold = hold
                 return job
             self._park(job)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from prefect_llm.engine.budget import BudgetGate, Hold, is_ambiguous
+from prefect_llm.engine.budget import BudgetGate, Reservation, is_ambiguous
 from prefect_llm.engine.failures.retry import RetryCounts
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.system import telemetry
@@ -139,7 +139,7 @@ class Job:
     in_flight: bool = False
     retries: bool = False
     is_probe: bool = False
-    hold: Hold | None = None
+    hold: Reservation | None = None
     tries: RetryCounts = field(default_factory=RetryCounts)
     discarded: list[DiscardedAnswer] = field(default_factory=list)
 
@@ -147,7 +147,7 @@ class Job:
         """An answer came: its attempt costs what it costs."""
         hold, self.hold = self.hold, None
         if hold is not None:
-            hold.bill(completion, self.request.parameters.model, self.submission.route)
+            hold.settle(completion, self.request.parameters.model, self.submission.route)
 
     def release(self) -> None:
         """The attempt costs nothing."""
@@ -159,7 +159,7 @@ class Job:
         """Whether the attempt costs anything is not known."""
         hold, self.hold = self.hold, None
         if hold is not None:
-            hold.lose()
+            hold.forfeit()
 
     def settle(self, error: RequestError) -> None:
         """The attempt failed: billed with what was answered all the same, or not, or not known."""
