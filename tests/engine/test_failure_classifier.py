@@ -11,6 +11,7 @@ from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
     BadResponse,
+    Cause,
     EndpointNotFound,
     ModelNotFound,
     ProviderDown,
@@ -84,7 +85,7 @@ def failed(health: Watched, error: RequestError, *, now: float = 0.0, document: 
     [
         (Rejected("no", status=401), AuthenticationFailed),
         (Rejected("no", status=402), AccountExhausted),
-        (Throttled("no", status=429, code="insufficient_quota"), AccountExhausted),
+        (Throttled("no", status=429, cause=Cause.ACCOUNT_EXHAUSTED), AccountExhausted),
     ],
     ids=["401", "402", "insufficient_quota"],
 )
@@ -114,8 +115,8 @@ def test_a_success_between_them_makes_ten_404s_single_documents_faults() -> None
 @pytest.mark.parametrize(
     ("error", "stops"),
     [
-        (Rejected("no", status=404, code="model_not_found"), ModelNotFound),
-        (Rejected("no", status=404, code="NotFoundError"), ModelNotFound),
+        (Rejected("no", status=404, cause=Cause.MODEL_NOT_FOUND), ModelNotFound),
+        (Rejected("no", status=400, cause=Cause.KEY_REFUSED), AuthenticationFailed),
         (Rejected("no", status=404, parameters=frozenset({"model"})), ModelNotFound),
         (Rejected("no", status=404), EndpointNotFound),
     ],

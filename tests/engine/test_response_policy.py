@@ -18,6 +18,7 @@ from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
     BadResponse,
+    Cause,
     ModelNotFound,
     ProviderDown,
     Rejected,
@@ -118,8 +119,8 @@ def test_a_document_is_asked_again_as_often_as_its_failure_allows_and_then_ends(
     [
         (Rejected("HTTP 401", status=401), AuthenticationFailed, None),
         (Rejected("HTTP 402", status=402), AccountExhausted, None),
-        (Throttled("quota", status=429, code="insufficient_quota"), AccountExhausted, None),
-        (Rejected("HTTP 404", status=404, code="model_not_found"), ModelNotFound, FallbackReason.MODEL_GONE),
+        (Throttled("quota", status=429, cause=Cause.ACCOUNT_EXHAUSTED), AccountExhausted, None),
+        (Rejected("HTTP 404", status=404, cause=Cause.MODEL_NOT_FOUND), ModelNotFound, FallbackReason.MODEL_GONE),
     ],
     ids=["401", "402", "insufficient_quota", "unknown model"],
 )
@@ -136,7 +137,7 @@ def test_what_no_document_can_pass_stops_the_run(
     ("error", "why"),
     [
         (Rejected("too long", kind=ErrorKind.CONTEXT_TOO_LONG, status=400), FallbackReason.CONTEXT_TOO_LONG),
-        (Rejected("HTTP 404", status=404, code="model_not_found"), FallbackReason.MODEL_GONE),
+        (Rejected("HTTP 404", status=404, cause=Cause.MODEL_NOT_FOUND), FallbackReason.MODEL_GONE),
         (Rejected("HTTP 404", status=404), None),
         (Rejected("HTTP 400", status=400), None),
         (Rejected("no", kind=ErrorKind.REFUSED, completion=BILLED), None),

@@ -1,209 +1,21 @@
-"""Streamed answers: what the events add up to, and how long a silence may last, over both transports."""
+"""Streamed answers: how long a silence may last, over both transports."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.engine.asking import HASTE, ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import Step
+from tests.wire.streamed import STREAM, WHOLE
 
-from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Throttled, Unavailable
-from prefect_llm.values.outcome import Completion, ErrorKind, Outcome, Usage
+from prefect_llm.values.outcome import ErrorKind, Outcome
 from prefect_llm.values.provider import Patience
-from prefect_llm.wire.http import Answer
-from prefect_llm.wire.openai_chat import decode
-
-STREAM = {"content-type": "text/event-stream; charset=utf-8"}
-USAGE = {"prompt_tokens": 9, "completion_tokens": 2}
-
-
-def event(content: str | None = None, *, finish: str | None = None, **more: Any) -> str:
-    """One chunk of a streamed completion."""
-    delta = {} if content is None else {"content": content}
-    chunk = {"model": "m-1", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
-    return f"data: {json.dumps(chunk)}\n\n"
-
-
-USED = f"data: {json.dumps({'choices': [], 'usage': USAGE})}\n\n"
-DONE = "data: [DONE]\n\n"
-WHOLE = event("") + event("Hel") + event("lo") + event(finish="stop") + USED + DONE
-
-
-def decoded(body: str | bytes, content_type: str = STREAM["content-type"], *, keep_raw: bool = False) -> Completion:
-    """The completion in a streamed answer."""
-    (request,) = requests(1)
-    raw = body if isinstance(body, bytes) else body.encode()
-    return decode(Answer(200, {"content-type": content_type}, raw), request, keep_raw=keep_raw)
-
-
-def failure(body: str) -> RequestError:
-    """What a streamed answer fails with."""
-    with pytest.raises(RequestError) as failed:
-        decoded(body)
-    return failed.value
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        WHOLE,
-        WHOLE.replace("\n", "\r\n"),
-        WHOLE.replace("\n", "\r"),
-        ": ping\n\n" + WHOLE.replace("data: ", "event: chunk\ndata:"),
-        WHOLE.replace(DONE, ""),
-        event("Hello", finish="stop", usage={"prompt_tokens": 9, "completion_tokens": 1}) + USED,
-        event("Hello") + DONE.replace(DONE, event(None, finish="stop")) + USED + DONE,
-        WHOLE.replace('{"model"', '{\ndata: "model"'),
-        WHOLE.removesuffix("\n\n"),
-        WHOLE.replace(DONE, "data: [DO"),
-        WHOLE.replace('"finish_reason": null', '"finish_reason": ""'),
-        WHOLE.replace('"index": 0', '"index": null'),
-        WHOLE.replace('"model"', '"error": null, "model"').replace('{"choices": []', '{"error": {}, "choices": []'),
-        WHOLE + event("!"),
-    ],
-    ids=[
-        "plain", "CRLF", "CR", "comments", "no DONE", "usage in each", "empty delta", "data on several lines",
-        "no last blank line", "cut after all was said", "no reason as an empty text", "null index", "no error",
-        "more after its end",
-    ],
-)  # fmt: skip
-def test_deltas_add_up_to_the_completion(body: str) -> None:
-    completion = decoded(body)
-    assert (completion.content, completion.finish_reason) == ("Hello", "stop")
-    assert completion.usage == Usage(9, None, 2, None)
-    assert completion.model == "m-1"
-
-
-@pytest.mark.parametrize(
-    "last",
-    [
-        f"data: {json.dumps({'choices': [], 'x_groq': {'id': 'r', 'usage': USAGE}})}\n\n",
-        f"data: {json.dumps({'choices': [{'delta': {}, 'finish_reason': 'stop', 'usage': USAGE}]})}\n\n",
-    ],
-    ids=["Groq, beside the choices", "Moonshot, in the last choice"],
-)
-def test_a_stream_may_count_its_tokens_elsewhere(last: str) -> None:
-    assert decoded(WHOLE.replace(USED, last)).usage == Usage(9, None, 2, None)
-
-
-def test_a_stream_is_known_by_its_content_type_in_any_case_and_kept_as_it_came() -> None:
-    assert decoded(WHOLE, "Text/Event-Stream", keep_raw=True).raw == WHOLE.encode()
-    with pytest.raises(BadResponse, match="not JSON"):
-        decoded(WHOLE, "application/json")
-
-
-@pytest.mark.parametrize("done", [DONE, DONE.strip()], ids=["ended", "no last blank line"])
-def test_done_is_an_end_without_a_reason_too(done: str) -> None:
-    completion = decoded(event("Hello") + done)
-    assert (completion.content, completion.finish_reason) == ("Hello", None)
-
-
-def test_only_the_first_of_several_choices_counts() -> None:
-    other = event("no", finish="stop").replace('"index": 0', '"index": 1')
-    assert decoded(event("yes", finish="stop") + other + DONE).content == "yes"
-
-
-def test_content_may_come_in_parts() -> None:
-    parts = event("?", finish="stop").replace('"?"', '[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]')
-    assert decoded(parts + DONE).content == "ab"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        ": ping\n\n",
-        event("Hel"),
-        event("Hel") + USED,
-        event("Hel", finish=""),
-        event("Hel") + event("lo", finish="stop")[:-9],
-        event("Hel") + "dat",
-    ],
-    ids=["empty", "a comment", "no reason", "usage but no reason", "an empty reason", "in an event", "in a name"],
-)
-def test_a_stream_that_ends_without_an_end_was_cut(body: str) -> None:
-    error = failure(body)
-    assert isinstance(error, Unavailable)
-    assert error.kind is ErrorKind.CONNECTION
-
-
-def test_a_stream_without_a_choice_or_content_is_no_answer() -> None:
-    assert "without choices" in failure(USED + DONE).message
-    null = failure(event(finish="stop") + USED + DONE)
-    assert "null content" in null.message
-    assert null.completion is not None
-    assert null.completion.usage == Usage(9, None, 2, None)
-
-
-def test_a_refusal_is_told_in_deltas_too() -> None:
-    body = event(finish="stop").replace('"delta": {}', '"delta": {"refusal": "I will not."}')
-    assert failure(body + DONE).kind is ErrorKind.REFUSED
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "status"),
-    [
-        ({"message": "overloaded", "type": "overloaded_error"}, Unavailable, 500),
-        ({"message": "upstream", "code": 502}, Unavailable, 502),
-        ({"message": "slow down", "code": "rate_limit_exceeded"}, Throttled, 429),
-        ({"message": "too long", "code": "context_length_exceeded"}, Rejected, 400),
-        ({"message": "no such model", "code": "model_not_found"}, Rejected, 404),
-        ({"message": "slow down", "code": "429"}, Throttled, 429),
-        ({"message": "slow down", "code": 429, "status": "RESOURCE_EXHAUSTED"}, Throttled, 429),
-        ({"message": "no such request", "code": 40}, Unavailable, 500),
-        ("broken", Unavailable, 500),
-    ],
-    ids=str,
-)
-def test_an_error_among_the_events_means_what_its_status_would(
-    error: object, kind: type[RequestError], status: int
-) -> None:
-    found = failure(event("Hel") + f"data: {json.dumps({'error': error})}\n\n")
-    assert isinstance(found, kind)
-    assert found.status == status
-
-
-@pytest.mark.parametrize(
-    ("told", "kind", "status"),
-    [
-        ('event: error\ndata: {"message": "busy", "type": "overloaded_error"}\n\n', Unavailable, 500),
-        ('event: error\ndata: {"message": "slow down", "code": 429}\n\n', Throttled, 429),
-        ("event: error\ndata: upstream is gone\n\n", Unavailable, 500),
-        ('data: {"object": "error", "message": "no", "type": "BadRequestError", "code": 400}\n\n', Rejected, 400),
-        ('data: {"type": "error", "message": "no"}\n\n', Unavailable, 500),
-    ],
-    ids=["named", "named with a status", "named, in plain words", "vLLM's", "by its type"],
-)
-def test_text_before_an_error_is_no_answer_however_the_error_is_told(
-    told: str, kind: type[RequestError], status: int
-) -> None:
-    found = failure(event("Hel") + told + DONE)
-    assert isinstance(found, kind)
-    assert found.status == status
-
-
-STREAMED = st.lists(st.sampled_from([*WHOLE.splitlines(keepends=True), "event: error\n", '{"choices": 1}', "data:"]))
-
-
-@given(STREAMED.map("".join).map(str.encode) | st.binary(max_size=60).map(b"data: ".__add__))
-def test_whatever_is_streamed_is_a_completion_or_a_failure(body: bytes) -> None:
-    try:
-        assert decoded(body).content is not None
-    except RequestError as error:
-        assert error.message  # noqa: PT017 - either way of ending is right
-
-
-def test_an_event_that_is_no_json_makes_the_answer_unusable() -> None:
-    assert isinstance(failure(event("Hel") + 'data: {"choices": [\n\n'), BadResponse)
 
 
 def streamed(text: str, **more: Any) -> Step:

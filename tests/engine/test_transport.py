@@ -21,7 +21,7 @@ from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import InvalidInput, ProviderDown, Unavailable
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Patience, Provider
-from prefect_llm.wire.openai_chat import PATH, encode
+from prefect_llm.wire.openai_chat import OpenAIChat
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
 KEY = "sk-0123456789abcdef"
@@ -31,10 +31,10 @@ def failed_attempt(provider: Provider, at_most_s: float | None = None) -> Unavai
     """How one attempt fails."""
 
     async def post() -> None:
-        transport = open_transport(provider, PATH)
+        transport, chat = open_transport(provider), OpenAIChat()
         try:
             (request,) = requests(1)
-            await transport.post(encode(request, limit_name="max_tokens"), at_most_s)
+            await transport.post(chat.url(provider, request), chat.encoder(provider)(request), at_most_s)
         finally:
             await transport.close()
 

@@ -7,7 +7,7 @@ from tests.simulation.simulating import asked, provider
 
 from prefect_llm.simulation.rate_headers import duration
 from prefect_llm.wire.error_bodies import retry_after_s
-from prefect_llm.wire.rate_headers import read_allowance
+from prefect_llm.wire.openai_api import RATE_HEADERS
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_an_answer_did_not_use_comes_back_only_where_usage_counts(accountin
 def test_our_engine_reads_the_buckets_from_every_answer() -> None:
     simulated = provider(requests_per_minute=60, tokens_per_minute=1_000, output_tokens="5")
     headers = asked(simulated).headers
-    requests, tokens = (read_allowance(headers, of, 0.0) for of in ("requests", "tokens"))
+    requests, tokens = (RATE_HEADERS.allowance(headers, of, 0.0) for of in ("requests", "tokens"))
     assert requests is not None
     assert tokens is not None
     assert (requests.limit, requests.remaining, requests.reset_s) == (60, 59, 1)
@@ -76,7 +76,7 @@ def test_buckets_for_input_and_output_are_told_in_anthropics_words() -> None:
     simulated = provider(input_tokens_per_minute=100, output_tokens_per_minute=900)
     answer = asked(simulated)
     assert answer.headers["anthropic-ratelimit-input-tokens-remaining"] == "90"
-    allowance = read_allowance(answer.headers, "output-tokens", 0.0)
+    allowance = RATE_HEADERS.allowance(answer.headers, "output-tokens", 0.0)
     assert allowance is not None
     assert (allowance.limit, allowance.remaining) == (900, 810)
 

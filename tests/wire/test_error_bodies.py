@@ -14,6 +14,7 @@ from prefect_llm.values.errors import Rejected, RequestError, Throttled, Unavail
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.wire.error_bodies import MAX_RETRY_AFTER_S, one_line, raise_refusal, read_complaint, retry_after_s
 from prefect_llm.wire.http import Answer
+from prefect_llm.wire.openai_api import ERROR_WORDS
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ from prefect_llm.wire.http import Answer
 )
 def test_a_json_body_gives_its_sentence_and_its_code(body: object, text: str, code: str | None) -> None:
     complaint = read_complaint(orjson.dumps(body))
-    assert (complaint.text, complaint.code) == (text, code)
+    assert (complaint.text, complaint.code(ERROR_WORDS)) == (text, code)
 
 
 def test_html_is_read_as_the_text_it_shows() -> None:
@@ -64,7 +65,7 @@ def test_html_is_read_as_the_text_it_shows() -> None:
 )
 def test_what_is_no_json_object_is_read_as_text(body: bytes, text: str) -> None:
     complaint = read_complaint(body)
-    assert (complaint.text, complaint.code, complaint.parameters) == (text, None, frozenset())
+    assert (complaint.text, complaint.code(ERROR_WORDS), complaint.parameters) == (text, None, frozenset())
 
 
 def test_openai_names_the_parameter_it_blames() -> None:
@@ -117,7 +118,7 @@ def test_no_retry_after_is_worse_than_none(text: str) -> None:
 def test_a_failures_message_is_one_short_line_whatever_the_body(status: int, location: str | None) -> None:
     headers = {} if location is None else {"location": location}
     with pytest.raises(RequestError) as raised:
-        raise_refusal(Answer(status, headers, b"word\n" * 1_000))
+        raise_refusal(Answer(status, headers, b"word\n" * 1_000), ERROR_WORDS)
     assert "\n" not in raised.value.message
     assert len(raised.value.message) <= 500
     assert raised.value.message.startswith(f"HTTP {status}: ")
@@ -133,12 +134,12 @@ def test_a_failures_message_is_one_short_line_whatever_the_body(status: int, loc
 )
 def test_a_status_stands_for_one_type_of_error(status: int, error: type[RequestError]) -> None:
     with pytest.raises(error) as raised:
-        raise_refusal(Answer(status, {}, b"{}"))
+        raise_refusal(Answer(status, {}, b"{}"), ERROR_WORDS)
     assert raised.value.status == status
 
 
 def test_a_code_in_another_place_decides_nothing() -> None:
     body = orjson.dumps({"error": {"message": "context_length_exceeded, perhaps", "code": "other"}})
     with pytest.raises(Rejected) as raised:
-        raise_refusal(Answer(400, {}, body))
+        raise_refusal(Answer(400, {}, body), ERROR_WORDS)
     assert raised.value.kind is ErrorKind.REJECTED

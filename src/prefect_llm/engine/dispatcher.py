@@ -23,7 +23,7 @@ from prefect_llm.values.errors import Interrupted, ModelNotFound, RequestError, 
 from prefect_llm.values.outcome import Completion, Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
-from prefect_llm.wire import openai_chat as chat
+from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Answer
 
 GRACE_S = 5.0
@@ -37,9 +37,11 @@ class Dispatcher:
 
     def __init__(self, provider: Provider, loop: asyncio.AbstractEventLoop) -> None:
         self._provider = provider
+        self._format = format_of(provider)
         policy = RetryPolicy(provider.patience)
         self.breaker = Breaker(policy.pause_s, provider.patience.outage_s)
-        self.scheduler = Scheduler(provider.limits, chat.encoder(provider), self.breaker, self._money_changed)
+        encode = self._format.encoder(provider)
+        self.scheduler = Scheduler(provider.limits, encode, self.breaker, self._money_changed)
         self.health = FailureClassifier(provider, self.breaker)
         self._judge = ResponsePolicy(provider, policy, self.breaker, self.health, self.scheduler)
         self._occupancy = EndpointTime()
@@ -158,7 +160,7 @@ class Dispatcher:
             job.release()
             return
         if self._transport is None:
-            self._transport = open_transport(self._provider, chat.PATH)
+            self._transport = open_transport(self._provider)
         now = self._loop.time()
         self._judge.left(now, job)
         time_left_s = self._judge.time_left_s(now, job)
@@ -172,7 +174,7 @@ class Dispatcher:
         began = time.perf_counter()
         try:
             answer = redacted(await self._posted(job, self._transport, time_left_s), self._provider)
-            completion = chat.decode(answer, job.request, keep_raw=job.submission.keep_raw)
+            completion = self._format.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
             latency_s = time.perf_counter() - began
             job.settle(error)
@@ -192,13 +194,16 @@ class Dispatcher:
     async def _posted(self, job: Job, transport: Transport, time_left_s: float | None) -> Answer:
         entered = self._occupancy.enter(self._loop.time())
         try:
-            return await transport.post(job.body, time_left_s)
+            url = self._format.url(self._provider, job.request)
+            return await transport.post(url, job.body, time_left_s)
         finally:
             job.endpoint_s += self._occupancy.leave(self._loop.time(), entered)
 
     def _record(self, job: Job, end: Completion | RequestError, latency_s: float) -> None:
         if self._recorder is not None:
-            attempt = telemetry.RequestAttempt(job.request, job.attempts, latency_s, end, job.submission.trace)
+            attempt = telemetry.RequestAttempt(
+                self._format.operation, job.request, job.attempts, latency_s, end, job.submission.trace
+            )
             self._recorder.attempt(self._provider, attempt)
 
     def _widen(self) -> None:

@@ -48,6 +48,7 @@ atexit.register(close_engines)
 
 def _identity(provider: Provider) -> Hashable:
     return (
+        provider.api,
         provider.base_url,
         provider.api_key,
         tuple(sorted(provider.headers.items())),

@@ -1,4 +1,4 @@
-"""The seam to the network: a body goes out, an answer comes back, or `Unavailable`.
+"""The seam to the network: a body goes out to a URL, an answer comes back, or `Unavailable`.
 
 Two transports: pyreqwest, chosen by measurement (benchmarks/client_cpu.py), and any `httpx.AsyncClient` that
 a user hands over for a proxy, client certificates or a transport of their own. Neither follows redirects.
@@ -22,6 +22,7 @@ from pyreqwest.http import Url
 from prefect_llm.values.errors import BadResponse, InvalidInput, Unavailable
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Patience, Provider
+from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Answer
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -33,9 +34,9 @@ CONNECT_SHARE = 0.9
 
 
 class Transport(Protocol):
-    """Sends bodies to one URL. Lives on one event loop."""
+    """Sends bodies to one provider. Lives on one event loop."""
 
-    async def post(self, body: bytes, timeout_s: float | None = None) -> Answer:
+    async def post(self, url: str, body: bytes, timeout_s: float | None = None) -> Answer:
         """One attempt, under the provider's timeout and at most `timeout_s`.
 
         Raises `Unavailable`, or `BadResponse` for an oversized answer.
@@ -46,15 +47,16 @@ class Transport(Protocol):
 
 
 def check_provider(provider: Provider) -> None:
-    """Raise `InvalidInput`, which repeats no secret, on an address or a header that cannot be used."""
+    """Raise `InvalidInput`, which repeats no secret, on an address, a format or a header that cannot be used."""
     if not _is_web_address(provider.base_url):
         shown = "" if "@" in provider.base_url else f" {provider.base_url!r}"
         raise InvalidInput(
             f"base_url{shown} is no http(s) address: write one like https://host/v1, without user or password"
         )
+    authentication = format_of(provider).headers(provider)
     for name, value in request_headers(provider).items():
         if not (value.isascii() and value.isprintable()):
-            what = "the API key" if name == "authorization" else f"the value of {name!r}"
+            what = "the API key" if name in authentication else f"the value of {name!r}"
             raise InvalidInput(
                 f"{what} cannot be sent as a header: it holds a line break or a character beyond ASCII; take it out"
             )
@@ -69,28 +71,25 @@ def _is_web_address(base_url: str) -> bool:
     return sound and "@" not in parts.netloc
 
 
-def open_transport(provider: Provider, path: str) -> Transport:
-    """The transport for `{base_url}{path}`: the user's own httpx client if there is one, else pyreqwest."""
-    url = provider.base_url.rstrip("/") + path
+def open_transport(provider: Provider) -> Transport:
+    """The transport to the provider: the user's own httpx client if there is one, else pyreqwest."""
     if provider.http_client is not None:
-        return HttpxTransport(provider.http_client(), url, request_headers(provider), provider.patience)
-    return ReqwestTransport(url, request_headers(provider), provider.patience)
+        return HttpxTransport(provider.http_client(), request_headers(provider), provider.patience)
+    return ReqwestTransport(request_headers(provider), provider.patience)
 
 
 def request_headers(provider: Provider) -> dict[str, str]:
-    """The headers every request carries; no Authorization without a key."""
+    """The headers every request carries: the format's own, over which the provider's win."""
     version = importlib.metadata.version("prefect-llm")
     headers = {"content-type": "application/json", "user-agent": f"prefect-llm/{version}"}
-    if provider.api_key:
-        headers["authorization"] = f"Bearer {provider.api_key}"
-    return headers | {name.lower(): value for name, value in provider.headers.items()}
+    own = format_of(provider).headers(provider)
+    return headers | own | {name.lower(): value for name, value in provider.headers.items()}
 
 
 class ReqwestTransport:
     """HTTP/1.1 with keep-alive by pyreqwest: proxies from the environment, TLS, gzip, stale connections."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], patience: Patience) -> None:
-        self._url = url
+    def __init__(self, headers: Mapping[str, str], patience: Patience) -> None:
         self._patience = patience
         builder = ClientBuilder().default_headers(headers).follow_redirects(False).referer(False)
         builder = builder.connect_timeout(timedelta(seconds=_connect_timeout_s(patience)))
@@ -99,10 +98,10 @@ class ReqwestTransport:
         else:
             self._client = builder.read_timeout(timedelta(seconds=patience.idle_timeout_s)).build()
 
-    async def post(self, body: bytes, timeout_s: float | None = None) -> Answer:
+    async def post(self, url: str, body: bytes, timeout_s: float | None = None) -> Answer:
         """One attempt."""
         bound_s = _tighter(self._patience, timeout_s)
-        request = self._client.post(self._url).body_bytes(body)
+        request = self._client.post(url).body_bytes(body)
         if bound_s is not None:
             request = request.timeout(timedelta(seconds=bound_s))
         began = time.monotonic()
@@ -133,22 +132,21 @@ class ReqwestTransport:
 class HttpxTransport:
     """A client of the user's own: whatever proxy, certificate or transport it was built with."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], patience: Patience) -> None:
+    def __init__(self, client: httpx.AsyncClient, headers: Mapping[str, str], patience: Patience) -> None:
         self._client = client
-        self._url = url
         self._headers = headers
         self._patience = patience
         # A wait for one of the client's connections is no silence of the endpoint's.
         connect_s = _connect_timeout_s(patience)
         self._timeout = httpx.Timeout(_longest_silence_s(patience), connect=connect_s, pool=None)
 
-    async def post(self, body: bytes, timeout_s: float | None = None) -> Answer:
+    async def post(self, url: str, body: bytes, timeout_s: float | None = None) -> Answer:
         """One attempt."""
         bound_s = _tighter(self._patience, timeout_s)
         total_s = self._patience.timeout_s if bound_s is None and self._patience.idle_timeout_s is None else bound_s
         try:
             async with asyncio.timeout(total_s):
-                return await self._post(body)
+                return await self._post(url, body)
         except httpx.ConnectTimeout as error:
             raise _no_connection("no answer to the connection attempt") from error
         except httpx.TimeoutException as error:
@@ -160,9 +158,9 @@ class HttpxTransport:
         except (httpx.RequestError, httpx.StreamError) as error:
             raise _connection_lost(str(error) or type(error).__name__) from error
 
-    async def _post(self, body: bytes) -> Answer:
+    async def _post(self, url: str, body: bytes) -> Answer:
         request = self._client.build_request(
-            "POST", self._url, content=body, headers=dict(self._headers), timeout=self._timeout
+            "POST", url, content=body, headers=dict(self._headers), timeout=self._timeout
         )
         response = await self._client.send(request, stream=True, follow_redirects=False)
         try:

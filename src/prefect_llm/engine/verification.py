@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
-import orjson
 
 from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.classifier import FailureClassifier
@@ -36,8 +35,9 @@ from prefect_llm.values.errors import (
 )
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import Provider
-from prefect_llm.values.request import Parameters, Request
-from prefect_llm.wire import openai_chat as chat
+from prefect_llm.values.request import Request
+from prefect_llm.wire.format import WireFormat
+from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Answer
 
 TIMEOUT_S = 30.0
@@ -64,30 +64,27 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
     if not model:
         raise InvalidInput("no model to verify: give one, or set the provider's default model")
     check_provider(provider)
-    request = Request(
-        row_index=0,
-        document_id="verify",
-        messages=({"role": "user", "content": "Hi"},),
-        parameters=Parameters(model, max_output_tokens=1),
-        fingerprint="",
-    )
+    api = format_of(provider)
+    request = api.probe(model)
+
     timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     with httpx.Client(headers=request_headers(provider), timeout=timeout) as client:
         started = time.perf_counter()
         answer = _ask(client, provider, request)
         latency_ms = (time.perf_counter() - started) * 1e3
         try:
-            completion = chat.decode(answer, request, keep_raw=False)
+            completion = api.decode(answer, request, keep_raw=False)
         except RequestError as error:
             if error.completion is None or error.completion.finish_reason is None:
                 raise _diagnosis(client, provider, request, error) from error
             completion = error.completion  # an empty or filtered answer still proves endpoint, key and model
+
     return Verified(provider.name, completion.model or model, latency_ms, completion.usage)
 
 
 def _ask(client: httpx.Client, provider: Provider, request: Request) -> Answer:
-    url = provider.base_url.rstrip("/") + chat.PATH
-    body = chat.encode(request, limit_name=chat.output_limit_name(provider))
+    api = format_of(provider)
+    url, body = api.url(provider, request), api.encoder(provider)(request)
     try:
         response = client.post(url, content=body)
     except httpx.ConnectError as error:
@@ -139,24 +136,22 @@ def _diagnosis(client: httpx.Client, provider: Provider, request: Request, error
 def _not_found(
     client: httpx.Client, provider: Provider, model: str, verdict: ModelNotFound | EndpointNotFound
 ) -> RunError:
-    base_url = provider.base_url.rstrip("/")
-    if (names := _listed_models(client, base_url)) is None:
-        if not base_url.endswith("/v1") and _listed_models(client, f"{base_url}/v1") is not None:
-            return EndpointNotFound(f"base_url {base_url} lacks /v1: write {base_url}/v1")
+    api, base_url = format_of(provider), provider.base_url.rstrip("/")
+    missing = api.base_path
+    if (names := _listed_models(client, api, base_url)) is None:
+        if not base_url.endswith(missing) and _listed_models(client, api, base_url + missing) is not None:
+            return EndpointNotFound(f"base_url {base_url} lacks {missing}: write {base_url}{missing}")
         return verdict
+
     near = difflib.get_close_matches(model, names, n=NEAREST_NAMES, cutoff=0.4) or names[:NEAREST_NAMES]
     listed = f"; it lists {', '.join(near)}" if near else ""
     return ModelNotFound(f"{provider.name} does not know the model {model!r}{listed}")
 
 
-def _listed_models(client: httpx.Client, base_url: str) -> list[str] | None:
+def _listed_models(client: httpx.Client, api: WireFormat, base_url: str) -> list[str] | None:
     """The models an endpoint lists, `None` if it has no such list."""
     try:
-        response = client.get(f"{base_url}/models")
-        listed = orjson.loads(response.content)["data"] if response.status_code == 200 else None
-    except (httpx.RequestError, orjson.JSONDecodeError, KeyError, TypeError):
+        response = client.get(api.models_url(base_url))
+    except httpx.RequestError:
         return None
-    if not isinstance(listed, list):
-        return None
-    names = (model.get("id") for model in listed if isinstance(model, dict))
-    return [name for name in names if isinstance(name, str)]
+    return api.model_names(response.content) if response.status_code == 200 else None

@@ -90,9 +90,10 @@ class ObservedEngine(Protocol):
 class RequestAttempt:
     """One request that has ended: `number` from 1 for its document, `seconds` it took, and what came of it.
 
-    `trace` is what `here` said where it was handed in.
+    `operation` is the conventions' word for what was asked; `trace` is what `here` said where it was handed in.
     """
 
+    operation: str
     request: Request
     number: int
     seconds: float
@@ -185,7 +186,7 @@ class Recorder:
 
         assert self._tracer is not None
         ended_ns = time.time_ns()
-        name = f"chat {attributes['gen_ai.request.model']}"
+        name = f"{attempt.operation} {attributes['gen_ai.request.model']}"
         started_ns = ended_ns - int(attempt.seconds * 1e9)
         span = self._tracer.start_span(name, attempt.trace, SpanKind.CLIENT, attributes, start_time=started_ns)
         if isinstance(attempt.end, Exception):
@@ -234,7 +235,7 @@ def _endpoint(base_url: str) -> Mapping[str, str | int]:
 def _attributes(provider: Provider, attempt: RequestAttempt) -> Attributes:
     attributes: Attributes = {
         **_endpoint(provider.base_url),
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": attempt.operation,
         "gen_ai.request.model": attempt.request.parameters.model,
     }
     if isinstance(attempt.end, Exception):

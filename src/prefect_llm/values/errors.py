@@ -17,9 +17,19 @@ LLMBatchError
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar
 
 from prefect_llm.values.outcome import Completion, ErrorKind
+
+
+class Cause(StrEnum):
+    """What a refusal says of the provider, not of the one request, whatever its wire format calls it."""
+
+    KEY_REFUSED = "key_refused"
+    ACCOUNT_EXHAUSTED = "account_exhausted"
+    """Waiting does not help."""
+    MODEL_NOT_FOUND = "model_not_found"
 
 
 class LLMBatchError(Exception):
@@ -34,9 +44,9 @@ class LLMBatchError(Exception):
 class RequestError(LLMBatchError):
     """One request failed.
 
-    `status` is the HTTP status if there was one, `code` the endpoint's own word for the fault. `completion` is
-    what was answered all the same (a partial text, its token usage): it is billed, and kept where the row has
-    a place for it.
+    `status` is the HTTP status if there was one, `code` the endpoint's own word for the fault, `cause` what that
+    word says of the provider. `completion` is what was answered all the same (a partial text, its token usage): it
+    is billed, and kept where the row has a place for it.
     """
 
     default_kind: ClassVar[ErrorKind]
@@ -48,6 +58,7 @@ class RequestError(LLMBatchError):
         kind: ErrorKind | None = None,
         status: int | None = None,
         code: str | None = None,
+        cause: Cause | None = None,
         completion: Completion | None = None,
     ) -> None:
         super().__init__(message)
@@ -55,6 +66,7 @@ class RequestError(LLMBatchError):
         self.kind = kind or self.default_kind
         self.status = status
         self.code = code
+        self.cause = cause
         self.completion = completion
 
 
@@ -76,10 +88,11 @@ class Rejected(RequestError):
         kind: ErrorKind | None = None,
         status: int | None = None,
         code: str | None = None,
+        cause: Cause | None = None,
         completion: Completion | None = None,
         parameters: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__(message, kind=kind, status=status, code=code, completion=completion)
+        super().__init__(message, kind=kind, status=status, code=code, cause=cause, completion=completion)
         self.parameters = parameters
 
 
@@ -99,9 +112,10 @@ class Retryable(RequestError):
         kind: ErrorKind | None = None,
         status: int | None = None,
         code: str | None = None,
+        cause: Cause | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(message, kind=kind, status=status, code=code)
+        super().__init__(message, kind=kind, status=status, code=code, cause=cause)
         self.retry_after_s = retry_after_s
 
 
@@ -126,10 +140,11 @@ class Unavailable(Retryable):
         kind: ErrorKind | None = None,
         status: int | None = None,
         code: str | None = None,
+        cause: Cause | None = None,
         retry_after_s: float | None = None,
         unreachable: bool = False,
     ) -> None:
-        super().__init__(message, kind=kind, status=status, code=code, retry_after_s=retry_after_s)
+        super().__init__(message, kind=kind, status=status, code=code, cause=cause, retry_after_s=retry_after_s)
         self.unreachable = unreachable
 
 

@@ -12,6 +12,9 @@ from prefect_llm.values.price import Price
 if TYPE_CHECKING:
     import httpx
 
+DEFAULT_API = "openai-chat"
+"""The wire format of providers that name none."""
+
 TokenAccounting = Literal["reserved", "used"]
 """How a provider counts tokens: by what a request may use, with nothing given back, or by what it did use."""
 
@@ -73,6 +76,7 @@ class Patience:
 class Provider:
     """Endpoint, credentials, limits and prices. `base_url` includes `/v1`; secrets stay out of `repr`.
 
+    `api` is the name of the wire format that the endpoint speaks (`wire.formats`).
     `http_client` makes the httpx client to send with, where a proxy or client certificates ask for one.
     `fallbacks` are asked in their order, each for its own `model`, where this one cannot answer. `shared_as` is
     the name under which its limits are shared with other processes; `None`: they are this process's own.
@@ -88,6 +92,7 @@ class Provider:
     http_client: Callable[[], httpx.AsyncClient] | None = field(default=None, repr=False)
     fallbacks: tuple[Provider, ...] = ()
     shared_as: str | None = None
+    api: str = DEFAULT_API
 
     @property
     def routes(self) -> tuple[Provider, ...]:

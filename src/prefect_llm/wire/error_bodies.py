@@ -1,7 +1,8 @@
-"""What a status other than 2xx means: one table from status and code to the error tree.
+"""What a status other than 2xx means: from status and code to the error tree.
 
 Bodies differ between endpoints (`{"error": {...}}`, `{"error": "text"}`, `{"detail": [...]}`, HTML); whatever
-can be read of them becomes a code and one line of text, and only the code decides.
+can be read of them becomes a code and one line of text, and only the code decides. Which codes there are is the
+wire format's to say: `ErrorWords`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import email.utils
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import orjson
 
-from prefect_llm.values.errors import Rejected, Throttled, Unavailable
+from prefect_llm.values.errors import Cause, Rejected, Throttled, Unavailable
 from prefect_llm.values.outcome import MAX_MESSAGE_CHARACTERS, ErrorKind
 from prefect_llm.wire.http import Answer, Headers
 
@@ -24,15 +26,21 @@ TEMPORARY_STATUSES = frozenset({408, 409, 425})
 MAX_RETRY_AFTER_S = 300.0
 """A bogus date in a Retry-After must not park a run for a year."""
 
-KINDS_BY_CODE = {
-    "context_length_exceeded": ErrorKind.CONTEXT_TOO_LONG,  # OpenAI, vLLM
-    "exceed_context_size_error": ErrorKind.CONTEXT_TOO_LONG,  # llama.cpp
-    "content_filter": ErrorKind.CONTENT_FILTERED,  # Azure
-    "content_policy_violation": ErrorKind.CONTENT_FILTERED,  # OpenAI
-}
-INSUFFICIENT_QUOTA = "insufficient_quota"
-MODEL_NOT_FOUND = frozenset({"model_not_found", "NotFoundError", "not_found_error"})
-"""OpenAI's code; the error types of vLLM and of Anthropic's and Ollama's compatible endpoints."""
+
+_ERROR_STATUS = re.compile("[45][0-9]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorWords:
+    """The codes by which the endpoints of one wire format say what is wrong.
+
+    `kinds` are what a 400, 413 or 422 so coded does to its request, `causes` what a code says of the provider.
+    `statuses` are those that a code stands for where an error comes inside a 200; of several the highest.
+    """
+
+    kinds: Mapping[str, ErrorKind] = field(default_factory=dict)
+    causes: Mapping[str, Cause] = field(default_factory=dict)
+    statuses: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +51,58 @@ class Complaint:
     codes: frozenset[str] = frozenset()
     parameters: frozenset[str] = frozenset()
 
-    @property
-    def code(self) -> str | None:
+    def code(self, words: ErrorWords) -> str | None:
         """The word that decides, if any of the body's codes is a known one; else any of them."""
-        known = self.codes & (KINDS_BY_CODE.keys() | {INSUFFICIENT_QUOTA} | MODEL_NOT_FOUND)
+        known = self.codes & (words.kinds.keys() | words.causes.keys())
         return min(known or self.codes, default=None)
 
 
-def raise_refusal(answer: Answer) -> NoReturn:
-    """Raise what a status that is not 2xx stands for."""
-    complaint = read_complaint(answer.body)
-    status, code = answer.status, complaint.code
+def raise_refusal(answer: Answer, words: ErrorWords, complaint: Complaint | None = None) -> NoReturn:
+    """Raise what a status that is not 2xx stands for.
+
+    `complaint` is what the body says, from a format whose bodies `read_complaint` does not understand.
+    """
+    complaint = complaint or read_complaint(answer.body)
+    status, code = answer.status, complaint.code(words)
+    cause = words.causes.get(code or "")
     message = one_line(f"HTTP {status}: {complaint.text}" if complaint.text else f"HTTP {status}")
+
     if status in THROTTLE_STATUSES:
-        raise Throttled(message, status=status, code=code, retry_after_s=retry_after_s(answer.headers))
+        wait_s = retry_after_s(answer.headers)
+        raise Throttled(message, status=status, code=code, cause=cause, retry_after_s=wait_s)
     if status >= 500 or status in TEMPORARY_STATUSES:
-        raise Unavailable(message, status=status, code=code, retry_after_s=retry_after_s(answer.headers))
+        wait_s = retry_after_s(answer.headers)
+        raise Unavailable(message, status=status, code=code, cause=cause, retry_after_s=wait_s)
+
     if 300 <= status < 400:
         where = answer.headers.get("location") or "nowhere"
         message = one_line(f"HTTP {status}: not followed where it redirects to: {where}")
-    kind = KINDS_BY_CODE.get(code or "") if status in (400, 413, 422) else None
-    raise Rejected(message, kind=kind, status=status, code=code, parameters=complaint.parameters)
+    kind = words.kinds.get(code or "") if status in (400, 413, 422) else None
+    raise Rejected(message, kind=kind, status=status, code=code, cause=cause, parameters=complaint.parameters)
+
+
+def raise_told_error(answer: Answer, data: bytes, words: ErrorWords) -> NoReturn:
+    """Raise what an error inside a 200 stands for: the same as if it had come with a status of its own."""
+    raise_refusal(Answer(_told_status(data, words), answer.headers, data), words)
+
+
+def _told_status(data: bytes, words: ErrorWords) -> int:
+    """The status that an error names, else the one its words stand for."""
+    if (named := _named_status(data)) is not None:
+        return named
+    codes = read_complaint(data).codes
+    return max((words.statuses[code] for code in codes if code in words.statuses), default=500)
+
+
+def _named_status(data: bytes) -> int | None:
+    try:
+        told: Any = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    inner = told.get("error") if isinstance(told, dict) else None
+    places = [place for place in (inner, told) if isinstance(place, dict)]
+    texts = (str(place.get(name)) for place in places for name in ("status", "status_code", "code"))
+    return next((int(text) for text in texts if _ERROR_STATUS.fullmatch(text)), None)
 
 
 def read_complaint(body: bytes) -> Complaint:
@@ -74,6 +113,7 @@ def read_complaint(body: bytes) -> Complaint:
         return Complaint(one_line(body))
     if not isinstance(parsed, dict):
         return Complaint(one_line(body))
+
     error = parsed.get("error", parsed)
     if not isinstance(error, dict):
         return Complaint(one_line(str(error)))

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Headers(Protocol):
-    """What is asked of a header map: look-up that ignores case."""
+    """A header map: look-up ignores case."""
 
     def get(self, name: str, /) -> str | None:
         """The first value of the header."""

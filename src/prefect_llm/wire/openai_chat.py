@@ -5,7 +5,6 @@ https://platform.openai.com/docs/api-reference/chat. Only the fields used are de
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -13,32 +12,68 @@ from typing import Any
 import msgspec
 import orjson
 
-from prefect_llm.values.errors import BadResponse, Rejected
-from prefect_llm.values.outcome import Completion, ErrorKind
+from prefect_llm.values.errors import BadResponse
+from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Parameters, Request
-from prefect_llm.wire import server_sent_events
+from prefect_llm.wire import openai_api, openai_chat_stream
+from prefect_llm.wire.completions import Stop, checked
 from prefect_llm.wire.error_bodies import one_line, raise_refusal
 from prefect_llm.wire.http import Answer
-from prefect_llm.wire.openai_shapes import Chat, Choice, Message, text_of
+from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, text_of
+from prefect_llm.wire.server_sent_events import is_stream
 from prefect_llm.wire.usage import usage_in, usage_of
 
-PATH = "/chat/completions"
-
+STOPS = {"length": Stop.CUT, "content_filter": Stop.FILTERED}
+"""Every other `finish_reason` is an end of the model's own."""
 
 _decode_chat = msgspec.json.Decoder(Chat).decode
+
+
+class OpenAIChat:
+    """The format `openai-chat`."""
+
+    operation = "chat"
+    service = "chat completions"
+    base_path = "/v1"
+    answer_format_parameter = "response_format"
+    rate_headers = openai_api.RATE_HEADERS
+
+    def url(self, provider: Provider, request: Request) -> str:
+        """One for all requests."""
+        return provider.base_url.rstrip("/") + "/chat/completions"
+
+    def headers(self, provider: Provider) -> dict[str, str]:
+        """The key as a bearer token."""
+        return openai_api.bearer(provider)
+
+    def encoder(self, provider: Provider) -> Callable[[Request], bytes]:
+        """Makes the bodies of every request to that provider."""
+        streamed = provider.patience.idle_timeout_s is not None
+        return partial(encode, limit_name=output_limit_name(provider), streamed=streamed)
+
+    def decode(self, answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
+        """The completion in an answer."""
+        return decode(answer, request, keep_raw=keep_raw)
+
+    def probe(self, model: str) -> Request:
+        """A greeting, answered by one token."""
+        messages = ({"role": "user", "content": "Hi"},)
+        return Request(0, "verify", messages, Parameters(model, max_output_tokens=1), fingerprint="")
+
+    def models_url(self, base_url: str) -> str:
+        """Beside the completions."""
+        return f"{base_url}/models"
+
+    def model_names(self, body: bytes) -> list[str] | None:
+        """The ids in OpenAI's list."""
+        return openai_api.model_names(body)
 
 
 def encode(request: Request, *, limit_name: str, streamed: bool = False) -> bytes:
     """The request's body. `limit_name` is what this endpoint calls the output limit."""
     head = _encoded_parameters(request.parameters, limit_name, streamed)
     return b'%b,"messages":%b}' % (head, orjson.dumps(request.messages))
-
-
-def encoder(provider: Provider) -> Callable[[Request], bytes]:
-    """Makes the bodies of every request to that provider."""
-    streamed = provider.patience.idle_timeout_s is not None
-    return partial(encode, limit_name=output_limit_name(provider), streamed=streamed)
 
 
 @lru_cache(maxsize=256)
@@ -69,8 +104,9 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
     the completion that came with it, for it was billed.
     """
     if not 200 <= answer.status < 300:
-        raise_refusal(answer)
+        raise_refusal(answer, openai_api.ERROR_WORDS)
     chat = _chat(answer)
+
     choice = chat.choices[0] if chat.choices else Choice(Message())
     content = choice.message.content
     completion = Completion(
@@ -80,19 +116,21 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
         usage=usage_of(chat.usage),
         raw=answer.body if keep_raw else None,
     )
+
     if content is not None and completion.content is None:
         message = f"message content is neither text nor parts but {type(content).__name__}"
         raise BadResponse(message, status=answer.status, completion=completion)
     if not chat.choices:
         message = f"answer without choices: {one_line(answer.body)}"
         raise BadResponse(message, status=answer.status, completion=completion)
-    return _checked(completion, choice.message.refusal, request)
+    stop = STOPS.get(choice.finish_reason or "", Stop.END)
+    return checked(completion, request, stop, choice.message.refusal)
 
 
 def _chat(answer: Answer) -> Chat:
     try:
-        if server_sent_events.is_stream(answer.headers):
-            return server_sent_events.joined(answer)
+        if is_stream(answer.headers):
+            return openai_chat_stream.joined(answer)
         chat = _decode_chat(answer.body)
     except msgspec.ValidationError as error:
         raise BadResponse(f"answer is not a chat completion: {error}", status=answer.status) from error
@@ -101,30 +139,3 @@ def _chat(answer: Answer) -> Chat:
     if chat.usage is None and chat.x_groq is not None:
         chat.usage = usage_in(chat.x_groq)
     return chat
-
-
-def _checked(completion: Completion, refusal: str | None, request: Request) -> Completion:
-    answer_format = request.parameters.answer_format
-    if completion.finish_reason == "content_filter":
-        raise Rejected(
-            "the endpoint's content filter stopped the answer",
-            kind=ErrorKind.CONTENT_FILTERED,
-            status=200,
-            completion=completion,
-        )
-    if refusal:
-        message = one_line(f"the model refused: {refusal}")
-        raise Rejected(message, kind=ErrorKind.REFUSED, status=200, completion=completion)
-    if completion.finish_reason == "length" and (answer_format is not None or request.parameters.fail_truncated):
-        message = "the output limit cut the answer" + (" before its JSON ended" if answer_format is not None else "")
-        raise BadResponse(message, kind=ErrorKind.TRUNCATED, status=200, completion=completion)
-    if completion.content is None:
-        raise BadResponse("answer with null content", status=200, completion=completion)
-    if answer_format is None:
-        return completion
-    try:
-        output = answer_format.parse(completion.content)
-    except BadResponse as error:
-        error.status, error.completion = 200, completion
-        raise
-    return dataclasses.replace(completion, output=output)

@@ -16,13 +16,16 @@ from prefect_llm.wire.http import Headers
 LONGEST_WAIT_S = 60.0
 """Some limits are per day: a run that has used one up learns it from a 429 and its Retry-After."""
 
-_SPELLINGS = (
-    ("x-ratelimit-limit-{}", "x-ratelimit-remaining-{}", "x-ratelimit-reset-{}"),
-    ("anthropic-ratelimit-{}-limit", "anthropic-ratelimit-{}-remaining", "anthropic-ratelimit-{}-reset"),
+Spelling = tuple[str, str, str]
+"""The headers of limit, rest and reset, with `{}` for the bucket's name."""
+OPENAI_SPELLING: Spelling = ("x-ratelimit-limit-{}", "x-ratelimit-remaining-{}", "x-ratelimit-reset-{}")
+ANTHROPIC_SPELLING: Spelling = (
+    "anthropic-ratelimit-{}-limit",
+    "anthropic-ratelimit-{}-remaining",
+    "anthropic-ratelimit-{}-reset",
 )
+
 _BUCKETS = ("requests", "tokens", "input-tokens", "output-tokens")
-# spelt out once: they are looked for in every answer
-_NAMES = {of: tuple(tuple(each.format(of) for each in names) for names in _SPELLINGS) for of in _BUCKETS}
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
@@ -45,24 +48,32 @@ class Allowance:
         return min(wait_s, LONGEST_WAIT_S)
 
 
-def wait_s(headers: Headers, input_tokens: int, output_tokens: int, now_s: float) -> float:
-    """Seconds until another request of so many tokens would be admitted; `now_s` since 1970."""
-    longest_s = 0.0
-    for of, amount in zip(_BUCKETS, (1, input_tokens + output_tokens, input_tokens, output_tokens), strict=True):
-        if (allowance := read_allowance(headers, of, now_s)) is not None:
-            longest_s = max(longest_s, allowance.wait_s(amount))
-    return longest_s
+class RateHeaders:
+    """The headers by which one wire format tells of rates; without a spelling none are heeded."""
 
+    def __init__(self, *spellings: Spelling) -> None:
+        # spelt out once: they are looked for in every answer
+        self._names = {
+            of: tuple(tuple(name.format(of) for name in spelling) for spelling in spellings) for of in _BUCKETS
+        }
 
-def read_allowance(headers: Headers, of: str, now_s: float) -> Allowance | None:
-    """The bucket of requests, tokens, input-tokens or output-tokens; `None` where the headers do not tell."""
-    for limit, remaining, reset in _NAMES[of]:
-        if (text := headers.get(remaining)) is None or (left := _number(text)) is None:
-            continue
-        reset_s = _seconds(headers.get(reset), now_s)
-        if reset_s is not None:
-            return Allowance(left, reset_s, _number(headers.get(limit)))
-    return None
+    def wait_s(self, headers: Headers, input_tokens: int, output_tokens: int, now_s: float) -> float:
+        """Seconds until another request of that many tokens would be admitted; `now_s` since 1970."""
+        longest_s = 0.0
+        for of, amount in zip(_BUCKETS, (1, input_tokens + output_tokens, input_tokens, output_tokens), strict=True):
+            if (allowance := self.allowance(headers, of, now_s)) is not None:
+                longest_s = max(longest_s, allowance.wait_s(amount))
+        return longest_s
+
+    def allowance(self, headers: Headers, of: str, now_s: float) -> Allowance | None:
+        """The bucket of requests, tokens, input-tokens or output-tokens; `None` where the headers do not tell."""
+        for limit, remaining, reset in self._names[of]:
+            if (text := headers.get(remaining)) is None or (left := _number(text)) is None:
+                continue
+            reset_s = _seconds(headers.get(reset), now_s)
+            if reset_s is not None:
+                return Allowance(left, reset_s, _number(headers.get(limit)))
+        return None
 
 
 def _number(text: str | None) -> float | None:

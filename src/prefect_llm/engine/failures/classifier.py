@@ -10,6 +10,7 @@ from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
+    Cause,
     EndpointNotFound,
     ModelNotFound,
     ProviderDown,
@@ -23,7 +24,7 @@ from prefect_llm.values.errors import (
 )
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
-from prefect_llm.wire.error_bodies import INSUFFICIENT_QUOTA, MODEL_NOT_FOUND
+from prefect_llm.wire.formats import format_of
 
 REFUSALS_IN_A_ROW = 10
 """403, 404 or redirects after the first success: so many in a row are no longer single documents' faults."""
@@ -34,6 +35,7 @@ class FailureClassifier:
 
     def __init__(self, provider: Provider, breaker: Breaker) -> None:
         self._provider = provider
+        self._format = format_of(provider)
         self._breaker = breaker
         self._has_succeeded = False
         self._refusals = 0
@@ -67,7 +69,7 @@ class FailureClassifier:
         return self._refused(request, error, error.status)
 
     def _faulted(self, now: float, error: Retryable) -> RunError | None:
-        if error.code == INSUFFICIENT_QUOTA:
+        if error.cause is Cause.ACCOUNT_EXHAUSTED:
             return self._exhausted(error)
         if isinstance(error, Unavailable):
             self.fault = error.message
@@ -88,7 +90,7 @@ class FailureClassifier:
         )
 
     def _refused(self, request: Request, error: Rejected, status: int) -> RunError | None:
-        if status == 401:
+        if status == 401 or error.cause is Cause.KEY_REFUSED:
             return AuthenticationFailed(
                 f"{self._provider.name} refused the key ({error.message}): check the key and its owner"
             )
@@ -98,9 +100,10 @@ class FailureClassifier:
             self._refusals += 1
             stops = not self._has_succeeded or self._refusals >= REFUSALS_IN_A_ROW
             return self._out_of_place(request, error, status) if stops else None
-        if not self._has_succeeded and _is_about_answer_format(request, error):
+        parameter = self._format.answer_format_parameter
+        if not self._has_succeeded and _is_about_answer_format(request, error, parameter):
             return RequestRefused(
-                f"{self._provider.name} does not take the answer's JSON schema as response_format "
+                f"{self._provider.name} does not take the answer's JSON schema as {parameter} "
                 f"({error.message}): leave the schema out, or ask a model and endpoint that support it"
             )
         return None
@@ -109,12 +112,12 @@ class FailureClassifier:
         name = self._provider.name
         if status == 403:
             return AuthenticationFailed(f"{name} forbids this key to ask ({error.message}): check its permissions")
-        if status == 404 and (error.code in MODEL_NOT_FOUND or "model" in error.parameters):
+        if status == 404 and (error.cause is Cause.MODEL_NOT_FOUND or "model" in error.parameters):
             model = request.parameters.model
             return ModelNotFound(f"{name} does not know the model {model!r} ({error.message})")
         return EndpointNotFound(
-            f"{self._provider.base_url} has no chat completions ({error.message}): check base_url, "
-            "which includes /v1 on most endpoints"
+            f"{self._provider.base_url} has no {self._format.service} ({error.message}): check base_url, "
+            f"which includes {self._format.base_path} on most endpoints"
         )
 
     def _exhausted(self, error: RequestError) -> RunError:
@@ -124,11 +127,11 @@ class FailureClassifier:
         )
 
 
-def _is_about_answer_format(request: Request, error: Rejected) -> bool:
-    """Whether the endpoint refuses `response_format`, which every request of the run carries.
+def _is_about_answer_format(request: Request, error: Rejected, parameter: str) -> bool:
+    """Whether the endpoint refuses the parameter of the answer's schema, which every request of the run carries.
 
     Few endpoints name the parameter in a field of its own; CONTRACT counts a body that names it at all.
     """
     if request.parameters.answer_format is None or error.status not in (400, 422):
         return False
-    return "response_format" in error.parameters or "response_format" in error.message
+    return parameter in error.parameters or parameter in error.message

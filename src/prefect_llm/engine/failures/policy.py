@@ -11,6 +11,7 @@ from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import FallbackReason, Job
 from prefect_llm.values.errors import (
+    Cause,
     ModelNotFound,
     ProviderDown,
     Rejected,
@@ -22,8 +23,7 @@ from prefect_llm.values.errors import (
 )
 from prefect_llm.values.outcome import Completion, DiscardedAnswer, ErrorKind, Failure
 from prefect_llm.values.provider import Provider
-from prefect_llm.wire import rate_headers
-from prefect_llm.wire.error_bodies import MODEL_NOT_FOUND
+from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Headers
 
 
@@ -69,6 +69,7 @@ class ResponsePolicy:
         self._breaker = breaker
         self._scheduler = scheduler
         self._patience = provider.patience
+        self._rate_headers = format_of(provider).rate_headers
         self._health = health
         limits = provider.limits
         self._adaptive = AdaptiveConcurrency(limits.max_concurrency) if limits.adaptive else None
@@ -106,7 +107,8 @@ class ResponsePolicy:
 
     def heed(self, now: float, job: Job, headers: Headers, wall_s: float) -> None:
         """Pause where the endpoint says that its bucket is empty, before it has to refuse anyone."""
-        if (wait_s := rate_headers.wait_s(headers, job.tokens.input, job.tokens.output, wall_s)) > 0:
+        wait_s = self._rate_headers.wait_s(headers, job.tokens.input, job.tokens.output, wall_s)
+        if wait_s > 0:
             self._scheduler.cool_down(now + wait_s)
 
     def failed(self, now: float, job: Job, error: RequestError) -> Verdict:
@@ -182,7 +184,7 @@ def _diversion_of(error: RequestError | RunError) -> FallbackReason | None:
     """Why a fallback may answer what this provider did not; `None`: another would not either."""
     if isinstance(error, ProviderDown):
         return FallbackReason.OUTAGE
-    if isinstance(error, ModelNotFound) or (isinstance(error, Rejected) and error.code in MODEL_NOT_FOUND):
+    if isinstance(error, ModelNotFound) or (isinstance(error, Rejected) and error.cause is Cause.MODEL_NOT_FOUND):
         return FallbackReason.MODEL_GONE
     if isinstance(error, RequestError) and error.kind is ErrorKind.CONTEXT_TOO_LONG:
         return FallbackReason.CONTEXT_TOO_LONG
