@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from copy import copy
+from functools import wraps
+from typing import Annotated, Any, cast
 
 from prefect import flow, runtime
 from pydantic import JsonValue
@@ -18,23 +20,16 @@ from prefect_llm.flows.form import (
     ProviderChoice,
     Schema,
     Text,
-    given_in,
+    form_settings,
+    parameters_of,
     reference_to,
     schema_in,
-    sections_of,
     titled,
-    validated,
 )
 from prefect_llm.flows.naming import batch_name
 from prefect_llm.flows.output_path import output_at, scheduled_at
 from prefect_llm.report import Summary
-from prefect_llm.settings import (
-    RunSettings,
-    budget_of,
-    check,
-    run_spec,
-    siblings_of,
-)
+from prefect_llm.settings import RunSettings, budget_of, check, run_spec, siblings_of
 from prefect_llm.tasks import infer_chunk, load_documents
 from prefect_llm.values.errors import LLMBatchError
 
@@ -87,28 +82,42 @@ def batch_inference(
     Returns the summary. Raises the `LLMBatchError` that refused or stopped the run; the flow run's state is
     then Failed, by the name of the reason, and Cancelled where the estimate was rejected.
     """
-    sections = sections_of(
-        input=input,
-        output=output,
-        provider=provider,
-        model=model,
-        prompt=prompt,
-        prompt_file=prompt_file,
-        system=system,
-        answer_schema=answer_schema,
-        row_params=row_params,
-        documents=documents,
-        api=api,
-        batch=batch,
-    )
-    sections["output"] |= {"keep_raw": keep_raw}
-    sections["monitoring"] = given_in(monitoring)
     try:
-        settings = validated(sections)
+        settings = form_settings(
+            input=input,
+            output=output,
+            provider=provider,
+            model=model,
+            prompt=prompt,
+            prompt_file=prompt_file,
+            system=system,
+            answer_schema=answer_schema,
+            row_params=row_params,
+            documents=documents,
+            api=api,
+            batch=batch,
+            monitoring=monitoring,
+            keep_raw=keep_raw,
+        )
         check(settings)
         return _infer_all(settings, provider or None, schema_in(answer_schema), approval)
     except LLMBatchError as error:
         return state_for(error)
+
+
+def infer_with(settings: RunSettings) -> Summary:
+    """Run the flow with checked settings. The page of the flow run shows them as parameters; none is parsed again."""
+
+    @wraps(batch_inference.fn)
+    def carry_out(**_: Any) -> Summary:
+        try:
+            return _infer_all(settings, settings.api.provider, None, None)
+        except LLMBatchError as error:
+            return state_for(error)
+
+    flow_of_settings: Any = copy(batch_inference)
+    flow_of_settings.fn = carry_out
+    return cast(Summary, flow_of_settings(**parameters_of(settings)))
 
 
 def _infer_all(
@@ -117,16 +126,16 @@ def _infer_all(
     schema: dict[str, JsonValue] | None,
     approval: ApprovalOptions | None,
 ) -> Summary:
-    reference = reference_to(given, settings.api, settings.batch)
-    provider = resolve_provider(reference)
     assert settings.documents.input is not None
     assert settings.output.output is not None
+    reference = reference_to(given, settings.api, settings.batch)
+    provider = resolve_provider(reference)
     scheduled = scheduled_at()
-    output = output_at(settings.output.output, scheduled)
     spec = run_spec(settings, default_model=provider.model, schema=schema)
+
     run = load_documents(
         settings.documents.input,
-        output,
+        output_at(settings.output.output, scheduled),
         spec,
         stop_error_share=settings.batch.stop_error_share,
         flush_interval_s=settings.batch.flush_interval,
@@ -143,6 +152,7 @@ def _infer_all(
     )
     if approval is not None:
         run = require_approval(run, reference, approval)
+
     return run_chunks(
         run,
         lambda chunk: infer_chunk.submit(run, chunk, reference),

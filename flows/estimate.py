@@ -18,20 +18,13 @@ from prefect_llm.flows.form import (
     ProviderChoice,
     Schema,
     Text,
+    form_settings,
     reference_to,
     schema_in,
-    sections_of,
     titled,
-    validated,
 )
 from prefect_llm.flows.output_path import output_at, scheduled_at
-from prefect_llm.settings import (
-    RunSettings,
-    budget_of,
-    check_estimate,
-    run_spec,
-    siblings_of,
-)
+from prefect_llm.settings import RunSettings, budget_of, check_estimate, run_spec, siblings_of
 from prefect_llm.tasks import estimate_documents
 from prefect_llm.values.errors import InvalidInput, LLMBatchError
 
@@ -79,29 +72,28 @@ def estimate_cost(
 
     Returns the estimate. Raises as `batch_inference` does.
     """
-    sections = sections_of(
-        input=input,
-        output=output or None,
-        provider=provider,
-        model=model,
-        prompt=prompt,
-        prompt_file=prompt_file,
-        system=system,
-        answer_schema=answer_schema,
-        row_params=row_params,
-        documents=documents,
-        api=api,
-        batch=batch,
-    )
     try:
-        settings = validated(sections)
+        settings = form_settings(
+            input=input,
+            output=output or None,
+            provider=provider,
+            model=model,
+            prompt=prompt,
+            prompt_file=prompt_file,
+            system=system,
+            answer_schema=answer_schema,
+            row_params=row_params,
+            documents=documents,
+            api=api,
+            batch=batch,
+        )
         check_estimate(settings, sampled=bool(sample))
-        return _estimated(settings, provider or None, schema_in(answer_schema), sample or None, seed, models or [])
+        return _estimate(settings, provider or None, schema_in(answer_schema), sample or None, seed, models or [])
     except LLMBatchError as error:
         return cast(Estimate, state_for(error))
 
 
-def _estimated(
+def _estimate(
     settings: RunSettings,
     given: LLMProvider | str | None,
     schema: dict[str, JsonValue] | None,
@@ -111,9 +103,11 @@ def _estimated(
 ) -> Estimate:
     if size is not None and size < 1:
         raise InvalidInput(f"sample is {size}: it counts requests, from 1")
+    assert settings.documents.input is not None
     reference = reference_to(given, settings.api, settings.batch)
     provider = resolve_provider(reference)
     spec = run_spec(settings, default_model=provider.model, schema=schema)
+
     scheduled, template = scheduled_at(), settings.output.output
     output = None if template is None else output_at(template, scheduled)
     options = None
@@ -121,7 +115,7 @@ def _estimated(
         owner = runtime.deployment.name
         budget = budget_of(settings.batch, provider, spec.prompt.model, template, now=scheduled, owner=owner)
         options = SampleOptions(size, sample_directory(output), seed, budget)
-    assert settings.documents.input is not None
+
     return estimate_documents(
         settings.documents.input,
         spec,

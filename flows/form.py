@@ -76,12 +76,7 @@ Batch = Annotated[BatchOptions | None, Choice("Defaults")]
 Monitoring = Annotated[MonitoringSection | None, Choice("Defaults")]
 
 
-def given_in(options: BaseModel | None) -> dict[str, Any]:
-    """What was filled in; the rest is left to the block and the defaults."""
-    return options.model_dump(exclude_unset=True) if options is not None else {}
-
-
-def sections_of(
+def form_settings(
     *,
     input: str,
     output: str | None,
@@ -95,41 +90,79 @@ def sections_of(
     documents: DocumentOptions | None,
     api: ApiOptions | None,
     batch: BatchOptions | None,
-) -> dict[str, dict[str, Any]]:
-    """The sections of run.yaml that a form stands for; an empty text is one that was not given."""
+    monitoring: MonitoringSection | None = None,
+    keep_raw: bool = False,
+) -> RunSettings:
+    """The settings that a form stands for; an empty text is one that was not given.
+
+    Raises `InvalidInput` for what the form lets through, with a sentence on a line of its own for each reason.
+    """
+    settings = _validated(
+        {
+            "documents": _given_in(documents) | {"input": input},
+            "prompt": {
+                "prompt": prompt or None,
+                "prompt_file": prompt_file or None,
+                "system": system or None,
+                "schema": (answer_schema or None) if isinstance(answer_schema, str) else None,
+                "row_params": row_params or None,
+            },
+            "api": _given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
+            "batch": _given_in(batch),
+            "output": {"output": output, "keep_raw": keep_raw},
+            "monitoring": _given_in(monitoring),
+        }
+    )
+
+    check_provider_named(settings.api.provider, settings.api)
+    if settings.api.provider is None and settings.api.model is None:
+        raise InvalidInput("no model: only a block has a default model, so give one")
+    return settings
+
+
+def parameters_of(settings: RunSettings) -> dict[str, Any]:
+    """The form filled in with these settings: what the page of a flow run shows as its parameters."""
+    documents, prompt, api = settings.documents, settings.prompt, settings.api
     return {
-        "documents": given_in(documents) | {"input": input},
-        "prompt": {
-            "prompt": prompt or None,
-            "prompt_file": prompt_file or None,
-            "system": system or None,
-            "schema": (answer_schema or None) if isinstance(answer_schema, str) else None,
-            "row_params": row_params or None,
-        },
-        "api": given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
-        "batch": given_in(batch),
-        "output": {"output": output},
+        "input": documents.input or "",
+        "output": settings.output.output or "",
+        "provider": api.provider,
+        "model": api.model,
+        "prompt": prompt.prompt,
+        "prompt_file": prompt.prompt_file,
+        "system": prompt.system,
+        "answer_schema": prompt.schema_file,
+        "row_params": prompt.row_params,
+        "documents": DocumentOptions(**documents.model_dump(exclude_unset=True, exclude={"input"})),
+        "api": _without_names(api),
+        "batch": settings.batch,
+        "monitoring": settings.monitoring,
+        "keep_raw": settings.output.keep_raw,
     }
 
 
 def schema_in(answer_schema: dict[str, JsonValue] | str | None) -> dict[str, JsonValue] | None:
-    """The answer schema where it was written into the form; a file is named in the sections."""
+    """The answer schema where it was written into the form; a file is named in the settings."""
     return None if isinstance(answer_schema, str) else answer_schema
 
 
-def validated(sections: dict[str, dict[str, Any]]) -> RunSettings:
-    """The settings, with `InvalidInput` for what the form lets through; a reason a line, in the form's words."""
+def _given_in(options: BaseModel | None) -> dict[str, Any]:
+    """What was filled in; the rest is left to the block and the defaults."""
+    return options.model_dump(exclude_unset=True) if options is not None else {}
+
+
+def _validated(sections: dict[str, dict[str, Any]]) -> RunSettings:
     try:
-        settings = RunSettings.model_validate(sections)
+        return RunSettings.model_validate(sections)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        raise InvalidInput(
-            "\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults)
-        ) from error
-    check_someone_is_asked(settings.api.provider, settings.api)
-    if settings.api.provider is None and settings.api.model is None:
-        raise InvalidInput("no model: only a block has a default model, so give one")
-    return settings
+        sentences = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults]
+        raise InvalidInput("\n".join(sentences)) from error
+
+
+def _without_names(api: ApiOptions) -> ApiOptions:
+    """What was given but provider and model: a form has fields of their own for them."""
+    return ApiOptions(**api.model_dump(exclude_unset=True, exclude={"provider", "model"}))
 
 
 def name_of(provider: LLMProvider | str | None) -> str | None:
@@ -139,7 +172,7 @@ def name_of(provider: LLMProvider | str | None) -> str | None:
     return provider
 
 
-def check_someone_is_asked(given: LLMProvider | str | None, api: ApiOptions) -> None:
+def check_provider_named(given: LLMProvider | str | None, api: ApiOptions) -> None:
     """Raises `InvalidInput` where the form names neither a block nor an endpoint."""
     if given is None and api.base_url is None:
         raise InvalidInput("no provider: choose a saved LLM Provider block, or give api.base_url")
@@ -147,12 +180,11 @@ def check_someone_is_asked(given: LLMProvider | str | None, api: ApiOptions) -> 
 
 def reference_to(given: LLMProvider | str | None, api: ApiOptions, batch: BatchOptions) -> ProviderReference:
     """What chunk tasks are handed: a name wherever there is one, and the loaded block only if never saved."""
-    over = ApiOptions.model_validate(api.model_dump(exclude_unset=True, exclude={"provider", "model"}))
     if isinstance(given, LLMProvider):
         given = given._block_document_name or given
     if batch.share_limits is None and over_processes() and _would_not_share(given):
         batch = batch.model_copy(update={"share_limits": True})
-    return ProviderReference(block=given, api=over, batch=batch)
+    return ProviderReference(block=given, api=_without_names(api), batch=batch)
 
 
 def _would_not_share(given: LLMProvider | str | None) -> bool:

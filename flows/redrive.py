@@ -17,7 +17,7 @@ from prefect_llm.flows.form import (
     Monitoring,
     ProviderChoice,
     Text,
-    check_someone_is_asked,
+    check_provider_named,
     reference_to,
     titled,
 )
@@ -84,7 +84,7 @@ def _redrive_all(
     batch: BatchOptions,
     monitoring: MonitoringSection,
 ) -> Summary:
-    check_someone_is_asked(given, api)
+    check_provider_named(given, api)
     reference = reference_to(given, api, batch)
     provider = resolve_provider(reference)
     redrive = open_redrive(

@@ -9,7 +9,7 @@ from prefect_llm.cli.error_output import report_fault
 from prefect_llm.cli.exit_status import Exit, show, status_of, tell_stop
 from prefect_llm.cli.prefect_server import check_server
 from prefect_llm.report import Summary
-from prefect_llm.settings import ApiOptions, DocumentOptions, RunSettings, unknown_variables
+from prefect_llm.settings import RunSettings, unknown_variables
 from prefect_llm.values.errors import InvalidInput, LLMBatchError
 
 
@@ -36,28 +36,11 @@ def run(settings: RunSettings) -> int:
 def run_flow(settings: RunSettings) -> tuple[Summary, LLMBatchError | None]:
     """The summary, and the error that stopped or failed the run."""
     check_server()
-    from prefect_llm.flows import batch_inference
+    from prefect_llm.flows.batch import infer_with
 
-    documents, prompt, api = settings.documents, settings.prompt, settings.api
     try:
-        summary = batch_inference(
-            input=documents.input or "",
-            output=settings.output.output or "",
-            provider=api.provider,
-            model=api.model,
-            prompt=prompt.prompt,
-            prompt_file=prompt.prompt_file,
-            system=prompt.system,
-            answer_schema=prompt.schema_file,
-            row_params=prompt.row_params,
-            documents=DocumentOptions(**documents.model_dump(exclude_unset=True, exclude={"input"})),
-            api=ApiOptions(**api.model_dump(exclude_unset=True, exclude={"provider", "model"})),
-            batch=settings.batch,
-            monitoring=settings.monitoring,
-            keep_raw=settings.output.keep_raw,
-        )
+        return infer_with(settings), None
     except LLMBatchError as error:
         if not isinstance(error.summary, Summary):
             raise
         return error.summary, error
-    return summary, None
