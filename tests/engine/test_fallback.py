@@ -11,7 +11,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 
 from prefect_llm.engine import ask, close_engines
-from prefect_llm.prompts import with_model
+from prefect_llm.prompts import for_provider
 from prefect_llm.values.errors import AuthenticationFailed, Interrupted, ProviderDown
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
@@ -31,7 +31,7 @@ def asked_of(provider: Provider, count: int, *, first: int = 0) -> Asked:
     asked, routes = Asked(), provider.routes
 
     def rewritten(request: Request, route: int) -> Request:
-        return with_model(request, routes[route].model or request.parameters.model)
+        return for_provider(request, routes[route])
 
     ask(provider, requests(count, first=first), asked.deliver, asked.stop, rewritten=rewritten)
     return asked
@@ -137,7 +137,7 @@ def test_a_stop_gives_up_what_was_handed_over(
             requests(20),
             deliver_and_stop,
             asked.stop,
-            rewritten=lambda request, _: with_model(request, "b"),
+            rewritten=lambda request, _: for_provider(request, backup),
         )
     assert len(asked.outcomes) == 19
 
@@ -152,11 +152,12 @@ def test_a_receiver_s_fault_on_the_fallback_s_thread_comes_out(
         if request.document_id == "doc-5":
             raise OSError("disk full")
 
+    provider = with_backup(scripted_server, second_scripted_server)
     with pytest.raises(OSError, match="disk full"):
         ask(
-            with_backup(scripted_server, second_scripted_server),
+            provider,
             requests(50),
             deliver,
             asked.stop,
-            rewritten=lambda request, _: with_model(request, "b"),
+            rewritten=lambda request, route: for_provider(request, provider.routes[route]),
         )

@@ -66,8 +66,10 @@ def test_other_messages_change_the_fingerprint(messages: list[dict[str, str]]) -
     assert fingerprint(Parameters("m"), messages) != fingerprint(Parameters("m"), MESSAGES)
 
 
-def test_another_operation_changes_the_fingerprint() -> None:
-    assert fingerprint(Parameters("m"), MESSAGES, "embeddings") != fingerprint(Parameters("m"), MESSAGES)
+def test_another_wire_format_changes_the_fingerprint() -> None:
+    names = ["openai-chat", "openai-embeddings", "anthropic", "chat "]
+    assert len({fingerprint(Parameters("m"), MESSAGES, name) for name in names}) == len(names)
+    assert fingerprint(Parameters("m"), MESSAGES, "openai-chat") == fingerprint(Parameters("m"), MESSAGES)
 
 
 def test_zero_is_zero_however_it_is_written() -> None:

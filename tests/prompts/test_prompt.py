@@ -16,7 +16,7 @@ from prefect_llm.values.outcome import ErrorKind
 def test_a_template_makes_one_user_message() -> None:
     request = Prompt(PromptSpec(model="m", template="Say {{ x }}")).request(7, "doc-7", {"x": "hi"})
     assert request.messages == [{"role": "user", "content": "Say hi"}]
-    assert (request.row_index, request.document_id, request.operation) == (7, "doc-7", "chat")
+    assert (request.row_index, request.document_id) == (7, "doc-7")
     assert request.parameters.model == "m"
 
 

@@ -108,7 +108,7 @@ def population_of(
     invocation = uuid.uuid4().hex
     for chunk in chunks:
         staged = read_chunk(folder, snapshot, chunk)
-        requests = render_requests(staged, prompt, range(len(staged.ids)))
+        requests = render_requests(staged, prompt, range(len(staged.ids)), provider.api)
         found = earlier_answers(reuse, invocation, staged, requests, spec, provider)
         counting.add(chunk, staged, requests.items(), frozenset(entry.row_index for entry in found))
     return counting.population

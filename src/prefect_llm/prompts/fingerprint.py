@@ -4,8 +4,9 @@ The format is fixed, for it decides what a resumed or later run recognises. It i
 digest of 16 bytes over HEAD, one newline, MESSAGES, both compact UTF-8 JSON as orjson writes it:
 
 - HEAD: one object with the members `extra`, `max_output_tokens`, `model`, `operation`, `schema`,
-  `temperature` in this order; those that are not set (and an empty `extra`) are left out. `extra` is sorted
-  by name. What lies inside its values and inside `schema` keeps its own order, which constrained decoding
+  `temperature` in this order; those that are not set (and an empty `extra`) are left out. `operation` is the
+  name of the wire format, but for `openai-chat`, which is older than the names. `extra` is sorted by name.
+  What lies inside its values and inside `schema` keeps its own order, which constrained decoding
   follows: there another order can be another answer.
 - MESSAGES: the list of messages, every object's members sorted by name.
 
@@ -22,31 +23,37 @@ import orjson
 
 from prefect_llm.prompts.refusal_messages import one_line
 from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.provider import DEFAULT_API
 from prefect_llm.values.request import Message, Parameters
 
 DIGEST_BYTES = 16
+_OLDER_THAN_NAMES = {DEFAULT_API: "chat"}
+"""Words that stand in the digests of finished runs."""
 
 
-def fingerprint(parameters: Parameters, messages: Sequence[Message], operation: str = "chat") -> str:
-    """32 hexadecimal digits. Raises `BadDocument` where the messages cannot be sent as JSON."""
+def fingerprint(parameters: Parameters, messages: Sequence[Message], api: str = DEFAULT_API) -> str:
+    """32 hexadecimal digits; `api` is the name of the wire format, of which answers are not those of another.
+
+    Raises `BadDocument` where the messages cannot be sent as JSON.
+    """
     try:
         text = orjson.dumps(messages, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
         raise BadDocument(one_line(f"the messages cannot be sent as JSON: {error}")) from error
-    digest = _head(parameters, operation).copy()
+    digest = _head(parameters, api).copy()
     digest.update(text)
     return digest.hexdigest()
 
 
 @lru_cache(maxsize=1024)
-def _head(parameters: Parameters, operation: str) -> hashlib.blake2b:
+def _head(parameters: Parameters, api: str) -> hashlib.blake2b:
     """The state of the hash after HEAD, worked out once for all requests that share their parameters."""
     answer_format = parameters.answer_format
     members = {
         "extra": dict(sorted(parameters.extra.items())) or None,
         "max_output_tokens": parameters.max_output_tokens,
         "model": parameters.model,
-        "operation": operation,
+        "operation": _OLDER_THAN_NAMES.get(api, api),
         "schema": None if answer_format is None else answer_format.schema,
         "temperature": None if parameters.temperature is None else float(parameters.temperature),
     }

@@ -19,6 +19,7 @@ from prefect_llm.prompts.references import ROW
 from prefect_llm.prompts.template import Template
 from prefect_llm.prompts.template_environment import make_environment
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.provider import DEFAULT_API
 from prefect_llm.values.request import Message, Parameters, Request
 
 ID = "id"
@@ -82,13 +83,16 @@ class Prompt:
         self.wanted = None if self._whole_row else self._fields | own
         self.constant = self.wanted == frozenset()
 
-    def request(self, row: int, document_id: str, fields: Mapping[str, Any]) -> Request:
-        """The request of one document. Raises `BadDocument` where its fields do not make one."""
+    def request(self, row: int, document_id: str, fields: Mapping[str, Any], api: str = DEFAULT_API) -> Request:
+        """The request of one document, in the wire format called `api`.
+
+        Raises `BadDocument` where its fields do not make one.
+        """
         parameters = self.parameters
         if self._row_parameters is not None:
             parameters = self._row_parameters.of(fields)
         messages = self._messages(document_id, fields)
-        return Request(row, document_id, messages, parameters, fingerprint(parameters, messages))
+        return Request(row, document_id, messages, parameters, fingerprint(parameters, messages, api))
 
     def _messages(self, document_id: str, fields: Mapping[str, Any]) -> list[Message]:
         if self._prompt is None:

@@ -152,7 +152,7 @@ def infer_chunk(run: RunReference, chunk: int, provider: Provider) -> ChunkStats
         return ChunkStats()  # by another attempt since, whose journal may have been gone before it was read
     finished = {entry.row_index for entry in done}
     requests = render_requests(
-        staged, plan.prompt, (place for place in range(len(staged.ids)) if place not in finished)
+        staged, plan.prompt, (place for place in range(len(staged.ids)) if place not in finished), provider.api
     )
     done += earlier_answers(run.reuse, run.invocation, staged, requests, plan.spec, provider)
     member = member_of(run, plan, chunk)

@@ -13,7 +13,7 @@ from prefect_llm.documents import StagedChunk
 from prefect_llm.engine import ask
 from prefect_llm.pricing import price_for
 from prefect_llm.progress.tracker import RunTracker
-from prefect_llm.prompts import Prompt, to_output_array, with_model
+from prefect_llm.prompts import Prompt, for_provider, to_output_array
 from prefect_llm.reuse.in_flight import ChunkClaims
 from prefect_llm.run.priced_rows import priced_entry, record_cost, unasked_entry
 from prefect_llm.run.rendering import Rendered
@@ -211,9 +211,8 @@ class ChunkRequests:
                 yield request
 
     def _rewritten(self, request: Request, route: int) -> Request:
-        """The request as that fallback is asked: for its own model, where it names one."""
-        model = self._routes[route].model
-        return request if model is None else with_model(request, model)
+        """The request as that fallback is asked."""
+        return for_provider(request, self._routes[route])
 
     def _take(self, write_down: Callable[[JournalEntry], None], request: Request, outcome: Outcome) -> None:
         """Price an outcome, by whoever answered, write its row down and keep it."""

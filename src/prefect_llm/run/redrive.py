@@ -103,7 +103,7 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkStat
     attempt, done = claim(folder, chunk, run.epoch, JournalKind.REDRIVE)
     # a failure in a journal may be that of a redrive that was killed after it had replaced the part
     done = [entry for entry in done if entry.row_index in places and entry.row.outcome.ok]
-    requests = render_requests(staged, prompt, set(places) - {entry.row_index for entry in done})
+    requests = render_requests(staged, prompt, set(places) - {entry.row_index for entry in done}, provider.api)
     member = member_of(run, plan, chunk)
 
     def part_of(rows: pa.Table, figures: ChunkStats) -> tuple[pa.Table, ChunkStats]:

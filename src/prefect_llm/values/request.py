@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 Message = Mapping[str, Any]
-"""One chat message as the API spells it: `role`, and `content` as text or parts."""
+"""One message: `role`, and `content` as text or parts. A wire format spells it as its API does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,10 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One rendered chat completion. `row_index` is the document's place in its chunk, from 0."""
+    """What one document asks, in any wire format. `row_index` is the document's place in its chunk, from 0."""
 
     row_index: int
     document_id: str
     messages: Sequence[Message]
     parameters: Parameters
     fingerprint: str
-    operation: Literal["chat"] = "chat"
