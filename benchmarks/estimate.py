@@ -25,6 +25,7 @@ from prefect_llm.estimating import SampleOptions, estimate_input
 from prefect_llm.estimating.intervals import Sizes, total_of
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.run.opening import open_run
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.values.price import Price
@@ -86,7 +87,9 @@ def one_run(number: int, provider: Provider, folder: str) -> tuple[bool, bool, f
     spec = RunSpec(prompt=PromptSpec(model="m", template="{{ text }}", max_output_tokens=LIMIT))
     sample = SampleOptions(SAMPLE, f"{folder}/{number}-sample", seed=number)
     found = estimate_input(table, spec, provider, sample=sample)
-    summary = infer_pending(open_run(table, f"{folder}/{number}", spec, reuse=sample.output), provider)
+    summary = infer_pending(
+        open_run(table, f"{folder}/{number}", spec, options=RunOptions(reuse=sample.output)), provider
+    )
     cost, tokens, asked = found.lines[0].cost, found.output_tokens, found.sample
     assert cost is not None
     assert cost.high is not None

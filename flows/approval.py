@@ -24,8 +24,8 @@ from prefect_llm.estimating import (
     to_markdown,
 )
 from prefect_llm.flows.form import Choice
-from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.finishing import finish_run, release_run
+from prefect_llm.run.reference import RunReference
 from prefect_llm.settings.form_schema import FormSection
 from prefect_llm.tasks import estimate_run
 from prefect_llm.values.errors import NotApproved

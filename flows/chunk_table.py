@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.reference import RunReference
 from prefect_llm.store import ChunkStats, RowFigures
 from prefect_llm.values.formatting import cost_so_far, count, counted, duration
 

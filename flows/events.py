@@ -12,8 +12,8 @@ from prefect import get_run_logger
 from prefect.events import emit_event
 
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.monitor import EventName, RunMonitor
+from prefect_llm.run.reference import RunReference
 from prefect_llm.values.errors import RunError
 from prefect_llm.values.formatting import plain_if_known
 

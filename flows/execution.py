@@ -20,10 +20,11 @@ from prefect_llm.flows.chunk_table import ChunkTable
 from prefect_llm.flows.progress import progress_shown
 from prefect_llm.flows.signals import sigterm_raised
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import RunReference, stopped_together
+from prefect_llm.run.context import context_of, working_on
 from prefect_llm.run.finishing import check_failed_share, release_run
 from prefect_llm.run.finishing import finish_run as finish
 from prefect_llm.run.monitor import RunMonitor
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import MOST_CHUNKS_AT_ONCE, chunks_at_once
 from prefect_llm.settings import MonitoringSection
 from prefect_llm.store import ChunkStats
@@ -67,7 +68,7 @@ def _carried_out(
     events.started(run)
     try:
         every_s = monitoring.stats_interval_seconds
-        with stopped_together(run), progress_shown(run, provider, board, every_s, tell):
+        with working_on(run), progress_shown(run, provider, board, every_s, tell):
             for each in _inferred(run, submit, board, window(run, provider)):
                 figures.append(each)  # noqa: PERF402 - what came before an error counts
     except RunError as error:
@@ -138,13 +139,13 @@ def _inferred(run: RunReference, submit: Submit, board: ChunkTable, at_once: int
                 future.add_done_callback(ended.put)
             future = ended.get()
             figures = _ended(board, under_way.pop(future), future)
-            run.live.take_over(figures)
+            context_of(run).tracker.add_remote(figures)
             yield figures
     except (KeyboardInterrupt, TerminationSignal):
-        run.live.stop.set(Interrupted(INTERRUPTED))
+        context_of(run).stop.set(Interrupted(INTERRUPTED))
         raise
     except BaseException as error:
-        run.live.stop.set(error if isinstance(error, RunError) else Interrupted("another chunk failed"))
+        context_of(run).stop.set(error if isinstance(error, RunError) else Interrupted("another chunk failed"))
         raise
     finally:
         for future in under_way:

@@ -26,7 +26,8 @@ from prefect_llm.flows.chunk_table import ChunkTable
 from prefect_llm.flows.remote_progress import RemoteProgress
 from prefect_llm.progress.progress import RunProgress, line_of
 from prefect_llm.progress.tracker import watched
-from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.context import context_of
+from prefect_llm.run.reference import RunReference
 from prefect_llm.tasks.leased_share import waiting_for
 from prefect_llm.tasks.shared_limit import awaited_limits
 from prefect_llm.values.formatting import count
@@ -52,7 +53,7 @@ def progress_shown(
     elsewhere = RemoteProgress(run, board)
 
     def everywhere(figures: RunProgress) -> RunProgress:
-        return run.live.paced(elsewhere.added_to(figures))
+        return context_of(run).tracker.with_rate(elsewhere.added_to(figures))
 
     def shown(figures: RunProgress) -> None:
         elsewhere.look()
@@ -65,16 +66,16 @@ def progress_shown(
         in_this_run.copy().run(look)
 
     with _Pictures(run, provider, board, elsewhere) as pictures:
-        in_this_run.copy().run(pictures.draw, everywhere(run.live.figures))
+        in_this_run.copy().run(pictures.draw, everywhere(context_of(run).tracker.progress))
         try:
             with ExitStack() as stack:
-                stack.enter_context(watched(run.live, PROGRESS_EVERY_S, shown))
-                stack.enter_context(watched(run.live, LOOK_EVERY_S, looked))
-                stack.enter_context(watched(run.live, log_every_s, logged))
+                stack.enter_context(watched(context_of(run).tracker, PROGRESS_EVERY_S, shown))
+                stack.enter_context(watched(context_of(run).tracker, LOOK_EVERY_S, looked))
+                stack.enter_context(watched(context_of(run).tracker, log_every_s, logged))
                 yield
         finally:
             look()
-            in_this_run.copy().run(partial(pictures.draw, everywhere(run.live.figures), last=True))
+            in_this_run.copy().run(partial(pictures.draw, everywhere(context_of(run).tracker.progress), last=True))
 
 
 class _Pictures:
@@ -118,7 +119,7 @@ class _Pictures:
             client.update_artifact(self._progress, ArtifactUpdate(data=share, description=line))
 
     def _draw_chunks(self, client: SyncPrefectClient, description: str) -> None:
-        table = self._board.table({**self._elsewhere.under_way, **self._run.live.under_way})
+        table = self._board.table({**self._elsewhere.under_way, **context_of(self._run).tracker.running_chunks})
         if self._chunks is None:
             rows: list[dict[str, Any]] = [*table]
             self._chunks = cast(UUID, create_table_artifact(rows, key=CHUNKS_KEY, description=description))

@@ -24,6 +24,7 @@ from prefect_llm.flows.form import (
 from prefect_llm.flows.naming import redrive_name
 from prefect_llm.report import Summary
 from prefect_llm.run.opening import model_of
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.redrive import open_redrive
 from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection, budget_of
 from prefect_llm.tasks import redrive_chunk
@@ -91,15 +92,17 @@ def _redrive_all(
         output,
         kinds=only or None,
         model=model,
-        stop_error_share=batch.stop_error_share,
-        flush_interval_s=batch.flush_interval,
-        budget=budget_of(
-            batch,
-            provider,
-            model or model_of(output),
-            output,
-            now=datetime.now(UTC),
-            owner=runtime.deployment.name,
+        options=RunOptions(
+            stop_error_share=batch.stop_error_share,
+            flush_interval_s=batch.flush_interval,
+            budget=budget_of(
+                batch,
+                provider,
+                model or model_of(output),
+                output,
+                now=datetime.now(UTC),
+                owner=runtime.deployment.name,
+            ),
         ),
     )
     redrive = replace(redrive, run=replace(redrive.run, spread=over_processes()))

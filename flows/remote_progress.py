@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from prefect_llm.flows.chunk_table import ChunkTable
 from prefect_llm.progress.progress import RunProgress
-from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.context import context_of
+from prefect_llm.run.reference import RunReference
 from prefect_llm.store import Tail
 from prefect_llm.system.folders import open_folder
 from prefect_llm.values.errors import InvalidInput
@@ -32,7 +33,8 @@ class RemoteProgress:
         """Take in what has come since the last look."""
         if not self._run.spread:
             return
-        self._here |= self._run.live.under_way.keys()  # on Dask's threads they are counted as they go
+        # on Dask's threads they are counted row by row
+        self._here |= context_of(self._run).tracker.running_chunks.keys()
         try:
             for chunk, epoch, entry in self._tail.rows():
                 figures, row = self._by_chunk.get(chunk, RunProgress(0)), entry.row

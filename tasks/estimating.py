@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, headline, to_markdown
 from prefect_llm.estimating import estimate_run as estimate_pending
-from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.tasks.durable_output import check_durable
 from prefect_llm.tasks.naming import of_input, of_run

@@ -15,8 +15,8 @@ from prefect.settings import PREFECT_UI_URL
 
 from prefect_llm.report import Summary, to_cost_markdown, to_markdown, to_results_markdown, to_table
 from prefect_llm.report.pages.sentences import headline, spent
-from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.finishing import finish_run as finish
+from prefect_llm.run.reference import RunReference
 from prefect_llm.store import ChunkStats
 from prefect_llm.tasks.naming import of_run
 from prefect_llm.tasks.run_log import core_log

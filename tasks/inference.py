@@ -8,8 +8,8 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
-from prefect_llm.run.chunk import RunReference, stopped_together
 from prefect_llm.run.chunk import infer_chunk as infer
+from prefect_llm.run.reference import RunReference
 from prefect_llm.store import ChunkStats
 from prefect_llm.tasks.naming import named
 from prefect_llm.tasks.retries import ASKING
@@ -35,7 +35,7 @@ def infer_chunk(run: RunReference, chunk: int, provider: LLMProvider | ProviderR
     `provider` is a saved block's name, a reference, or the loaded block. Returns the chunk's counters. Raises
     the `RunError` that stopped the run; then the chunk stays pending.
     """
-    with core_log(), stopped_together(run):
+    with core_log():
         asked = resolve_provider(provider)
         with limits_shared(asked):
             figures = infer(run, chunk, asked)

@@ -9,8 +9,9 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_llm.budget.account import RunBudget
-from prefect_llm.run.chunk import FLUSH_INTERVAL_S, RunReference
 from prefect_llm.run.opening import open_run
+from prefect_llm.run.options import RunOptions
+from prefect_llm.run.reference import FLUSH_INTERVAL_S, RunReference
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.tasks.durable_output import check_durable
 from prefect_llm.tasks.naming import of_input
@@ -43,11 +44,13 @@ def load_documents(
             input,
             output,
             spec,
-            stop_error_share=stop_error_share,
-            flush_interval_s=flush_interval_s,
-            reuse=reuse,
-            siblings=siblings,
-            budget=budget,
+            options=RunOptions(
+                stop_error_share=stop_error_share,
+                flush_interval_s=flush_interval_s,
+                reuse=reuse,
+                siblings=siblings,
+                budget=budget,
+            ),
         )
     run = replace(run, spread=over_processes())
     get_run_logger().info(

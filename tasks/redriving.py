@@ -8,7 +8,6 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
-from prefect_llm.run.chunk import stopped_together
 from prefect_llm.run.redrive import Redrive
 from prefect_llm.run.redrive import redrive_chunk as redrive_failed_rows
 from prefect_llm.store import ChunkStats
@@ -28,7 +27,7 @@ def chunk_name(parameters: dict[str, Any]) -> str:
 @task(name="redrive-chunk", task_run_name=named(chunk_name), cache_policy=NO_CACHE, **ASKING)
 def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | ProviderReference | str) -> ChunkStats:
     """Ask the failed rows of one chunk again and replace its part; as `infer_chunk` otherwise."""
-    with core_log(), stopped_together(redrive.run):
+    with core_log():
         asked = resolve_provider(provider)
         with limits_shared(asked):
             figures = redrive_failed_rows(redrive, chunk, asked)

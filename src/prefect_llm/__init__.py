@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from prefect_llm.prompts import PromptSpec
     from prefect_llm.report import Summary
-    from prefect_llm.run.chunk import RunReference as Run
+    from prefect_llm.run.reference import RunReference as Run
     from prefect_llm.run.spec import RunSpec
     from prefect_llm.store.reading import read_results
     from prefect_llm.tasks import (
@@ -69,7 +69,7 @@ _ROOMS = {
     "ModelPrice": "blocks",
     "PromptSpec": "prompts",
     "ProviderReference": "blocks",
-    "Run": "run.chunk:RunReference",
+    "Run": "run.reference:RunReference",
     "RunError": "values.errors",
     "RunSpec": "run.spec",
     "Summary": "report",

@@ -12,6 +12,7 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.budget.account import MonthBudget, RunBudget
 from prefect_llm.run.opening import open_run, reopen_run
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.redrive import open_redrive, redrive_pending
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import BudgetLimits, RunDirectory
@@ -60,7 +61,7 @@ def test_a_stopped_run_is_not_gone_on_with_without_its_budget(scripted_server: S
 
 
 def test_a_budget_given_anew_takes_its_place(scripted_server: ScriptedServer, stopped: str) -> None:
-    summary = infer_pending(reopen_run(stopped, budget=budget(1)), priced(scripted_server))
+    summary = infer_pending(reopen_run(stopped, options=RunOptions(budget=budget(1))), priced(scripted_server))
     assert (summary.state, summary.totals.cost) == ("completed", 30 * COST)
     assert kept(stopped) == BudgetLimits(Decimal(1), None, "USD")
 
@@ -77,7 +78,7 @@ def test_a_redrive_needs_the_budget_too(scripted_server: ScriptedServer, output:
     carry_out(documents(3), output, priced(scripted_server), SPEC, budget=budget(1))
     with pytest.raises(InvalidInput, match=r"has a budget of \$1\.00: give max_cost again"):
         open_redrive(output)
-    redriven = redrive_pending(open_redrive(output, budget=budget(1)), priced(scripted_server))
+    redriven = redrive_pending(open_redrive(output, options=RunOptions(budget=budget(1))), priced(scripted_server))
     assert redriven.totals.ok == 3
 
 
@@ -90,8 +91,8 @@ def test_a_month_s_budget_is_not_dropped_by_giving_another_one(
     carry_out(documents(30), output, priced(scripted_server), SPEC, budget=budget(None, month))
     for without in (None, budget(1)):
         with pytest.raises(InvalidInput, match=r"has a budget of \$0\.0018 a month: give max_cost_per_month again"):
-            reopen_run(output, budget=without)
-    assert reopen_run(output, budget=budget(None, month)).pending
+            reopen_run(output, options=RunOptions(budget=without))
+    assert reopen_run(output, options=RunOptions(budget=budget(None, month))).pending
 
 
 def test_a_run_without_a_budget_is_gone_on_with_as_ever(scripted_server: ScriptedServer, output: str) -> None:
@@ -109,7 +110,7 @@ def test_answers_taken_from_another_run_leave_the_budget_in_its_place(
     first, second = str(tmp_path / "first"), str(tmp_path / "second")
     scripted_server.script_all(ANSWER)
     carry_out(documents(3), first, priced(scripted_server), SPEC)
-    open_run(documents(5), second, SPEC, budget=budget(1), reuse=first)
+    open_run(documents(5), second, SPEC, options=RunOptions(budget=budget(1), reuse=first))
     assert kept(second) == BudgetLimits(Decimal(1), None, "USD")
     assert RunDirectory.open(second).check_run().reuse == (first,)
 
@@ -120,9 +121,9 @@ def test_rows_of_unknown_cost_take_no_budget_and_the_refusal_says_how_it_goes_on
     scripted_server.script({f"doc-{n}": ANSWER for n in range(20)} | {"*": steps.status(401)})
     assert carry_out(documents(30), output, provider_at(scripted_server.base_url), SPEC).totals.ok > 0
     with pytest.raises(InvalidInput, match="finish it without max_cost, or ask in a new output"):
-        open_run(documents(30), output, SPEC, budget=budget(1))
+        open_run(documents(30), output, SPEC, options=RunOptions(budget=budget(1)))
 
 
 def test_a_run_with_a_budget_in_one_currency_takes_none_in_another(stopped: str) -> None:
     with pytest.raises(InvalidInput, match="no budget can hold for it: ask in a new output"):
-        open_run(documents(30), stopped, SPEC, budget=RunBudget(Decimal(1), "EUR"))
+        open_run(documents(30), stopped, SPEC, options=RunOptions(budget=RunBudget(Decimal(1), "EUR")))

@@ -26,6 +26,7 @@ from prefect_llm.estimating import (
 from prefect_llm.estimating.report import headline, to_markdown, to_rich
 from prefect_llm.run.finishing import release_run
 from prefect_llm.run.opening import open_run
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import RunDirectory
 from prefect_llm.store.finding import find_runs
@@ -243,7 +244,7 @@ def test_a_budget_holds_for_the_sample(scripted_server: ScriptedServer, output: 
 def test_what_the_sample_cost_is_no_longer_in_the_run_s_budget(scripted_server: ScriptedServer, output: str) -> None:
     provider = provider_at(scripted_server.base_url, prices=PRICES)
     budget = run_budget(provider, "m", max_cost=Decimal(10_000))
-    run = open_run(documents(30), output, spec_of(max_output_tokens=7), budget=budget)
+    run = open_run(documents(30), output, spec_of(max_output_tokens=7), options=RunOptions(budget=budget))
     try:
         found = estimate_run(run, provider, sample=replace(sample_of(10, output), budget=budget))
         assert found.sample is not None
@@ -264,7 +265,7 @@ def test_an_opened_run_is_estimated_over_what_is_left_of_it(scripted_server: Scr
     scripted_server.script({"doc-3": ok("a", usage=tokens(5, 5))})
     provider = provider_at(scripted_server.base_url, prices=PRICES)
     carry_out(documents(10), f"{output}-before", provider)
-    run = open_run(documents(25), output, spec_of(), reuse=f"{output}-before")
+    run = open_run(documents(25), output, spec_of(), options=RunOptions(reuse=f"{output}-before"))
     try:
         found = estimate_run(run, provider)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from prefect_llm.flows.chunk_table import SHOWN_ENDED, SHOWN_RUNNING, ChunkTable, Row
-from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.reference import RunReference
 from prefect_llm.store import ChunkStats, RowFigures
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -12,8 +11,9 @@ import pytest
 
 from prefect_llm.progress.progress import RunProgress, line_of
 from prefect_llm.progress.recent_rate import RecentRate
-from prefect_llm.progress.tracker import REMEMBERED_RUNS, RunTracker, run_tracker, watched
+from prefect_llm.progress.tracker import RunTracker, watched
 from prefect_llm.store import ChunkStats, RowFigures
+from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted, TooManyFailures
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
 from prefect_llm.values.price import Price
@@ -27,21 +27,21 @@ BILLED_FAILURE = Outcome(
 
 
 def test_outcomes_add_up_to_rows_tokens_and_cost() -> None:
-    live = RunTracker(rows=10, stop_error_share=0.5)
-    live.count(ANSWERED, Decimal("0.25"), PRICE)
-    live.count(FAILED, None, PRICE)
-    live.count(BILLED_FAILURE, Decimal("0.5"), PRICE)
-    figures = live.figures
+    tracker = RunTracker(10, 0.5, StopSignal())
+    tracker.count(ANSWERED, Decimal("0.25"), PRICE)
+    tracker.count(FAILED, None, PRICE)
+    tracker.count(BILLED_FAILURE, Decimal("0.5"), PRICE)
+    figures = tracker.progress
     assert (figures.rows, figures.done, figures.ok, figures.failed) == (10, 3, 1, 2)
     assert (figures.input_tokens, figures.output_tokens, figures.throttled) == (20, 6, 2)
     assert (figures.cost, figures.currency) == (Decimal("0.75"), "EUR")
 
 
 def test_what_an_answer_cost_that_was_thrown_away_is_spent_too() -> None:
-    live = RunTracker(rows=10, stop_error_share=0.5)
-    live.count(ANSWERED, Decimal("0.25"), PRICE, (Decimal("0.1"), None))  # the other may have been billed
-    live.count(FAILED, None, PRICE, (Decimal("0.4"),))
-    assert live.figures.cost == Decimal("0.75")
+    tracker = RunTracker(10, 0.5, StopSignal())
+    tracker.count(ANSWERED, Decimal("0.25"), PRICE, (Decimal("0.1"), None))  # the other may have been billed
+    tracker.count(FAILED, None, PRICE, (Decimal("0.4"),))
+    assert tracker.progress.cost == Decimal("0.75")
 
 
 def test_an_outcome_changes_nothing_that_is_not_of_its_row() -> None:
@@ -51,46 +51,46 @@ def test_an_outcome_changes_nothing_that_is_not_of_its_row() -> None:
 
 
 def test_the_currency_is_known_before_the_first_answer_is() -> None:
-    live = RunTracker(rows=10, stop_error_share=0.5)
-    live.priced_at(None)
-    before = live.figures.currency
-    live.priced_at(PRICE)
-    live.priced_at(replace(PRICE, currency="USD"))  # of a fallback
-    figures = live.figures
+    tracker = RunTracker(10, 0.5, StopSignal())
+    tracker.priced_at(None)
+    before = tracker.progress.currency
+    tracker.priced_at(PRICE)
+    tracker.priced_at(replace(PRICE, currency="USD"))  # of a fallback
+    figures = tracker.progress
     assert (before, figures.currency, figures.cost) == (None, "EUR", Decimal(0))
 
 
 def test_the_cost_is_unknown_as_soon_as_one_billed_answer_has_none() -> None:
-    live = RunTracker(rows=3, stop_error_share=0.5)
-    live.count(ANSWERED, None, None)
-    live.count(ANSWERED, Decimal(1), PRICE)
-    assert live.figures.cost is None
+    tracker = RunTracker(3, 0.5, StopSignal())
+    tracker.count(ANSWERED, None, None)
+    tracker.count(ANSWERED, Decimal(1), PRICE)
+    assert tracker.progress.cost is None
 
 
 def test_a_failure_that_was_not_billed_leaves_the_cost_known() -> None:
-    live = RunTracker(rows=3, stop_error_share=1)
-    live.count(FAILED, None, None)
-    assert live.figures.cost == 0
+    tracker = RunTracker(3, 1, StopSignal())
+    tracker.count(FAILED, None, None)
+    assert tracker.progress.cost == 0
 
 
 def test_requests_after_the_first_of_a_document_are_retries() -> None:
-    live = RunTracker(rows=2, stop_error_share=0.5)
+    tracker = RunTracker(2, 0.5, StopSignal())
     for attempt in (1, 1, 2, 3):
-        live.sent(attempt)
-    assert (live.figures.requests, live.figures.retries) == (4, 2)
+        tracker.sent(attempt)
+    assert (tracker.progress.requests, tracker.progress.retries) == (4, 2)
 
 
 def test_no_outcome_is_lost_when_many_threads_count() -> None:
-    live = RunTracker(rows=4_000, stop_error_share=1)
+    tracker = RunTracker(4_000, 1, StopSignal())
 
     def count(_: int) -> None:
         for _ in range(500):
-            live.sent(1)
-            live.count(ANSWERED, Decimal(1), PRICE)
+            tracker.sent(1)
+            tracker.count(ANSWERED, Decimal(1), PRICE)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count, range(8)))
-    figures = live.figures
+    figures = tracker.progress
     assert (figures.requests, figures.ok, figures.input_tokens, figures.cost) == (
         4_000,
         4_000,
@@ -112,54 +112,38 @@ def test_no_outcome_is_lost_when_many_threads_count() -> None:
 def test_the_share_of_failures_is_judged_after_a_hundred_outcomes(
     ok: int, failed: int, share: float, stops: bool
 ) -> None:
-    live = RunTracker(rows=1_000, stop_error_share=share)
+    tracker = RunTracker(1_000, share, stop := StopSignal())
     for outcome in [ANSWERED] * ok + [FAILED] * failed:
-        live.count(outcome, None, None)
-    assert isinstance(live.stop.error, TooManyFailures) == stops
+        tracker.count(outcome, None, None)
+    assert isinstance(stop.error, TooManyFailures) == stops
     if stops:
-        assert str(live.stop.error).endswith("; the last one: no complete answer within 1 s")
+        assert str(stop.error).endswith("; the last one: no complete answer within 1 s")
 
 
 def test_failures_in_other_processes_count_with_those_here_as_their_chunks_end() -> None:
-    live = RunTracker(rows=1_000, stop_error_share=0.5)
+    tracker = RunTracker(1_000, 0.5, stop := StopSignal())
     elsewhere = RowFigures("elsewhere", ok=40, failed=60, failed_by_kind={"timeout": 45, "rejected": 15})
     for _ in range(99):
-        live.count(ANSWERED, None, None)
-    live.take_over(ChunkStats(ended=replace(elsewhere, new=100, new_failed=60)))
-    assert live.error_share == pytest.approx(60 / 199)
-    assert live.stop.error is None
-    live.take_over(ChunkStats(ended=replace(elsewhere, new=100, new_failed=100)))
-    assert str(live.stop.error).endswith("; 45 of the last chunk by timeout")
+        tracker.count(ANSWERED, None, None)
+    tracker.add_remote(ChunkStats(ended=replace(elsewhere, new=100, new_failed=60)))
+    assert tracker.error_share.value == pytest.approx(60 / 199)
+    assert stop.error is None
+    tracker.add_remote(ChunkStats(ended=replace(elsewhere, new=100, new_failed=100)))
+    assert str(stop.error).endswith("; 45 of the last chunk by timeout")
 
 
 def test_failures_of_an_earlier_attempt_in_other_processes_stop_no_later_one() -> None:
-    live = RunTracker(rows=1_000, stop_error_share=0.5)
-    live.take_over(ChunkStats(ended=RowFigures("elsewhere", failed=200, failed_by_kind={"timeout": 200})))
-    assert (live.stop.error, live.error_share, live.figures.failed) == (None, None, 200)
+    tracker = RunTracker(1_000, 0.5, stop := StopSignal())
+    tracker.add_remote(ChunkStats(ended=RowFigures("elsewhere", failed=200, failed_by_kind={"timeout": 200})))
+    assert (stop.error, tracker.error_share.value, tracker.progress.failed) == (None, None, 200)
 
 
 def test_another_reason_to_stop_is_not_replaced() -> None:
-    live = RunTracker(rows=1_000, stop_error_share=0.1)
-    live.stop.set(Interrupted("SIGTERM"))
+    tracker = RunTracker(1_000, 0.1, stop := StopSignal())
+    stop.set(Interrupted("SIGTERM"))
     for _ in range(200):
-        live.count(FAILED, None, None)
-    assert isinstance(live.stop.error, Interrupted)
-
-
-def test_the_same_invocation_is_the_same_run_and_another_is_another() -> None:
-    one, other = uuid.uuid4().hex, uuid.uuid4().hex
-    assert run_tracker(one, 5, 0.5) is run_tracker(one, 5, 0.5)
-    assert run_tracker(one, 5, 0.5) is not run_tracker(other, 5, 0.5)
-
-
-def test_a_process_that_lives_for_long_forgets_its_oldest_runs() -> None:
-    first = uuid.uuid4().hex
-    begun = run_tracker(first, 5, 0.5)
-    for _ in range(REMEMBERED_RUNS - 1):
-        run_tracker(uuid.uuid4().hex, 5, 0.5)
-    assert run_tracker(first, 5, 0.5) is begun
-    run_tracker(uuid.uuid4().hex, 5, 0.5)
-    assert run_tracker(first, 5, 0.5) is not begun
+        tracker.count(FAILED, None, None)
+    assert isinstance(stop.error, Interrupted)
 
 
 def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
@@ -171,8 +155,8 @@ def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
         if len(shown) == 2:
             twice.set()
 
-    live = RunTracker(rows=3, stop_error_share=0.5)
-    with watched(live, 0.01, show):
+    tracker = RunTracker(3, 0.5, StopSignal())
+    with watched(tracker, 0.01, show):
         assert twice.wait(10)
     count = len(shown)
     assert [figures.rows for figures in shown] == [3] * count
@@ -210,41 +194,41 @@ def test_figures_are_one_line_of_the_log(figures: RunProgress, line: str) -> Non
 
 
 def test_failures_are_counted_by_kind() -> None:
-    live = RunTracker(rows=10, stop_error_share=1)
+    tracker = RunTracker(10, 1, StopSignal())
     for outcome in (FAILED, ANSWERED, BILLED_FAILURE, FAILED):
-        live.count(outcome, None, None)
-    assert live.figures.failed_by_kind == {"timeout": 2, "refused": 1}
-    live.restore(FAILED)
-    live.take_back([FAILED, FAILED, ANSWERED, BILLED_FAILURE])
-    assert live.figures.failed_by_kind == {"timeout": 1}
-    assert (live.figures.ok, live.figures.failed) == (0, 1)
+        tracker.count(outcome, None, None)
+    assert tracker.progress.failed_by_kind == {"timeout": 2, "refused": 1}
+    tracker.restore(FAILED)
+    tracker.take_back([FAILED, FAILED, ANSWERED, BILLED_FAILURE])
+    assert tracker.progress.failed_by_kind == {"timeout": 1}
+    assert (tracker.progress.ok, tracker.progress.failed) == (0, 1)
 
 
 def test_the_error_share_is_known_after_a_hundred_outcomes_of_this_invocation() -> None:
-    live = RunTracker(rows=200, stop_error_share=1)
-    live.restore(FAILED)
+    tracker = RunTracker(200, 1, StopSignal())
+    tracker.restore(FAILED)
     for number in range(99):
-        live.count(FAILED if number < 20 else ANSWERED, None, None)
-    assert live.error_share is None
-    live.count(ANSWERED, None, None)
-    assert live.error_share == 0.2
+        tracker.count(FAILED if number < 20 else ANSWERED, None, None)
+    assert tracker.error_share.value is None
+    tracker.count(ANSWERED, None, None)
+    assert tracker.error_share.value == 0.2
 
 
 def test_the_pace_is_that_of_rows_settled_now_here_and_elsewhere() -> None:
-    live = RunTracker(rows=10, stop_error_share=1)
-    live.restore(ANSWERED)
-    live.count(ANSWERED, None, None)
-    live.take_over(ChunkStats(ended=RowFigures("elsewhere", ok=5, new=3)))
-    live.take_back([ANSWERED])  # it is asked once more, and was settled all the same
-    assert (live.figures.done, live.figures.settled) == (6, 4)
-    paced = live.paced(live.figures)
+    tracker = RunTracker(10, 1, StopSignal())
+    tracker.restore(ANSWERED)
+    tracker.count(ANSWERED, None, None)
+    tracker.add_remote(ChunkStats(ended=RowFigures("elsewhere", ok=5, new=3)))
+    tracker.take_back([ANSWERED])  # it is asked once more, and was settled all the same
+    assert (tracker.progress.done, tracker.progress.settled) == (6, 4)
+    paced = tracker.with_rate(tracker.progress)
     assert paced.rows_per_second == 4 / paced.seconds
-    later = live.paced(replace(paced, seconds=paced.seconds + 60))
+    later = tracker.with_rate(replace(paced, seconds=paced.seconds + 60))
     assert (later.rows_per_second, later.seconds_left) == (0, None)
 
 
 def test_a_chunk_is_under_way_while_it_is_asked() -> None:
-    live = RunTracker(rows=10, stop_error_share=1)
-    with live.asking(3, lambda: 7):
-        assert live.under_way == {3: 7}
-    assert live.under_way == {}
+    tracker = RunTracker(10, 1, StopSignal())
+    with tracker.chunk_running(3, lambda: 7):
+        assert tracker.running_chunks == {3: 7}
+    assert tracker.running_chunks == {}

@@ -59,7 +59,7 @@ def commit(directory: RunDirectory) -> Callable[..., None]:
     schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
 
     def write(chunk: int, rows: list[ResultRow], figures: ChunkStats | None = None) -> None:
-        table = result_table(rows, schema=schema, run_id="r", lane="online", kept=pa.table({}), output=None)
+        table = result_table(rows, schema=schema, run_id="r", kept=pa.table({}), output=None)
         directory.commit_part(chunk, table, figures or ChunkStats())
 
     return write

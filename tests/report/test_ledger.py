@@ -85,7 +85,7 @@ def _directory(path: Path, run: list[tuple[list[ResultRow], ChunkStats]]) -> Run
     directory = RunDirectory.open(str(path / "run"))
     schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
     for chunk, (rows, figures) in enumerate(run):
-        table = result_table(rows, schema=schema, run_id="r", lane="online", kept=pa.table({}), output=None)
+        table = result_table(rows, schema=schema, run_id="r", kept=pa.table({}), output=None)
         directory.commit_part(chunk, table, figures)
     return directory
 

@@ -16,6 +16,7 @@ from prefect_llm.report import Summary
 from prefect_llm.run.chunk import infer_chunk
 from prefect_llm.run.finishing import finish_run
 from prefect_llm.run.opening import open_run, reopen_run
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.values.errors import AuthenticationFailed, InvalidInput
 from prefect_llm.values.provider import Provider
@@ -89,10 +90,12 @@ def test_a_resumed_night_takes_the_directories_of_its_beginning(
 ) -> None:
     base, output = str(tmp_path), f"{tmp_path}/2"
     night(base, "1", documents(20), provider)
-    run = open_run(documents(30), output, spec_of(), reuse="previous", siblings=base)
+    run = open_run(documents(30), output, spec_of(), options=RunOptions(reuse="previous", siblings=base))
     finish_run(run)
     night(base, "later", documents(3), provider)
-    assert open_run(documents(30), output, spec_of(), reuse="previous", siblings=base).reuse == (f"{base}/1",)
+    assert open_run(documents(30), output, spec_of(), options=RunOptions(reuse="previous", siblings=base)).reuse == (
+        f"{base}/1",
+    )
     scripted_server.reset()
     assert infer_pending(reopen_run(output), provider).totals.reused == 20
     assert scripted_server.stats().requests == 10
@@ -103,7 +106,7 @@ def test_a_recorded_directory_that_is_gone_is_done_without(
 ) -> None:
     base, output = str(tmp_path), f"{tmp_path}/2"
     night(base, "1", documents(20), provider)
-    finish_run(open_run(documents(20), output, spec_of(), reuse="previous", siblings=base))
+    finish_run(open_run(documents(20), output, spec_of(), options=RunOptions(reuse="previous", siblings=base)))
     (tmp_path / "1").rename(tmp_path.parent / f"{tmp_path.name}-moved")
     again = reopen_run(output)
     assert again.reuse == ()
@@ -136,7 +139,7 @@ def test_the_earlier_directory_is_looked_at_once_for_all_chunks(
 ) -> None:
     base = str(tmp_path)
     night(base, "1", documents(30), provider)
-    run = open_run(documents(30), f"{base}/2", spec_of(), reuse="previous", siblings=base)
+    run = open_run(documents(30), f"{base}/2", spec_of(), options=RunOptions(reuse="previous", siblings=base))
     assert infer_chunk(run, 0, provider).requests == 0
     (tmp_path / "1" / "_run" / "manifest.json").unlink()
     assert infer_chunk(run, 1, provider).requests == 0
@@ -152,4 +155,4 @@ def test_a_resumed_run_that_was_begun_without_it_needs_a_directory(
         infer_chunk(run, 0, provider)
     finish_run(run)
     with pytest.raises(InvalidInput, match="begun without it: give the directory"):
-        reopen_run(output, reuse="previous")
+        reopen_run(output, options=RunOptions(reuse="previous"))

@@ -16,14 +16,19 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.documents import read_chunk
-from prefect_llm.run.chunk import RunReference, infer_chunk, member_of, plan_of
+from prefect_llm.run.chunk import infer_chunk
 from prefect_llm.run.chunk_requests import ChunkRequests
+from prefect_llm.run.chunk_rows import ChunkRows
+from prefect_llm.run.chunk_work import ChunkWork
+from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import finish_run
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.redrive import open_redrive, redrive_pending
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.rendering import render_requests
 from prefect_llm.run.threads import infer_pending
-from prefect_llm.store import JournalEntry
+from prefect_llm.store import JournalEntry, JournalKind, claim
+from prefect_llm.store.tickets import ChunkTickets
 from prefect_llm.values.provider import Provider
 
 IN_PAIRS = spec_of(chunk_rows=2)
@@ -75,7 +80,7 @@ def test_what_a_finished_chunk_has_answered_is_read_from_its_part(
     spec = {"prompt": replace(IN_PAIRS.prompt, schema=SCHEMA), "keep_raw": True}
     run = opened(output, **spec)
     infer_chunk(run, 0, provider)
-    assert len(run.live.asked_once) == 0
+    assert len(context_of(run).deduplicator) == 0
     infer_chunk(run, 1, provider)
     rows = rows_of(finish_run(run))
     assert scripted_server.stats().requests == 3
@@ -152,15 +157,20 @@ def test_nobody_waits_for_a_chunk_that_was_given_up(
     scripted_server: ScriptedServer, provider: Provider, output: str, pool: ThreadPoolExecutor
 ) -> None:
     scripted_server.script({f"doc-{number}": [steps.hang(), steps.ok("asked")] for number in (1, 2, 3)})
-    plan = plan_of(run := opened(output))
+    context = context_of(run := opened(output))
+    plan = context.plan
     staged = read_chunk(plan.directory.folder, plan.snapshot, 0)
-    requests = render_requests(staged, plan.prompt, (0, 1))
-    asked = ChunkRequests(staged, requests, provider, plan.prompt, run.live, member=member_of(run, plan, 0))
+    attempt, done = claim(plan.directory.folder, 0, run.epoch)
+    tickets = ChunkTickets(plan.directory.folder, JournalKind.CHUNK, 0)
+    work = ChunkWork(0, JournalKind.CHUNK, attempt, staged, plan.prompt, range(2), done, tickets)
 
     def full(_: JournalEntry) -> None:
         raise OSError("the disk is full")
 
-    first = pool.submit(asked.ask, full, keep_raw=False)
+    rows = ChunkRows(staged.ids, plan.prompt, context.tracker)
+    rows.journal_to(full)
+    requests = render_requests(staged, plan.prompt, (0, 1))
+    first = pool.submit(ChunkRequests(context, work, requests, rows, provider).ask)
     scripted_server.wait_for(requests=2, in_flight=2)
     second = pool.submit(infer_chunk, run, 1, provider)
     scripted_server.wait_for(requests=3, in_flight=3)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prefect_llm.documents import read_chunk
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import RunReference, plan_of
+from prefect_llm.run.context import context_of
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import claim, open_journal
 from prefect_llm.store.journal import JournalEntry
@@ -16,17 +17,18 @@ from prefect_llm.values.provider import Provider
 
 def stop_after(run: RunReference, provider: Provider, requests: int) -> Summary:
     """Infer until so many requests have left, then stop as a signal does."""
-    live = run.live
-    sent = live.sent
+    context = context_of(run)
+    tracker = context.tracker
+    sent = tracker.sent
 
     def counted(attempt: int) -> None:
         sent(attempt)
-        if live.figures.requests >= requests:
-            live.stop.set(Interrupted("enough"))
+        if tracker.progress.requests >= requests:
+            context.stop.set(Interrupted("enough"))
 
-    live.sent = counted  # type: ignore[method-assign]
+    tracker.sent = counted  # type: ignore[method-assign]
     if not requests:
-        live.stop.set(Interrupted("at once"))
+        context.stop.set(Interrupted("at once"))
     return infer_pending(run, provider)
 
 
@@ -37,7 +39,7 @@ def abandon_after(run: RunReference, provider: Provider, rows: int) -> list[int]
     """
     if not run.pending:
         return []
-    chunk, plan = run.pending[0], plan_of(run)
+    chunk, plan = run.pending[0], context_of(run).plan
     folder = plan.directory.folder
     attempt, done = claim(folder, chunk, run.epoch)
     staged, places_done = read_chunk(folder, plan.snapshot, chunk), {entry.row_index for entry in done}

@@ -12,6 +12,7 @@ import pyarrow.dataset
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.report import Summary
 from prefect_llm.run.opening import open_run
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.values.price import Price
@@ -48,7 +49,7 @@ def carry_out(
     input: pa.Table | str, output: str, provider: Provider, spec: RunSpec | None = None, **options: Any
 ) -> Summary:
     """Open the run and infer what is pending, as the command line does."""
-    return infer_pending(open_run(input, output, spec or spec_of(), **options), provider)
+    return infer_pending(open_run(input, output, spec or spec_of(), options=RunOptions(**options)), provider)
 
 
 def rows_of(summary: Summary) -> Rows:

@@ -28,6 +28,7 @@ from prefect_llm.budget.grants import GRANTS, GrantLog
 from prefect_llm.run.chunk import infer_chunk
 from prefect_llm.run.finishing import finish_run
 from prefect_llm.run.opening import open_run
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.redrive import open_redrive, redrive_pending
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.system.folders import open_folder
@@ -172,7 +173,7 @@ def test_a_grant_that_cannot_be_written_stops_the_run_before_it_is_spent(
     scripted_server: ScriptedServer, output: str
 ) -> None:
     scripted_server.script_all(ANSWER)
-    run = open_run(documents(30), output, SPEC, budget=budget(1))
+    run = open_run(documents(30), output, SPEC, options=RunOptions(budget=budget(1)))
     folder = Path(output, GRANTS)
     for entry in folder.iterdir():
         entry.unlink()
@@ -204,11 +205,11 @@ def test_a_redrive_spends_what_the_run_has_left(scripted_server: ScriptedServer,
     provider = priced(scripted_server)
     first = carry_out(documents(20), output, provider, SPEC, budget=budget(1), stop_error_share=1.0)
     assert (first.totals.failed, first.totals.cost) == (5, 20 * COST)
-    poor = open_redrive(output, budget=budget(20 * COST + COST))
+    poor = open_redrive(output, options=RunOptions(budget=budget(20 * COST + COST)))
     stopped = redrive_pending(poor, provider)
     assert stopped.stopped is not None
     assert stopped.stopped.kind == "BudgetExceeded"
-    rich = redrive_pending(open_redrive(output, budget=budget(1)), provider)
+    rich = redrive_pending(open_redrive(output, options=RunOptions(budget=budget(1))), provider)
     assert (rich.totals.ok, rich.totals.cost) == (20, 25 * COST)
     assert rich.cost_uncertain == 0
     assert scripted_server.stats().requests == 25
@@ -251,7 +252,7 @@ def test_chunks_in_processes_of_their_own_do_not_pass_it_together(
 ) -> None:
     scripted_server.script_all(ANSWER)
     provider = priced(scripted_server)
-    run = open_run(documents(80), output, SPEC, budget=budget(50 * COST))
+    run = open_run(documents(80), output, SPEC, options=RunOptions(budget=budget(50 * COST)))
     with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as processes:
         ended = [processes.submit(infer_chunk, run, chunk, provider) for chunk in run.pending]
         stopped = [error for each in ended if (error := each.exception()) is not None]

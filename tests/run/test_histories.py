@@ -17,10 +17,11 @@ from tests.run.running import documents, provider_at, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.finishing import release_run
 from prefect_llm.run.opening import open_run
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.redrive import open_redrive, redrive_pending
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import lease
 from prefect_llm.values.errors import InvalidInput
@@ -148,7 +149,12 @@ class History(RuleBasedStateMachine):
     def _open(self) -> RunReference:
         now = self._now
         reuse = now.reuse.url if now.reuse is not None else None
-        return open_run(documents(ROWS), now.url, spec_of(template=now.template, chunk_rows=CHUNK_ROWS), reuse=reuse)
+        return open_run(
+            documents(ROWS),
+            now.url,
+            spec_of(template=now.template, chunk_rows=CHUNK_ROWS),
+            options=RunOptions(reuse=reuse),
+        )
 
     @contextmanager
     def _asked(self, failing: frozenset[int]) -> Iterator[list[int]]:

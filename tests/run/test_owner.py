@@ -23,6 +23,7 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.documents import Snapshot, stage
 from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import finish_run, release_run
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.threads import infer_pending
@@ -162,7 +163,7 @@ def test_an_owner_that_was_taken_over_asks_no_more(
     scripted_server.script_all(steps.hang())
     run = open_run(documents(100), output, spec_of(chunk_rows=50))
     told = threading.Event()
-    run.live.stop.listen(told.set)
+    context_of(run).stop.listen(told.set)
     asking = pool.submit(infer_pending, run, provider_at(scripted_server.base_url, concurrency=5))
     scripted_server.wait_for(in_flight=5)
     acquire_as_another_host(output)

@@ -15,6 +15,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import finish_run
 from prefect_llm.run.opening import open_run
 from prefect_llm.values.price import Price
@@ -152,7 +153,7 @@ def test_a_mismatch_is_asked_once_more_and_what_was_thrown_away_is_in_the_summar
     assert discarded.cost == Decimal("60.0011")
     assert summary.totals.cost == Decimal("81.00111") + Decimal("60.0011")
     assert ended is not None
-    assert summary.totals.cost == run.live.figures.cost == ended.cost
+    assert summary.totals.cost == context_of(run).tracker.progress.cost == ended.cost
     assert (summary.requests, summary.retries) == (5, 2)
 
 

@@ -14,9 +14,11 @@ from tests.run.running import carry_out, documents, provider_at, rows_of, spec_o
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.run.chunk import RunReference, infer_chunk
+from prefect_llm.run.chunk import infer_chunk
 from prefect_llm.run.finishing import finish_run
 from prefect_llm.run.opening import open_run, reopen_run
+from prefect_llm.run.options import RunOptions
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import RunDirectory
 from prefect_llm.values.errors import AuthenticationFailed, InvalidInput
@@ -213,7 +215,7 @@ def test_a_run_is_reopened_from_its_directory_alone(
     stop_after_a_chunk(scripted_server, str(source), output)
     source.unlink()
 
-    run = reopen_run(output, stop_error_share=0.9, flush_interval_s=7)
+    run = reopen_run(output, options=RunOptions(stop_error_share=0.9, flush_interval_s=7))
     summary = infer_pending(run, provider_at(scripted_server.base_url))
 
     assert (run.pending, run.stop_error_share, run.flush_interval_s) == ((1, 2), 0.9, 7)

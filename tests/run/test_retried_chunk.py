@@ -13,6 +13,7 @@ from tests.scripted_server.client import ScriptedServer
 from prefect_llm.documents import StagedChunk, read_chunk
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.context import context_of
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.store import ChunkStats
@@ -32,12 +33,12 @@ def test_a_chunk_that_is_tried_again_counts_its_documents_once(
 
     with pytest.raises(OSError, match="results"):
         infer_chunk(run, 0, provider)
-    assert (run.live.figures.done, run.live.figures.requests) == (0, 20)
+    assert (context_of(run).tracker.progress.done, context_of(run).tracker.progress.requests) == (0, 20)
 
     results.unlink()
     shutil.move(tmp_path / "aside", results)
     infer_chunk(run, 0, provider)
-    assert (run.live.figures.done, run.live.figures.requests) == (20, 20)
+    assert (context_of(run).tracker.progress.done, context_of(run).tracker.progress.requests) == (20, 20)
 
 
 def test_a_chunk_that_another_attempt_finishes_after_the_first_look_is_not_asked_again(

@@ -12,6 +12,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.context import context_of
 from prefect_llm.run.opening import open_run
 from prefect_llm.values.price import Price
 
@@ -55,6 +56,10 @@ def test_chunks_of_one_invocation_count_together_and_other_invocations_apart(
     run = open_run(documents(20), str(tmp_path / "run"), spec_of())
     for chunk in run.pending:
         infer_chunk(run, chunk, provider)
-    assert (run.live.figures.ok, run.live.figures.rows, run.live.figures.requests) == (20, 20, 20)
+    assert (
+        context_of(run).tracker.progress.ok,
+        context_of(run).tracker.progress.rows,
+        context_of(run).tracker.progress.requests,
+    ) == (20, 20, 20)
     again = open_run(documents(20), str(tmp_path / "run"), spec_of())
-    assert (again.live.figures.ok, again.live.figures.rows) == (0, 0)
+    assert (context_of(again).tracker.progress.ok, context_of(again).tracker.progress.rows) == (0, 0)

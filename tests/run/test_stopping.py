@@ -12,6 +12,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 
 from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import check_failed_share
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.threads import chunks_at_once, infer_pending
@@ -160,7 +161,7 @@ def test_requests_in_flight_at_the_first_signal_are_kept_if_they_end_their_chunk
     provider = provider_at(scripted_server.base_url, concurrency=10)
     running = pool.submit(infer_pending, run, provider)
     scripted_server.wait_for(in_flight=10)
-    run.live.stop.set(Interrupted("SIGTERM: stop"))
+    context_of(run).stop.set(Interrupted("SIGTERM: stop"))
     scripted_server.release()
     summary = running.result()
     kept = [row["id"] for row in rows_of(summary)]
@@ -177,7 +178,7 @@ def test_an_interrupted_run_is_finished_by_the_same_call(
     provider = provider_at(scripted_server.base_url, concurrency=5)
     running = pool.submit(infer_pending, run, provider)
     scripted_server.wait_for(in_flight=5)
-    run.live.stop.set(Interrupted("SIGTERM: stop"))
+    context_of(run).stop.set(Interrupted("SIGTERM: stop"))
     scripted_server.reset()
     summary = running.result()
     assert (summary.state, summary.stopped and summary.stopped.kind) == ("interrupted", "Interrupted")
@@ -189,7 +190,7 @@ def test_an_interrupted_run_is_finished_by_the_same_call(
 
 def test_a_chunk_of_a_stopped_invocation_is_not_begun(scripted_server: ScriptedServer, output: str) -> None:
     run = open_run(documents(10), output, spec_of())
-    run.live.stop.set(Interrupted("no more"))
+    context_of(run).stop.set(Interrupted("no more"))
     with pytest.raises(RunError, match="no more"):
         infer_chunk(run, 0, provider_at(scripted_server.base_url))
     assert scripted_server.stats().requests == 0

@@ -93,7 +93,7 @@ def _commit(directory: RunDirectory, chunk: int, ids: str) -> None:
         ResultRow(ids[2], "f", "m", answered, None, PRICE, reused=True),
     ]
     output = pa.array([{"label": "spam", "parts": [{"score": 0.5}]}, None, {"label": None, "parts": []}], OUTPUT)
-    table = result_table(rows, schema=SCHEMA, run_id="r", lane="online", kept=KEPT, output=output)
+    table = result_table(rows, schema=SCHEMA, run_id="r", kept=KEPT, output=output)
     directory.commit_part(chunk, table, ChunkStats())
 
 

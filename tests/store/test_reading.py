@@ -42,7 +42,7 @@ def _table(id: str) -> pa.Table:
     row = ResultRow(
         id, "f", "m", Outcome(Completion("Ja", "stop", "m", Usage(3, 1), raw=b"{}"), attempts=1), None, None
     )
-    return result_table([row], schema=SCHEMA, run_id="r", lane="online", kept=pa.table({}), output=None)
+    return result_table([row], schema=SCHEMA, run_id="r", kept=pa.table({}), output=None)
 
 
 def _ids(url: str | Path) -> list[str]:

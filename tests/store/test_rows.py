@@ -40,7 +40,7 @@ ANSWERED = ResultRow(
 def _table(*rows: ResultRow, keep_raw: bool = False, kept: pa.Table | None = None) -> pa.Table:
     kept = pa.table({"n": list(range(len(rows)))}) if kept is None else kept
     schema = result_schema(kept=kept.schema, output_type=None, keep_raw=keep_raw)
-    table = result_table(rows, schema=schema, run_id="r1", lane="online", kept=kept, output=None)
+    table = result_table(rows, schema=schema, run_id="r1", kept=kept, output=None)
     table.validate(full=True)
     assert table.schema == schema
     return table
@@ -151,7 +151,6 @@ def test_the_parsed_answer_takes_its_place_among_the_columns() -> None:
         [ANSWERED, ANSWERED],
         schema=schema,
         run_id="r1",
-        lane="online",
         kept=pa.table({}),
         output=pa.array([{"label": "spam"}, None], output_type),
     )

@@ -132,6 +132,16 @@ class BudgetAccount:
         with self._lock:
             return self._purse.spent + self._purse.lost
 
+    @property
+    def granted(self) -> Decimal:
+        """What all attempts at the run were granted, and have not given back."""
+        return self._funds.run.granted
+
+    @property
+    def granted_this_month(self) -> Decimal | None:
+        """What all runs of the month together were granted, and have not given back; `None` without such a budget."""
+        return None if self._funds.month is None else self._funds.month.granted
+
     def hold(self, amount: Decimal, changed: Callable[[], None]) -> bool:
         """Set that much aside; `False`: `changed` is called when it may fit, or the run stops."""
         with self._lock:

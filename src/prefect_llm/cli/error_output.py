@@ -8,7 +8,8 @@ import traceback
 
 from prefect_llm.cli.exit_status import Exit, show_json
 from prefect_llm.report import Summary, Totals, fold
-from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.context import context_of
+from prefect_llm.run.reference import RunReference
 from prefect_llm.settings import RunSettings
 from prefect_llm.store import ChunkStats, Discarded, RunDirectory, Stopped
 from prefect_llm.values.errors import InvalidInput, reason_of
@@ -46,7 +47,7 @@ def _failed(fault: Exception, output: str, opened: RunReference | None) -> Summa
     stopped = Stopped(type(fault).__name__, str(fault))
     if opened is None:
         return Summary(Totals(rows=0), "failed", output, stopped=stopped)
-    figures = opened.live.figures
+    figures = context_of(opened).tracker.progress
     return Summary(
         _totals(opened),
         "failed",

@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 from prefect_llm.progress.progress import RunProgress, line_of
 from prefect_llm.progress.tracker import RunTracker, watched
-from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.context import context_of
 from prefect_llm.run.monitor import RunMonitor
+from prefect_llm.run.reference import RunReference
 
 BAR_EVERY_S = 0.25
 NEWS_EVERY_S = 1.0
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def progress_log(live: RunTracker, every_s: float) -> AbstractContextManager[None]:
     """While the block runs, log a line of figures at that interval."""
-    return watched(live, every_s, lambda figures: logger.info("%s", line_of(live.paced(figures))))
+    return watched(live, every_s, lambda figures: logger.info("%s", line_of(live.with_rate(figures))))
 
 
 def news_log(run: RunReference, alert_error_share: float) -> AbstractContextManager[None]:
@@ -30,7 +31,7 @@ def news_log(run: RunReference, alert_error_share: float) -> AbstractContextMana
         for notice in lookout.news():
             logger.log(notice.level, notice.message)
 
-    return watched(run.live, NEWS_EVERY_S, tell)
+    return watched(context_of(run).tracker, NEWS_EVERY_S, tell)
 
 
 @contextmanager
@@ -41,10 +42,10 @@ def progress_bar(live: RunTracker) -> Iterator[None]:
 
     columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=max(live.figures.rows, 1))
+        bar = progress.add_task("", total=max(live.progress.rows, 1))
 
         def show(figures: RunProgress) -> None:
-            progress.update(bar, completed=figures.done, description=line_of(live.paced(figures)))
+            progress.update(bar, completed=figures.done, description=line_of(live.with_rate(figures)))
 
         with watched(live, BAR_EVERY_S, show):
             yield

@@ -53,6 +53,10 @@ class Snapshot:
         """The kept columns as the results hold them."""
         return pa.schema([pa.field(column.name, column.type) for column in self.kept])
 
+    def chunk_length(self, chunk: int) -> int:
+        """How many documents a chunk has."""
+        return min(self.chunk_rows, self.rows - chunk * self.chunk_rows)
+
     def to_json(self) -> dict[str, Any]:
         """For the manifest; Arrow types travel as a serialised schema."""
         return {

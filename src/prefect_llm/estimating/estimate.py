@@ -17,9 +17,10 @@ from prefect_llm.estimating.population import Population, population_of
 from prefect_llm.estimating.sample import Sample, SampleOptions, asked_sample
 from prefect_llm.estimating.timing import seconds_of
 from prefect_llm.prompts import Prompt
-from prefect_llm.reuse.earlier_runs import check_answers, previous_runs
-from prefect_llm.run.chunk import RunReference, plan_of
+from prefect_llm.reuse.earlier_runs import EarlierRuns, previous_runs
+from prefect_llm.run.context import context_of
 from prefect_llm.run.opening import check_varies
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.store import PREVIOUS, RunDirectory
 from prefect_llm.system.folders import Folder, open_folder
@@ -138,22 +139,23 @@ def estimate_run(
     run: RunReference, provider: Provider, *, sample: SampleOptions | None = None, models: Sequence[str] = ()
 ) -> Estimate:
     """The estimate of what an opened run has yet to do, over its own snapshot; raises as `estimate_input` does."""
-    plan = plan_of(run)
-    folder, answered = plan.directory.folder, (run.url, *run.reuse)
+    plan = context_of(run).plan
+    folder, answered = plan.directory.folder, EarlierRuns((run.url, *run.reuse), keep_raw=plan.spec.keep_raw)
     population = population_of(folder, plan.snapshot, run.pending, plan.prompt, plan.spec, provider, answered)
     return _estimated(folder, plan.snapshot, population, plan.spec, provider, sample, models)
 
 
-def _answered(spec: RunSpec, reuse: str | None, siblings: str | None, output: str | None) -> tuple[str, ...]:
-    """The directories of runs whose answers would be taken."""
+def _answered(spec: RunSpec, reuse: str | None, siblings: str | None, output: str | None) -> EarlierRuns:
+    """The runs whose answers would be taken."""
     if reuse == PREVIOUS:
         urls = () if siblings is None else previous_runs(siblings, None)
     else:
         urls = () if reuse is None else (RunDirectory.open(reuse).url,)
-    check_answers(urls, keep_raw=spec.keep_raw)
     if output is not None and RunDirectory.open(output).manifest() is not None:
         urls = (RunDirectory.open(output).url, *urls)
-    return urls
+    earlier = EarlierRuns(urls, keep_raw=spec.keep_raw)
+    earlier.check()
+    return earlier
 
 
 def _estimated(

@@ -5,9 +5,8 @@ Of a request are kept 30 bytes, so that a million documents fit in memory; its t
 
 from __future__ import annotations
 
-import uuid
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from prefect_llm.estimating.intervals import Interval, Sizes
 from prefect_llm.estimating.sizes import input_size
 from prefect_llm.pricing import Terms, terms_of
 from prefect_llm.prompts import Prompt
+from prefect_llm.reuse.earlier_runs import NO_EARLIER_RUNS, EarlierRuns
 from prefect_llm.run.earlier_answers import earlier_answers
 from prefect_llm.run.rendering import render_requests
 from prefect_llm.run.spec import RunSpec
@@ -98,18 +98,17 @@ def population_of(
     prompt: Prompt,
     spec: RunSpec,
     provider: Provider,
-    reuse: Sequence[str] = (),
+    earlier: EarlierRuns = NO_EARLIER_RUNS,
 ) -> Population:
     """Render every document of these chunks and count what would be asked.
 
-    Identical requests count once where the run asks them once; those that a run at `reuse` has answered do not count.
+    Identical requests count once where the run asks them once; those that an earlier run has answered do not count.
     """
     counting = _Counting(spec.asks_once)
-    invocation = uuid.uuid4().hex
     for chunk in chunks:
         staged = read_chunk(folder, snapshot, chunk)
         requests = render_requests(staged, prompt, range(len(staged.ids)), provider.api)
-        found = earlier_answers(reuse, invocation, staged, requests, spec, provider)
+        found = earlier_answers(earlier, staged, requests, spec, provider)
         counting.add(chunk, staged, requests.items(), frozenset(entry.row_index for entry in found))
     return counting.population
 

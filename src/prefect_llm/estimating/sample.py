@@ -15,8 +15,9 @@ from prefect_llm.documents import Snapshot, stage_sample
 from prefect_llm.estimating.population import Kind, Population, by_chunk, population_of
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import RunReference
 from prefect_llm.run.opening import reopen_run, writable_output
+from prefect_llm.run.options import RunOptions
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import Manifest, RunDirectory, acquired, check_owner, check_same_spec, release
@@ -135,7 +136,7 @@ def asked_sample(
                 "--output"
             )
         check_same_spec(manifest, spec.to_json(), where=directory.url)
-    summary = options.ask(reopen_run(options.output, budget=options.budget), provider)
+    summary = options.ask(reopen_run(options.output, options=RunOptions(budget=options.budget)), provider)
     if summary.stopped is not None:
         raise run_error(summary.stopped.kind, summary.stopped.message)
     taken = Snapshot.from_json(manifest.snapshot)

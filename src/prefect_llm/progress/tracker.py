@@ -1,99 +1,81 @@
-"""One run's figures and stop signal in this process, while it goes on.
-
-Chunks of one run may be worked on by many threads: all count here, and the first error stops them all.
-"""
+"""Counts what one run does in this process. Chunks on many threads count here together."""
 
 from __future__ import annotations
 
 import threading
 import time
 import uuid
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from functools import reduce
 
+from prefect_llm.progress.error_share import ErrorShare
 from prefect_llm.progress.progress import RunProgress
 from prefect_llm.progress.recent_rate import RecentRate
-from prefect_llm.reuse.in_flight import RequestDeduplicator
 from prefect_llm.store import ChunkStats, JournalEntry, RowFigures
 from prefect_llm.system.stop_signal import StopSignal
-from prefect_llm.values.errors import TooManyFailures
 from prefect_llm.values.money import add_money
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.price import Price
 
-OUTCOMES_BEFORE_A_SHARE_COUNTS = 100
-"""CONTRACT: the error share is judged after 100 outcomes."""
-REMEMBERED_RUNS = 64
-
 
 class RunTracker:
-    """One invocation of a run in this process."""
+    """Counts one run's rows, tokens and money in this process; too many failed rows stop the run. Thread-safe."""
 
-    def __init__(self, rows: int, stop_error_share: float) -> None:
-        self.stop = StopSignal()
+    def __init__(self, rows: int, stop_error_share: float, stop: StopSignal) -> None:
+        self.error_share = ErrorShare(stop_error_share, stop)
         self._name = uuid.uuid4().hex
-        self.asked_once = RequestDeduplicator()
-        self._stop_error_share = stop_error_share
-        self._figures = RunProgress(rows)
-        self._pace = RecentRate()
+        self._progress = RunProgress(rows)
+        self._rate = RecentRate()
         self._requests = self._retries = 0
-        self._ended = self._ended_badly = 0
-        self._under_way: dict[int, Callable[[], int]] = {}
+        self._running_chunks: dict[int, Callable[[], int]] = {}
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
     @property
-    def figures(self) -> RunProgress:
-        """The figures as they stand."""
+    def progress(self) -> RunProgress:
+        """How far the run has come."""
         with self._lock:
-            figures, requests, retries = self._figures, self._requests, self._retries
+            progress, requests, retries = self._progress, self._requests, self._retries
         return replace(
-            figures,
-            requests=figures.requests + requests,
-            retries=figures.retries + retries,
+            progress,
+            requests=progress.requests + requests,
+            retries=progress.retries + retries,
             seconds=time.monotonic() - self._started,
         )
 
-    def paced(self, figures: RunProgress) -> RunProgress:
-        """The figures at a look, with the pace of the last minute. Those of rows elsewhere are in them each time."""
+    def with_rate(self, progress: RunProgress) -> RunProgress:
+        """The progress at a look, with the rate of the last minute. Rows of other processes are in it each time."""
         with self._lock:
-            self._pace = self._pace.after(figures.seconds, figures.settled)
-            return replace(figures, pace=self._pace)
+            self._rate = self._rate.after(progress.seconds, progress.settled)
+            return replace(progress, pace=self._rate)
 
     @property
-    def error_share(self) -> float | None:
-        """The share of failures among the outcomes of this invocation; `None` while they are too few to judge."""
-        with self._lock:
-            ended, badly = self._ended, self._ended_badly
-        return badly / ended if ended >= OUTCOMES_BEFORE_A_SHARE_COUNTS else None
-
-    @property
-    def under_way(self) -> Mapping[int, int]:
+    def running_chunks(self) -> Mapping[int, int]:
         """The chunks that this process is asking, and how many of their rows have ended."""
         with self._lock:
-            asking = dict(self._under_way)
-        return {chunk: done() for chunk, done in asking.items()}
+            running = dict(self._running_chunks)
+        return {chunk: ended() for chunk, ended in running.items()}
 
     @contextmanager
-    def asking(self, chunk: int, done: Callable[[], int]) -> Iterator[None]:
-        """While the block runs, the chunk is under way; `done` says how many of its rows have ended."""
+    def chunk_running(self, chunk: int, ended: Callable[[], int]) -> Iterator[None]:
+        """While the block runs, the chunk is running; `ended` says how many of its rows have ended."""
         with self._lock:
-            self._under_way[chunk] = done
+            self._running_chunks[chunk] = ended
         try:
             yield
         finally:
             with self._lock:
-                self._under_way.pop(chunk, None)
+                self._running_chunks.pop(chunk, None)
 
     def priced_at(self, price: Price | None) -> None:
-        """What is about to be asked costs this: the figures have its currency before the first answer."""
+        """What is about to be asked costs this: the progress has its currency before the first answer."""
         with self._lock:
-            if price is not None and self._figures.currency is None:
-                self._figures = replace(self._figures, currency=price.currency)
+            if price is not None and self._progress.currency is None:
+                self._progress = replace(self._progress, currency=price.currency)
 
     def sent(self, attempt: int) -> None:
         """Count one request; `attempt` is its document's, from 1."""
@@ -113,27 +95,16 @@ class RunTracker:
         `discarded` is what each of its answers cost that could not be used.
         """
         with self._lock:
-            self._figures = self._figures.plus(outcome, cost, price, discarded)
-            self._ended += 1
-            self._ended_badly += not outcome.ok
-        if outcome.failure is not None:
-            self._stop_above_share(f"the last one: {outcome.failure.message}")
-
-    def _stop_above_share(self, example: str) -> None:
-        """The ended are counted apart from the figures: rows of earlier invocations would stop every later one."""
-        share = self.error_share
-        if share is not None and share > self._stop_error_share and self.stop.error is None:
-            self.stop.set(
-                TooManyFailures(
-                    f"{share:.0%} of {self._ended:,} documents failed, more than stop_error_share allows "
-                    f"({self._stop_error_share:.0%}); {example}"
-                )
-            )
+            self._progress = self._progress.plus(outcome, cost, price, discarded)
+        if outcome.failure is None:
+            self.error_share.count(ended=1)
+        else:
+            self.error_share.count(ended=1, failed=1, example=f"the last one: {outcome.failure.message}")
 
     def restore(self, outcome: Outcome) -> None:
         """Count a document that an earlier attempt has finished: done, but not paid for now."""
         with self._lock:
-            self._figures = self._figures.ended(outcome, 1)
+            self._progress = self._progress.ended(outcome, 1)
 
     def ended_here(self, entries: Sequence[JournalEntry], new: Sequence[JournalEntry]) -> RowFigures:
         """What became of these rows, which are counted here, for the process that waits for their chunk."""
@@ -156,8 +127,8 @@ class RunTracker:
             new_failed=sum(not entry.row.outcome.ok for entry in new),
         )
 
-    def take_over(self, chunk: ChunkStats) -> None:
-        """Count what a chunk took in another process; one of this process is counted as it goes."""
+    def add_remote(self, chunk: ChunkStats) -> None:
+        """Count a chunk of another process; one of this process was counted row by row."""
         ended = chunk.ended
         if ended is None or ended.counted_in == self._name:
             return
@@ -176,52 +147,29 @@ class RunTracker:
             settled=ended.new,
         )
         with self._lock:
-            self._figures = self._figures.joined(taken)
-            self._ended += ended.new
-            self._ended_badly += ended.new_failed
+            self._progress = self._progress.joined(taken)
+
+        example = ""
         if ended.new_failed:
             kind, failed = max(taken.failed_by_kind.items(), key=lambda each: each[1])
-            self._stop_above_share(f"{failed:,} of the last chunk by {kind}")
+            example = f"{failed:,} of the last chunk by {kind}"
+        self.error_share.count(ended=ended.new, failed=ended.new_failed, example=example)
 
     def take_back(self, outcomes: Iterable[Outcome]) -> None:
         """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""
         with self._lock:
             for outcome in outcomes:
-                self._figures = self._figures.ended(outcome, -1)
-
-
-class _Runs:
-    """The runs this process works on, by invocation; the oldest are forgotten."""
-
-    def __init__(self) -> None:
-        self._runs: OrderedDict[str, RunTracker] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, invocation: str, make: Callable[[], RunTracker]) -> RunTracker:
-        with self._lock:
-            if invocation not in self._runs:
-                self._runs[invocation] = make()
-                while len(self._runs) > REMEMBERED_RUNS:
-                    self._runs.popitem(last=False)
-            return self._runs[invocation]
-
-
-_runs = _Runs()
-
-
-def run_tracker(invocation: str, rows: int, stop_error_share: float) -> RunTracker:
-    """The live side of an invocation, made when this process first meets it."""
-    return _runs.get(invocation, lambda: RunTracker(rows, stop_error_share))
+                self._progress = self._progress.ended(outcome, -1)
 
 
 @contextmanager
-def watched(live: RunTracker, every_s: float, show: Callable[[RunProgress], None]) -> Iterator[None]:
-    """While the block runs, `show` the figures at that interval, from a thread of its own."""
+def watched(tracker: RunTracker, every_s: float, show: Callable[[RunProgress], None]) -> Iterator[None]:
+    """While the block runs, `show` the progress at that interval, from a thread of its own."""
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(every_s):
-            show(live.figures)
+            show(tracker.progress)
 
     thread = threading.Thread(target=watch, name="llm-figures", daemon=True)
     thread.start()

@@ -20,6 +20,7 @@ _TAKEN = (
     "fingerprint",
     "status",
     "provider",
+    "lane",
     "content",
     "finish_reason",
     "requested_model",
@@ -81,7 +82,12 @@ def _row(values: Mapping[str, Any]) -> ResultRow:
         values["model"],
         raw=None if raw is None else raw.encode(),
     )
-    outcome = Outcome(completion, started_at_us=values["started_at"], finished_at_us=values["finished_at"])
+    outcome = Outcome(
+        completion,
+        started_at_us=values["started_at"],
+        finished_at_us=values["finished_at"],
+        lane=values["lane"],
+    )
     return ResultRow(
         "",
         values["fingerprint"],

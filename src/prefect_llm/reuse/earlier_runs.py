@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from datetime import datetime
-from functools import lru_cache
-from typing import NamedTuple
+from threading import Lock
 
 from prefect_llm.reuse.answer_index import AnswerIndex
 from prefect_llm.store import ResultRow, RunDirectory, runs_below
 from prefect_llm.values.errors import InvalidInput
 
 MOST_PREVIOUS = 3
-INDEXES_KEPT = MOST_PREVIOUS
-INVOCATIONS_KEPT = 64
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +28,50 @@ def previous_runs(base: str, run_id: str | None) -> tuple[str, ...]:
     return tuple(directory.url for directory, _ in chosen)
 
 
-def check_answers(urls: Iterable[str], *, keep_raw: bool) -> None:
-    """Read the answers of these runs. `InvalidInput` for what is no run, or cannot be read."""
-    for url in urls:
-        _answers(url, _held(url), keep_raw)
+class EarlierRuns:
+    """The answers of earlier runs. Each run is indexed once, when its answers are first looked for. Thread-safe."""
+
+    def __init__(self, urls: Sequence[str], *, keep_raw: bool) -> None:
+        self._urls = urls
+        self._keep_raw = keep_raw
+        self._indexes: dict[str, AnswerIndex] = {}
+        self._lock = Lock()
+
+    def check(self) -> None:
+        """Index every run; `InvalidInput` for a directory that holds no run, or cannot be read."""
+        for url in self._urls:
+            self._index_of(url)
+
+    def find(
+        self, fingerprints: Set[str], provider: str, serves: Callable[[ResultRow], bool]
+    ) -> Mapping[str, ResultRow]:
+        """The rows, by fingerprint, of the requests that this provider (the host) has answered.
+
+        The first run counts whose answer `serves`.
+        """
+        found: dict[str, ResultRow] = {}
+        for url in self._urls:
+            missing = fingerprints - found.keys()
+            rows = self._index_of(url).find(missing, provider)
+            found |= {fingerprint: row for fingerprint, row in rows.items() if serves(row)}
+        return found
+
+    def _index_of(self, url: str) -> AnswerIndex:
+        with self._lock:
+            if url not in self._indexes:
+                self._indexes[url] = _read_index(url, self._keep_raw)
+            return self._indexes[url]
+
+
+NO_EARLIER_RUNS = EarlierRuns((), keep_raw=False)
+
+
+def _read_index(url: str, keep_raw: bool) -> AnswerIndex:
+    directory = RunDirectory.open(url)
+    if (manifest := directory.manifest()) is None:
+        raise InvalidInput(f"reuse: {url} is not the directory of a run: give the --output of an earlier one")
+
+    return AnswerIndex(directory, raw=keep_raw and bool(manifest.spec.get("keep_raw")))
 
 
 def still_there(urls: Iterable[str]) -> tuple[str, ...]:
@@ -47,52 +83,3 @@ def still_there(urls: Iterable[str]) -> tuple[str, ...]:
         else:
             kept.append(url)
     return tuple(kept)
-
-
-def reused_rows(
-    urls: Sequence[str],
-    invocation: str,
-    fingerprints: Set[str],
-    provider: str,
-    *,
-    keep_raw: bool,
-    serves: Callable[[ResultRow], bool],
-) -> Mapping[str, ResultRow]:
-    """The rows, by fingerprint, of the requests that this provider (the host) has answered in the runs at `urls`.
-
-    The first run counts whose answer `serves`.
-    """
-    found: dict[str, ResultRow] = {}
-    for url in urls:
-        missing = fingerprints - found.keys()
-        rows = _answers(url, _held_for(invocation, url), keep_raw).find(missing, provider)
-        found |= {fingerprint: row for fingerprint, row in rows.items() if serves(row)}
-    return found
-
-
-class _Held(NamedTuple):
-    """What a directory holds: a redrive replaces parts and leaves as many, so it is told by `updated_at`."""
-
-    run_id: str
-    updated_at: datetime
-    chunks: int
-    has_raw: bool
-
-
-def _held(url: str) -> _Held:
-    directory = RunDirectory.open(url)
-    if (manifest := directory.manifest()) is None:
-        raise InvalidInput(f"reuse: {url} is not the directory of a run: give the --output of an earlier one")
-    chunks = len(directory.complete_chunks())
-    return _Held(manifest.run_id, manifest.updated_at, chunks, bool(manifest.spec.get("keep_raw")))
-
-
-@lru_cache(maxsize=INVOCATIONS_KEPT)
-def _held_for(invocation: str, url: str) -> _Held:
-    """Looked up once for all chunks of an invocation."""
-    return _held(url)
-
-
-@lru_cache(maxsize=INDEXES_KEPT)
-def _answers(url: str, held: _Held, keep_raw: bool) -> AnswerIndex:
-    return AnswerIndex(RunDirectory.open(url), raw=held.has_raw and keep_raw)

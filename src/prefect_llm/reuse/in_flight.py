@@ -36,35 +36,36 @@ class Answered(NamedTuple):
 
 
 class RequestDeduplicator:
-    """Which requests of one invocation of a run are being asked in this process, and where finished ones lie."""
+    """Which requests of a run are in flight in this process, and where the answers to finished ones are."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, *, raw: bool = False) -> None:
+        self._directory = directory
+        self._index = RunAnswerIndex(directory, rows, chunk_rows, raw=raw)
+        self._is_restored = False
         self._claims: dict[str, _Claim] = {}
         self._lock = Lock()
-        self._stored: RunAnswerIndex | None = None
-        self._opening = Lock()
+        self._reading = Lock()
 
     def __len__(self) -> int:
-        """How many requests are held: those being asked, and those whose answer lies in no part as yet."""
+        """Requests in flight, and those whose answer is in no part yet."""
         return len(self._claims)
 
-    def member(
-        self, directory: RunDirectory, chunk: int, *, rows: int, chunk_rows: int, raw: bool = False
-    ) -> ChunkClaims:
-        """The part that a chunk has in it. `rows` are the run's.
+    def claims_of(self, chunk: int) -> ChunkClaims:
+        """The claims of a chunk, none yet.
 
-        The first one reads the fingerprints in all parts, and the journals of chunks that are under way.
+        The first chunk reads the fingerprints in all parts, and the journals of unfinished chunks.
         """
-        with self._opening:
-            if self._stored is None:
-                self._stored = RunAnswerIndex(directory, rows, chunk_rows, raw=raw)
-                self._restore(directory)
-            self._stored.refresh()
-        return ChunkClaims(self, self._stored, chunk)
+        with self._reading:
+            if not self._is_restored:
+                self._restore()
+                self._is_restored = True
+            self._index.refresh()
+        return ChunkClaims(self, self._index, chunk)
 
-    def _restore(self, directory: RunDirectory) -> None:
-        complete = directory.complete_chunks()
-        entries = (entry for chunk, found in journaled(directory.folder) if chunk not in complete for entry in found)
+    def _restore(self) -> None:
+        complete = self._directory.complete_chunks()
+        journals = journaled(self._directory.folder)
+        entries = (entry for chunk, found in journals if chunk not in complete for entry in found)
         self._offer([entry.row for entry in entries])
 
     def _offer(self, rows: Iterable[ResultRow]) -> None:
@@ -74,27 +75,27 @@ class RequestDeduplicator:
                 if row.outcome.ok and row.fingerprint is not None:
                     self._claims.setdefault(row.fingerprint, _Claim(None, row))
 
-    def _claim(self, member: ChunkClaims, fingerprints: Iterable[str]) -> tuple[dict[str, ResultRow], frozenset[str]]:
+    def _claim(self, claims: ChunkClaims, fingerprints: Iterable[str]) -> tuple[dict[str, ResultRow], frozenset[str]]:
         answered, awaited = {}, set()
         with self._lock:
             for fingerprint in fingerprints:
                 claim = self._claims.get(fingerprint)
                 if claim is None:
-                    self._claims[fingerprint] = _Claim(member)
+                    self._claims[fingerprint] = _Claim(claims)
                 elif claim.row is not None:
                     answered[fingerprint] = claim.row
                 else:
-                    claim.waiting.append(member)
+                    claim.waiting.append(claims)
                     awaited.add(fingerprint)
         return answered, frozenset(awaited)
 
-    def _ended(self, member: ChunkClaims, fingerprints: Iterable[str], row: ResultRow | None) -> None:
+    def _ended(self, claims: ChunkClaims, fingerprints: Iterable[str], row: ResultRow | None) -> None:
         """Claims of that member have ended; without an answer those that wait are let go."""
         messages = []
         with self._lock:
             for fingerprint in fingerprints:
                 claim = self._claims.get(fingerprint)
-                if claim is None or claim.member is not member or claim.row is not None:
+                if claim is None or claim.owner is not claims or claim.row is not None:
                     continue
                 messages += [(each, Answered(fingerprint, row)) for each in claim.waiting]
                 if row is None:
@@ -115,7 +116,7 @@ class RequestDeduplicator:
 class _Claim:
     """Who asks a request, the row once it was answered, and who waits for it until then."""
 
-    member: ChunkClaims | None
+    owner: ChunkClaims | None
     row: ResultRow | None = None
     waiting: list[ChunkClaims] = field(default_factory=list)
 
@@ -126,34 +127,34 @@ class ChunkClaims:
     `inbox` gets one message for each awaited request: whoever asks it sends one, or leaves.
     """
 
-    def __init__(self, all_: RequestDeduplicator, stored: RunAnswerIndex, chunk: int) -> None:
+    def __init__(self, deduplicator: RequestDeduplicator, index: RunAnswerIndex, chunk: int) -> None:
         self.inbox: SimpleQueue[Answered] = SimpleQueue()
-        self._all = all_
-        self._stored = stored
+        self._deduplicator = deduplicator
+        self._index = index
         self._chunk = chunk
         self._claimed: frozenset[str] = frozenset()
 
-    def join(self, fingerprints: Iterable[str], done: Iterable[ResultRow]) -> Claimed:
-        """Claim these requests, as far as nobody else has; `done` are rows that the chunk has already."""
+    def claim(self, fingerprints: Iterable[str], done: Iterable[ResultRow]) -> Claimed:
+        """Claim the requests that no other chunk has; `done` are rows that the chunk has already."""
         wanted = frozenset(fingerprints)
-        self._all._offer(done)
-        answered, awaited = self._all._claim(self, wanted)
+        self._deduplicator._offer(done)
+        answered, awaited = self._deduplicator._claim(self, wanted)
         self._claimed = wanted - awaited - answered.keys()
         # after the claim: a chunk that ends in between is found in one of the two places
-        stored = self._stored.find(self._claimed)
+        stored = self._index.find(self._claimed)
         for fingerprint, row in stored.items():
             self.ended(fingerprint, row)
         return Claimed(stored, answered, awaited)
 
     def ended(self, fingerprint: str, row: ResultRow) -> None:
         """A request of the chunk has ended; others take only an answer. Any thread."""
-        self._all._ended(self, (fingerprint,), row if row.outcome.ok else None)
+        self._deduplicator._ended(self, (fingerprint,), row if row.outcome.ok else None)
 
     def committed(self, fingerprints: Mapping[int, str]) -> None:
         """The chunk's part is written: the request that each of its answered rows answers."""
-        self._stored.add(self._chunk, fingerprints)
-        self._all._forget(self._claimed.union(fingerprints.values()))
+        self._index.add(self._chunk, fingerprints)
+        self._deduplicator._forget(self._claimed.union(fingerprints.values()))
 
     def leave(self) -> None:
         """Let go whoever waits for what the chunk has not asked to the end. What it has answered stays known."""
-        self._all._ended(self, self._claimed, None)
+        self._deduplicator._ended(self, self._claimed, None)

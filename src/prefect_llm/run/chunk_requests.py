@@ -1,192 +1,155 @@
-"""One chunk on its way through the engine: a request per document out, a priced row per outcome in."""
+"""One chunk's requests on their way: out through the run's lane, back as priced rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-
-import pyarrow as pa
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prefect_llm.budget.account import BudgetAccount, RequestBudget
-from prefect_llm.documents import StagedChunk
-from prefect_llm.engine import ask
+from prefect_llm.lanes.lane import Delivery
+from prefect_llm.lanes.lanes import lane_named
 from prefect_llm.pricing import price_for
-from prefect_llm.progress.tracker import RunTracker
-from prefect_llm.prompts import Prompt, for_provider, to_output_array
-from prefect_llm.reuse.in_flight import ChunkClaims
+from prefect_llm.prompts import for_provider
+from prefect_llm.reuse.duplicates import ChunkDuplicates
+from prefect_llm.run.chunk_rows import ChunkRows
+from prefect_llm.run.chunk_work import ChunkWork
+from prefect_llm.run.context import RunContext
 from prefect_llm.run.priced_rows import priced_entry, record_cost, unasked_entry
 from prefect_llm.run.rendering import Rendered
-from prefect_llm.store import JournalEntry, ResultRow, as_reused
-from prefect_llm.values.errors import BadDocument, InvalidInput, RunError
+from prefect_llm.store import JournalEntry, ResultRow
+from prefect_llm.store.tickets import Ticket
+from prefect_llm.values.errors import BadDocument, RunError
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
 
 class ChunkRequests:
-    """One chunk on its way: requests out, priced rows in. The engine's thread calls both sides.
+    """Asks what a chunk has no row of. The lane's threads call both sides.
 
-    `requests` are those of the places that are to have a row in the end, as far as `done` does not hold it: rows that
-    are there already, from earlier attempts at the chunk or from other runs. Without `only` these are all places of
-    the chunk; `kept` are the input columns of those. With a `member` identical requests are asked once, and each of
-    their documents gets the answer: of this chunk's documents the first is asked, of several chunks' the first one's.
-    `spending` is the run's money, where it has a budget.
+    `requests` are those still to be asked, by row index, or why a document makes none; `rows` takes what ends.
     """
 
     def __init__(
         self,
-        staged: StagedChunk,
+        context: RunContext,
+        work: ChunkWork,
         requests: Mapping[int, Rendered],
+        rows: ChunkRows,
         provider: Provider,
-        prompt: Prompt,
-        live: RunTracker,
-        done: Sequence[JournalEntry] = (),
-        *,
-        only: Collection[int] | None = None,
-        member: ChunkClaims | None = None,
-        spending: BudgetAccount | None = None,
+        account: BudgetAccount | None = None,
     ) -> None:
-        self.staged = staged
-        self.kept = staged.kept if only is None else staged.kept.take(sorted(only))
+        asks_once = context.plan.spec.asks_once
+        self._context = context
+        self._prompt = work.prompt
+        self._tickets = work.tickets
+        self._rows = rows
         self._provider = provider
-        self._routes = provider.routes
-        self._prompt = prompt
-        self._live = live
-        self._budget = None if spending is None else RequestBudget(spending, provider)
-        self._entries: list[JournalEntry | None] = [None] * len(staged.ids)
-        for entry in done:
-            self._restore(entry)
-        self._places = range(len(staged.ids)) if only is None else sorted(only)
-        self._restored = frozenset(entry.row_index for entry in done)
-        self._requests = {
-            place: self._bounded(requests[place]) for place in self._places if place not in self._restored
-        }
-        self._member = member
-        self._first: dict[str, int] = {}
-        self._twins: dict[int, list[int]] = {}
-        self._awaited: set[str] = set()
+        self._duplicates = ChunkDuplicates(context.deduplicator.claims_of(work.chunk)) if asks_once else None
+        self._budget = None if account is None else RequestBudget(account, provider)
+        self._requests = {row_index: self._bounded(request) for row_index, request in requests.items()}
 
-    def ask(self, write_down: Callable[[JournalEntry], None], *, keep_raw: bool) -> None:
-        """Ask every document that has no row; blocks until each has one. `write_down` is told every new row.
+    def ask(self, earlier: Sequence[Ticket] = ()) -> None:
+        """Ask every request; blocks until each has ended.
 
-        Raises the `RunError` that stopped the run, unless every document had ended all the same.
+        What `earlier` tickets hold is collected, not asked again. Raises the `RunError` that stopped the run, unless
+        every row had ended all the same.
         """
-        for route in self._routes:  # reads the list of prices here, not in the engine
-            self._live.priced_at(price_for(route, route.model or self._prompt.parameters.model))
+        self._note_prices()
+        wanted = tuple(self._requests)
         try:
-            self._ask(self._join(write_down), write_down, keep_raw)
-            while self._awaited:
-                self._ask(self._await(write_down), write_down, keep_raw)
+            self._send(self._asked_here(), earlier)
+            while self._duplicates is not None and self._duplicates.awaits:
+                self._send(self._wait_for_other_chunk(self._duplicates))
         except RunError:
-            if any(self._entries[place] is None for place in self._places):
+            if self._rows.lacks(wanted):
                 raise
         finally:
-            if self._member is not None:
-                self._member.leave()
+            if self._duplicates is not None:
+                self._duplicates.leave()
 
     def committed(self) -> None:
         """The part is written: other chunks find the answers in it."""
-        if self._member is not None:
-            rows = ((entry.row_index, entry.row) for entry in self.entries() if entry.row.outcome.ok)
-            self._member.committed({place: row.fingerprint for place, row in rows if row.fingerprint is not None})
-
-    def _ask(self, places: Sequence[int], write_down: Callable[[JournalEntry], None], keep_raw: bool) -> None:
-        if not places:
+        if self._duplicates is None:
             return
-        ask(
-            self._provider,
-            self._requests_of(places),
-            partial(self._take, write_down),
-            self._live.stop,
-            rewritten=self._rewritten,
-            keep_raw=keep_raw,
-            sent=self._live.sent,
+
+        answered = {each.row_index: each.row.fingerprint for each in self._rows.ended() if each.row.outcome.ok}
+        self._duplicates.committed({index: found for index, found in answered.items() if found is not None})
+
+    def _note_prices(self) -> None:
+        """Reads the list of prices here, not on the engine's thread."""
+        model = self._prompt.parameters.model
+        for route in self._provider.routes:
+            self._context.tracker.priced_at(price_for(route, route.model or model))
+
+    def _send(self, row_indexes: Sequence[int], earlier: Sequence[Ticket] = ()) -> None:
+        """Submit these requests, except those that a ticket holds, and collect all tickets."""
+        ticketed = {row_index for ticket in earlier for row_index in ticket.row_indexes}
+        unsent = [row_index for row_index in row_indexes if row_index not in ticketed]
+        delivery = self._delivery()
+
+        tickets = list(earlier)
+        if unsent:
+            lane = lane_named(self._context.run.lane)
+            tickets += lane.submit(self._provider, self._to_be_sent(unsent), delivery)
+        for name in dict.fromkeys(ticket.lane for ticket in tickets):
+            held = [ticket for ticket in tickets if ticket.lane == name]
+            lane_named(name).collect(self._provider, held, self._held_by(held), delivery)
+
+    def _delivery(self) -> Delivery:
+        context = self._context
+        return Delivery(
+            deliver=self._end,
+            sent=context.tracker.sent,
+            keep=self._tickets.keep,
+            rewrite=self._rewrite,
+            stop=context.stop,
+            keep_raw=context.plan.spec.keep_raw,
             budget=self._budget,
         )
 
-    def _join(self, write_down: Callable[[JournalEntry], None]) -> list[int]:
-        """Take what answers there are; the places that are this chunk's to ask."""
-        if self._member is None:
+    def _asked_here(self) -> list[int]:
+        """Take the answers there are; the row indexes that are this chunk's to ask."""
+        duplicates = self._duplicates
+        if duplicates is None:
             return list(self._requests)
-        self._find_twins()
-        restored = [entry.row for entry in self.entries()]
-        joined = self._member.join(self._first, restored)
-        self._awaited.update(joined.awaited)
-        for fingerprint, row in joined.stored.items():
-            self._take_over(fingerprint, row)
-        for fingerprint, row in joined.answered.items():
-            self._take_over(fingerprint, row, write_down)
-        waiting = {self._first[fingerprint] for fingerprint in joined.awaited}
-        twins = {place for places in self._twins.values() for place in places}
-        return [place for place in self._requests if place not in waiting and place not in twins]
 
-    def _find_twins(self) -> None:
-        """Of the documents with the same request all but the first wait for it, or have a restored one's row."""
-        restored = {entry.row.fingerprint: entry.row for entry in reversed(self.entries())}
-        for place, request in list(self._requests.items()):
-            if isinstance(request, BadDocument):
-                continue
-            if (row := restored.get(request.fingerprint)) is not None:
-                del self._requests[place]
-                self._keep(JournalEntry(place, as_reused(row, self.staged.ids[place])))
-            elif (first := self._first.setdefault(request.fingerprint, place)) != place:
-                self._twins.setdefault(first, []).append(place)
+        self._copy_restored()
+        duplicates.group(
+            {index: each.fingerprint for index, each in self._requests.items() if isinstance(each, Request)}
+        )
+        claimed = duplicates.claim([entry.row for entry in self._rows.ended()])
+        for fingerprint, row in claimed.stored.items():
+            self._copy(duplicates.leader_of(fingerprint), row, self._rows.keep)
+        for fingerprint, row in claimed.answered.items():
+            self._copy(duplicates.leader_of(fingerprint), row, self._rows.add)
 
-    def _await(self, write_down: Callable[[JournalEntry], None]) -> list[int]:
-        """Wait for an answer that another chunk asks for; the place that is this chunk's to ask after all.
+        not_asked = duplicates.not_asked
+        return [row_index for row_index in self._requests if row_index not in not_asked]
 
-        A run that stops needs no signal here: the other chunk ends in time, and to ask then raises why.
-        """
-        assert self._member is not None
-        message = self._member.inbox.get()
-        self._awaited.discard(message.fingerprint)
-        if message.row is None:
-            return [self._first[message.fingerprint]]
-        self._take_over(message.fingerprint, message.row, write_down)
+    def _copy_restored(self) -> None:
+        """Documents with the request of a restored row get that row."""
+        restored = {entry.row.fingerprint: entry.row for entry in reversed(self._rows.ended())}
+        for row_index, request in list(self._requests.items()):
+            if isinstance(request, Request) and (row := restored.get(request.fingerprint)) is not None:
+                del self._requests[row_index]
+                self._rows.keep(self._rows.copied(row, row_index))
+
+    def _wait_for_other_chunk(self, duplicates: ChunkDuplicates) -> list[int]:
+        """Take another chunk's answer; the row index that is this chunk's to ask after all."""
+        answered = duplicates.wait()
+        leader = duplicates.leader_of(answered.fingerprint)
+        if answered.row is None:
+            return [leader]
+
+        self._copy(leader, answered.row, self._rows.add)
         return []
 
-    def _take_over(
-        self, fingerprint: str, row: ResultRow, write_down: Callable[[JournalEntry], None] | None = None
-    ) -> None:
-        """Another chunk's answer; `write_down` where it lies in no part as yet."""
-        place = self._first[fingerprint]
-        entry = self._parsed(JournalEntry(place, as_reused(row, self.staged.ids[place])))
-        if write_down is not None:
-            write_down(entry)
-        del self._requests[place]
-        self._keep_with_twins(entry)
-
-    def entries(self) -> list[JournalEntry]:
-        """The rows that have ended, in the order of the input."""
-        return [entry for entry in self._entries if entry is not None]
-
-    def done(self) -> int:
-        """How many rows have ended."""
-        return len(self._entries) - self._entries.count(None)
-
-    def new_entries(self) -> list[JournalEntry]:
-        """Those of them that no earlier attempt had."""
-        return [entry for entry in self.entries() if entry.row_index not in self._restored]
-
-    def _restore(self, entry: JournalEntry) -> None:
-        """Take over a row that was written down; the parsed answer is parsed again."""
-        if entry.row_index >= len(self._entries) or entry.row.id != self.staged.ids[entry.row_index]:
-            raise InvalidInput(
-                f"the journal of this chunk has a row of {entry.row.id!r} as document {entry.row_index}, which is "
-                "not in its snapshot: remove _run/inflight, and the chunk is asked again"
-            )
-        self._entries[entry.row_index] = self._parsed(entry)
-        self._live.restore(entry.row.outcome)
-
-    def _parsed(self, entry: JournalEntry) -> JournalEntry:
-        """With the parsed answer, which neither journals nor this reader of parts keep."""
-        answer_format, completion = self._prompt.parameters.answer_format, entry.row.outcome.completion
-        if answer_format is None or completion is None or not entry.row.outcome.ok or completion.output is not None:
-            return entry
-        completion = replace(completion, output=answer_format.parse(completion.content or ""))
-        outcome = replace(entry.row.outcome, completion=completion)
-        return entry._replace(row=replace(entry.row, outcome=outcome))
+    def _copy(self, leader: int, row: ResultRow, take: Callable[[JournalEntry], None]) -> None:
+        """Another chunk's answer; `rows.keep` takes one that a part has, `rows.add` one that is journaled first."""
+        entry = self._rows.copied(row, leader)
+        take(entry)
+        del self._requests[leader]
+        self._copy_to_followers(entry)
 
     def _bounded(self, request: Rendered) -> Rendered:
         """The request, or why a budget cannot hold it."""
@@ -197,49 +160,44 @@ class ChunkRequests:
                 return error
         return request
 
-    def _requests_of(self, places: Sequence[int]) -> Iterator[Request]:
-        """The documents' requests; one that makes none gets its failed row when its turn comes."""
-        for place in places:
-            request = self._requests[place]
-            if isinstance(request, BadDocument):
-                self._keep(
-                    unasked_entry(
-                        place, self.staged.ids[place], request, self._prompt.parameters.model, self._provider
-                    )
-                )
-            else:
+    def _to_be_sent(self, row_indexes: Sequence[int]) -> Iterator[Request]:
+        """The documents' requests; a document that makes none gets its failed row when its turn comes."""
+        for row_index in row_indexes:
+            request = self._requests[row_index]
+            if isinstance(request, Request):
                 yield request
+            else:
+                self._rows.keep(self._unasked(row_index, request))
 
-    def _rewritten(self, request: Request, route: int) -> Request:
+    def _unasked(self, row_index: int, error: BadDocument) -> JournalEntry:
+        document_id, model = self._rows.id_of(row_index), self._prompt.parameters.model
+        return unasked_entry(row_index, document_id, error, model, self._provider, self._context.run.lane)
+
+    def _held_by(self, tickets: Sequence[Ticket]) -> dict[int, Request]:
+        """The requests, not ended yet, that these tickets hold."""
+        indexes = (row_index for ticket in tickets for row_index in ticket.row_indexes)
+        held = {row_index: self._requests.get(row_index) for row_index in indexes}
+        return {row_index: request for row_index, request in held.items() if isinstance(request, Request)}
+
+    def _rewrite(self, request: Request, route: int) -> Request:
         """The request as that fallback is asked."""
-        return for_provider(request, self._routes[route])
+        return for_provider(request, self._provider.routes[route])
 
-    def _take(self, write_down: Callable[[JournalEntry], None], request: Request, outcome: Outcome) -> None:
-        """Price an outcome, by whoever answered, write its row down and keep it."""
+    def _end(self, request: Request, outcome: Outcome) -> None:
+        """Price an outcome by the route that answered, and take its row."""
         entry = priced_entry(request, outcome, self._provider)
         record_cost(entry)
-        write_down(entry)
+        self._rows.add(entry)
+
         asked = self._requests.pop(request.row_index)  # as it was before a fallback's model was put into it
-        self._keep_with_twins(entry)
-        if self._member is not None and isinstance(asked, Request):
-            self._member.ended(asked.fingerprint, entry.row)
+        self._copy_to_followers(entry)
+        if self._duplicates is not None and isinstance(asked, Request):
+            self._duplicates.ended(asked.fingerprint, entry.row)
 
-    def _keep_with_twins(self, entry: JournalEntry) -> None:
-        self._keep(entry)
-        for place in self._twins.pop(entry.row_index, ()):
-            del self._requests[place]
-            self._keep(JournalEntry(place, as_reused(entry.row, self.staged.ids[place])))
+    def _copy_to_followers(self, entry: JournalEntry) -> None:
+        if self._duplicates is None:
+            return
 
-    def _keep(self, entry: JournalEntry) -> None:
-        row = entry.row
-        self._entries[entry.row_index] = entry
-        self._live.count(row.outcome, row.cost, row.price, entry.discarded_costs)
-
-
-def output_array(prompt: Prompt, rows: Sequence[ResultRow]) -> pa.Array | None:
-    """The column `output`; `None` where no schema was asked for."""
-    if prompt.output_type is None:
-        return None
-    completions = (row.outcome.completion for row in rows)
-    values = [completion.output if completion is not None else None for completion in completions]
-    return to_output_array(values, prompt.output_type)
+        for follower in self._duplicates.take_followers(entry.row_index):
+            del self._requests[follower]
+            self._rows.keep(self._rows.copied(entry.row, follower))

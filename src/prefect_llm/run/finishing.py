@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from prefect_llm.progress.shared_stop import forget_stops
 from prefect_llm.report import Summary, Totals
-from prefect_llm.run.chunk import RunReference, granted_to
+from prefect_llm.run.context import close_context, context_of
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.reports import figures_of_run, with_words, write_page, write_texts
 from prefect_llm.store import FAILED, ChunkStats, RunDirectory, State, Stopped, current_epoch, release, sum_stats
 from prefect_llm.system.folders import open_folder
@@ -26,18 +27,18 @@ def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: R
         raise InvalidInput(f"{run.url} no longer holds a run: its manifest is gone")
     folded = figures_of_run(directory, manifest, run.rows)
     totals = folded.totals
-    counters, live = sum_stats(figures), run.live.figures
+    counters, progress = sum_stats(figures), context_of(run).tracker.progress
     summary = Summary(
         totals=totals,
         cost_uncertain=_uncertain(run, totals),
         state=_state(stopped),
         stopped=Stopped(stopped.kind, stopped.message) if stopped is not None else None,
         output=run.url,
-        # a stopped chunk returns no figures, and chunks of other processes are not in `live`
-        requests=max(live.requests, counters.requests),
-        retries=max(live.retries, counters.retries),
-        throttled=max(live.throttled, counters.throttled),
-        seconds=round(live.seconds, 3),  # as the manifest has it: a report made again says the same
+        # a stopped chunk returns no figures, and chunks of other processes are not in `progress`
+        requests=max(progress.requests, counters.requests),
+        retries=max(progress.retries, counters.retries),
+        throttled=max(progress.throttled, counters.throttled),
+        seconds=round(progress.seconds, 3),  # as the manifest has it: a report made again says the same
     )
     summary = with_words(summary, folded)
     if current_epoch(directory.folder) <= run.epoch:
@@ -54,12 +55,15 @@ def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: R
 
 def _uncertain(run: RunReference, totals: Totals) -> Decimal | None:
     """Money that may have been billed beyond the known cost: with a budget what was granted and no row proves."""
-    granted = granted_to(run)
-    return totals.work.uncertain if granted is None else max(granted - totals.known_cost, Decimal(0))
+    account = context_of(run).account
+    if account is None:
+        return totals.work.uncertain
+    return max(account.granted - totals.known_cost, Decimal(0))
 
 
 def release_run(run: RunReference) -> None:
     """Let another process have the directory of a run that is not going to be finished here."""
+    close_context(run)
     release(open_folder(run.url), run.epoch)
 
 

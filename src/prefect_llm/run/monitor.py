@@ -15,7 +15,8 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from prefect_llm.engine import BreakerState, Engine, ProviderStatus, open_engine, open_engines
-from prefect_llm.run.chunk import RunReference, granted_this_month, granted_to, spent_of
+from prefect_llm.run.context import context_of
+from prefect_llm.run.reference import RunReference
 from prefect_llm.values.errors import BudgetExceeded
 from prefect_llm.values.formatting import money, plain_decimal
 from prefect_llm.values.provider import Provider
@@ -145,18 +146,21 @@ class RunMonitor:
 
     def seen(self) -> Observed:
         """The run now."""
+        context = context_of(self._run)
         return Observed(
-            error_share=self._run.live.error_share,
+            error_share=context.tracker.error_share.value,
             budgets=self._budgets(),
-            exceeded=isinstance(self._run.live.stop.error, BudgetExceeded),
+            exceeded=isinstance(context.stop.error, BudgetExceeded),
             standings=[engine.standing for engine in self._engines()],
         )
 
     def _budgets(self) -> list[SpentBudget]:
         """What was granted so far where other processes spend too; else what was granted at first and spent here."""
-        budget, here = self._run.budget, spent_of(self._run)
-        if budget is None or here is None:
+        budget, account = self._run.budget, context_of(self._run).account
+        if budget is None or account is None:
             return []
+
+        here = account.spent
         if self._run.spread:
             here = Decimal(0)
             with suppress(OSError):  # a store that is away for a while: what was seen last
@@ -177,7 +181,8 @@ class RunMonitor:
 
 
 def _granted(run: RunReference) -> tuple[Decimal | None, Decimal | None]:
-    return granted_to(run), granted_this_month(run)
+    account = context_of(run).account
+    return (None, None) if account is None else (account.granted, account.granted_this_month)
 
 
 def _spent(budget: SpentBudget, percent: int, *, exceeded: bool) -> Alert:

@@ -44,11 +44,14 @@ def priced_entry(request: Request, outcome: Outcome, provider: Provider) -> Jour
     return JournalEntry(request.row_index, row, discarded, _uncertain(request, row, discarded.count(None), provider))
 
 
-def unasked_entry(place: int, id: str, error: BadDocument, model: str, provider: Provider) -> JournalEntry:
+def unasked_entry(
+    row_index: int, id: str, error: BadDocument, model: str, provider: Provider, lane: str
+) -> JournalEntry:
     """The failed row of a document that makes no request."""
     now_us = time.time_ns() // 1000
-    outcome = Outcome(failure=Failure(error.kind, error.message), started_at_us=now_us, finished_at_us=now_us)
-    return JournalEntry(place, ResultRow(id, None, model, outcome, None, None, provider=provider.name))
+    failure = Failure(error.kind, error.message)
+    outcome = Outcome(failure=failure, started_at_us=now_us, finished_at_us=now_us, lane=lane)
+    return JournalEntry(row_index, ResultRow(id, None, model, outcome, None, None, provider=provider.name))
 
 
 def record_cost(entry: JournalEntry) -> None:

@@ -10,23 +10,16 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from prefect_llm.budget.account import RunBudget
 from prefect_llm.documents import Snapshot, read_chunk
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import (
-    FLUSH_INTERVAL_S,
-    RunPlan,
-    RunReference,
-    carry_out_attempt,
-    member_of,
-    money_of,
-    plan_of,
-    schema_of,
-)
-from prefect_llm.run.chunk_requests import ChunkRequests
-from prefect_llm.run.opening import run_over, watch_ownership, writable_output
-from prefect_llm.run.rendering import render_requests
+from prefect_llm.run.chunk import carry_out
+from prefect_llm.run.chunk_work import ChunkWork
+from prefect_llm.run.context import RunContext, working_on
+from prefect_llm.run.opening import DEFAULTS, reference_to, start, writable_output
+from prefect_llm.run.options import RunOptions
+from prefect_llm.run.plan import RunPlan
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import run_in_threads
 from prefect_llm.store import (
     FAILED_BY,
@@ -41,6 +34,7 @@ from prefect_llm.store import (
     stats_in,
     sum_stats,
 )
+from prefect_llm.store.tickets import ChunkTickets
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Provider
@@ -60,9 +54,7 @@ def open_redrive(
     *,
     kinds: Collection[ErrorKind] | None = None,
     model: str | None = None,
-    stop_error_share: float = 0.5,
-    flush_interval_s: float = FLUSH_INTERVAL_S,
-    budget: RunBudget | None = None,
+    options: RunOptions = DEFAULTS,
 ) -> Redrive:
     """Find the chunks of the run at `output` that have failed rows of these kinds. Asks nothing.
 
@@ -82,9 +74,8 @@ def open_redrive(
         }
         pending = {chunk: count for chunk, count in failed.items() if count}
         with acquired(directory.folder) as epoch:
-            run = run_over(directory, manifest, pending, epoch, to="be redriven", budget=budget)
-    run = watch_ownership(replace(run, stop_error_share=stop_error_share, flush_interval_s=flush_interval_s))
-    return Redrive(run, None if kinds is None else frozenset(kinds), model)
+            run = reference_to(directory, manifest, pending, epoch, options, purpose="be redriven")
+    return Redrive(start(run), None if kinds is None else frozenset(kinds), model)
 
 
 def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkStats:
@@ -92,34 +83,42 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkStat
 
     Returns what this attempt did; raises as `infer_chunk` does. What fails again stays failed, with its new error.
     """
-    run, live = redrive.run, redrive.run.live
-    if live.stop.error is not None:
-        raise live.stop.error
-    plan = plan_of(run)
-    folder, prompt = plan.directory.folder, _prompt(redrive, plan)
-    part = plan.directory.read_chunk(chunk, schema_of(plan).names)
-    places = failed_rows(part, redrive.kinds)
-    staged = read_chunk(folder, plan.snapshot, chunk)
-    attempt, done = claim(folder, chunk, run.epoch, JournalKind.REDRIVE)
-    # a failure in a journal may be that of a redrive that was killed after it had replaced the part
-    done = [entry for entry in done if entry.row_index in places and entry.row.outcome.ok]
-    requests = render_requests(staged, prompt, set(places) - {entry.row_index for entry in done}, provider.api)
-    member = member_of(run, plan, chunk)
-
-    def part_of(rows: pa.Table, figures: ChunkStats) -> tuple[pa.Table, ChunkStats]:
-        before = stats_in(part.schema, f"chunk {chunk} of {run.url}")
-        return replaced(part, rows, places), sum_stats((before, discarded_rows(part, places), figures))
-
-    with money_of(run) as spending:
-        asked = ChunkRequests(
-            staged, requests, provider, prompt, live, done, only=places, member=member, spending=spending
-        )
-        return carry_out_attempt(run, plan, chunk, asked, attempt, JournalKind.REDRIVE, part_of)
+    with working_on(redrive.run) as context:
+        if context.stop.error is not None:
+            raise context.stop.error
+        return carry_out(context, _work(context, redrive, chunk), provider)
 
 
 def redrive_pending(redrive: Redrive, provider: Provider) -> Summary:
     """Ask every failed row again, chunks side by side in threads of this process, then finish the run."""
     return run_in_threads(redrive.run, provider, lambda chunk: redrive_chunk(redrive, chunk, provider))
+
+
+def _work(context: RunContext, redrive: Redrive, chunk: int) -> ChunkWork:
+    """Claim the chunk's failed rows; what comes of them is put in their places in its part."""
+    plan, run = context.plan, context.run
+    folder = plan.directory.folder
+    part = plan.directory.read_chunk(chunk, plan.schema.names)
+    failed = failed_rows(part, redrive.kinds)
+    staged = read_chunk(folder, plan.snapshot, chunk)
+    attempt, journaled = claim(folder, chunk, run.epoch, JournalKind.REDRIVE)
+
+    def make_part(rows: pa.Table, stats: ChunkStats) -> tuple[pa.Table, ChunkStats]:
+        before = stats_in(part.schema, f"chunk {chunk} of {run.url}")
+        return replaced(part, rows, failed), sum_stats((before, discarded_rows(part, failed), stats))
+
+    return ChunkWork(
+        chunk=chunk,
+        kind=JournalKind.REDRIVE,
+        attempt=attempt,
+        staged=staged,
+        prompt=_prompt(redrive, plan),
+        row_indexes=failed,
+        # a failure in a journal may be that of a redrive that was killed after it had replaced the part
+        done=[entry for entry in journaled if entry.row_index in failed and entry.row.outcome.ok],
+        tickets=ChunkTickets(folder, JournalKind.REDRIVE, chunk),
+        make_part=make_part,
+    )
 
 
 def _prompt(redrive: Redrive, plan: RunPlan) -> Prompt:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import RunReference, infer_chunk
+from prefect_llm.run.chunk import infer_chunk
+from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import finish_run, release_run
+from prefect_llm.run.reference import RunReference
 from prefect_llm.store import ChunkStats
 from prefect_llm.values.errors import Interrupted, RunError
 from prefect_llm.values.provider import Provider
@@ -49,7 +51,7 @@ def _inferred(
             stopped = error
         finally:
             if len(figures) < len(futures):
-                run.live.stop.set(stopped or Interrupted("another chunk of this run failed"))
+                context_of(run).stop.set(stopped or Interrupted("another chunk of this run failed"))
                 pool.shutdown(wait=False, cancel_futures=True)
                 deque(_as_ended(future for future in futures if not future.cancelled()), maxlen=0)
     return figures, stopped

@@ -147,7 +147,7 @@ class RunDirectory:
             if chunk in complete or not entries:
                 continue
             rows = [entry.row for entry in entries]
-            table = result_table(rows, schema=schema, run_id="", lane="", kept=pa.table({}), output=None)
+            table = result_table(rows, schema=schema, run_id="", kept=pa.table({}), output=None)
             figures = stats_in_journal(entries).to_json()
             yield table.select(list(columns)).replace_schema_metadata({FIGURES_KEY: figures})
 

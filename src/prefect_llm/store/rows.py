@@ -62,7 +62,6 @@ def result_table(
     *,
     schema: pa.Schema,
     run_id: str,
-    lane: str,
     kept: pa.Table,
     output: pa.Array | None,
 ) -> pa.Table:
@@ -71,7 +70,7 @@ def result_table(
     `kept` and `output` hold one value per row, in the order of `rows`; `output` is `None` without a schema
     for the answer. Figures are those of the attempt that ended the row.
     """
-    tuples = [_values(row, run_id, lane) for row in rows]
+    tuples = [_values(row, run_id) for row in rows]
     values = dict(zip(_COLUMNS, zip(*tuples, strict=True), strict=True)) if tuples else {}
     columns: dict[str, Any] = {name: pa.array(values.get(name, ()), schema.field(name).type) for name in _COLUMNS}
     if output is not None:
@@ -82,7 +81,7 @@ def result_table(
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _values(row: ResultRow, run_id: str, lane: str) -> tuple[Any, ...]:
+def _values(row: ResultRow, run_id: str) -> tuple[Any, ...]:
     """One row's values in the order of `_COLUMNS`."""
     outcome, price, reused = row.outcome, row.price, row.reused
     completion, failure = outcome.completion or _NO_COMPLETION, outcome.failure
@@ -97,7 +96,7 @@ def _values(row: ResultRow, run_id: str, lane: str) -> tuple[Any, ...]:
         row.requested_model,
         completion.model,
         row.provider,
-        lane,
+        outcome.lane,
         _count(usage.input_tokens),
         _count(usage.cached_input_tokens),
         _count(usage.output_tokens),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+ONLINE = "online"
+"""The lane that asks one request at a time."""
 MOST_TOKENS = 2**63 - 1
 """A greater count fits no column and no price: it is a fault of the endpoint's, and not known."""
 MAX_MESSAGE_CHARACTERS = 500
@@ -82,7 +84,7 @@ class Outcome:
     `throttled` is how many answers were 429. `route` is who was asked last: 0 for the provider, 1 for its first
     fallback, and so on; attempts are counted over all of them. `lost` attempts brought no answer and may have been
     billed: a timeout, a cut connection, an answer that is none. `endpoint_s` are seconds of the endpoint's time over
-    all attempts, of which each request in flight bears an equal part.
+    all attempts, of which each request in flight bears an equal part. `lane` is how the request travelled.
     """
 
     completion: Completion | None = None
@@ -97,6 +99,7 @@ class Outcome:
     route: int = 0
     lost: int = 0
     endpoint_s: float = 0.0
+    lane: str = ONLINE
 
     @property
     def ok(self) -> bool:

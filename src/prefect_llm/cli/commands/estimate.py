@@ -13,7 +13,7 @@ from prefect_llm.cli.exit_status import Exit
 from prefect_llm.cli.provider import provider_of
 from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, sample_directory, to_rich
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of

@@ -17,10 +17,12 @@ from prefect_llm.cli.exit_status import Exit, show, status_of, tell_stop
 from prefect_llm.cli.progress import news_log, progress_bar, progress_log
 from prefect_llm.cli.provider import provider_of
 from prefect_llm.report import Summary
-from prefect_llm.run.chunk import RunReference
+from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import check_failed_share, finish_run
 from prefect_llm.run.opening import is_unfinished, model_of, open_run, reopen_run
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.redrive import open_redrive, redrive_pending
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of, unknown_variables
 from prefect_llm.values.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
@@ -57,10 +59,12 @@ def resume(settings: RunSettings, output: str) -> int:
         batch = settings.batch
         run = reopen_run(
             output,
-            stop_error_share=batch.stop_error_share,
-            flush_interval_s=batch.flush_interval,
-            reuse=batch.reuse,
-            budget=None if provider is None else _budget(settings, provider, model_of(output), output),
+            options=RunOptions(
+                stop_error_share=batch.stop_error_share,
+                flush_interval_s=batch.flush_interval,
+                reuse=batch.reuse,
+                budget=None if provider is None else _budget(settings, provider, model_of(output), output),
+            ),
         )
         return run, lambda: finish_run(run) if provider is None else infer_pending(run, provider)
 
@@ -76,9 +80,11 @@ def redrive(settings: RunSettings, output: str, only: frozenset[ErrorKind] | Non
             output,
             kinds=only,
             model=settings.api.model,
-            stop_error_share=settings.batch.stop_error_share,
-            flush_interval_s=settings.batch.flush_interval,
-            budget=_budget(settings, provider, settings.api.model or model_of(output), output),
+            options=RunOptions(
+                stop_error_share=settings.batch.stop_error_share,
+                flush_interval_s=settings.batch.flush_interval,
+                budget=_budget(settings, provider, settings.api.model or model_of(output), output),
+            ),
         )
         return redrive.run, lambda: redrive_pending(redrive, provider)
 
@@ -117,11 +123,13 @@ def _opened(settings: RunSettings, output: str, provider: Provider) -> RunRefere
         settings.documents.input or "",
         output,
         spec,
-        stop_error_share=settings.batch.stop_error_share,
-        flush_interval_s=settings.batch.flush_interval,
-        reuse=settings.batch.reuse,
-        budget=_budget(settings, provider, spec.prompt.model, settings.output.output or ""),
-        siblings=siblings_of(settings),
+        options=RunOptions(
+            stop_error_share=settings.batch.stop_error_share,
+            flush_interval_s=settings.batch.flush_interval,
+            reuse=settings.batch.reuse,
+            budget=_budget(settings, provider, spec.prompt.model, settings.output.output or ""),
+            siblings=siblings_of(settings),
+        ),
     )
 
 
@@ -154,7 +162,7 @@ def signals_stop(run: RunReference) -> Iterator[list[int]]:
         if len(received) > 1:
             os._exit(128 + number)
         name = signal.Signals(number).name
-        run.live.stop.set(Interrupted(f"{name}: finished rows are kept"))
+        context_of(run).stop.set(Interrupted(f"{name}: finished rows are kept"))
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -170,7 +178,7 @@ def figures_shown(run: RunReference, settings: RunSettings) -> Iterator[None]:
     with ExitStack() as stack:
         bar = sys.stderr.isatty() and not settings.output.quiet
         if bar:
-            stack.enter_context(progress_bar(run.live))
+            stack.enter_context(progress_bar(context_of(run).tracker))
         stack.enter_context(news_log(run, settings.monitoring.alert_error_share))
-        stack.enter_context(progress_log(run.live, settings.monitoring.stats_interval_seconds))
+        stack.enter_context(progress_log(context_of(run).tracker, settings.monitoring.stats_interval_seconds))
         yield

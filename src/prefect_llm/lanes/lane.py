@@ -1,0 +1,50 @@
+"""What a lane is: requests go out against tickets, and tickets come back as outcomes.
+
+The two steps may be hours apart and in two processes. A lane that answers at once returns no tickets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from prefect_llm.engine.budget import BudgetGate
+from prefect_llm.store.tickets import Ticket
+from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.values.outcome import Outcome
+from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where a chunk's outcomes go, and what holds for its requests. Any thread may call the callables.
+
+    `deliver` takes a request and its outcome, `sent` the number of each attempt (from 1), `keep` a ticket, durable on
+    return. `rewrite` is the request as the provider of a route is asked it. With `keep_raw` a completion keeps the
+    answer's bytes. `budget` reserves what a request may cost before it leaves.
+    """
+
+    deliver: Callable[[Request, Outcome], None]
+    sent: Callable[[int], None]
+    keep: Callable[[Ticket], None]
+    rewrite: Callable[[Request, int], Request]
+    stop: StopSignal
+    keep_raw: bool = False
+    budget: BudgetGate | None = None
+
+
+class Lane(Protocol):
+    """Both steps raise the `RunError` that stopped the run. What was delivered before is good."""
+
+    def submit(self, provider: Provider, requests: Iterator[Request], delivery: Delivery) -> Sequence[Ticket]:
+        """Send the requests. Returns a ticket for each group of them whose outcomes are not delivered yet.
+
+        A ticket is kept before its requests can be billed: a process that is killed loses none.
+        """
+
+    def collect(
+        self, provider: Provider, tickets: Sequence[Ticket], requests: Mapping[int, Request], delivery: Delivery
+    ) -> None:
+        """Deliver the outcome of each of these requests, by row index, that a ticket holds. Blocks until all are."""

@@ -1,0 +1,75 @@
+"""Identical requests of one chunk, and those that another chunk of the run has claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from prefect_llm.reuse.in_flight import Answered, ChunkClaims, Claimed
+from prefect_llm.store import ResultRow
+
+
+class ChunkDuplicates:
+    """Which requests of a chunk are not asked, because an identical one is.
+
+    Of identical requests of the chunk the first leads and the others follow it. Of those of several chunks, the chunk
+    that claimed it first asks, and the leaders of the others await its answer.
+    """
+
+    def __init__(self, claims: ChunkClaims) -> None:
+        self._claims = claims
+        self._leaders: dict[str, int] = {}
+        self._followers: dict[int, list[int]] = {}
+        self._awaited: set[str] = set()
+
+    def group(self, fingerprints: Mapping[int, str]) -> None:
+        """Tell leaders from followers; `fingerprints` are the requests to be asked, by row index, in order."""
+        for row_index, fingerprint in fingerprints.items():
+            leader = self._leaders.setdefault(fingerprint, row_index)
+            if leader != row_index:
+                self._followers.setdefault(leader, []).append(row_index)
+
+    def claim(self, done: Iterable[ResultRow]) -> Claimed:
+        """Claim the leaders' requests. `done` are rows that the chunk has already, for other chunks to take."""
+        claimed = self._claims.claim(self._leaders, done)
+        self._awaited.update(claimed.awaited)
+        return claimed
+
+    @property
+    def awaits(self) -> bool:
+        """Whether an answer of another chunk is still to come."""
+        return bool(self._awaited)
+
+    @property
+    def not_asked(self) -> set[int]:
+        """The row indexes that follow a leader or await another chunk's answer."""
+        followers = {row_index for each in self._followers.values() for row_index in each}
+        return followers | {self._leaders[fingerprint] for fingerprint in self._awaited}
+
+    def wait(self) -> Answered:
+        """Wait for the next answer of another chunk.
+
+        A run that stops needs no signal here: the other chunk ends in time, and to ask then raises why.
+        """
+        answered = self._claims.inbox.get()
+        self._awaited.discard(answered.fingerprint)
+        return answered
+
+    def leader_of(self, fingerprint: str) -> int:
+        """The row index that gets the answer to that request."""
+        return self._leaders[fingerprint]
+
+    def take_followers(self, leader: int) -> list[int]:
+        """The row indexes that get the leader's row, once."""
+        return self._followers.pop(leader, [])
+
+    def ended(self, fingerprint: str, row: ResultRow) -> None:
+        """A request of this chunk has ended."""
+        self._claims.ended(fingerprint, row)
+
+    def committed(self, fingerprints: Mapping[int, str]) -> None:
+        """The part is written; `fingerprints` are its answered rows, by row index."""
+        self._claims.committed(fingerprints)
+
+    def leave(self) -> None:
+        """Let go the chunks that wait for what this one did not ask to the end."""
+        self._claims.leave()

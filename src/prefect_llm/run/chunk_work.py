@@ -1,0 +1,57 @@
+"""What one attempt at a chunk is to do: which rows to ask, and how its part is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from prefect_llm.documents import StagedChunk
+from prefect_llm.prompts import Prompt
+from prefect_llm.store import ChunkAttempt, ChunkStats, JournalEntry, JournalKind
+from prefect_llm.store.tickets import ChunkTickets
+
+MakePart = Callable[[pa.Table, ChunkStats], tuple[pa.Table, ChunkStats]]
+"""The chunk's part and its stats, from the rows of this work and theirs."""
+
+
+def whole_part(rows: pa.Table, stats: ChunkStats) -> tuple[pa.Table, ChunkStats]:
+    """The rows of the work are the part."""
+    return rows, stats
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkWork:
+    """A claimed attempt at a chunk.
+
+    `row_indexes` are the rows, in order, that the work ends with: all of the chunk, or those that are asked again.
+    `done` are rows among them that earlier attempts have; `tickets` hold requests that those handed in.
+    """
+
+    chunk: int
+    kind: JournalKind
+    attempt: ChunkAttempt
+    staged: StagedChunk
+    prompt: Prompt
+    row_indexes: Sequence[int]
+    done: Sequence[JournalEntry]
+    tickets: ChunkTickets
+    make_part: MakePart = whole_part
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether the chunk has had an attempt before, which may have left tickets."""
+        return self.attempt.number > 1
+
+    @property
+    def missing(self) -> list[int]:
+        """The row indexes that no earlier attempt has ended."""
+        done = {entry.row_index for entry in self.done}
+        return [row_index for row_index in self.row_indexes if row_index not in done]
+
+    @property
+    def kept(self) -> pa.Table:
+        """The kept input columns of its rows."""
+        kept = self.staged.kept
+        return kept if len(self.row_indexes) == len(self.staged.ids) else kept.take(list(self.row_indexes))

@@ -1,0 +1,177 @@
+"""What the chunks of one run share in one process: stop signal, progress, deduplication, budget, earlier answers.
+
+Whoever opens a run opens its context and closes it with the run. A worker process that is handed single chunks makes
+one when it first meets the run. A context that is open, or in use by a chunk, is never dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect_llm.budget.account import BudgetAccount, RunBudget
+from prefect_llm.budget.grants import GrantLog
+from prefect_llm.budget.sources import GrantSource, GrantSources
+from prefect_llm.progress.shared_stop import shared_stop
+from prefect_llm.progress.tracker import RunTracker
+from prefect_llm.reuse.earlier_runs import EarlierRuns
+from prefect_llm.reuse.in_flight import RequestDeduplicator
+from prefect_llm.run.plan import RunPlan, read_plan
+from prefect_llm.run.reference import RunReference
+from prefect_llm.system.folders import open_folder
+from prefect_llm.system.stop_signal import StopSignal
+
+IDLE_CONTEXTS = 16
+"""Contexts kept for runs that are closed, and for runs that sent this process a chunk and may send another."""
+
+
+class RunContext:
+    """One run in this process. Thread-safe; what costs memory or IO is made at first use."""
+
+    def __init__(self, run: RunReference) -> None:
+        self.run = run
+        self.stop = StopSignal()
+        self.tracker = RunTracker(run.pending_rows, run.stop_error_share, self.stop)
+        self._plan: RunPlan | None = None
+        self._earlier_runs: EarlierRuns | None = None
+        self._deduplicator: RequestDeduplicator | None = None
+        self._account: BudgetAccount | None = None
+        self._lock = threading.RLock()
+
+    def amend(self, run: RunReference) -> None:
+        """Take the run as it is known now; once money or answers depend on it, it stays as it is."""
+        with self._lock:
+            if self._account is None and self._earlier_runs is None:
+                self.run = run
+
+    @property
+    def plan(self) -> RunPlan:
+        """What is fixed for the run; `InvalidInput` if its directory holds another run by now."""
+        with self._lock:
+            if self._plan is None:
+                self._plan = read_plan(self.run.url, self.run.run_id)
+            return self._plan
+
+    @property
+    def earlier_runs(self) -> EarlierRuns:
+        """The answers of the runs that this one takes answers of."""
+        with self._lock:
+            if self._earlier_runs is None:
+                self._earlier_runs = EarlierRuns(self.run.reuse, keep_raw=self.plan.spec.keep_raw)
+            return self._earlier_runs
+
+    @property
+    def account(self) -> BudgetAccount | None:
+        """The run's budget as this process spends it; `None` without a budget."""
+        with self._lock:
+            if self._account is None and self.run.budget is not None:
+                sources = _grant_sources(self.run, self.run.budget)
+                self._account = BudgetAccount(self.run.budget, sources, self.stop)
+            return self._account
+
+    @property
+    def deduplicator(self) -> RequestDeduplicator:
+        """Asks identical requests of the run once."""
+        with self._lock:
+            if self._deduplicator is None:
+                self._deduplicator = RequestDeduplicator(
+                    self.plan.directory, self.run.rows, self.run.chunk_rows, raw=self.plan.spec.keep_raw
+                )
+            return self._deduplicator
+
+    def close(self) -> None:
+        """Drop what takes memory. Stop signal, progress and account stay readable."""
+        with self._lock:
+            self._deduplicator = self._earlier_runs = self._plan = None
+
+
+class _Contexts:
+    """The contexts of this process by invocation, the one used last at the end."""
+
+    def __init__(self) -> None:
+        self._contexts: OrderedDict[str, RunContext] = OrderedDict()
+        self._open: set[str] = set()
+        self._in_use: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def get(self, run: RunReference) -> RunContext:
+        with self._lock:
+            context = self._contexts.get(run.invocation)
+            if context is None:
+                context = self._contexts[run.invocation] = RunContext(run)
+            self._contexts.move_to_end(run.invocation)
+            self._drop_idle()
+        context.amend(run)
+        return context
+
+    def open(self, run: RunReference) -> RunContext:
+        with self._lock:
+            self._open.add(run.invocation)
+        return self.get(run)
+
+    def close(self, run: RunReference) -> None:
+        with self._lock:
+            self._open.discard(run.invocation)
+            context = None if self._in_use[run.invocation] else self._contexts.get(run.invocation)
+            self._drop_idle()
+        if context is not None:
+            context.close()
+
+    @contextmanager
+    def in_use(self, run: RunReference) -> Iterator[RunContext]:
+        with self._lock:
+            self._in_use[run.invocation] += 1
+        try:
+            yield self.get(run)
+        finally:
+            with self._lock:
+                self._in_use[run.invocation] -= 1
+                if not self._in_use[run.invocation]:
+                    del self._in_use[run.invocation]
+                self._drop_idle()
+
+    def _drop_idle(self) -> None:
+        idle = [name for name in self._contexts if name not in self._open and not self._in_use[name]]
+        for name in idle[: max(len(idle) - IDLE_CONTEXTS, 0)]:
+            del self._contexts[name]
+
+
+_contexts = _Contexts()
+"""The one process-wide registry of runs; see `IDLE_CONTEXTS` for how long an entry lives."""
+
+
+def open_context(run: RunReference) -> RunContext:
+    """The run's context in this process, kept until `close_context`."""
+    return _contexts.open(run)
+
+
+def close_context(run: RunReference) -> None:
+    """The run is over in this process."""
+    _contexts.close(run)
+
+
+def context_of(run: RunReference) -> RunContext:
+    """The run's context in this process, made when the process first meets the run."""
+    return _contexts.get(run)
+
+
+@contextmanager
+def working_on(run: RunReference) -> Iterator[RunContext]:
+    """The run's context while a chunk is worked on. In a process of a spread run it stops with the others."""
+    with _contexts.in_use(run) as context:
+        if not run.spread:
+            yield context
+            return
+        with shared_stop(open_folder(run.url), run.invocation, run.epoch, context.stop):
+            yield context
+
+
+def _grant_sources(run: RunReference, budget: RunBudget) -> GrantSources:
+    of_run = GrantSource(GrantLog(open_folder(run.url), budget.currency, run.run_id), budget.max_cost)
+    if (month := budget.month) is None:
+        return GrantSources(of_run)
+
+    log = GrantLog(open_folder(month.folder), budget.currency, run.run_id, month.prefix)
+    return GrantSources(of_run, GrantSource(log, month.max_cost))

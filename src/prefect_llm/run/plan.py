@@ -1,0 +1,48 @@
+"""What is fixed for every chunk of a run, read from its directory once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from prefect_llm.documents import Snapshot
+from prefect_llm.prompts import Prompt
+from prefect_llm.run.spec import RunSpec
+from prefect_llm.store import Manifest, RunDirectory, result_schema
+from prefect_llm.values.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run's directory, spec, compiled prompt and staged documents."""
+
+    directory: RunDirectory
+    spec: RunSpec
+    prompt: Prompt
+    snapshot: Snapshot
+
+    @classmethod
+    def of(cls, directory: RunDirectory, manifest: Manifest) -> RunPlan:
+        """The plan that a manifest tells."""
+        spec = RunSpec.from_json(manifest.spec)
+        return cls(directory, spec, Prompt(spec.prompt), Snapshot.from_json(manifest.snapshot))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of every part of the run."""
+        return result_schema(
+            kept=self.snapshot.kept_schema,
+            output_type=self.prompt.output_type,
+            keep_raw=self.spec.keep_raw,
+        )
+
+
+def read_plan(url: str, run_id: str) -> RunPlan:
+    """The plan of the run `run_id` in the directory `url`; `InvalidInput` if it holds another run by now."""
+    directory = RunDirectory.open(url)
+    manifest = directory.manifest()
+    if manifest is None or manifest.run_id != run_id:
+        raise InvalidInput(f"{url} no longer holds the run {run_id}: start the flow again")
+
+    return RunPlan.of(directory, manifest)

@@ -1,0 +1,41 @@
+"""A run as plain data: small enough to travel to every chunk task, in any process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prefect_llm.budget.account import RunBudget
+from prefect_llm.values.outcome import ONLINE
+
+FLUSH_INTERVAL_S = 2.0
+"""What a power cut may lose; on an object store, what a killed process may."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReference:
+    """An opened run. What its chunks share in one process is in the process's `RunContext`.
+
+    `url` is its directory and `pending` the chunks without a part. `invocation` names this attempt at the run: its
+    chunks count together and stop together, over processes where it is `spread` over them. `epoch` is that of the
+    directory's lease: a later one has taken the run over. `reuse` names the directories of earlier runs whose answers
+    are taken; the first that has one counts. `lane` names how its requests travel.
+    """
+
+    url: str
+    run_id: str
+    rows: int
+    pending_rows: int
+    chunk_rows: int
+    pending: tuple[int, ...]
+    invocation: str
+    stop_error_share: float = 0.5
+    flush_interval_s: float = FLUSH_INTERVAL_S
+    epoch: int = 0
+    reuse: tuple[str, ...] = ()
+    budget: RunBudget | None = None
+    spread: bool = False
+    lane: str = ONLINE
+
+    def rows_of(self, chunk: int) -> range:
+        """The rows of a chunk, from 0."""
+        return range(chunk * self.chunk_rows, min((chunk + 1) * self.chunk_rows, self.rows))
