@@ -102,3 +102,19 @@ def test_counts_separate_thousands_and_rates_have_three_digits() -> None:
 
 def test_what_would_steer_a_terminal_is_made_visible() -> None:
     assert text.printable("a\x1b[31m\nb\tc") == "a\ufffd[31m b c"
+
+
+def test_words_are_listed_with_a_conjunction_before_the_last() -> None:
+    assert text.listed(["a"], "or") == "a"
+    assert text.listed(["a", "b", "c"], "or") == "a, b or c"
+
+
+def test_of_many_words_the_first_are_named_and_the_rest_counted() -> None:
+    assert text.first_listed(["a", "b", "c"], 3) == "a, b, c"
+    assert text.first_listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"
+
+
+def test_one_line_has_no_breaks_and_ends_where_it_was_cut() -> None:
+    assert text.one_line(" a\n\tb ") == "a b"
+    assert text.one_line("word " * 1_000)[-5:] == "word…"
+    assert len(text.one_line("word " * 1_000)) == 500

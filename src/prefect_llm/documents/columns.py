@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from prefect_llm.documents.arrow_types import has_repeated_field, holds_binary, staged_type
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.formatting import first_listed
 
 Keep = Literal["default", "all", "none"] | tuple[str, ...]
 """Which input columns the results carry: `default` is all but binary ones and `messages`."""
@@ -148,14 +149,13 @@ def not_in(source: str, name: str, names: Sequence[str]) -> str:
     lowered = {known.lower(): known for known in names}
     near = [lowered[match] for match in get_close_matches(name.lower(), list(lowered), n=3)]
     others = [known for known in names if known not in near]
-    there = [f"there: {_listed(others) or 'no column'}"] if others or not near else []
-    told = "; ".join([f"nearest: {_listed(near)}", *there] if near else there)
+    there = [f"there: {_quoted(others) or 'no column'}"] if others or not near else []
+    told = "; ".join([f"nearest: {_quoted(near)}", *there] if near else there)
     return f'which is not in "{source}"; {told}{_separated_by(names)}.'
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = ", …" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(f'"{name}"' for name in names[:_NAMES_SHOWN]) + more
+def _quoted(names: Sequence[str]) -> str:
+    return first_listed([f'"{name}"' for name in names], _NAMES_SHOWN)
 
 
 def _separated_by(names: Sequence[str]) -> str:

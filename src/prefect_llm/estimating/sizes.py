@@ -14,9 +14,8 @@ from functools import lru_cache
 
 import orjson
 
-from prefect_llm.values.request import Message, Parameters, Request
+from prefect_llm.values.request import BYTES_PER_TOKEN, Message, Parameters, Request
 
-BYTES_PER_TOKEN = 4.0
 LEAST_BYTES_PER_TOKEN = 1.7
 MOST_CHARACTERS_PER_TOKEN = 6.0
 MESSAGE_TOKENS = 4

@@ -15,9 +15,9 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
 from prefect_llm.prompts.output_type import Shape, output_type, shape_of
-from prefect_llm.prompts.refusal_messages import one_line
 from prefect_llm.prompts.schema_references import unresolvable_reference
 from prefect_llm.values.errors import BadResponse, InvalidInput
+from prefect_llm.values.formatting import one_line
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.request import AnswerFormat
 

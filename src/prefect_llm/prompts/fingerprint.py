@@ -21,8 +21,8 @@ from functools import lru_cache
 
 import orjson
 
-from prefect_llm.prompts.refusal_messages import one_line
 from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.formatting import one_line
 from prefect_llm.values.provider import DEFAULT_API
 from prefect_llm.values.request import Message, Parameters
 

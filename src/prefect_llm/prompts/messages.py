@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from prefect_llm.prompts.refusal_messages import one_line
 from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.formatting import one_line
 from prefect_llm.values.request import Message
 
 COLUMN = "messages"

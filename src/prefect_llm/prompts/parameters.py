@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from prefect_llm.prompts.refusal_messages import one_line
 from prefect_llm.values.errors import BadDocument, InvalidInput
+from prefect_llm.values.formatting import one_line
 from prefect_llm.values.request import AnswerFormat, Parameters
 
-MAX_TEMPERATURE = 2.0
+MAX_TEMPERATURE = 2
 MAX_CACHED = 1024
 """Distinct per-row parameters kept: memory must not grow with the rows where each has its own seed."""
 

@@ -10,8 +10,8 @@ import jinja2
 from jinja2 import nodes
 
 from prefect_llm.prompts.references import find_references
-from prefect_llm.prompts.refusal_messages import one_line
 from prefect_llm.values.errors import BadDocument, InvalidInput
+from prefect_llm.values.formatting import one_line
 
 _RENDERING_FAILED = (
     jinja2.TemplateError,

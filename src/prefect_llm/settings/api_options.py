@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from prefect_llm.prompts.parameters import MAX_TEMPERATURE
 from prefect_llm.settings.field_markers import FIXED, ProviderSetting
 from prefect_llm.settings.form_schema import FormSection
 from prefect_llm.settings.messages import Wording
 from prefect_llm.settings.value_types import (
-    MAX_TEMPERATURE,
     Address,
     Amount,
     Count,

@@ -15,11 +15,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from prefect_llm.settings.messages import listed, shown, suggestion
+from prefect_llm.settings.messages import shown, suggestion
 from prefect_llm.settings.options import options, sections
 from prefect_llm.settings.sources import Setting, Source
 from prefect_llm.settings.value_types import is_api_key
 from prefect_llm.values.errors import InvalidInput, reason_of
+from prefect_llm.values.formatting import listed
 
 _NULL = "tag:yaml.org,2002:null"
 _STANDARD = "tag:yaml.org,2002:"

@@ -10,6 +10,8 @@ from typing import Any, get_args
 
 import orjson
 
+from prefect_llm.values.formatting import listed, one_line
+
 MAX_SHOWN_CHARACTERS = 60
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
@@ -62,8 +64,7 @@ def _range(schema: Mapping[str, Any]) -> str:
 def shown(value: Any) -> str:
     """A value as an error repeats it: short, on one line, without the credentials of a URL."""
     text = repr(value) if isinstance(value, str) else orjson.dumps(value, default=str).decode()
-    text = _CREDENTIALS.sub("***@", text)
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 1] + "…"
+    return one_line(_CREDENTIALS.sub("***@", text), MAX_SHOWN_CHARACTERS)
 
 
 def suggestion(name: str, names: Sequence[str], what: str) -> str:
@@ -71,9 +72,3 @@ def suggestion(name: str, names: Sequence[str], what: str) -> str:
     if near := get_close_matches(name.lower(), names, n=1, cutoff=0.7):
         return f"did you mean {near[0]!r}?"
     return f"{what} {listed(names, 'and')}"
-
-
-def listed(words: Sequence[str], conjunction: str) -> str:
-    """`a, b and c`."""
-    *first, last = words
-    return f"{', '.join(first)} {conjunction} {last}" if first else last

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
+from prefect_llm.prompts.parameters import MAX_TEMPERATURE
 from prefect_llm.settings.messages import Wording
 from prefect_llm.values.provider import TokenAccounting
 
 MAX_CONCURRENCY = 4096
-MAX_TEMPERATURE = 2
 
 NO_SECRET = "an API key is not a parameter: name the variable that holds it with api_key_env, or save it in a block"
 

@@ -30,9 +30,11 @@ from prefect_llm.store.rows import result_table
 from prefect_llm.store.schema import result_schema
 from prefect_llm.system.folders import Folder, LocalFolder, open_folder
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.formatting import first_listed
 from prefect_llm.values.money import add_money
 
 MANIFEST = "_run/manifest.json"
+NAMES_SHOWN = 3
 REPORT = "_run/report.md"
 PAGE = "_run/report.html"
 LEDGER = "_run/ledger.json"
@@ -83,7 +85,7 @@ class RunDirectory:
             manifest = self.manifest()  # another process may have written it since
             if manifest is None:
                 raise InvalidInput(
-                    f"{self.url} is not a run directory: it has no {MANIFEST} but holds {_listed(foreign)}; "
+                    f"{self.url} is not a run directory: it has no {MANIFEST} but holds {_some_of(foreign)}; "
                     "give a new or empty --output"
                 )
         if manifest is not None:
@@ -189,7 +191,7 @@ class RunDirectory:
         ]
         if foreign:
             raise InvalidInput(
-                f"{self.url} holds {_listed(foreign)}, which this run of {manifest.chunks:,} chunks did not "
+                f"{self.url} holds {_some_of(foreign)}, which this run of {manifest.chunks:,} chunks did not "
                 "write: move it away, since every reader of results/ would read it too"
             )
 
@@ -210,6 +212,5 @@ def _is_part_of(manifest: Manifest, chunk: int | None) -> bool:
     return chunk is not None and chunk < manifest.chunks
 
 
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3:,} more"
+def _some_of(names: Sequence[str]) -> str:
+    return first_listed(names, NAMES_SHOWN)

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from prefect_llm.store.schema import OUTPUT, RAW, RESULT_COLUMNS
-from prefect_llm.values.outcome import MAX_MESSAGE_CHARACTERS, MOST_TOKENS, Completion, ErrorKind, Outcome, Usage
+from prefect_llm.values.formatting import one_line
+from prefect_llm.values.outcome import MOST_TOKENS, Completion, ErrorKind, Outcome, Usage
 from prefect_llm.values.price import Price
 
 NOTHING_PAID = Decimal(0)
@@ -112,17 +113,13 @@ def _values(row: ResultRow, run_id: str) -> tuple[Any, ...]:
         outcome.finished_at_us,
         _KIND_WORDS[failure.kind] if failure else None,
         failure.status if failure else None,
-        _one_line(failure.message) if failure else None,
+        one_line(failure.message, cut="") if failure else None,
     )
 
 
 def _count(tokens: int | None) -> int | None:
     """An endpoint may report any integer; what no int64 holds is not known."""
     return tokens if tokens is None or 0 <= tokens <= MOST_TOKENS else None
-
-
-def _one_line(message: str) -> str:
-    return " ".join(message.split())[:MAX_MESSAGE_CHARACTERS]
 
 
 def _raw(row: ResultRow) -> str | None:

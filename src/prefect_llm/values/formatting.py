@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from prefect_llm.values.money import round_money
+from prefect_llm.values.outcome import MAX_MESSAGE_CHARACTERS
 
 SIGNIFICANT_DIGITS = 6
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
@@ -18,6 +20,24 @@ def count(number: int) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 document`, `1,234 documents`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(words: Sequence[str], conjunction: str = "and") -> str:
+    """`a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
+
+
+def first_listed(words: Sequence[str], shown: int) -> str:
+    """`a, b, c and 2 more`: the first ones, and how many there are besides."""
+    first = ", ".join(words[:shown])
+    return first if len(words) <= shown else f"{first} and {len(words) - shown:,} more"
+
+
+def one_line(text: str, limit: int = MAX_MESSAGE_CHARACTERS, *, cut: str = "…") -> str:
+    """The text with every run of white space as one blank; beyond `limit` characters it ends with `cut`."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - len(cut)] + cut
 
 
 def printable(message: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+BYTES_PER_TOKEN = 4
+"""Of text, where no usage is known: the usual rule of thumb for English, https://platform.openai.com/tokenizer."""
 Message = Mapping[str, Any]
 """One message: `role`, and `content` as text or parts. A wire format spells it as its API does."""
 

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from prefect_llm.values import formatting
 from prefect_llm.values.errors import Cause, Rejected, Throttled, Unavailable
 from prefect_llm.values.outcome import MAX_MESSAGE_CHARACTERS, ErrorKind
 from prefect_llm.wire.http import Answer, Headers
@@ -158,5 +159,4 @@ def one_line(text: bytes | str) -> str:
     """Text for people: tags and line breaks gone, at most 500 characters."""
     if isinstance(text, bytes):
         text = text[: 8 * MAX_MESSAGE_CHARACTERS].decode("utf-8", "replace")
-    text = " ".join(re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL).split())
-    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+    return formatting.one_line(re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL))

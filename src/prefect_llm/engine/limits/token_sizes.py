@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import TokenAccounting
+from prefect_llm.values.request import BYTES_PER_TOKEN
 
-BYTES_PER_TOKEN = 4
-"""The usual rule of thumb for English, https://platform.openai.com/tokenizer."""
 UNSTATED_OUTPUT_TOKENS = 256
 """Expected of an answer whose length nobody limited, before the first."""
 LEAST_WEIGHT = 0.02

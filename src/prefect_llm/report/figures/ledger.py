@@ -21,10 +21,9 @@ from prefect_llm.report.figures.totals import TOKEN_COLUMNS, known_sum, metered,
 from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.values.formatting import plain_decimal, plain_if_known
 from prefect_llm.values.money import MONEY
+from prefect_llm.values.request import BYTES_PER_TOKEN
 
 FORMAT = 1
-BYTES_PER_TOKEN = 4
-"""The usual rule of thumb for English, https://platform.openai.com/tokenizer."""
 COLUMNS = ("status", "requested_model", "provider", "lane", *TOKEN_COLUMNS, "cost", "currency", "price_source",
            "reused", "attempts", "finished_at")  # fmt: skip
 _KEYS = ("day", "provider", "model", "lane", "currency", "price_source")
