@@ -99,9 +99,9 @@ def window(run: RunReference, provider: Provider) -> int:
 
 
 def state_for(error: LLMBatchError) -> Summary:
-    """The flow run's state for an error, by the name of the reason (CONTRACT, exits): what a flow then returns.
+    """The flow run's state for an error, named after the reason (docs/contract.md, Exit status): the flow returns it.
 
-    Leaves the flow, and its state as it is, where a later attempt at this same flow run has taken the run over.
+    Raises `Abort`, which leaves the state as it is, where a later attempt at this flow run has taken the run over.
     """
     if isinstance(error, Superseded) and _is_tried_again():
         raise Abort(str(error))

@@ -1,4 +1,4 @@
-"""Every exit status of CONTRACT, its sentence, and the object of `--json`."""
+"""Every exit status (docs/contract.md, Exit status), its sentence, and the object of `--json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever one document meets ends in its own row, and no other document is harmed (CONTRACT, Rows)."""
+"""Whatever one document meets ends in its own row, and no other document is harmed (docs/contract.md, Rows)."""
 
 from __future__ import annotations
 

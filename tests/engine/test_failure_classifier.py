@@ -1,4 +1,4 @@
-"""What stops a run (CONTRACT), row by row, on a clock that the tests turn: one provider, its answers one by one."""
+"""The rules of docs/contract.md, What stops a run: one provider, its answers one by one, on a clock tests turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each sort of failure has a budget of its own (CONTRACT, error kinds)."""
+"""Each sort of failure has a budget of its own (docs/contract.md, Error kinds)."""
 
 from __future__ import annotations
 

@@ -278,7 +278,7 @@ def faulty_provider() -> Iterator[Started]:
 
 
 def check(summary: dict[str, object], billed: Decimal, max_cost: Decimal) -> None:
-    """CONTRACT: cost <= the provider's bill <= cost + cost_uncertain <= budget."""
+    """docs/contract.md, Budget: cost <= the provider's bill <= cost + cost_uncertain <= budget."""
     cost, uncertain = Decimal(str(summary["cost"])), Decimal(str(summary["cost_uncertain"]))
     assert cost <= billed <= cost + uncertain <= max_cost
 

@@ -6,8 +6,8 @@ from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 
 OUTPUT = pa.struct([("label", pa.string()), ("scores", pa.list_(pa.float64()))])
 
-# Copied from CONTRACT.md, "Rows": name, type, may be null.
-CONTRACT = [
+# As docs/contract.md, Rows: name, type, may be null.
+COLUMNS = [
     ("id", pa.string(), False),
     ("fingerprint", pa.string(), True),
     ("status", pa.string(), False),
@@ -45,16 +45,16 @@ def _fields(schema: pa.Schema) -> list[tuple[str, pa.DataType, bool]]:
 
 def test_the_columns_are_those_of_the_contract_in_its_order() -> None:
     schema = result_schema(kept=pa.schema([]), output_type=OUTPUT, keep_raw=True)
-    assert _fields(schema) == CONTRACT
+    assert _fields(schema) == COLUMNS
 
 
 def test_output_and_raw_are_there_only_when_asked_for() -> None:
     schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
-    assert _fields(schema) == [field for field in CONTRACT if field[0] not in ("output", "raw")]
+    assert _fields(schema) == [field for field in COLUMNS if field[0] not in ("output", "raw")]
 
 
 def test_every_name_a_kept_column_must_avoid_is_listed() -> None:
-    assert [name for name, _, _ in CONTRACT] == list(RESULT_COLUMNS)
+    assert [name for name, _, _ in COLUMNS] == list(RESULT_COLUMNS)
 
 
 def test_kept_columns_come_last_and_may_be_null_whatever_the_source_said() -> None:

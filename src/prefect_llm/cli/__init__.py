@@ -1,4 +1,4 @@
-"""The command line: a thin room above everything else. Exit statuses are CONTRACT: 0, 1, 2, 3, 4, 130, 143."""
+"""The command line: a thin room above everything else. Exit statuses: docs/contract.md, Exit status."""
 
 from prefect_llm.cli.app import main
 

@@ -1,4 +1,4 @@
-"""How a command ends: its exit status (CONTRACT) and the summary it shows."""
+"""How a command ends: its exit status (docs/contract.md, Exit status) and the summary it shows."""
 
 from __future__ import annotations
 

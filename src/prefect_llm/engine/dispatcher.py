@@ -27,7 +27,7 @@ from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Answer
 
 GRACE_S = 5.0
-"""How long requests in flight may still end after a stop (CONTRACT: first signal)."""
+"""How long requests in flight may still end after a stop (docs/contract.md, Command line)."""
 OWN_CHOICE = (ModelNotFound, RequestRefused)
 """What one run asked for and others at the same provider may not have."""
 

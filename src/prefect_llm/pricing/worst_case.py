@@ -1,4 +1,4 @@
-"""The most that a request can cost, before it is sent: what a budget sets aside for it (CONTRACT, Budget)."""
+"""The most that a request can cost, before it is sent: what a budget sets aside for it (docs/contract.md, Budget)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from prefect_llm.values.errors import InvalidInput, Superseded
 LEASES = "_run/lease/"
 BEAT_S = 15.0
 SILENCE_S = 60.0
-"""CONTRACT: an owner on another host counts as dead after this long without a heartbeat."""
+"""An owner on another host counts as dead after this long without a heartbeat (docs/contract.md, Run directory)."""
 
 _NAME = re.compile(rf"{LEASES}epoch-([0-9]{{5,18}})\.json")
 

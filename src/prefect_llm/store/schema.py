@@ -1,4 +1,4 @@
-"""The columns of a result row: other programs rely on their names, order and types (CONTRACT, Rows)."""
+"""The columns of a result row: other programs rely on their names, order and types (docs/contract.md, Rows)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What one provider's answers say about the provider: is this document at fault, or all of them?
 
-CONTRACT: a bad key, an unknown model, an exhausted account or a dead host stops the run; the same statuses
-after the first success, in one row alone, fail that row only. Pure in `now`, in seconds.
+A bad key, an unknown model, an exhausted account or a dead host stops the run; the same statuses after the first
+success, in one row alone, fail that row only (docs/contract.md, What stops a run). Pure in `now`, in seconds.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class FailureClassifier:
 def _is_about_answer_format(request: Request, error: Rejected, parameter: str) -> bool:
     """Whether the endpoint refuses the parameter of the answer's schema, which every request of the run carries.
 
-    Few endpoints name the parameter in a field of its own; CONTRACT counts a body that names it at all.
+    Few endpoints name the parameter in a field of its own; the contract counts a body that names it at all.
     """
     if request.parameters.answer_format is None or error.status not in (400, 422):
         return False
