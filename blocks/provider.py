@@ -25,10 +25,11 @@ from prefect_llm.settings.field_markers import ProviderSetting, with_settings
 from prefect_llm.settings.form_schema import left_open, without_empty
 from prefect_llm.settings.value_types import endpoint_address
 from prefect_llm.values.price import Price
-from prefect_llm.values.provider import Limits, Patience, Provider, TokenAccounting
+from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts, TokenAccounting
 
 _DEFAULT_LIMITS = Limits()
-_DEFAULT_PATIENCE = Patience()
+_DEFAULT_TIMEOUTS = Timeouts()
+_DEFAULT_RETRIES = RetryOptions()
 
 
 class ModelPrice(BaseModel):
@@ -116,38 +117,38 @@ class LLMProvider(Block):
         title="Extra headers",
         description='Further headers for every request, by name, as {"x-tenant": "seven"}.',
     )
-    timeout: Annotated[float, ProviderSetting("patience.timeout_s")] = Field(
-        default=_DEFAULT_PATIENCE.timeout_s,
+    timeout: Annotated[float, ProviderSetting("timeouts.attempt_s")] = Field(
+        default=_DEFAULT_TIMEOUTS.attempt_s,
         gt=0,
         title="Timeout (s)",
         description="Seconds that one attempt may take from sending to the answer's last byte.",
     )
-    idle_timeout: Annotated[float | None, ProviderSetting("patience.idle_timeout_s")] = Field(
+    idle_timeout: Annotated[float | None, ProviderSetting("timeouts.idle_s")] = Field(
         default=None,
         gt=0,
         title="Idle timeout (s)",
         description="Answers are then streamed, and only this many seconds of silence end an attempt; off if empty.",
     )
-    deadline: Annotated[float | None, ProviderSetting("patience.deadline_s")] = Field(
+    deadline: Annotated[float | None, ProviderSetting("timeouts.deadline_s")] = Field(
         default=None,
         gt=0,
         title="Deadline (s)",
         description="Seconds that a document may take over all its attempts; no bound if empty.",
     )
-    connect_timeout: Annotated[float, ProviderSetting("patience.connect_timeout_s")] = Field(
-        default=_DEFAULT_PATIENCE.connect_timeout_s,
+    connect_timeout: Annotated[float, ProviderSetting("timeouts.connect_s")] = Field(
+        default=_DEFAULT_TIMEOUTS.connect_s,
         gt=0,
         title="Connect timeout (s)",
         description="Seconds that opening a connection may take.",
     )
-    max_attempts: Annotated[int, ProviderSetting("patience.max_attempts")] = Field(
-        default=_DEFAULT_PATIENCE.max_attempts,
+    max_attempts: Annotated[int, ProviderSetting("retries.max_attempts")] = Field(
+        default=_DEFAULT_RETRIES.max_attempts,
         ge=1,
         title="Attempts",
         description="The most times that one request is sent when the endpoint fails.",
     )
-    outage_patience: Annotated[float, ProviderSetting("patience.outage_s")] = Field(
-        default=_DEFAULT_PATIENCE.outage_s,
+    outage_patience: Annotated[float, ProviderSetting("retries.outage_s")] = Field(
+        default=_DEFAULT_RETRIES.outage_s,
         ge=0,
         title="Outage patience (s)",
         description="Seconds without a single success after which a run stops, to be resumed later.",

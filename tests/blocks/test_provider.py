@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from tests.blocks.making import make_block, make_price
 
 from prefect_llm import LLMProvider
-from prefect_llm.values.provider import Limits, Patience, Provider
+from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
 
 URL = "https://api.example.com/v1"
 KEY = "sk-this-is-the-key"
@@ -23,7 +23,7 @@ def test_the_schema_is_the_one_that_saved_blocks_were_written_with() -> None:
 
 def test_the_defaults_are_those_of_the_core() -> None:
     provider = make_block(base_url=URL).get_provider()
-    assert (provider.limits, provider.patience) == (Limits(), Patience())
+    assert (provider.limits, provider.timeouts, provider.retries) == (Limits(), Timeouts(), RetryOptions())
     assert provider.api_key is None
     assert provider == Provider(URL)
 
@@ -60,9 +60,8 @@ def test_every_setting_reaches_the_core() -> None:
             output_tokens_per_minute=500,
             token_accounting="used",
         ),
-        patience=Patience(
-            timeout_s=7, idle_timeout_s=6, deadline_s=40, connect_timeout_s=2, max_attempts=3, outage_s=11
-        ),
+        timeouts=Timeouts(attempt_s=7, idle_s=6, deadline_s=40, connect_s=2),
+        retries=RetryOptions(max_attempts=3, outage_s=11),
     )
 
 

@@ -11,7 +11,7 @@ from prefect_llm import InvalidInput, LLMProvider, ProviderReference
 from prefect_llm.blocks import resolve_provider
 from prefect_llm.pricing import price_for
 from prefect_llm.settings import ApiOptions, BatchOptions
-from prefect_llm.values.provider import Limits, Patience
+from prefect_llm.values.provider import Limits, RetryOptions, Timeouts
 
 URL = "https://api.example.com/v1"
 KEY = "sk-reference-key"
@@ -83,7 +83,8 @@ def test_only_what_was_given_is_laid_over_the_block(block: LLMProvider, prefect_
     )
     provider = resolve_provider(reference)
     assert provider.limits == Limits(concurrency=9, requests_per_minute=77, tokens_per_minute=2000)
-    assert provider.patience == Patience(timeout_s=120, connect_timeout_s=2, max_attempts=5, outage_s=11)
+    assert provider.timeouts == Timeouts(attempt_s=120, connect_s=2)
+    assert provider.retries == RetryOptions(max_attempts=5, outage_s=11)
     assert provider.api_key == KEY
     assert provider.prices == block.get_provider().prices
 

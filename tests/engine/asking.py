@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import httpx
 
@@ -13,18 +14,31 @@ from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome
-from prefect_llm.values.provider import Limits, Patience, Provider
+from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
 from prefect_llm.values.request import AnswerFormat, Parameters, Request
 
-HASTE = Patience(timeout_s=0.4, backoff_s=0.01, max_backoff_s=0.05, outage_s=30, first_connection_s=0.3)
+SHORT_TIMEOUTS = Timeouts(attempt_s=0.4)
+SHORT_RETRIES = RetryOptions(backoff_s=0.01, max_backoff_s=0.05, outage_s=30, first_connection_s=0.3)
 
 
-def provider_at(base_url: str, *, concurrency: int = 8, transport: str = "pyreqwest", **changes: object) -> Provider:
-    """A provider in haste; `transport` is pyreqwest or a user's httpx client."""
-    provider = Provider(base_url, limits=Limits(concurrency), patience=HASTE)
+def provider_at(base_url: str, *, concurrency: int = 8, transport: str = "pyreqwest", **changes: Any) -> Provider:
+    """A provider with short waits. `transport` is pyreqwest or a user's httpx client.
+
+    `changes` are fields of the provider, of its `Timeouts` or of its `RetryOptions`.
+    """
+    timeouts = replace(SHORT_TIMEOUTS, **_taken(changes, Timeouts))
+    retries = replace(SHORT_RETRIES, **_taken(changes, RetryOptions))
+    provider = Provider(base_url, limits=Limits(concurrency), timeouts=timeouts, retries=retries)
+
     if transport == "httpx":
         provider = replace(provider, http_client=httpx.AsyncClient)
-    return replace(provider, **changes)  # type: ignore[arg-type]
+    return replace(provider, **changes)
+
+
+def _taken(changes: dict[str, Any], options: type[Timeouts] | type[RetryOptions]) -> dict[str, Any]:
+    """Those of `changes` that are fields of `options`, taken out of it."""
+    names = {field.name for field in fields(options)} & changes.keys()
+    return {name: changes.pop(name) for name in names}
 
 
 def requests(

@@ -21,9 +21,9 @@ def pause_s(openings: int) -> float:
     return 2.0 ** (openings - 1)
 
 
-def closed(patience_s: float = math.inf) -> Breaker:
+def closed(outage_limit_s: float = math.inf) -> Breaker:
     """A breaker that has seen nothing."""
-    return Breaker(pause_s, patience_s)
+    return Breaker(pause_s, outage_limit_s)
 
 
 def opened(now: float = 0.0) -> Breaker:
@@ -134,7 +134,7 @@ def test_an_answer_that_is_no_success_leaves_documents_counted_and_the_host_reac
 
 
 @pytest.mark.parametrize(
-    ("retry_after_s", "patience_s", "probes_at"),
+    ("retry_after_s", "outage_limit_s", "probes_at"),
     [
         (None, math.inf, 11.0),
         (0.5, math.inf, 11.0),
@@ -142,12 +142,12 @@ def test_an_answer_that_is_no_success_leaves_documents_counted_and_the_host_reac
         (300.0, 60.0, 70.0),
         (None, 0.5, 11.0),
     ],
-    ids=["its own pause", "asked for less", "asked for more", "asked beyond the patience", "no patience"],
+    ids=["its own pause", "asked for less", "asked for more", "asked beyond the limit", "no limit"],
 )
 def test_nothing_leaves_until_a_probe_is_due(
-    retry_after_s: float | None, patience_s: float, probes_at: float
+    retry_after_s: float | None, outage_limit_s: float, probes_at: float
 ) -> None:
-    breaker = closed(patience_s)
+    breaker = closed(outage_limit_s)
     error = Unavailable("no", status=503, retry_after_s=retry_after_s, unreachable=True)
     breaker.failed(10.0, 9.0, "doc-0", error)
     assert breaker.wait_until() == probes_at

@@ -24,10 +24,10 @@ from prefect_llm.values.errors import (
     Unavailable,
 )
 from prefect_llm.values.outcome import ErrorKind
-from prefect_llm.values.provider import Patience, Provider
+from prefect_llm.values.provider import Provider, RetryOptions
 from prefect_llm.values.request import AnswerFormat, Request
 
-PROVIDER = Provider("https://llm.example/v1", patience=Patience(outage_s=300, first_connection_s=30))
+PROVIDER = Provider("https://llm.example/v1", retries=RetryOptions(outage_s=300, first_connection_s=30))
 REFUSED_CONNECTION = Unavailable("no connection: refused", kind=ErrorKind.CONNECTION, unreachable=True)
 DOWN = Unavailable("HTTP 503", status=503)
 OUT_OF_PLACE = {403: AuthenticationFailed, 404: EndpointNotFound, 302: EndpointNotFound}
@@ -46,7 +46,7 @@ class Watched:
 
     @property
     def standing(self) -> tuple[float, str]:
-        return self._health.patience_s, self._health.fault
+        return self._health.outage_limit_s, self._health.fault
 
     def succeeded(self) -> None:
         assert self._breaker.admits(0.0, in_flight=0)
@@ -233,7 +233,7 @@ def test_each_stop_says_where_and_what_to_do_in_one_sentence(error: Rejected, sa
     assert "\n" not in stopping.message
 
 
-def test_patience_is_shorter_with_a_host_that_never_answered_and_the_last_fault_is_remembered() -> None:
+def test_the_outage_limit_is_shorter_with_a_host_that_never_answered_and_the_last_fault_is_remembered() -> None:
     never, once = fresh(succeeded=False), fresh(succeeded=True)
     failed(never, REFUSED_CONNECTION)
     failed(once, REFUSED_CONNECTION)

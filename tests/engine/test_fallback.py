@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from tests.engine.asking import HASTE, Asked, provider_at, requests
+from tests.engine.asking import Asked, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 
@@ -102,10 +102,9 @@ def test_the_outage_of_all_of_them_stops_the_run(
 ) -> None:
     scripted_server.script_all(steps.status(503))
     second_scripted_server.script_all(steps.status(503))
-    impatient = replace(HASTE, outage_s=0.3)
-    backup = provider_at(second_scripted_server.base_url, model="b", patience=impatient)
+    backup = provider_at(second_scripted_server.base_url, model="b", outage_s=0.3)
     with pytest.raises(ProviderDown, match="nothing has succeeded"):
-        asked_of(provider_at(scripted_server.base_url, patience=impatient, fallbacks=(backup,)), 100)
+        asked_of(provider_at(scripted_server.base_url, outage_s=0.3, fallbacks=(backup,)), 100)
 
 
 def test_a_bad_key_of_the_fallback_stops_the_run(
@@ -130,7 +129,7 @@ def test_a_stop_gives_up_what_was_handed_over(
         if len(asked.outcomes) == 19:
             asked.stop.set(Interrupted("enough"))
 
-    backup = provider_at(second_scripted_server.base_url, model="b", patience=replace(HASTE, timeout_s=60))
+    backup = provider_at(second_scripted_server.base_url, model="b", attempt_s=60)
     with pytest.raises(Interrupted):
         ask(
             provider_at(scripted_server.base_url, fallbacks=(backup,)),

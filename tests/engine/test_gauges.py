@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Thread
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from tests.engine.asking import HASTE, Asked, provider_at, requests
+from tests.engine.asking import Asked, provider_at, requests
 from tests.measured import points_of
 from tests.prefect_server import eventually
 from tests.scripted_server import steps
@@ -18,9 +19,15 @@ from tests.scripted_server.client import ScriptedServer
 from prefect_llm.engine import Engine
 from prefect_llm.system import telemetry
 from prefect_llm.values.errors import Interrupted
-from prefect_llm.values.provider import Patience, Provider
+from prefect_llm.values.provider import Provider
 
-SLOW = replace(HASTE, timeout_s=60, backoff_s=40, max_backoff_s=80, outage_s=600, first_connection_s=60)
+SLOW: dict[str, Any] = {
+    "attempt_s": 60,
+    "backoff_s": 40,
+    "max_backoff_s": 80,
+    "outage_s": 600,
+    "first_connection_s": 60,
+}
 """What waits does so for the rest of the test."""
 NAMES = ("requests.in_flight", "requests.waiting", "breaker.state")
 
@@ -78,8 +85,8 @@ def standing(in_flight: int, waiting: int, breaker: int) -> dict[str, int]:
     return dict(zip(NAMES, (in_flight, waiting, breaker), strict=True))
 
 
-def slow_at(server: ScriptedServer, concurrency: int, patience: Patience = SLOW) -> Provider:
-    return provider_at(server.base_url, concurrency=concurrency, patience=patience)
+def slow_at(server: ScriptedServer, concurrency: int, **changes: float) -> Provider:
+    return provider_at(server.base_url, concurrency=concurrency, **SLOW | changes)
 
 
 def test_a_reader_that_collects_while_a_recorder_is_made_waits_for_nobody(
@@ -153,7 +160,7 @@ def test_a_probe_under_way_is_shown_as_half_open_and_its_success_as_closed(
     reader: InMemoryMetricReader, scripted_server: ScriptedServer, begin: Callable[[Provider, int], None]
 ) -> None:
     scripted_server.script_all(steps.status(503))
-    begin(slow_at(scripted_server, concurrency=10, patience=replace(SLOW, backoff_s=0.01, max_backoff_s=0.02)), 10)
+    begin(slow_at(scripted_server, concurrency=10, backoff_s=0.01, max_backoff_s=0.02), 10)
     eventually(lambda: shown(reader), lambda seen: seen.get("breaker.state"))
     scripted_server.script_all(steps.hang())
     eventually(lambda: shown(reader), lambda seen: seen == standing(in_flight=1, waiting=9, breaker=1))

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from typing import Any
 
 import pytest
-from tests.engine.asking import HASTE, Asked, ask, provider_at, requests
+from tests.engine.asking import Asked, ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port, start_server
 from tests.scripted_server.steps import Step
@@ -23,7 +23,7 @@ CONCURRENCY = 16
 BEFORE_IT_IS_KNOWN = CONCURRENCY + 10
 """Requests that may meet an outage before it is one: those in flight, and one each of ten documents."""
 PROBES = 6
-PATIENT = replace(HASTE, timeout_s=20, max_attempts=2, backoff_s=0.02, max_backoff_s=0.1)
+PATIENT: dict[str, Any] = {"attempt_s": 20, "max_attempts": 2, "backoff_s": 0.02, "max_backoff_s": 0.1}
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def test_an_outage_in_the_middle_of_a_run_meets_few_requests_and_costs_no_docume
     scripted_server: ScriptedServer, fault: Step
 ) -> None:
     scripted_server.delay(0.01)
-    provider = provider_at(scripted_server.base_url, concurrency=CONCURRENCY, patience=PATIENT)
+    provider = provider_at(scripted_server.base_url, concurrency=CONCURRENCY, **PATIENT)
     with running(provider, 400) as (run, asked):
         scripted_server.wait_for(answered=100)
         scripted_server.script_all(fault)
@@ -68,7 +68,7 @@ def test_an_outage_in_the_middle_of_a_run_meets_few_requests_and_costs_no_docume
 
 
 def test_a_run_goes_on_one_pause_after_the_endpoint_is_back(scripted_server: ScriptedServer) -> None:
-    provider = provider_at(scripted_server.base_url, concurrency=CONCURRENCY, patience=PATIENT)
+    provider = provider_at(scripted_server.base_url, concurrency=CONCURRENCY, **PATIENT)
     scripted_server.delay(0.01)
     with running(provider, 400) as (run, _):
         scripted_server.wait_for(answered=100)
@@ -79,14 +79,14 @@ def test_a_run_goes_on_one_pause_after_the_endpoint_is_back(scripted_server: Scr
         run.result(timeout=20)
     log = scripted_server.log()
     last = max(number for number, received in enumerate(log) if received.status == 503)
-    assert log[last + 1].received_at - log[last].received_at < PATIENT.max_backoff_s + 0.5
+    assert log[last + 1].received_at - log[last].received_at < PATIENT["max_backoff_s"] + 0.5
     assert log[last + 1].in_flight == 1
 
 
 def test_an_endpoint_that_hangs_is_asked_one_at_a_time_until_it_answers(scripted_server: ScriptedServer) -> None:
-    few, impatient = 4, replace(PATIENT, timeout_s=0.4)
+    few, impatient = 4, PATIENT | {"attempt_s": 0.4}
     scripted_server.delay(0.01)
-    with running(provider_at(scripted_server.base_url, concurrency=few, patience=impatient), 200) as (run, asked):
+    with running(provider_at(scripted_server.base_url, concurrency=few, **impatient), 200) as (run, asked):
         scripted_server.wait_for(answered=50)
         scripted_server.script_all(steps.hang())
         begun = scripted_server.stats().requests
@@ -102,7 +102,7 @@ def test_an_endpoint_that_hangs_is_asked_one_at_a_time_until_it_answers(scripted
 
 def test_a_server_that_is_started_again_is_found_again() -> None:
     port = free_port()
-    provider = provider_at(f"http://127.0.0.1:{port}/v1", concurrency=CONCURRENCY, patience=PATIENT)
+    provider = provider_at(f"http://127.0.0.1:{port}/v1", concurrency=CONCURRENCY, **PATIENT)
     with ExitStack() as stack:
         with start_server(port) as server:
             server.delay(0.01)
@@ -119,7 +119,7 @@ def test_a_server_that_is_started_again_is_found_again() -> None:
 @pytest.mark.parametrize("concurrency", [1, 2, 3, CONCURRENCY])
 def test_after_an_outage_as_many_are_in_flight_as_before(scripted_server: ScriptedServer, concurrency: int) -> None:
     scripted_server.script_all(steps.status(503))
-    with running(provider_at(scripted_server.base_url, concurrency=concurrency, patience=PATIENT), 1000) as (
+    with running(provider_at(scripted_server.base_url, concurrency=concurrency, **PATIENT), 1000) as (
         run,
         asked,
     ):
@@ -139,9 +139,8 @@ def test_a_document_that_fails_again_and_again_ends_as_timeout_at_its_deadline(
 ) -> None:
     scripted_server.script({"doc-5": steps.status(503)})
     scripted_server.delay(0.005)
-    patience = replace(HASTE, deadline_s=0.4, max_attempts=1000)
     began = time.monotonic()
-    outcomes = ask(provider_at(scripted_server.base_url, patience=patience), requests(300))
+    outcomes = ask(provider_at(scripted_server.base_url, deadline_s=0.4, max_attempts=1000), requests(300))
     outcome = outcomes["doc-5"]
     assert outcome.failure is not None
     assert outcome.failure.kind is ErrorKind.TIMEOUT
@@ -158,9 +157,11 @@ def test_no_attempt_lasts_longer_than_what_is_left_of_its_documents_deadline(
     scripted_server: ScriptedServer, transport: str
 ) -> None:
     scripted_server.script({"doc-5": [steps.status(503), steps.hang()], "doc-7": steps.ok().after(0.2)})
-    patience = replace(HASTE, timeout_s=60, deadline_s=0.5, max_attempts=1000)
     began = time.monotonic()
-    outcomes = ask(provider_at(scripted_server.base_url, patience=patience, transport=transport), requests(20))
+    outcomes = ask(
+        provider_at(scripted_server.base_url, transport=transport, attempt_s=60, deadline_s=0.5, max_attempts=1000),
+        requests(20),
+    )
     assert time.monotonic() - began < 5
     outcome = outcomes["doc-5"]
     assert outcome.failure is not None

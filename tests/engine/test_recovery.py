@@ -24,7 +24,7 @@ from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.outcome import Completion, ErrorKind
-from prefect_llm.values.provider import Limits, Patience, Provider
+from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
 
 BEGINS_S, ENDS_S, WATCHED_S = 30, 90, 115
 KNEE = 200
@@ -53,11 +53,13 @@ class Simulation:
 
     def run(self) -> Simulation:
         """From second 0 to `WATCHED_S`, with documents without end."""
-        patience = Patience(timeout_s=self.timeout_s)
-        policy = RetryPolicy(patience)
-        breaker = Breaker(policy.pause_s, patience.outage_s)
+        retries = RetryOptions()
+        policy = RetryPolicy(retries)
+        breaker = Breaker(policy.pause_s, retries.outage_s)
         scheduler = Scheduler(self.limits, lambda request: b"", breaker)
-        provider = Provider("https://llm.example/v1", limits=self.limits, patience=patience)
+        provider = Provider(
+            "https://llm.example/v1", limits=self.limits, timeouts=Timeouts(attempt_s=self.timeout_s), retries=retries
+        )
         judge = ResponsePolicy(provider, policy, breaker, FailureClassifier(provider, breaker), scheduler)
         scheduler.add(Submission(requests(10_000_000), lambda *_: None, StopSignal()))
         chance, order, now = random.Random(1), itertools.count(), 0.0

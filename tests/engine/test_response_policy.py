@@ -28,7 +28,7 @@ from prefect_llm.values.errors import (
     Unavailable,
 )
 from prefect_llm.values.outcome import Completion, DiscardedAnswer, ErrorKind, Failure, Usage
-from prefect_llm.values.provider import Limits, Patience, Provider
+from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
 
 DOWN = Unavailable("HTTP 503", status=503)
 SLOW = Unavailable("no answer", kind=ErrorKind.TIMEOUT)
@@ -41,10 +41,13 @@ LONG = 1_000
 class Provided:
     """One provider's judge, with the scheduler and the breaker that it works on."""
 
-    def __init__(self, limits: Limits | None = None, *, succeeded: bool = True, **patience: Any) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, succeeded: bool = True, deadline_s: float | None = None, **retries: Any
+    ) -> None:
         limits = limits or Limits(100)
-        provider = Provider("https://llm.example/v1", limits=limits, patience=Patience(**patience))
-        policy = RetryPolicy(provider.patience)
+        timeouts, options = Timeouts(deadline_s=deadline_s), RetryOptions(**retries)
+        provider = Provider("https://llm.example/v1", limits=limits, timeouts=timeouts, retries=options)
+        policy = RetryPolicy(provider.retries)
         self.breaker = Breaker(lambda openings: 5.0)
         self.scheduler = Scheduler(limits, lambda request: b"x" * 40, self.breaker)
         self.judge = ResponsePolicy(

@@ -7,9 +7,9 @@ import pytest
 from prefect_llm.engine.failures.retry import RetryCounts, RetryPolicy
 from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Throttled, Unavailable
 from prefect_llm.values.outcome import ErrorKind
-from prefect_llm.values.provider import Patience
+from prefect_llm.values.provider import RetryOptions
 
-POLICY = RetryPolicy(Patience(max_attempts=5, backoff_s=1.0, max_backoff_s=10.0))
+POLICY = RetryPolicy(RetryOptions(max_attempts=5, backoff_s=1.0, max_backoff_s=10.0))
 
 
 def delays(error: RequestError, tries: RetryCounts | None = None, *, outage: bool = False) -> list[float]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
-from tests.engine.asking import HASTE, Asked, provider_at, requests, run_for_at_most
+from tests.engine.asking import Asked, provider_at, requests, run_for_at_most
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -43,7 +42,7 @@ def test_a_receivers_fault_comes_out_and_harms_no_other_run(scripted_server: Scr
 def test_one_runs_unknown_model_does_not_stop_another_run(scripted_server: ScriptedServer) -> None:
     scripted_server.know_models("known")
     scripted_server.script_all(steps.hang())
-    engine = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=30)))
+    engine = Engine(provider_at(scripted_server.base_url, attempt_s=30))
     well, ill = Asked(), Asked()
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(engine.run, requests(4, first=100, model="known"), well.deliver, well.stop)
@@ -72,7 +71,7 @@ def test_an_unknown_model_stops_every_chunk_of_its_run(scripted_server: Scripted
 
 def test_a_bad_key_stops_every_run_at_the_provider(scripted_server: ScriptedServer) -> None:
     scripted_server.script({"*": steps.hang(), "doc-9": steps.status(401)})
-    engine = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=30)))
+    engine = Engine(provider_at(scripted_server.base_url, attempt_s=30))
     one, other = Asked(), Asked()
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(engine.run, requests(4, first=100), one.deliver, one.stop)
@@ -110,7 +109,7 @@ def test_the_places_of_a_stopped_run_go_to_the_run_that_waits_for_them(
 ) -> None:
     monkeypatch.setattr("prefect_llm.engine.dispatcher.GRACE_S", 0.1)
     scripted_server.script({"*": steps.hang(), "doc-1000": steps.ok()})
-    engine = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=60)))
+    engine = Engine(provider_at(scripted_server.base_url, attempt_s=60))
     hanging, waiting = Asked(), Asked()
     with ThreadPoolExecutor(2) as pool:
         stopped = pool.submit(engine.run, requests(100), hanging.deliver, hanging.stop)
@@ -131,7 +130,7 @@ def test_closing_the_engine_ends_a_run_that_hangs(
 ) -> None:
     monkeypatch.setattr("prefect_llm.engine.dispatcher.GRACE_S", 12.0)
     scripted_server.script_all(steps.hang())
-    engine, asked = Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=60))), Asked()
+    engine, asked = Engine(provider_at(scripted_server.base_url, attempt_s=60)), Asked()
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(engine.run, requests(100), asked.deliver, asked.stop)
         scripted_server.wait_for(in_flight=CONCURRENCY)

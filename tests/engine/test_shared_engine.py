@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.engine.asking import HASTE, Asked, ask, provider_at, requests
+from tests.engine.asking import Asked, ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -48,8 +48,7 @@ def test_three_chunk_threads_share_one_limit(scripted_server: ScriptedServer) ->
 
 def test_a_chunk_that_drains_leaves_no_place_idle(scripted_server: ScriptedServer) -> None:
     scripted_server.script_all(steps.hang())
-    waiting = replace(HASTE, timeout_s=30)
-    engine = engine_for(provider_at(scripted_server.base_url, concurrency=12, patience=waiting))
+    engine = engine_for(provider_at(scripted_server.base_url, concurrency=12, attempt_s=30))
 
     def release_in_turn() -> None:
         for open_at_once in (12, 8):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.engine.asking import HASTE, Asked, ask, provider_at, requests, run_for_at_most
+from tests.engine.asking import SHORT_RETRIES, Asked, ask, provider_at, requests, run_for_at_most
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 from tests.scripted_server.steps import Step
@@ -87,7 +87,7 @@ def test_an_outage_after_the_first_success_leaves_documents_pending(
     scripted_server: ScriptedServer, fault: Step
 ) -> None:
     scripted_server.script({f"doc-{row}": fault for row in range(10, 200)})
-    provider = provider_at(scripted_server.base_url, concurrency=16, patience=replace(HASTE, outage_s=0.5))
+    provider = provider_at(scripted_server.base_url, concurrency=16, outage_s=0.5)
     asked, engine = Asked(), Engine(provider)
     with pytest.raises(ProviderDown, match="nothing has succeeded"):
         engine.run(requests(200), asked.deliver, asked.stop)
@@ -109,8 +109,7 @@ def test_a_stop_from_elsewhere_ends_hanging_requests(
 ) -> None:
     monkeypatch.setattr("prefect_llm.engine.dispatcher.GRACE_S", 0.1)
     scripted_server.script_all(steps.hang())
-    patient = replace(HASTE, timeout_s=60)
-    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, patience=patient))
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, attempt_s=60))
 
     def stop_when_under_way() -> None:
         scripted_server.wait_for(in_flight=CONCURRENCY)
@@ -128,8 +127,7 @@ def test_a_stop_from_elsewhere_ends_hanging_requests(
 
 def test_what_is_in_flight_at_a_stop_may_still_end(scripted_server: ScriptedServer) -> None:
     scripted_server.script_all(steps.hang())
-    patient = replace(HASTE, timeout_s=60)
-    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, patience=patient))
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, attempt_s=60))
 
     def stop_then_release() -> None:
         scripted_server.wait_for(in_flight=CONCURRENCY)
@@ -188,7 +186,7 @@ def test_a_request_that_cannot_be_written_as_json_comes_out(scripted_server: Scr
 
 def test_what_fails_after_a_stop_is_not_asked_again(scripted_server: ScriptedServer) -> None:
     scripted_server.script_all(steps.hang(steps.status(503)))
-    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, patience=replace(HASTE, timeout_s=60)))
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, attempt_s=60))
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(engine.run, requests(100), asked.deliver, asked.stop)
         scripted_server.wait_for(in_flight=CONCURRENCY)
@@ -222,10 +220,10 @@ def test_whenever_it_is_stopped_no_document_is_delivered_twice_and_none_afterwar
 
 def test_one_document_that_meets_nothing_but_500_ends_in_its_own_row(scripted_server: ScriptedServer) -> None:
     scripted_server.script({"doc-49": steps.status(500)})
-    provider = provider_at(scripted_server.base_url, patience=replace(HASTE, outage_s=0.01))
+    provider = provider_at(scripted_server.base_url, outage_s=0.01)
     outcomes = ask(provider, requests(50))
     failures = {document: outcome.failure for document, outcome in outcomes.items() if outcome.failure is not None}
     assert [(name, failure.kind.value, failure.status) for name, failure in failures.items()] == [
         ("doc-49", "server_error", 500)
     ]
-    assert outcomes["doc-49"].attempts == HASTE.max_attempts
+    assert outcomes["doc-49"].attempts == SHORT_RETRIES.max_attempts

@@ -8,14 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.engine.asking import HASTE, ask, provider_at, requests
+from tests.engine.asking import ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import Step
 from tests.wire.streamed import STREAM, WHOLE
 
 from prefect_llm.values.outcome import ErrorKind, Outcome
-from prefect_llm.values.provider import Patience
 
 
 def streamed(text: str, **more: Any) -> Step:
@@ -23,14 +22,9 @@ def streamed(text: str, **more: Any) -> Step:
     return replace(steps.status(200, text, headers=STREAM), **more)
 
 
-def patient(idle_s: float = 0.3, **changes: Any) -> Patience:
-    """Haste, but for answers that are streamed."""
-    return replace(HASTE, idle_timeout_s=idle_s, max_attempts=2, **changes)
-
-
 def outcomes(server: ScriptedServer, transport: str, *, idle_s: float = 0.3, **changes: Any) -> Iterable[Outcome]:
     """Those of two documents."""
-    provider = provider_at(server.base_url, transport=transport, patience=patient(idle_s, **changes))
+    provider = provider_at(server.base_url, transport=transport, idle_s=idle_s, max_attempts=2, **changes)
     return ask(provider, requests(2)).values()
 
 
@@ -40,7 +34,7 @@ def test_an_answer_that_keeps_coming_may_take_longer_than_the_timeout(
 ) -> None:
     piece_bytes = len(WHOLE) // 10
     scripted_server.script_all(streamed(WHOLE, delivery="slow", piece_bytes=piece_bytes, pause_s=0.1))
-    for outcome in outcomes(scripted_server, transport, timeout_s=0.4):
+    for outcome in outcomes(scripted_server, transport, attempt_s=0.4):
         assert outcome.completion is not None
         assert (outcome.completion.content, outcome.attempts) == ("Hello", 1)
         assert outcome.latency_ms is not None
@@ -58,7 +52,7 @@ def test_a_silence_ends_an_attempt(
     scripted_server: ScriptedServer, transport: str, silent: Step, deadline_s: float | None
 ) -> None:
     scripted_server.script_all(silent)
-    for outcome in outcomes(scripted_server, transport, idle_s=0.1, timeout_s=60, deadline_s=deadline_s):
+    for outcome in outcomes(scripted_server, transport, idle_s=0.1, attempt_s=60, deadline_s=deadline_s):
         assert outcome.failure is not None
         assert (outcome.failure.kind, outcome.failure.message) == (ErrorKind.TIMEOUT, "nothing came for 0.1 s")
 
@@ -78,7 +72,10 @@ def test_a_wait_for_one_of_the_clients_own_connections_is_no_silence(scripted_se
     scripted_server.script_all(streamed(WHOLE, delivery="slow", piece_bytes=len(WHOLE) // 10, pause_s=0.1))
     one_connection = httpx.Limits(max_connections=1)
     provider = provider_at(
-        scripted_server.base_url, patience=patient(), http_client=lambda: httpx.AsyncClient(limits=one_connection)
+        scripted_server.base_url,
+        idle_s=0.3,
+        max_attempts=2,
+        http_client=lambda: httpx.AsyncClient(limits=one_connection),
     )
     assert [outcome.attempts for outcome in ask(provider, requests(3)).values()] == [1, 1, 1]
 

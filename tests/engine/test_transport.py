@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.engine.asking import HASTE, ask, provider_at, requests
+from tests.engine.asking import ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -20,7 +20,7 @@ from prefect_llm.engine.transport import open_transport
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import InvalidInput, ProviderDown, Unavailable
 from prefect_llm.values.outcome import ErrorKind
-from prefect_llm.values.provider import Patience, Provider
+from prefect_llm.values.provider import Provider, Timeouts
 from prefect_llm.wire.openai_chat import OpenAIChat
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
@@ -59,19 +59,19 @@ def deaf_port() -> Iterator[int]:
 
 @TRANSPORTS
 def test_a_host_that_takes_no_connection_is_one_that_cannot_be_reached(deaf_port: int, transport: str) -> None:
-    patience = replace(HASTE, timeout_s=20, connect_timeout_s=0.2, first_connection_s=0.3)
-    provider = provider_at(f"http://127.0.0.1:{deaf_port}/v1", transport=transport, patience=patience)
+    waits: dict[str, Any] = {"attempt_s": 20, "connect_s": 0.2, "first_connection_s": 0.3}
+    provider = provider_at(f"http://127.0.0.1:{deaf_port}/v1", transport=transport, **waits)
     with pytest.raises(ProviderDown, match="cannot be reached"):
         ask(provider, requests(20))
 
 
 @TRANSPORTS
-@pytest.mark.parametrize("changes", [{"timeout_s": 0.3}, {"idle_timeout_s": 0.3}], ids=["timeout", "idle timeout"])
+@pytest.mark.parametrize("changes", [{"attempt_s": 0.3}, {"idle_s": 0.3}], ids=["timeout", "idle timeout"])
 def test_no_connection_is_told_before_the_attempts_time_is_over(
     deaf_port: int, transport: str, changes: dict[str, Any]
 ) -> None:
-    patience = replace(HASTE, connect_timeout_s=10, **changes)
-    found = failed_attempt(provider_at(f"http://127.0.0.1:{deaf_port}/v1", transport=transport, patience=patience))
+    provider = provider_at(f"http://127.0.0.1:{deaf_port}/v1", transport=transport, connect_s=10, **changes)
+    found = failed_attempt(provider)
     assert (found.kind, found.unreachable) == (ErrorKind.CONNECTION, True)
 
 
@@ -79,11 +79,11 @@ def test_no_connection_is_told_before_the_attempts_time_is_over(
 @pytest.mark.parametrize(
     ("changes", "at_most_s", "said"),
     [
-        ({"timeout_s": 0.1}, None, "no complete answer within 0.1 s"),
-        ({"timeout_s": 0.1}, 60, "no complete answer within 0.1 s"),
-        ({"timeout_s": 60}, 0.1, "no complete answer within 0.1 s"),
-        ({"timeout_s": 60, "idle_timeout_s": 60}, 0.1, "no complete answer within 0.1 s"),
-        ({"timeout_s": 60, "idle_timeout_s": 0.1}, 60, "nothing came for 0.1 s"),
+        ({"attempt_s": 0.1}, None, "no complete answer within 0.1 s"),
+        ({"attempt_s": 0.1}, 60, "no complete answer within 0.1 s"),
+        ({"attempt_s": 60}, 0.1, "no complete answer within 0.1 s"),
+        ({"attempt_s": 60, "idle_s": 60}, 0.1, "no complete answer within 0.1 s"),
+        ({"attempt_s": 60, "idle_s": 0.1}, 60, "nothing came for 0.1 s"),
     ],
     ids=["timeout", "a looser bound", "a tighter bound", "a tighter bound on a stream", "silence in a looser bound"],
 )
@@ -91,7 +91,7 @@ def test_a_timeout_names_the_bound_that_passed(
     scripted_server: ScriptedServer, transport: str, changes: dict[str, Any], at_most_s: float | None, said: str
 ) -> None:
     scripted_server.script_all(steps.hang())
-    provider = provider_at(scripted_server.base_url, transport=transport, patience=replace(HASTE, **changes))
+    provider = provider_at(scripted_server.base_url, transport=transport, **changes)
     found = failed_attempt(provider, at_most_s)
     assert (found.kind, found.message, found.unreachable) == (ErrorKind.TIMEOUT, said, False)
 
@@ -106,7 +106,7 @@ class SilentTransport(httpx.AsyncBaseTransport):
 def test_a_long_timeout_is_told_in_full() -> None:
     provider = Provider(
         "http://host/v1",
-        patience=Patience(timeout_s=1200),
+        timeouts=Timeouts(attempt_s=1200),
         http_client=lambda: httpx.AsyncClient(transport=SilentTransport()),
     )
     assert failed_attempt(provider).message == "no complete answer within 1200 s"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.run.running import HASTE, carry_out, documents, provider_at, rows_of, spec_of
+from tests.run.running import carry_out, documents, provider_at, rows_of, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -16,7 +16,6 @@ from prefect_llm.run.redrive import open_redrive, redrive_pending
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.price import Price
-from prefect_llm.values.provider import Limits, Provider
 
 PRICES = {"m": Price(Decimal(1), Decimal(2))}
 SCHEMA = {
@@ -106,7 +105,7 @@ def test_a_changed_prompt_model_or_provider_is_asked(scripted_server: ScriptedSe
     for number, spec in enumerate(changed):
         carry_out(documents(3), str(tmp_path / str(number)), provider, spec, reuse=str(tmp_path / "first"))
         assert scripted_server.stats().requests == 3 * (number + 1)
-    elsewhere = Provider(scripted_server.base_url.replace("127.0.0.1", "localhost"), limits=Limits(2), patience=HASTE)
+    elsewhere = provider_at(scripted_server.base_url.replace("127.0.0.1", "localhost"), concurrency=2)
     carry_out(documents(3), str(tmp_path / "elsewhere"), elsewhere, reuse=str(tmp_path / "first"))
     assert scripted_server.stats().requests == 3 * (len(changed) + 1)
 

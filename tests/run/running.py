@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from prefect_llm.run.options import RunOptions
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.values.price import Price
-from prefect_llm.values.provider import Limits, Patience, Provider
+from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
 
 Rows = list[dict[str, Any]]
 
-HASTE = Patience(timeout_s=10, backoff_s=0.01, max_backoff_s=0.05, outage_s=10, first_connection_s=0.3)
+TIMEOUTS = Timeouts(attempt_s=10)
+SHORT_RETRIES = RetryOptions(backoff_s=0.01, max_backoff_s=0.05, outage_s=10, first_connection_s=0.3)
 
 
 def documents(count: int, **columns: list[Any]) -> pa.Table:
@@ -41,8 +43,9 @@ def spec_of(*, chunk_rows: int | None = 10, keep_raw: bool = False, **prompt: An
 def provider_at(
     base_url: str, *, concurrency: int = 8, prices: dict[str, Price] | None = None, key: str | None = None
 ) -> Provider:
-    """A provider in haste."""
-    return Provider(base_url, api_key=key, limits=Limits(concurrency), patience=HASTE, prices=prices or {})
+    """A provider with short waits."""
+    provider = Provider(base_url, api_key=key, limits=Limits(concurrency), prices=prices or {})
+    return replace(provider, timeouts=TIMEOUTS, retries=SHORT_RETRIES)
 
 
 def carry_out(

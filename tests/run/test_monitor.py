@@ -91,9 +91,9 @@ def test_an_outage_is_told_when_it_begins_and_when_it_ends() -> None:
     assert news == [[], ["breaker.opened"], [], [], ["breaker.closed"], []]
 
 
-def test_an_outage_is_told_with_its_address_its_cause_and_the_patience_left_for_it() -> None:
+def test_an_outage_is_told_with_its_address_its_cause_and_when_the_run_stops() -> None:
     standing = ProviderStatus(
-        "h", OPEN, 1, base_url="http://h:8000/v1", fault="no connection: Connection refused", patience_s=30.0
+        "h", OPEN, 1, base_url="http://h:8000/v1", fault="no connection: Connection refused", outage_limit_s=30.0
     )
     (notice,) = AlertRules(0.2).of(Observed(standings=[standing]))
     assert notice.message == (

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from prefect_llm.settings import ApiOptions, with_fallbacks
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.price import Price
-from prefect_llm.values.provider import Limits, Patience, Provider
+from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
 
 STATED, NAMED = Price(Decimal(1), Decimal(2)), Price(Decimal(3), Decimal(4))
 PROVIDER = Provider("https://first.example/v1", api_key="k", prices={"*": STATED, "small": NAMED})
 BACKUP = Provider(
-    "https://second.example/v1", model="default", limits=Limits(7), patience=Patience(timeout_s=9, max_attempts=2)
+    "https://second.example/v1", model="default", limits=Limits(7), timeouts=Timeouts(9), retries=RetryOptions(2)
 )
 
 
@@ -33,7 +33,7 @@ def fallbacks(api: ApiOptions, block: Provider = BACKUP) -> tuple[Provider, ...]
 
 def test_a_block_keeps_its_limits_and_waits_as_the_run_says() -> None:
     (backup,) = fallbacks(given(fallback="backup/large", timeout=50))
-    assert backup == replace(BACKUP, model="large", patience=Patience(timeout_s=50, max_attempts=2))
+    assert backup == replace(BACKUP, model="large", timeouts=Timeouts(50), retries=RetryOptions(2))
 
 
 def test_a_block_alone_is_asked_for_its_own_model() -> None:

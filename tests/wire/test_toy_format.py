@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from tests.measured import points_of
-from tests.run.running import HASTE, carry_out, provider_at, rows_of, spec_of
+from tests.run.running import SHORT_RETRIES, TIMEOUTS, carry_out, provider_at, rows_of, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.wire import toy_format
@@ -41,7 +41,8 @@ def toy() -> Iterator[ToyServer]:
 @pytest.fixture
 def provider(toy: ToyServer) -> Provider:
     prices = {"pythia": PRICE}
-    return Provider(toy.base_url, api_key=KEY, limits=Limits(4), patience=HASTE, prices=prices, api="oracle")
+    provider = Provider(toy.base_url, api_key=KEY, limits=Limits(4), prices=prices, api="oracle")
+    return replace(provider, timeouts=TIMEOUTS, retries=SHORT_RETRIES)
 
 
 def texts(*texts: str) -> pa.Table:

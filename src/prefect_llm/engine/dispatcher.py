@@ -38,8 +38,8 @@ class Dispatcher:
     def __init__(self, provider: Provider, loop: asyncio.AbstractEventLoop) -> None:
         self._provider = provider
         self._format = format_of(provider)
-        policy = RetryPolicy(provider.patience)
-        self.breaker = Breaker(policy.pause_s, provider.patience.outage_s)
+        policy = RetryPolicy(provider.retries)
+        self.breaker = Breaker(policy.pause_s, provider.retries.outage_s)
         encode = self._format.encoder(provider)
         self.scheduler = Scheduler(provider.limits, encode, self.breaker, self._money_changed)
         self.health = FailureClassifier(provider, self.breaker)

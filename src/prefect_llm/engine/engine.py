@@ -118,7 +118,7 @@ class Engine:
             waiting=scheduler.waiting,
             base_url=self.provider.base_url,
             fault=health.fault,
-            patience_s=health.patience_s,
+            outage_limit_s=health.outage_limit_s,
         )
 
     @property

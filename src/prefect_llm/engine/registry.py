@@ -53,6 +53,7 @@ def _identity(provider: Provider) -> Hashable:
         provider.api_key,
         tuple(sorted(provider.headers.items())),
         provider.limits,
-        provider.patience,
+        provider.timeouts,
+        provider.retries,
         provider.http_client,
     )

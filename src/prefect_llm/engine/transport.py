@@ -21,7 +21,7 @@ from pyreqwest.http import Url
 
 from prefect_llm.values.errors import BadResponse, InvalidInput, Unavailable
 from prefect_llm.values.outcome import ErrorKind
-from prefect_llm.values.provider import Patience, Provider
+from prefect_llm.values.provider import Provider, Timeouts
 from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Answer
 
@@ -74,8 +74,8 @@ def _is_web_address(base_url: str) -> bool:
 def open_transport(provider: Provider) -> Transport:
     """The transport to the provider: the user's own httpx client if there is one, else pyreqwest."""
     if provider.http_client is not None:
-        return HttpxTransport(provider.http_client(), request_headers(provider), provider.patience)
-    return ReqwestTransport(request_headers(provider), provider.patience)
+        return HttpxTransport(provider.http_client(), request_headers(provider), provider.timeouts)
+    return ReqwestTransport(request_headers(provider), provider.timeouts)
 
 
 def request_headers(provider: Provider) -> dict[str, str]:
@@ -89,18 +89,18 @@ def request_headers(provider: Provider) -> dict[str, str]:
 class ReqwestTransport:
     """HTTP/1.1 with keep-alive by pyreqwest: proxies from the environment, TLS, gzip, stale connections."""
 
-    def __init__(self, headers: Mapping[str, str], patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, headers: Mapping[str, str], timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
         builder = ClientBuilder().default_headers(headers).follow_redirects(False).referer(False)
-        builder = builder.connect_timeout(timedelta(seconds=_connect_timeout_s(patience)))
-        if patience.idle_timeout_s is None:
-            self._client = builder.timeout(timedelta(seconds=patience.timeout_s)).build()
+        builder = builder.connect_timeout(timedelta(seconds=_connect_timeout_s(timeouts)))
+        if timeouts.idle_s is None:
+            self._client = builder.timeout(timedelta(seconds=timeouts.attempt_s)).build()
         else:
-            self._client = builder.read_timeout(timedelta(seconds=patience.idle_timeout_s)).build()
+            self._client = builder.read_timeout(timedelta(seconds=timeouts.idle_s)).build()
 
     async def post(self, url: str, body: bytes, timeout_s: float | None = None) -> Answer:
         """One attempt."""
-        bound_s = _tighter(self._patience, timeout_s)
+        bound_s = _tighter(self._timeouts, timeout_s)
         request = self._client.post(url).body_bytes(body)
         if bound_s is not None:
             request = request.timeout(timedelta(seconds=bound_s))
@@ -125,34 +125,34 @@ class ReqwestTransport:
         if CONNECT_PHASE in causes:
             return _no_connection(causes[-1])
         if isinstance(error, reqwest_errors.RequestTimeoutError):
-            return _timed_out(self._patience, None if bound_s is None or waited_s < bound_s else bound_s)
+            return _timed_out(self._timeouts, None if bound_s is None or waited_s < bound_s else bound_s)
         return _connection_lost(causes[-1])
 
 
 class HttpxTransport:
     """A client of the user's own: whatever proxy, certificate or transport it was built with."""
 
-    def __init__(self, client: httpx.AsyncClient, headers: Mapping[str, str], patience: Patience) -> None:
+    def __init__(self, client: httpx.AsyncClient, headers: Mapping[str, str], timeouts: Timeouts) -> None:
         self._client = client
         self._headers = headers
-        self._patience = patience
+        self._timeouts = timeouts
         # A wait for one of the client's connections is no silence of the endpoint's.
-        connect_s = _connect_timeout_s(patience)
-        self._timeout = httpx.Timeout(_longest_silence_s(patience), connect=connect_s, pool=None)
+        connect_s = _connect_timeout_s(timeouts)
+        self._timeout = httpx.Timeout(_longest_silence_s(timeouts), connect=connect_s, pool=None)
 
     async def post(self, url: str, body: bytes, timeout_s: float | None = None) -> Answer:
         """One attempt."""
-        bound_s = _tighter(self._patience, timeout_s)
-        total_s = self._patience.timeout_s if bound_s is None and self._patience.idle_timeout_s is None else bound_s
+        bound_s = _tighter(self._timeouts, timeout_s)
+        total_s = self._timeouts.attempt_s if bound_s is None and self._timeouts.idle_s is None else bound_s
         try:
             async with asyncio.timeout(total_s):
                 return await self._post(url, body)
         except httpx.ConnectTimeout as error:
             raise _no_connection("no answer to the connection attempt") from error
         except httpx.TimeoutException as error:
-            raise _timed_out(self._patience, None) from error
+            raise _timed_out(self._timeouts, None) from error
         except TimeoutError as error:
-            raise _timed_out(self._patience, total_s) from error
+            raise _timed_out(self._timeouts, total_s) from error
         except httpx.ConnectError as error:
             raise _no_connection(str(error)) from error
         except (httpx.RequestError, httpx.StreamError) as error:
@@ -184,27 +184,27 @@ def _sized(answer: Answer) -> Answer:
     return answer
 
 
-def _longest_silence_s(patience: Patience) -> float:
+def _longest_silence_s(timeouts: Timeouts) -> float:
     """Seconds without a byte after which an attempt has failed."""
-    return patience.timeout_s if patience.idle_timeout_s is None else patience.idle_timeout_s
+    return timeouts.attempt_s if timeouts.idle_s is None else timeouts.idle_s
 
 
-def _connect_timeout_s(patience: Patience) -> float:
-    return min(patience.connect_timeout_s, CONNECT_SHARE * _longest_silence_s(patience))
+def _connect_timeout_s(timeouts: Timeouts) -> float:
+    return min(timeouts.connect_s, CONNECT_SHARE * _longest_silence_s(timeouts))
 
 
-def _tighter(patience: Patience, timeout_s: float | None) -> float | None:
+def _tighter(timeouts: Timeouts, timeout_s: float | None) -> float | None:
     """The bound on one attempt where it is tighter than the provider's; streamed answers have no other."""
-    if timeout_s is None or (patience.idle_timeout_s is None and timeout_s >= patience.timeout_s):
+    if timeout_s is None or (timeouts.idle_s is None and timeout_s >= timeouts.attempt_s):
         return None
     return timeout_s
 
 
-def _timed_out(patience: Patience, bound_s: float | None) -> Unavailable:
+def _timed_out(timeouts: Timeouts, bound_s: float | None) -> Unavailable:
     """`bound_s` is the bound that passed, `None` where it was the provider's own."""
-    if bound_s is None and patience.idle_timeout_s is not None:
-        return Unavailable(f"nothing came for {patience.idle_timeout_s:g} s", kind=ErrorKind.TIMEOUT)
-    within_s = patience.timeout_s if bound_s is None else bound_s
+    if bound_s is None and timeouts.idle_s is not None:
+        return Unavailable(f"nothing came for {timeouts.idle_s:g} s", kind=ErrorKind.TIMEOUT)
+    within_s = timeouts.attempt_s if bound_s is None else bound_s
     return Unavailable(f"no complete answer within {round(within_s, 3):g} s", kind=ErrorKind.TIMEOUT)
 
 

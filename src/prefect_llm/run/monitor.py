@@ -204,7 +204,7 @@ def _spent(budget: SpentBudget, percent: int, *, exceeded: bool) -> Alert:
 def _opened(by: ProviderStatus) -> Alert:
     told = (
         f"{by.base_url} fails ({by.fault}): nothing is sent but a probe now and then; "
-        f"it is given up after {by.patience_s:g} s without a success"
+        f"it is given up after {by.outage_limit_s:g} s without a success"
     )
     return Alert(EventName.BREAKER_OPENED, told, {"provider": by.provider})
 

@@ -1,6 +1,6 @@
 """What is fixed for a run: the same directory takes no other prompt, model, schema or way of reading the input.
 
-Keys, limits, patience, prices and error shares are not in it: they may change from one attempt to the next.
+Keys, limits, timeouts, retries, prices and error shares are not in it: they may change from one attempt to the next.
 """
 
 from __future__ import annotations

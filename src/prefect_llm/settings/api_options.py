@@ -22,9 +22,10 @@ from prefect_llm.settings.value_types import (
     Temperature,
     Variable,
 )
-from prefect_llm.values.provider import Patience
+from prefect_llm.values.provider import RetryOptions, Timeouts
 
-_PATIENCE = Patience()
+_TIMEOUTS = Timeouts()
+_RETRIES = RetryOptions()
 
 
 class ApiOptions(FormSection):
@@ -64,10 +65,10 @@ class ApiOptions(FormSection):
         title="Parameters",
         description='Further parameters of every request, by name, as in {"top_p": 0.9}.',
     )
-    timeout: Annotated[Seconds, ProviderSetting("patience.timeout_s")] = Field(
-        default=_PATIENCE.timeout_s, title="Timeout (s)", description="Seconds that one attempt may take."
+    timeout: Annotated[Seconds, ProviderSetting("timeouts.attempt_s")] = Field(
+        default=_TIMEOUTS.attempt_s, title="Timeout (s)", description="Seconds that one attempt may take."
     )
-    idle_timeout: Annotated[Seconds | None, ProviderSetting("patience.idle_timeout_s")] = Field(
+    idle_timeout: Annotated[Seconds | None, ProviderSetting("timeouts.idle_s")] = Field(
         default=None,
         title="Idle timeout (s)",
         description=(
@@ -75,18 +76,18 @@ class ApiOptions(FormSection):
             "not apply."
         ),
     )
-    deadline: Annotated[Seconds | None, ProviderSetting("patience.deadline_s")] = Field(
+    deadline: Annotated[Seconds | None, ProviderSetting("timeouts.deadline_s")] = Field(
         default=None,
         title="Deadline (s)",
         description="Seconds that a document may take over all its attempts; by default only attempts are bounded.",
     )
-    max_attempts: Annotated[Count, ProviderSetting("patience.max_attempts")] = Field(
-        default=_PATIENCE.max_attempts,
+    max_attempts: Annotated[Count, ProviderSetting("retries.max_attempts")] = Field(
+        default=_RETRIES.max_attempts,
         title="Attempts",
         description="The most times that one request is sent when the endpoint fails.",
     )
-    outage_patience: Annotated[Seconds, ProviderSetting("patience.outage_s")] = Field(
-        default=_PATIENCE.outage_s,
+    outage_patience: Annotated[Seconds, ProviderSetting("retries.outage_s")] = Field(
+        default=_RETRIES.outage_s,
         title="Outage patience (s)",
         description="Seconds without a single success after which the run stops, to be resumed later.",
     )

@@ -203,7 +203,7 @@ class RequestRefused(RunError):
 
 
 class ProviderDown(RunError):
-    """Unreachable from the start, or an outage longer than the patience."""
+    """Unreachable from the start, or an outage longer than `RetryOptions.outage_s`."""
 
     goes_on = "When it answers, the same command continues the run."
 

@@ -53,23 +53,32 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait and how often to ask: seconds and attempts.
+class Timeouts:
+    """How long an answer may take, in seconds.
 
-    `timeout_s` bounds one attempt, `deadline_s` all attempts at a document together. With `idle_timeout_s` answers
-    are streamed, and an attempt ends after so long a silence, not after `timeout_s`. `backoff_s` is the first wait
-    after a failed attempt; it doubles, with jitter, up to `max_backoff_s`.
+    `attempt_s` bounds one attempt, `connect_s` its connection, `deadline_s` all attempts at a document together.
+    With `idle_s` answers are streamed, and an attempt ends after that much silence in place of `attempt_s`.
     """
 
-    timeout_s: float = 120.0
-    idle_timeout_s: float | None = None
+    attempt_s: float = 120.0
+    idle_s: float | None = None
     deadline_s: float | None = None
-    connect_timeout_s: float = 10.0
+    connect_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOptions:
+    """How often a document is sent, how long to wait between attempts, and when to stop the run.
+
+    `backoff_s` is the wait after the first failed attempt; it doubles, with jitter, up to `max_backoff_s`. The run
+    stops after `outage_s` without a success, or `first_connection_s` where the provider was never reached.
+    """
+
     max_attempts: int = 5
-    outage_s: float = 300.0
-    first_connection_s: float = 30.0
     backoff_s: float = 0.5
     max_backoff_s: float = 60.0
+    outage_s: float = 300.0
+    first_connection_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,8 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     model: str | None = None
     limits: Limits = Limits()
-    patience: Patience = Patience()
+    timeouts: Timeouts = Timeouts()
+    retries: RetryOptions = RetryOptions()
     prices: Mapping[str, Price] = field(default_factory=dict)
     http_client: Callable[[], httpx.AsyncClient] | None = field(default=None, repr=False)
     fallbacks: tuple[Provider, ...] = ()

@@ -49,7 +49,7 @@ class OpenAIChat:
 
     def encoder(self, provider: Provider) -> Callable[[Request], bytes]:
         """Makes the bodies of every request to that provider."""
-        streamed = provider.patience.idle_timeout_s is not None
+        streamed = provider.timeouts.idle_s is not None
         return partial(encode, limit_name=output_limit_name(provider), streamed=streamed)
 
     def decode(self, answer: Answer, request: Request, *, keep_raw: bool) -> Completion:

@@ -37,7 +37,7 @@ class BreakerState(StrEnum):
 class ProviderStatus:
     """How a provider does, for who looks from outside: its breaker, the outages so far, and what waits.
 
-    `fault` is why it did not answer last, and after `patience_s` seconds without a success it is given up.
+    `fault` is why it did not answer last, and after `outage_limit_s` seconds without a success it is given up.
     """
 
     provider: str
@@ -47,24 +47,26 @@ class ProviderStatus:
     waiting: int = 0
     base_url: str = ""
     fault: str = ""
-    patience_s: float = 0.0
+    outage_limit_s: float = 0.0
 
 
 class Breaker:
-    """One provider's. `pause_s(n)` is how long the n-th opening in a row lasts, unless the endpoint asks for longer.
-    `outages` counts how often a closed one opened, so that who looks now and then misses none.
+    """The circuit breaker of one provider.
 
-    No such wish outlasts `patience_s` without a success: the probe that leaves then may end the run. Attempts that
+    `pause_s(n)` is how long the n-th opening in a row lasts, unless the endpoint asks for longer; no such wish
+    outlasts `outage_limit_s` without a success, for the probe that leaves then may end the run.
+
+    `outages` counts how often it opened from closed, so that a watcher between two looks misses none. Attempts that
     left before the state last changed say nothing of the new one, and change nothing.
     """
 
-    def __init__(self, pause_s: Callable[[int], float], patience_s: float = math.inf) -> None:
+    def __init__(self, pause_s: Callable[[int], float], outage_limit_s: float = math.inf) -> None:
         self.state = BreakerState.CLOSED
         self.opened_at: float | None = None
         self.failing_since: float | None = None
         self.unreachable = False
         self._pause_s = pause_s
-        self._patience_s = patience_s
+        self._outage_limit_s = outage_limit_s
         self._failing: set[str] = set()
         self._recent: deque[bool] = deque(maxlen=JUDGED_ATTEMPTS)
         self.outages = 0
@@ -180,7 +182,7 @@ class Breaker:
         self._openings += 1
         self.opened_at = now
         failing_since = now if self.failing_since is None else self.failing_since
-        asked_until = min(now + retry_after_s, failing_since + self._patience_s)
+        asked_until = min(now + retry_after_s, failing_since + self._outage_limit_s)
         self._probe_at = max(now + self._pause_s(self._openings), asked_until)
         self._change(BreakerState.OPEN, now)
 

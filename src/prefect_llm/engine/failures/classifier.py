@@ -43,12 +43,12 @@ class FailureClassifier:
         """Why the provider did not answer, the last time that it did not."""
 
     @property
-    def patience_s(self) -> float:
+    def outage_limit_s(self) -> float:
         """How long nothing may succeed before that stops the run."""
-        patience = self._provider.patience
+        retries = self._provider.retries
         if self._breaker.unreachable and not self._has_succeeded:
-            return min(patience.first_connection_s, patience.outage_s)
-        return patience.outage_s
+            return min(retries.first_connection_s, retries.outage_s)
+        return retries.outage_s
 
     def succeeded(self) -> None:
         """An answer came: whatever went wrong before is over."""
@@ -78,7 +78,7 @@ class FailureClassifier:
         return self._down(now - self._breaker.failing_since, error)
 
     def _down(self, failing_s: float, error: RequestError) -> RunError | None:
-        if failing_s < self.patience_s:
+        if failing_s < self.outage_limit_s:
             return None
         if self._breaker.unreachable and not self._has_succeeded:
             return ProviderDown(

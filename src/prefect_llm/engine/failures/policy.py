@@ -68,7 +68,7 @@ class ResponsePolicy:
         self._policy = policy
         self._breaker = breaker
         self._scheduler = scheduler
-        self._patience = provider.patience
+        self._deadline_s = provider.timeouts.deadline_s
         self._rate_headers = format_of(provider).rate_headers
         self._health = health
         limits = provider.limits
@@ -88,13 +88,13 @@ class ResponsePolicy:
 
     def time_left_s(self, now: float, job: Job) -> float | None:
         """Seconds of the document's deadline that are left; `None` without a deadline."""
-        if self._patience.deadline_s is None:
+        if self._deadline_s is None:
             return None
-        return self._patience.deadline_s - (0.0 if job.clock_began is None else now - job.clock_began)
+        return self._deadline_s - (0.0 if job.clock_began is None else now - job.clock_began)
 
     def overdue(self, last: str = "nothing was sent again in time") -> Fail:
         """The verdict on a document whose deadline has passed."""
-        message = f"no answer within the document's deadline of {self._patience.deadline_s:g} s (last: {last})"
+        message = f"no answer within the document's deadline of {self._deadline_s:g} s (last: {last})"
         return Fail(Failure(ErrorKind.TIMEOUT, message))
 
     def answered(self, now: float, job: Job, completion: Completion, latency_s: float) -> None:

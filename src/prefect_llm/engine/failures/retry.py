@@ -15,7 +15,7 @@ from tenacity import RetryCallState, wait_exponential, wait_random
 
 from prefect_llm.values.errors import RequestError, Retryable, Throttled
 from prefect_llm.values.outcome import ErrorKind
-from prefect_llm.values.provider import Patience
+from prefect_llm.values.provider import RetryOptions
 
 THROTTLED_PER_ATTEMPT = 4
 """A document may be throttled this many times `max_attempts`: waiting its turn is not its fault."""
@@ -39,13 +39,13 @@ class RetryCounts:
 
 
 class RetryPolicy:
-    """The decision for one provider's patience. Holds no state of any document."""
+    """Decides by one provider's retry options. Holds no state of any document."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._max_attempts = patience.max_attempts
-        self._longest_pause_s = min(patience.max_backoff_s, LONGEST_PAUSE_S)
-        exponential = wait_exponential(multiplier=patience.backoff_s, max=patience.max_backoff_s)
-        self._backoff = exponential + wait_random(0, patience.backoff_s)
+    def __init__(self, options: RetryOptions) -> None:
+        self._max_attempts = options.max_attempts
+        self._longest_pause_s = min(options.max_backoff_s, LONGEST_PAUSE_S)
+        exponential = wait_exponential(multiplier=options.backoff_s, max=options.max_backoff_s)
+        self._backoff = exponential + wait_random(0, options.backoff_s)
 
     def delay_s(self, error: RequestError, tries: RetryCounts, *, outage: bool) -> float | None:
         """Count the failure; seconds until the next attempt, or `None` where this was the last.
