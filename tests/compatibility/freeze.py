@@ -1,6 +1,7 @@
 """Freezes run directories as this build writes them: `python tests/compatibility/freeze.py [NAME...]`.
 
-Each lies in `runs/BUILD/NAME` then, for the tests of every later build. What is frozen already is never made again.
+Each lies in `runs/BUILD/NAME` then, for the tests of every later build. `prefect` is what a Prefect
+server stores of a build, and lies in `prefect/BUILD`. What is frozen already is never made again.
 """
 
 from __future__ import annotations
@@ -17,25 +18,37 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.compatibility.cases import CASES, on_s3
 from tests.compatibility.freezing import BUCKET, Case, Stage, freeze
-from tests.compatibility.frozen import RUNS, FrozenRun
+from tests.compatibility.freezing_prefect import freeze_prefect
+from tests.compatibility.frozen import HERE, FrozenRun
+from tests.compatibility.stored import Stored
 from tests.s3_server import start_s3
 from tests.scripted_server.client import start_server
 
 BUILD = importlib.metadata.version("prefect-llm")
+PREFECT = "prefect"
+"""The name of what a Prefect server stores, beside those of the runs."""
 
 
 def main(names: list[str]) -> None:
     """Freeze those that are named, or all that this build has not frozen yet."""
-    with start_server() as server:
-        for name in names or [name for name in CASES if not (RUNS / BUILD / name).exists()]:
-            frozen = FrozenRun(BUILD, name)
-            if frozen.path.exists():
-                raise SystemExit(f"{frozen.path} is frozen: it is not made again")
-            with tempfile.TemporaryDirectory() as folder, store_of(CASES[name]) as store:
-                work, scratch = Path(folder, "work"), Path(folder, "scratch")
-                work.mkdir()
-                freeze(frozen, CASES[name], Stage(work, server, store), scratch)
-            print(f"frozen: {frozen.id}", flush=True)
+    places = {name: FrozenRun(BUILD, name).path for name in CASES} | {PREFECT: Stored(BUILD).path}
+    for name in names or [name for name, place in places.items() if not place.exists()]:
+        if places[name].exists():
+            raise SystemExit(f"{places[name]} is frozen: it is not made again")
+        if name == PREFECT:
+            freeze_prefect(Stored(BUILD))
+        else:
+            freeze_run(FrozenRun(BUILD, name))
+        print(f"frozen: {places[name].relative_to(HERE)}", flush=True)
+
+
+def freeze_run(frozen: FrozenRun) -> None:
+    """A run over servers of its own."""
+    case = CASES[frozen.name]
+    with tempfile.TemporaryDirectory() as folder, start_server() as server, store_of(case) as store:
+        work, scratch = Path(folder, "work"), Path(folder, "scratch")
+        work.mkdir()
+        freeze(frozen, case, Stage(work, server, store), scratch)
 
 
 @contextmanager
