@@ -20,8 +20,8 @@ from tests.compatibility.frozen import (
     INPUT_TIME_S,
     FrozenRun,
     asked_of,
+    asking,
     brief,
-    carry_out,
     named_for,
     rows_of,
     stable_summary,
@@ -73,7 +73,7 @@ class Stage:
 
     def carry_out(self, arguments: Sequence[str]) -> Ended:
         """The command to its end."""
-        return carry_out(arguments, self.output, self.server, self.folder)
+        return call(*asking(arguments, self.output, self.server), cwd=self.folder)
 
     def kill(self, arguments: Sequence[str], *, parts: int, journaled: int, in_flight: int) -> None:
         """The command until so many parts and journaled rows are there and the rest hangs; then kill -9."""
@@ -207,7 +207,7 @@ def _findings(frozen: FrozenRun, case: Case, stage: Stage, scratch: Path) -> dic
             stage.server.answer_json(case.output)
         folder, output = copied(action)
         began = str(datetime.now(UTC))
-        done = carry_out(arguments, output, stage.server, folder)
+        done = call(*asking(arguments, output, stage.server), cwd=folder)
         after = rows_of(_located(folder, output if action != "reuse" else f"{output}-again"), environ)
         known = {row["id"] for row in rows}
         if action == "resume":

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
-from tests.cli.commanding import Ended, call
+from tests.cli.commanding import Ended
 from tests.scripted_server.client import ScriptedServer
 
 HERE = Path(__file__).parent
@@ -99,10 +99,9 @@ def upload(folder: Path, url: str) -> None:
             store.pipe_file(f"{root}/{path.relative_to(folder).as_posix()}", path.read_bytes())
 
 
-def carry_out(arguments: Sequence[str], output: str, server: ScriptedServer | None, cwd: Path) -> Ended:
-    """A command of `expected.json` on the run's directory at `output`; without a server it names no endpoint."""
-    endpoint = [] if server is None else ["--base-url", server.base_url]
-    return call(*named_for(arguments, output), *endpoint, "--json", "--quiet", cwd=cwd)
+def asking(arguments: Sequence[str], output: str, server: ScriptedServer) -> list[str]:
+    """A command of `expected.json` on the run's directory at `output`, whole."""
+    return [*named_for(arguments, output), "--base-url", server.base_url, "--json", "--quiet"]
 
 
 def named_for(arguments: Sequence[str], output: str) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from tests.compatibility.conftest import Thawed
-from tests.compatibility.frozen import OUTPUT, asked_of, carry_out, frozen_run, holds, stable_summary
+from tests.compatibility.frozen import OUTPUT, asked_of, frozen_run, holds, stable_summary
 
 SPENT = Decimal("0.001702")
 """By the run `budget`, as its month's log has it too."""
@@ -26,7 +26,7 @@ def test_leaving_the_budgets_out_does_not_lift_them(thawed: Thawed) -> None:
     """Either is asked for by name."""
     resume = ["resume", OUTPUT, "--price-input", "2", "--price-output", "8"]
     for given, missing in (((), "max_cost"), (("--max-cost", "1"), "max_cost_per_month")):
-        refused = carry_out([*resume, *given], thawed.output, thawed.server, thawed.folder)
+        refused = thawed.carry_out([*resume, *given])
         assert refused.status == 2
         assert f"give {missing} again" in refused.refusals[0]
     assert asked_of(thawed.server) == {}
@@ -39,7 +39,7 @@ def test_what_the_month_has_spent_counts_for_a_new_run_beside_it(thawed: Thawed)
     month.rename(month.with_name(f"{datetime.now(UTC):%Y-%m}"))
     left = Decimal("0.001")
     command = with_limits(thawed.said["command"], max_cost=Decimal(1), max_cost_per_month=SPENT + left)
-    ended = carry_out(command, "another", thawed.server, thawed.folder)
+    ended = thawed.carry_out(command, "another")
     assert (ended.status, ended.summary["stopped"]["kind"]) == (3, "BudgetExceeded")
     spent = Decimal(ended.summary["cost"]) + Decimal(ended.summary["cost_uncertain"])
     assert 0 < spent <= left

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.compatibility.conftest import Thawed
-from tests.compatibility.frozen import Row, asked_of, brief, carry_out, each_frozen, frozen_run, holds, stable_summary
+from tests.compatibility.frozen import Row, asked_of, brief, each_frozen, frozen_run, holds, stable_summary
 
 
 @each_frozen("run", "resume")
@@ -52,15 +52,14 @@ def test_a_night_finds_the_run_of_an_earlier_build_by_its_name(thawed: Thawed, t
     (tmp_path / "nights").mkdir()
     (tmp_path / "out").rename(tmp_path / "nights" / "a")
     command = [*thawed.said["command"], "--reuse", "previous"]
-    done = carry_out(command, "nights/b-{scheduled:%Y}", thawed.server, tmp_path)
+    done = thawed.carry_out(command, "nights/b-{scheduled:%Y}")
     assert (done.status, done.summary["reused"], done.summary["requests"]) == (0, 12, 0), done.err
 
 
 @frozen_run("finished")
 def test_a_run_of_an_earlier_build_is_told_from_another_by_what_is_fixed(thawed: Thawed) -> None:
     """Another model in the same directory is refused with the difference."""
-    command = [*thawed.said["command"], "--chunk-rows", "5"]
-    refused = carry_out([each if each != "m" else "n" for each in command[:-2]], "out", thawed.server, thawed.folder)
+    refused = thawed.carry_out([each if each != "m" else "n" for each in thawed.said["command"]])
     assert (refused.status, len(refused.refusals)) == (2, 1)
     assert "model: 'm' -> 'n'" in refused.refusals[0]
     assert thawed.server.stats().requests == 0
