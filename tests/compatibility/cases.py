@@ -43,8 +43,8 @@ def finished(stage: Stage) -> Case:
 def stopped(stage: Stage) -> Case:
     """The key was refused from the seventh document on: a part, and a journal of two rows."""
     stage.write(_documents(12))
-    command = _run("--concurrency", "1")
-    stage.answer({f"doc-{number}": steps.status(401) for number in range(6, 12)})
+    command = _run("--concurrency", "4")
+    stage.answer({f"doc-{number}": steps.status(401, delay_s=1) for number in range(6, 12)})
     return Case(command, stage.carry_out(command), {"run": command} | _going_on(command))
 
 
