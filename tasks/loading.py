@@ -8,7 +8,6 @@ import pyarrow as pa
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from prefect_llm.budget.account import RunBudget
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.options import RunOptions
 from prefect_llm.run.reference import FLUSH_INTERVAL_S, RunReference
@@ -18,6 +17,7 @@ from prefect_llm.tasks.naming import of_input
 from prefect_llm.tasks.retries import OPENING
 from prefect_llm.tasks.run_log import core_log
 from prefect_llm.tasks.runners import over_processes
+from prefect_llm.values.budget import RunBudget
 
 
 @task(name="load-documents", task_run_name=of_input("load-documents"), cache_policy=NO_CACHE, **OPENING)

@@ -55,7 +55,7 @@ def test_another_process_of_the_run_holds_what_it_may_give_back(folder: Folder) 
     assert (seen_by(one), seen_by(other), seen_by(grant_log(folder, "run-2"))) == (False, True, False)
     one.give_back(Decimal("0.4"))
     assert seen_by(other)
-    one.leave(Decimal("0.1"))
+    one.give_back_rest(Decimal("0.1"))
     assert not seen_by(other)
     assert one.total() == Decimal("0.5")
 
@@ -63,18 +63,18 @@ def test_another_process_of_the_run_holds_what_it_may_give_back(folder: Folder) 
 def test_one_that_has_spent_all_says_so(folder: Folder) -> None:
     one, other = grant_log(folder), grant_log(folder)
     one.grant(Decimal(1), None)
-    one.leave(Decimal(0))
+    one.give_back_rest(Decimal(0))
     last = other.last()
     assert last is not None
     assert (set(last.holding), last.total, last.number) == (set(), Decimal(1), 1)
-    one.leave(Decimal(0))
+    one.give_back_rest(Decimal(0))
     assert other.last() == last
 
 
 def test_nobody_gives_back_what_an_earlier_attempt_was_granted(folder: Folder) -> None:
     grant_log(folder).grant(Decimal(1), None)
     granting = grant_log(folder)
-    granting.prove(Decimal(0))
+    granting.count_earlier_spend(Decimal(0))
     last = granting.last()
     assert last is not None
     assert (set(last.holding), last.total) == (set(), Decimal(1))
@@ -84,11 +84,11 @@ def test_of_a_log_of_many_runs_only_this_run_s_earlier_attempts_are_forgotten(fo
     other = grant_log(folder, "run-2")
     other.grant(Decimal(1), None)
     grant_log(folder).grant(Decimal(1), None)
-    grant_log(folder).forget_earlier()
+    grant_log(folder).drop_earlier_holders()
     last = other.last()
     assert last is not None
     assert (last.total, len(last.holding), other.others_hold(last)) == (Decimal(2), 1, False)
-    grant_log(folder).forget_earlier()
+    grant_log(folder).drop_earlier_holders()
     assert other.last() == last
 
 
@@ -116,10 +116,10 @@ def test_without_a_limit_everything_is_granted_and_counted(folder: Folder) -> No
 
 
 def test_what_was_spent_without_grants_counts_once(folder: Folder) -> None:
-    grant_log(folder).prove(Decimal("0.7"))
-    grant_log(folder).prove(Decimal("0.7"))
+    grant_log(folder).count_earlier_spend(Decimal("0.7"))
+    grant_log(folder).count_earlier_spend(Decimal("0.7"))
     assert grant_log(folder).grant(Decimal(1), Decimal(1)) == Decimal("0.3")
-    grant_log(folder).prove(Decimal("0.9"))
+    grant_log(folder).count_earlier_spend(Decimal("0.9"))
     assert grant_log(folder).total() == 1
 
 

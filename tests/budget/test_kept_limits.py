@@ -10,12 +10,12 @@ from tests.run.running import carry_out, documents, provider_at, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm.budget.account import MonthBudget, RunBudget
 from prefect_llm.run.opening import open_run, reopen_run
 from prefect_llm.run.options import RunOptions
 from prefect_llm.run.redrive import open_redrive, redrive_pending
 from prefect_llm.run.threads import infer_pending
-from prefect_llm.store import BudgetLimits, RunDirectory
+from prefect_llm.store import RunDirectory
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.price import Price
 from prefect_llm.values.provider import Provider
@@ -29,11 +29,11 @@ def priced(server: ScriptedServer) -> Provider:
     return provider_at(server.base_url, prices={"m": Price(input=Decimal(2), output=Decimal(8))})
 
 
-def budget(max_cost: Decimal | int | None, month: MonthBudget | None = None) -> RunBudget:
-    return RunBudget(None if max_cost is None else Decimal(max_cost), "USD", month)
+def budget(max_cost: Decimal | int | None) -> RunBudget:
+    return RunBudget(None if max_cost is None else Decimal(max_cost), "USD")
 
 
-def kept(output: str) -> BudgetLimits | None:
+def kept(output: str) -> RunBudget | None:
     return RunDirectory.open(output).check_run().budget
 
 
@@ -57,20 +57,20 @@ def test_a_stopped_run_is_not_gone_on_with_without_its_budget(scripted_server: S
         open_run(documents(30), stopped, SPEC)
     assert opened.value.message == sentence
     assert scripted_server.stats().requests == asked
-    assert kept(stopped) == BudgetLimits(Decimal("0.002"), None, "USD")
+    assert kept(stopped) == RunBudget(Decimal("0.002"), "USD")
 
 
 def test_a_budget_given_anew_takes_its_place(scripted_server: ScriptedServer, stopped: str) -> None:
     summary = infer_pending(reopen_run(stopped, options=RunOptions(budget=budget(1))), priced(scripted_server))
     assert (summary.state, summary.totals.cost) == ("completed", 30 * COST)
-    assert kept(stopped) == BudgetLimits(Decimal(1), None, "USD")
+    assert kept(stopped) == RunBudget(Decimal(1), "USD")
 
 
 def test_a_finished_run_has_nothing_to_spend_and_needs_none(scripted_server: ScriptedServer, output: str) -> None:
     scripted_server.script_all(ANSWER)
     carry_out(documents(3), output, priced(scripted_server), SPEC, budget=budget(1))
     assert carry_out(documents(3), output, priced(scripted_server), SPEC).state == "completed"
-    assert kept(output) == BudgetLimits(Decimal(1), None, "USD")
+    assert kept(output) == RunBudget(Decimal(1), "USD")
 
 
 def test_a_redrive_needs_the_budget_too(scripted_server: ScriptedServer, output: str) -> None:
@@ -87,12 +87,12 @@ def test_a_month_s_budget_is_not_dropped_by_giving_another_one(
 ) -> None:
     output = str(tmp_path / "run")
     scripted_server.script_all(ANSWER)
-    month = MonthBudget(10 * COST, str(tmp_path), ".budget/2026-11/")
-    carry_out(documents(30), output, priced(scripted_server), SPEC, budget=budget(None, month))
+    month = RunBudget(None, "USD", 10 * COST, str(tmp_path), ".budget/2026-11/")
+    carry_out(documents(30), output, priced(scripted_server), SPEC, budget=month)
     for without in (None, budget(1)):
         with pytest.raises(InvalidInput, match=r"has a budget of \$0\.0018 a month: give max_cost_per_month again"):
             reopen_run(output, options=RunOptions(budget=without))
-    assert reopen_run(output, options=RunOptions(budget=budget(None, month))).pending
+    assert reopen_run(output, options=RunOptions(budget=month)).pending
 
 
 def test_a_run_without_a_budget_is_gone_on_with_as_ever(scripted_server: ScriptedServer, output: str) -> None:
@@ -111,7 +111,7 @@ def test_answers_taken_from_another_run_leave_the_budget_in_its_place(
     scripted_server.script_all(ANSWER)
     carry_out(documents(3), first, priced(scripted_server), SPEC)
     open_run(documents(5), second, SPEC, options=RunOptions(budget=budget(1), reuse=first))
-    assert kept(second) == BudgetLimits(Decimal(1), None, "USD")
+    assert kept(second) == RunBudget(Decimal(1), "USD")
     assert RunDirectory.open(second).check_run().reuse == (first,)
 
 

@@ -8,8 +8,9 @@ from decimal import Decimal
 import pytest
 
 from prefect_llm.budget.grants import GRANTS, GrantLog
-from prefect_llm.budget.sources import PATIENCE_S, GrantSource, GrantSources
+from prefect_llm.budget.sources import PATIENCE_S, GrantSources
 from prefect_llm.system.folders import Folder, open_folder
+from prefect_llm.values.budget import RunBudget
 
 LIMIT = Decimal(10)
 MONTH = ".budget/2026-11/"
@@ -17,7 +18,7 @@ MONTH = ".budget/2026-11/"
 
 @pytest.fixture
 def folder() -> Folder:
-    return open_folder(f"memory://funds-tests/{uuid.uuid4().hex}")
+    return open_folder(f"memory://sources-tests/{uuid.uuid4().hex}")
 
 
 class Clock:
@@ -28,7 +29,7 @@ class Clock:
         return self.now
 
 
-def funds(
+def sources(
     folder: Folder,
     clock: Clock | None = None,
     *,
@@ -37,9 +38,9 @@ def funds(
     month: Decimal | None = None,
 ) -> GrantSources:
     """Of a process of its own."""
-    run = GrantSource(GrantLog(folder, "USD", run_id, f"{run_id}/{GRANTS}"), limit)
-    of_month = None if month is None else GrantSource(GrantLog(folder, "USD", run_id, MONTH), month)
-    return GrantSources(run, of_month, clock or Clock())
+    run_log = GrantLog(folder, "USD", run_id, f"{run_id}/{GRANTS}")
+    month_log = None if month is None else GrantLog(folder, "USD", run_id, MONTH)
+    return GrantSources(RunBudget(limit, "USD", month), run_log, month_log, clock or Clock())
 
 
 def entries(folder: Folder) -> int:
@@ -47,81 +48,81 @@ def entries(folder: Folder) -> int:
 
 
 def test_alone_it_has_nobody_to_wait_for(folder: Folder) -> None:
-    one = funds(folder)
+    one = sources(folder)
     assert one.grant(Decimal(9), Decimal(9)) == 9
     assert one.grant(Decimal(2), Decimal(2)) == 0
-    assert not one.may_hold(Decimal(2))
+    assert not one.may_grant_later(Decimal(2))
 
 
 def test_it_waits_for_a_process_that_holds_money(folder: Folder) -> None:
-    one, other = funds(folder), funds(folder)
+    one, other = sources(folder), sources(folder)
     other.grant(Decimal(9), Decimal(9))
     assert one.grant(Decimal(2), Decimal(2)) == 0
-    assert one.may_hold(Decimal(2))
-    other.leave(Decimal(3))
+    assert one.may_grant_later(Decimal(2))
+    other.give_back_rest(Decimal(3))
     assert one.grant(Decimal(2), Decimal(2)) == 2
 
 
 def test_it_waits_for_none_that_has_spent_all(folder: Folder) -> None:
-    one, other = funds(folder), funds(folder)
+    one, other = sources(folder), sources(folder)
     other.grant(Decimal(9), Decimal(9))
-    other.leave(Decimal("0.5"))
+    other.give_back_rest(Decimal("0.5"))
     assert one.grant(Decimal(2), Decimal(2)) == 0
-    assert not one.may_hold(Decimal(2))
+    assert not one.may_grant_later(Decimal(2))
 
 
 def test_what_was_given_back_between_two_looks_is_seen(folder: Folder) -> None:
-    one, other = funds(folder), funds(folder)
+    one, other = sources(folder), sources(folder)
     other.grant(Decimal(9), Decimal(9))
     assert one.grant(Decimal(2), Decimal(2)) == 0
-    other.leave(Decimal(5))
-    assert one.may_hold(Decimal(2))
+    other.give_back_rest(Decimal(5))
+    assert one.may_grant_later(Decimal(2))
 
 
 def test_processes_that_give_no_sign_are_not_waited_for_any_longer(folder: Folder) -> None:
     clock = Clock()
-    one, other = funds(folder, clock), funds(folder)
+    one, other = sources(folder, clock), sources(folder)
     other.grant(Decimal(9), Decimal(9))
     one.grant(Decimal(2), Decimal(2))
-    assert one.may_hold(Decimal(2))
+    assert one.may_grant_later(Decimal(2))
     clock.now += PATIENCE_S - 1
-    assert one.may_hold(Decimal(2))
+    assert one.may_grant_later(Decimal(2))
     other.grant(Decimal("0.1"), Decimal(0))
     clock.now += PATIENCE_S - 1
-    assert one.may_hold(Decimal(2))
+    assert one.may_grant_later(Decimal(2))
     clock.now += PATIENCE_S
-    assert not one.may_hold(Decimal(2))
+    assert not one.may_grant_later(Decimal(2))
 
 
 def test_what_other_runs_draw_is_no_sign_of_a_process_of_this_one(folder: Folder) -> None:
     clock = Clock()
-    one = funds(folder, clock, month=LIMIT)
-    funds(folder, month=LIMIT).grant(Decimal(9), Decimal(9))
-    beside = funds(folder, run_id="run-2", month=LIMIT)
+    one = sources(folder, clock, month=LIMIT)
+    sources(folder, month=LIMIT).grant(Decimal(9), Decimal(9))
+    beside = sources(folder, run_id="run-2", month=LIMIT)
     one.grant(Decimal(2), Decimal(2))
     for _ in range(2):
-        assert one.may_hold(Decimal(2))
+        assert one.may_grant_later(Decimal(2))
         beside.grant(Decimal("0.1"), Decimal(0))
         clock.now += PATIENCE_S / 2
-    assert not one.may_hold(Decimal(2))
+    assert not one.may_grant_later(Decimal(2))
 
 
 def test_a_month_that_has_too_little_is_waited_for_only_where_the_run_itself_holds_some(folder: Folder) -> None:
-    alone = funds(folder, run_id="run-2", limit=None, month=LIMIT)
-    assert funds(folder, month=LIMIT).grant(Decimal(9), Decimal(9)) == 9
+    alone = sources(folder, run_id="run-2", limit=None, month=LIMIT)
+    assert sources(folder, month=LIMIT).grant(Decimal(9), Decimal(9)) == 9
     assert alone.grant(Decimal(2), Decimal(2)) == 0
-    assert not alone.may_hold(Decimal(2))
-    beside = funds(folder, month=LIMIT)
+    assert not alone.may_grant_later(Decimal(2))
+    beside = sources(folder, month=LIMIT)
     assert beside.grant(Decimal(2), Decimal(2)) == 0
-    assert beside.may_hold(Decimal(2))
+    assert beside.may_grant_later(Decimal(2))
 
 
 def test_who_waits_writes_nothing(folder: Folder) -> None:
-    one, other = funds(folder, month=LIMIT), funds(folder, month=LIMIT)
+    one, other = sources(folder, month=LIMIT), sources(folder, month=LIMIT)
     other.grant(Decimal(9), Decimal(9))
     before = entries(folder)
     for _ in range(3):
         assert one.grant(Decimal(2), Decimal(2)) == 0
-        one.leave(Decimal(0))
-        assert one.may_hold(Decimal(2))
+        one.give_back_rest(Decimal(0))
+        assert one.may_grant_later(Decimal(2))
     assert entries(folder) == before

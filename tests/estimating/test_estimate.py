@@ -14,7 +14,7 @@ from tests.run.running import carry_out, documents, provider_at, spec_of
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import ok, status, tokens
 
-from prefect_llm.budget.account import run_budget
+from prefect_llm.budget.limits import run_budget
 from prefect_llm.estimating import (
     Estimate,
     SampleOptions,

@@ -23,8 +23,8 @@ from tests.scripted_server.client import ScriptedServer
 from tests.simulation.simulating import Started
 from tests.simulation.simulating import started as provider_started
 
-from prefect_llm.budget.account import MonthBudget, RunBudget, run_budget
 from prefect_llm.budget.grants import GRANTS, GrantLog
+from prefect_llm.budget.limits import run_budget
 from prefect_llm.run.chunk import infer_chunk
 from prefect_llm.run.finishing import finish_run
 from prefect_llm.run.opening import open_run
@@ -32,6 +32,7 @@ from prefect_llm.run.options import RunOptions
 from prefect_llm.run.redrive import open_redrive, redrive_pending
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.system.folders import open_folder
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import BudgetExceeded, InvalidInput
 from prefect_llm.values.price import Price
 from prefect_llm.values.provider import Provider
@@ -46,8 +47,12 @@ WORST = Decimal("0.00045")
 FAULTS = ("cut=0.05", "not_json=0.03", "no_choices=0.04", "null_content=0.03", "server_error=0.05", "close=0.03")
 
 
-def budget(max_cost: Decimal | int, month: MonthBudget | None = None) -> RunBudget:
-    return RunBudget(Decimal(max_cost), "USD", month)
+def budget(max_cost: Decimal | int) -> RunBudget:
+    return RunBudget(Decimal(max_cost), "USD")
+
+
+def within_month(max_cost: int, max_cost_per_month: Decimal, folder: Path, month: str = "2026-11") -> RunBudget:
+    return RunBudget(Decimal(max_cost), "USD", max_cost_per_month, str(folder), f".budget/{month}/")
 
 
 def priced(server: ScriptedServer) -> Provider:
@@ -157,15 +162,15 @@ def test_no_price_or_two_currencies_are_refused_beforehand() -> None:
 
 def test_a_month_is_shared_by_its_runs(scripted_server: ScriptedServer, tmp_path: Path) -> None:
     scripted_server.script_all(ANSWER)
-    month = MonthBudget(25 * COST, str(tmp_path), ".budget/2026-11/")
-    first = carry_out(documents(12), str(tmp_path / "a"), priced(scripted_server), SPEC, budget=budget(1, month))
-    second = carry_out(documents(30), str(tmp_path / "b"), priced(scripted_server), SPEC, budget=budget(1, month))
+    november = within_month(1, 25 * COST, tmp_path)
+    first = carry_out(documents(12), str(tmp_path / "a"), priced(scripted_server), SPEC, budget=november)
+    second = carry_out(documents(30), str(tmp_path / "b"), priced(scripted_server), SPEC, budget=november)
     assert first.state == "completed"
     assert second.stopped is not None
     assert "this month's $0.0045" in second.stopped.message
     assert scripted_server.stats().requests * COST <= 25 * COST
-    later = MonthBudget(25 * COST, str(tmp_path), ".budget/2026-12/")
-    third = carry_out(documents(30), str(tmp_path / "b"), priced(scripted_server), SPEC, budget=budget(1, later))
+    december = within_month(1, 25 * COST, tmp_path, "2026-12")
+    third = carry_out(documents(30), str(tmp_path / "b"), priced(scripted_server), SPEC, budget=december)
     assert third.totals.ok > second.totals.ok
 
 
@@ -223,7 +228,7 @@ def test_money_that_cannot_be_given_back_fails_no_row_and_counts_as_spent(
     def full(log: GrantLog, amount: Decimal) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(GrantLog, "leave", full)
+    monkeypatch.setattr(GrantLog, "give_back_rest", full)
     summary = carry_out(documents(3), output, priced(scripted_server), SPEC, budget=budget(1))
     assert (summary.state, summary.totals.cost) == ("completed", 3 * COST)
     assert summary.cost_uncertain is not None
@@ -235,11 +240,11 @@ def test_runs_side_by_side_in_one_month_do_not_pass_it_together(
     scripted_server: ScriptedServer, tmp_path: Path
 ) -> None:
     scripted_server.script_all(ANSWER)
-    month = MonthBudget(40 * COST, str(tmp_path), ".budget/2026-11/")
+    november = within_month(1, 40 * COST, tmp_path)
 
     def run(name: str) -> int:
         provider = priced(scripted_server)
-        return carry_out(documents(30), str(tmp_path / name), provider, SPEC, budget=budget(1, month)).totals.ok
+        return carry_out(documents(30), str(tmp_path / name), provider, SPEC, budget=november).totals.ok
 
     with ThreadPoolExecutor(4) as threads:
         answered = sum(threads.map(run, "abcd"))

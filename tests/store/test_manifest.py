@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from prefect_llm.store.manifest import BudgetLimits, Manifest, Stopped, check_same_spec, read_manifest
+from prefect_llm.store.manifest import Manifest, Stopped, check_same_spec, read_manifest
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput
 
 
@@ -17,7 +18,7 @@ def test_a_manifest_survives_its_file(make_manifest: Callable[..., Manifest]) ->
         state="stopped",
         stopped=Stopped("AuthenticationFailed", "the key was refused"),
         totals={"rows": 5, "cost": "0.1"},
-        budget=BudgetLimits(Decimal("0.0005"), None, "USD"),
+        budget=RunBudget(Decimal("0.0005"), "USD"),
     )
     assert read_manifest(manifest.to_json(), "m") == manifest
 
@@ -29,7 +30,7 @@ def test_a_manifest_from_before_budgets_were_kept_has_none(make_manifest: Callab
 
 
 def test_a_budget_that_is_no_amount_is_refused_by_name(make_manifest: Callable[..., Manifest]) -> None:
-    content = json.loads(make_manifest(budget=BudgetLimits(Decimal(1), Decimal(2), "USD")).to_json())
+    content = json.loads(make_manifest(budget=RunBudget(Decimal(1), "USD", Decimal(2))).to_json())
     content["budget"]["max_cost"] = "much"
     with pytest.raises(InvalidInput, match=r"^m is not the manifest of a run"):
         read_manifest(json.dumps(content).encode(), "m")

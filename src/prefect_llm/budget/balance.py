@@ -1,4 +1,4 @@
-"""What one process may still spend of a run's budget: granted money, set aside and settled. No IO, no lock."""
+"""The money of one process: granted, reserved for requests, spent. No IO, no lock."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from decimal import Decimal
 from prefect_llm.values.money import MONEY, ZERO
 
 SLICES = 256
-"""A grant is at least so small a part of the budget: about as much as a killed process leaves unproven."""
+"""A grant is at least this part of the budget: about what a killed process leaves granted and unspent."""
 SHARE_OF_RESERVED = Decimal("0.25")
-"""Of what is set aside: with many requests in flight grants grow, so that few are written."""
+"""A grant is at least this part of what is reserved: with many requests in flight, fewer and larger grants."""
 
 
 @dataclass(slots=True)
 class BudgetBalance:
-    """Money is drawn as grants, `free` until it is set aside for a request, and back in `free` where it cost less.
+    """Grants are `free` until they are reserved; what a reservation does not cost is free again.
 
-    `limit` is the whole budget, `None` for none. `spent` was billed, `lost` may have been. `drained` says that the
-    last grant was refused.
+    `limit` is that of the whole budget, `None` for none. `spent` was billed, `possibly_billed` may have been.
+    `in_flight` counts reservations. `refused`: the last draw brought nothing.
     """
 
     limit: Decimal | None
     free: Decimal = ZERO
     reserved: Decimal = ZERO
     spent: Decimal = ZERO
-    lost: Decimal = ZERO
+    possibly_billed: Decimal = ZERO
     in_flight: int = 0
-    drained: bool = False
+    refused: bool = False
 
-    def hold(self, amount: Decimal) -> bool:
-        """Set that much aside, if it is there."""
+    def reserve(self, amount: Decimal) -> bool:
+        """Reserve the amount, if it is free."""
         if amount > self.free:
             return False
         self.free = MONEY.subtract(self.free, amount)
@@ -38,42 +38,42 @@ class BudgetBalance:
         self.in_flight += 1
         return True
 
-    def settle(self, held: Decimal, cost: Decimal) -> None:
-        """What was set aside cost that much: even more, where the endpoint counts more than it can."""
-        self._land(held)
+    def settle(self, amount: Decimal, cost: Decimal) -> None:
+        """End a reservation at its cost. That may exceed the amount, if an endpoint counts too many tokens."""
+        self._end(amount)
         self.spent = MONEY.add(self.spent, cost)
-        self.free = MONEY.add(self.free, MONEY.subtract(held, cost))
+        self.free = MONEY.add(self.free, MONEY.subtract(amount, cost))
 
-    def lose(self, held: Decimal) -> None:
-        """Whether it was spent is not known: it counts as spent."""
-        self._land(held)
-        self.lost = MONEY.add(self.lost, held)
+    def forfeit(self, amount: Decimal) -> None:
+        """End a reservation whose cost is unknown: all of it counts as spent."""
+        self._end(amount)
+        self.possibly_billed = MONEY.add(self.possibly_billed, amount)
 
-    def take(self, granted: Decimal) -> None:
-        """Take a grant in; of nothing, it was refused."""
+    def add_grant(self, granted: Decimal) -> None:
+        """Add what a draw brought; 0 is a refusal."""
         self.free = MONEY.add(self.free, granted)
-        self.drained = not granted
+        self.refused = not granted
 
     def wanted(self, amount: Decimal = ZERO) -> Decimal:
-        """How much to draw for a request of that amount, and those that come after it."""
+        """How much to draw for a request of that amount and those after it."""
         ahead = MONEY.multiply(self.reserved, SHARE_OF_RESERVED)
         slice_ = ZERO if self.limit is None else MONEY.divide(self.limit, SLICES)
         return max(self.missing(amount), ahead, slice_)
 
     def missing(self, amount: Decimal) -> Decimal:
-        """How much of it is not free."""
+        """How much of the amount is not free."""
         return max(MONEY.subtract(amount, self.free), ZERO)
 
     @property
     def runs_low(self) -> bool:
-        """Whether to draw before it is empty."""
-        return not self.drained and self.free < MONEY.divide(self.wanted(), 2)
+        """Whether to draw now, before a request has to wait for it."""
+        return not self.refused and self.free < MONEY.divide(self.wanted(), 2)
 
-    def empty(self) -> Decimal:
-        """Take out what is free, to give it back. Below nothing there is nothing."""
+    def take_free(self) -> Decimal:
+        """Take out what is free, to give it back. A debt stays, to be paid from the next grant."""
         free, self.free = self.free, min(self.free, ZERO)
         return max(free, ZERO)
 
-    def _land(self, held: Decimal) -> None:
-        self.reserved = MONEY.subtract(self.reserved, held)
+    def _end(self, amount: Decimal) -> None:
+        self.reserved = MONEY.subtract(self.reserved, amount)
         self.in_flight -= 1

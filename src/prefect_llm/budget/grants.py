@@ -105,30 +105,27 @@ class GrantLog:
         """Whether a process of this run wrote it."""
         return entry.holder.startswith(self._run)
 
-    def prove(self, spent: Decimal) -> None:
-        """At least so much was spent: by attempts without a budget, which drew no grants, more than was granted.
+    def count_earlier_spend(self, spent: Decimal) -> None:
+        """Count at least `spent` as granted: attempts without a budget drew no grants.
 
-        For a log of one run, before an attempt at it begins: nobody gives back what an earlier one was granted.
+        For a log of one run, before an attempt at it begins: what earlier attempts still hold is never given back.
         """
         with self._lock:
             while (last := self._look()) is None or last.holding or spent > last.total:
                 total = ZERO if last is None else last.total
-                proven = max(spent, total)
-                if self._append(MONEY.subtract(proven, total), proven, frozenset()):
+                counted = max(spent, total)
+                if self._append(MONEY.subtract(counted, total), counted, frozenset()):
                     return
 
-    def forget_earlier(self) -> None:
-        """For a log of many runs, before an attempt at this one begins: its earlier attempts give nothing back."""
+    def drop_earlier_holders(self) -> None:
+        """The same for a log of many runs: earlier attempts at this run give nothing back."""
         with self._lock:
             while (last := self._look()) is not None and (earlier := self._of_this_run(last)):
                 if self._append(ZERO, last.total, last.holding - earlier):
                     return
 
     def grant(self, wanted: Decimal, limit: Decimal | None, least: Decimal = ZERO) -> Decimal:
-        """Grant what is wanted, or what the limit leaves of it; 0 where that is nothing or under `least`.
-
-        Durable on return.
-        """
+        """Grant what is wanted, or what the limit leaves; 0 if that is less than `least`. Durable on return."""
         with self._lock:
             while True:
                 last = self._last or self._look()
@@ -141,13 +138,13 @@ class GrantLog:
                     return change
 
     def give_back(self, amount: Decimal) -> None:
-        """A part of what was granted and not spent."""
+        """Give back a part of what was granted and not spent."""
         with self._lock:
             while amount > 0 and not self._gave_back(amount, self._holding | {self._holder}):
                 pass
 
-    def leave(self, amount: Decimal) -> None:
-        """Give back all that was granted and not spent: until its next grant this holder has nothing to give."""
+    def give_back_rest(self, amount: Decimal) -> None:
+        """Give back all that was granted and not spent: this holder has nothing until its next grant."""
         with self._lock:
             while amount > 0 or self._holder in self._holding:
                 if self._gave_back(amount, self._holding - {self._holder}):
@@ -162,7 +159,7 @@ class GrantLog:
 
     def _gave_back(self, amount: Decimal, holding: frozenset[str]) -> bool:
         assert self._last is not None, "only a grant can be given back"
-        return self._append(-amount, MONEY.subtract(self._last.total, amount), holding)
+        return self._append(MONEY.minus(amount), MONEY.subtract(self._last.total, amount), holding)
 
     def _append(self, change: Decimal, total: Decimal, holding: frozenset[str]) -> bool:
         """Write the next entry; `False` where another has: then that one is read."""

@@ -1,33 +1,29 @@
-"""A run's budget from one attempt to the next: it stays with the directory, and leaving it out does not lift it."""
+"""Limits stay with a run's directory from attempt to attempt: leaving one out does not lift it."""
 
 from __future__ import annotations
 
-from prefect_llm.budget.account import RunBudget
-from prefect_llm.store import BudgetLimits, Manifest, RunDirectory, check_owner
+from prefect_llm.store import Manifest, RunDirectory, check_owner
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.formatting import money
 
 
 def persist_limits(directory: RunDirectory, manifest: Manifest, budget: RunBudget | None, epoch: int) -> None:
-    """Write down what may be spent, in the place of what was given before.
+    """Write the limits to the manifest, in place of earlier ones.
 
-    Raises `InvalidInput` where a limit was given before and is not now, and `Superseded` where a later owner has
-    taken the directory over.
+    Raises `InvalidInput` if a limit was given before and is not now, `Superseded` if a later owner has taken over the
+    directory.
     """
-    given = None if budget is None else _limits(budget)
-    if given == manifest.budget:
+    if budget == manifest.budget:
         return
     if manifest.budget is not None:
-        _check_given(manifest.budget, given, directory.url)
+        _check_given_again(manifest.budget, budget, directory.url)
+
     check_owner(directory.folder, epoch)
-    directory.write_manifest(directory.check_run().changed(budget=given))
+    directory.write_manifest(directory.check_run().changed(budget=budget))
 
 
-def _limits(budget: RunBudget) -> BudgetLimits:
-    return BudgetLimits(budget.max_cost, None if budget.month is None else budget.month.max_cost, budget.currency)
-
-
-def _check_given(before: BudgetLimits, now: BudgetLimits | None, where: str) -> None:
+def _check_given_again(before: RunBudget, now: RunBudget | None, where: str) -> None:
     if before.max_cost is not None and (now is None or now.max_cost is None):
         raise InvalidInput(
             f"the run in {where} has a budget of {money(before.max_cost, before.currency)}: give max_cost again, "

@@ -10,7 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from prefect_llm.budget.account import RunBudget
 from prefect_llm.documents import Snapshot, stage_sample
 from prefect_llm.estimating.population import Kind, Population, by_chunk, population_of
 from prefect_llm.prompts import Prompt
@@ -22,6 +21,7 @@ from prefect_llm.run.spec import RunSpec
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import Manifest, RunDirectory, acquired, check_owner, check_same_spec, release
 from prefect_llm.system.folders import Folder
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput, run_error
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import Provider

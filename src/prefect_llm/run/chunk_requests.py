@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from prefect_llm.budget.account import BudgetAccount, RequestBudget
+from prefect_llm.budget.account import BudgetAccount
+from prefect_llm.budget.reservation import RequestBudget
 from prefect_llm.lanes.lane import Delivery
 from prefect_llm.lanes.lanes import lane_named
 from prefect_llm.pricing import price_for

@@ -11,9 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prefect_llm.budget.account import BudgetAccount, RunBudget
-from prefect_llm.budget.grants import GrantLog
-from prefect_llm.budget.sources import GrantSource, GrantSources
+from prefect_llm.budget.account import BudgetAccount, open_account
 from prefect_llm.progress.shared_stop import shared_stop
 from prefect_llm.progress.tracker import RunTracker
 from prefect_llm.reuse.earlier_runs import EarlierRuns
@@ -67,8 +65,7 @@ class RunContext:
         """The run's budget as this process spends it; `None` without a budget."""
         with self._lock:
             if self._account is None and self.run.budget is not None:
-                sources = _grant_sources(self.run, self.run.budget)
-                self._account = BudgetAccount(self.run.budget, sources, self.stop)
+                self._account = open_account(self.run.budget, self.run.url, self.run.run_id, self.stop)
             return self._account
 
     @property
@@ -166,12 +163,3 @@ def working_on(run: RunReference) -> Iterator[RunContext]:
             return
         with shared_stop(open_folder(run.url), run.invocation, run.epoch, context.stop):
             yield context
-
-
-def _grant_sources(run: RunReference, budget: RunBudget) -> GrantSources:
-    of_run = GrantSource(GrantLog(open_folder(run.url), budget.currency, run.run_id), budget.max_cost)
-    if (month := budget.month) is None:
-        return GrantSources(of_run)
-
-    log = GrantLog(open_folder(month.folder), budget.currency, run.run_id, month.prefix)
-    return GrantSources(of_run, GrantSource(log, month.max_cost))

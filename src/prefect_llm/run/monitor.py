@@ -169,8 +169,8 @@ class RunMonitor:
         budgets = []
         if budget.max_cost is not None and of_run is not None:
             budgets.append(SpentBudget("run", of_run + here, budget.max_cost, budget.currency))
-        if budget.month is not None and of_month is not None:
-            budgets.append(SpentBudget("month", of_month + here, budget.month.max_cost, budget.currency))
+        if budget.max_cost_per_month is not None and of_month is not None:
+            budgets.append(SpentBudget("month", of_month + here, budget.max_cost_per_month, budget.currency))
         return budgets
 
     def _engines(self) -> set[Engine]:

@@ -10,9 +10,8 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from prefect_llm.budget.account import RunBudget
-from prefect_llm.budget.grants import GrantLog
 from prefect_llm.budget.kept_limits import persist_limits
+from prefect_llm.budget.sources import GrantSources
 from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, stage
 from prefect_llm.lanes.lanes import lane_named
 from prefect_llm.prompts import Prompt
@@ -35,6 +34,7 @@ from prefect_llm.store import (
     when_superseded,
 )
 from prefect_llm.system.folders import open_folder
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput, reason_of
 
 DEFAULTS = RunOptions()
@@ -241,7 +241,7 @@ def _open(directory: RunDirectory, manifest: Manifest, epoch: int, options: RunO
 
 def _count_earlier_spend(directory: RunDirectory, rows: int, budget: RunBudget, manifest: Manifest) -> None:
     """Attempts without a budget drew no grants: what their rows cost counts as spent, too."""
-    grants, totals = GrantLog(directory.folder, budget.currency, manifest.run_id), fold(directory, rows)
+    totals = fold(directory, rows)
     if totals.unpriced_rows or totals.work.uncertain is None or totals.currency not in (None, budget.currency):
         without = "finish it without max_cost, or " if manifest.budget is None else ""
         raise InvalidInput(
@@ -249,6 +249,5 @@ def _count_earlier_spend(directory: RunDirectory, rows: int, budget: RunBudget, 
             f"{without}ask in a new output, which takes these answers by reuse"
         )
 
-    grants.prove(totals.known_cost + totals.work.uncertain)
-    if (month := budget.month) is not None:
-        GrantLog(open_folder(month.folder), budget.currency, manifest.run_id, month.prefix).forget_earlier()
+    sources = GrantSources.open(budget, directory.folder.url, manifest.run_id)
+    sources.count_earlier_spend(totals.known_cost + totals.work.uncertain)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect_llm.budget.account import RunBudget
 from prefect_llm.run.reference import FLUSH_INTERVAL_S
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.outcome import ONLINE
 
 

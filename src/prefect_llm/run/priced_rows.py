@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from decimal import Decimal
 
-from prefect_llm.budget.account import most_cost
+from prefect_llm.budget.reservation import most_cost
 from prefect_llm.pricing import cache_saving, cost, price_for, terms_of
 from prefect_llm.store import JournalEntry, ResultRow
 from prefect_llm.system import telemetry

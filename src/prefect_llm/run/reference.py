@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect_llm.budget.account import RunBudget
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.outcome import ONLINE
 
 FLUSH_INTERVAL_S = 2.0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 
-from prefect_llm.budget.account import MonthBudget, RunBudget, run_budget
+from prefect_llm.budget.limits import run_budget
 from prefect_llm.settings.batch_options import BatchOptions
 from prefect_llm.settings.directory_name import parent_of
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.provider import Provider
 
 MONTHS = ".budget"
@@ -23,12 +23,12 @@ def budget_of(
     each `owner`, a deployment's name. A run counts in the month (UTC) of `now`. Raises `InvalidInput` where the price
     is not known.
     """
-    month = None
-    if batch.max_cost_per_month is not None:
-        month = _month(batch.max_cost_per_month, output, now, owner)
-    return run_budget(provider, model, max_cost=batch.max_cost, month=month)
-
-
-def _month(max_cost: Decimal, output: str, now: datetime, owner: str | None) -> MonthBudget:
     folders = [MONTHS, *([owner.replace("/", "-")] if owner else []), f"{now:%Y-%m}"]
-    return MonthBudget(max_cost, parent_of(output), f"{'/'.join(folders)}/")
+    return run_budget(
+        provider,
+        model,
+        max_cost=batch.max_cost,
+        max_cost_per_month=batch.max_cost_per_month,
+        month_folder=parent_of(output),
+        month_prefix=f"{'/'.join(folders)}/",
+    )

@@ -16,7 +16,7 @@ from prefect_llm.store.journal import (
     remove_journals,
 )
 from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
-from prefect_llm.store.manifest import BudgetLimits, Manifest, State, Stopped, check_same_spec
+from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.parts import stats_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
@@ -29,7 +29,6 @@ __all__ = [
     "PAGE",
     "PREVIOUS",
     "RESULT_COLUMNS",
-    "BudgetLimits",
     "ChunkAttempt",
     "ChunkStats",
     "Discarded",

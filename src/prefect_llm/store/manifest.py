@@ -10,10 +10,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import InvalidOperation
 from typing import Any, Literal, Self, get_args
 
 from prefect_llm.store.spec import difference, spec_fingerprint
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput
 
 FORMAT = 1
@@ -31,28 +32,6 @@ class Stopped:
     def to_json(self) -> dict[str, str]:
         """As `stopped` in the manifest and in `--json`."""
         return {"kind": self.kind, "message": self.message}
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetLimits:
-    """What may be spent at most, in `currency`: by the run, and by all runs of a month beside it."""
-
-    max_cost: Decimal | None
-    max_cost_per_month: Decimal | None
-    currency: str
-
-    def to_json(self) -> dict[str, str | None]:
-        """As `budget` in the manifest; money as strings."""
-        limits = {"max_cost": self.max_cost, "max_cost_per_month": self.max_cost_per_month}
-        texts = {name: None if limit is None else format(limit, "f") for name, limit in limits.items()}
-        return {**texts, "currency": self.currency}
-
-    @classmethod
-    def from_json(cls, read: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        limits = [read["max_cost"], read["max_cost_per_month"]]
-        run, month = (None if limit is None else Decimal(limit) for limit in limits)
-        return cls(run, month, str(read["currency"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +54,7 @@ class Manifest:
     stopped: Stopped | None = None
     totals: dict[str, Any] | None = None
     reuse: tuple[str, ...] | None = None
-    budget: BudgetLimits | None = None
+    budget: RunBudget | None = None
 
     @classmethod
     def new(cls, run_id: str, spec: dict[str, Any], snapshot: dict[str, Any]) -> Self:
@@ -159,7 +138,7 @@ def _manifest(read: dict[str, Any]) -> Manifest:
         stopped=None if read["stopped"] is None else Stopped(**read["stopped"]),
         totals=read["totals"],
         reuse=None if read.get("reuse") is None else tuple(map(str, read["reuse"])),
-        budget=None if read.get("budget") is None else BudgetLimits.from_json(read["budget"]),
+        budget=None if read.get("budget") is None else RunBudget.from_json(read["budget"]),
     )
     if manifest.chunks < 1:
         raise ValueError(f"a snapshot of {manifest.chunks} chunks")

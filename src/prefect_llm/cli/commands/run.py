@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
-from prefect_llm.budget.account import RunBudget
 from prefect_llm.cli.error_output import report_fault
 from prefect_llm.cli.exit_status import Exit, show, status_of, tell_stop
 from prefect_llm.cli.progress import news_log, progress_bar, progress_log
@@ -25,6 +24,7 @@ from prefect_llm.run.redrive import open_redrive, redrive_pending
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of, unknown_variables
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Provider
