@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from tests.compatibility.conftest import Thawed
@@ -41,5 +42,18 @@ def test_a_finished_run_is_cleaned_and_an_unfinished_one_only_by_force(thawed: T
 
 
 def _with_lanes(ledger: dict[str, Any]) -> dict[str, Any]:
-    """0.1.0 left out the lane of rows that were in no part yet; every one of its requests was asked online."""
-    return ledger | {"lines": [line | {"lane": line["lane"] or "online"} for line in ledger["lines"]]}
+    """0.1.0 gave rows that were in no part yet a line without a lane; all of its requests were asked online."""
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in ledger["lines"]:
+        key = tuple(line[name] for name in ("entry", "day", "provider", "model", "currency", "price_source"))
+        before = merged.get(key)
+        line = line | {"lane": line["lane"] or "online"}
+        merged[key] = line if before is None else {name: _sum(before[name], line[name]) for name in line}
+    return ledger | {"lines": list(merged.values())}
+
+
+def _sum(one: Any, other: Any) -> Any:
+    """Of counts and amounts of money; what two lines have in common stays."""
+    if isinstance(one, int):
+        return one + other
+    return one if one == other and not one.startswith("0.") else format(Decimal(one) + Decimal(other), "f")
