@@ -15,6 +15,8 @@ from tests.cli.commanding import COMMAND, environment
 
 from prefect_llm.simulation import Simulation, parse_simulation
 from prefect_llm.simulation.answers import Delivery
+from prefect_llm.simulation.http_requests import read_head
+from prefect_llm.simulation.openai_chat import PATH, OpenAIChat
 from prefect_llm.simulation.provider import Service, SimulatedProvider
 
 DEADLINE_S = 30
@@ -26,12 +28,12 @@ def simulation(**options: Any) -> Simulation:
 
 
 def body(text: str = "Hello there.", **members: Any) -> bytes:
-    """A chat request's body."""
+    """The body of a request."""
     return json.dumps({"model": "m", "messages": [{"role": "user", "content": text}], **members}).encode()
 
 
 def request(content: bytes, *fields: str) -> bytes:
-    """The bytes of one chat request."""
+    """The bytes of one request."""
     head = ["POST /v1/chat/completions HTTP/1.1", "host: test", f"content-length: {len(content)}", *fields]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + content
 
@@ -73,6 +75,17 @@ def provider(**options: Any) -> SimulatedProvider:
     return SimulatedProvider(simulation(**options))
 
 
+CHAT = OpenAIChat()
+
+
+def admit(
+    simulated: SimulatedProvider, content: bytes = HELLO, now: float = 0.0, *, key: str | None = None
+) -> Service | Delivery:
+    """What becomes of a request."""
+    field = f"authorization: Bearer {key}\r\n" if key else ""
+    return simulated.admit(CHAT, read_head(f"POST {PATH} HTTP/1.1\r\n{field}".encode()), content, now)
+
+
 def admitted(decided: Service | Delivery) -> Service:
     assert isinstance(decided, Service), decided
     return decided
@@ -87,7 +100,7 @@ def parsed(delivery: Service | Delivery) -> Answer:
 
 def asked(simulated: SimulatedProvider, content: bytes = HELLO, now: float = 0.0) -> Answer:
     """The answer, without waiting for it."""
-    decided = simulated.admit("", content, now)
+    decided = admit(simulated, content, now)
     return parsed(decided if isinstance(decided, Delivery) else simulated.answer(decided, now))
 
 

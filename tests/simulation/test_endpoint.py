@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.simulation.simulating import DEADLINE_S, body, chunked, next_answer, request, simulation, started
+from tests.simulation.simulating import DEADLINE_S, admit, body, chunked, next_answer, request, simulation, started
 
 from prefect_llm.simulation.distributions import Distribution
 from prefect_llm.simulation.endpoint import Endpoint
@@ -222,7 +222,7 @@ def test_a_hanging_request_holds_no_place_and_ends_with_its_client() -> None:
 def fault_kinds(seed: int, **options: Any) -> list[Fault | None]:
     """Of the first two requests."""
     provider = SimulatedProvider(simulation(seed=seed, **options))
-    services = [provider.admit("", body(), 0.0) for _ in range(2)]
+    services = [admit(provider, body()) for _ in range(2)]
     return [service.fault for service in services if isinstance(service, Service)]
 
 

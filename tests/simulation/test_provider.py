@@ -7,11 +7,18 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.simulation.simulating import HELLO, admitted, asked, body, parsed, provider
+from tests.simulation.simulating import CHAT, HELLO, Answer, admit, admitted, asked, body, parsed, provider
 
 from prefect_llm.simulation.answers import Delivery, Then
 from prefect_llm.simulation.faults import Fault
-from prefect_llm.simulation.provider import Service
+from prefect_llm.simulation.http_requests import read_head
+from prefect_llm.simulation.provider import Service, SimulatedProvider
+
+
+def listed(simulated: SimulatedProvider, authorization: str) -> Answer:
+    """The list of models."""
+    head = read_head(f"GET /v1/models HTTP/1.1\r\nAuthorization: {authorization}\r\n".encode())
+    return parsed(simulated.models(CHAT, head))
 
 
 def test_an_answer_is_as_long_as_drawn_and_counts_four_characters_a_token() -> None:
@@ -95,12 +102,13 @@ def test_a_body_that_cannot_be_answered_gets_400_as_openai_words_it(content: byt
 
 def test_another_key_gets_401_and_an_unknown_model_404() -> None:
     simulated = provider(api_key_env="K", environ={"K": "sk-1"}, models="a,b")
-    assert parsed(simulated.admit("Bearer sk-2", HELLO, 0.0)).json()["error"]["code"] == "invalid_api_key"
-    unknown = parsed(simulated.admit("Bearer sk-1", HELLO, 0.0))
+    assert parsed(admit(simulated, HELLO, key="sk-2")).json()["error"]["code"] == "invalid_api_key"
+    unknown = parsed(admit(simulated, HELLO, key="sk-1"))
     assert (unknown.status, unknown.json()["error"]["code"]) == (404, "model_not_found")
-    assert isinstance(simulated.admit("Bearer sk-1", body(model="b"), 0.0), Service)
-    assert [model["id"] for model in parsed(simulated.models("Bearer sk-1")).json()["data"]] == ["a", "b"]
-    assert parsed(simulated.models("")).status == 401
+    assert isinstance(admit(simulated, body(model="b"), key="sk-1"), Service)
+    assert [model["id"] for model in listed(simulated, "Bearer sk-1").json()["data"]] == ["a", "b"]
+    for wrong in ("", "sk-1", "Basic sk-1", "Bearer sk-11"):
+        assert listed(simulated, wrong).status == 401
 
 
 def test_between_its_seconds_an_outage_answers_503_to_everyone() -> None:
@@ -140,7 +148,7 @@ def test_faults_come_in_their_shares_and_every_request_is_accounted_for() -> Non
 )
 def test_each_fault_answers_as_it_says(fault: Fault, status: int, then: Then) -> None:
     simulated = provider(fault=[f"{fault}=1"])
-    decided = simulated.admit("", HELLO, 0.0)
+    decided = admit(simulated, HELLO, 0.0)
     delivery = decided if isinstance(decided, Delivery) else simulated.answer(decided, 0.0)
     answer = parsed(delivery)
     assert (answer.status, delivery.then) == (status, then)
@@ -160,11 +168,11 @@ def test_unusable_answers_are_unusable_each_in_its_way() -> None:
 
 @pytest.mark.parametrize(("fault", "then"), [("reset", Then.RESET), ("close", Then.CLOSE)])
 def test_a_broken_connection_has_no_byte_of_an_answer(fault: str, then: Then) -> None:
-    assert provider(fault=[f"{fault}=1"]).admit("", HELLO, 0.0) == Delivery(b"", then)
+    assert admit(provider(fault=[f"{fault}=1"]), HELLO, 0.0) == Delivery(b"", then)
 
 
 def test_slow_takes_ten_times_the_latency() -> None:
-    assert admitted(provider(latency="0.5", fault=["slow=1"]).admit("", HELLO, 0.0)).latency_s == 5
+    assert admitted(admit(provider(latency="0.5", fault=["slow=1"]), HELLO, 0.0)).latency_s == 5
 
 
 def test_a_server_error_used_no_output() -> None:
@@ -180,7 +188,7 @@ def test_a_fault_at_the_door_takes_no_tokens() -> None:
 
 def test_who_leaves_is_abandoned_and_gives_back_what_was_not_answered() -> None:
     simulated = provider(tokens_per_minute=1_000, token_accounting="used")
-    service = admitted(simulated.admit("", HELLO, 0.0))
+    service = admitted(admit(simulated, HELLO, 0.0))
     assert (simulated.figures.in_flight, simulated.figures.max_in_flight) == (1, 1)
     simulated.abandon(service, 0.0)
     assert (simulated.figures.in_flight, simulated.figures.abandoned) == (0, 1)
@@ -189,7 +197,7 @@ def test_who_leaves_is_abandoned_and_gives_back_what_was_not_answered() -> None:
 
 def drawn(seed: int | None, **options: Any) -> list[tuple[float, int, str | None]]:
     simulated = provider(latency="exponential:1", output_tokens="normal:500,100", seed=seed, **options)
-    services = [admitted(simulated.admit("", body(), 0.0)) for _ in range(50)]
+    services = [admitted(admit(simulated, body(), 0.0)) for _ in range(50)]
     return [(service.latency_s, service.ending.output_tokens, service.fault) for service in services]
 
 
@@ -213,13 +221,13 @@ def test_other_faults_do_not_change_lengths_and_latencies() -> None:
 
 def test_which_requests_fail_does_not_hang_together_with_how_long_they_take() -> None:
     simulated = provider(latency="uniform:0,1", fault=["hang=0.5"], seed=7)
-    services = [admitted(simulated.admit("", body(), 0.0)) for _ in range(50)]
+    services = [admitted(admit(simulated, body(), 0.0)) for _ in range(50)]
     assert len({(service.latency_s < 0.5, service.fault) for service in services}) == 4
 
 
 def test_a_reset_forgets_the_figures_and_refills_the_buckets_but_not_what_is_in_flight() -> None:
     simulated = provider(requests_per_minute=1)
-    service = admitted(simulated.admit("", HELLO, 0.0))
+    service = admitted(admit(simulated, HELLO, 0.0))
     assert asked(simulated).status == 429
     simulated.reset()
     assert (simulated.figures.requests, simulated.figures.in_flight, simulated.figures.throttled) == (0, 1, 0)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.simulation.simulating import body, simulation
+from tests.simulation.simulating import admit, body, simulation
 
 from prefect_llm.simulation.answers import Then
 from prefect_llm.simulation.provider import Service, SimulatedProvider
@@ -16,7 +16,7 @@ def streamed(*, fault: str | None = None, **members: Any) -> tuple[list[bytes], 
     """The pieces written and what then."""
     options = {"fault": [f"{fault}=1"]} if fault else {}
     provider = SimulatedProvider(simulation(output_tokens="25", **options))
-    service = provider.admit("", body(stream=True, **members), 0.0)
+    service = admit(provider, body(stream=True, **members))
     assert isinstance(service, Service)
     pieces = provider.stream(service, 0.0)
     assert provider.figures.in_flight == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from enum import Enum, auto
 from functools import lru_cache
 from http import HTTPStatus
@@ -15,6 +14,8 @@ from prefect_llm.simulation.schema_instance import NoInstance, minimal_instance
 
 _WORDS = b"the simulated provider answers with words that mean nothing and are as long as an answer would be, "
 _PREPARED_TOKENS = 16_384
+CONTENT_PIECES = 4
+"""Of a streamed text."""
 _FILLER = (_WORDS * (_PREPARED_TOKENS * CHARACTERS_PER_TOKEN // len(_WORDS) + 1))[
     : _PREPARED_TOKENS * CHARACTERS_PER_TOKEN
 ]
@@ -37,11 +38,11 @@ class Delivery(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How an answer ends: its text as JSON, its length in tokens, and why it stopped there."""
+    """How an answer ends: its text as JSON, its length in tokens, and whether the output limit cut it."""
 
     content: bytes
     output_tokens: int
-    finish_reason: bytes
+    cut: bool = False
 
 
 def ending(drawn_tokens: int, limit: int | None, schema: Any) -> Ending:
@@ -52,16 +53,16 @@ def ending(drawn_tokens: int, limit: int | None, schema: Any) -> Ending:
     if schema is not None:
         return _structured_ending(drawn_tokens, limit, schema)
     if limit is not None and drawn_tokens > limit:
-        return Ending(_filler(limit), limit, b"length")
-    return Ending(_filler(drawn_tokens), drawn_tokens, b"stop")
+        return Ending(_filler(limit), limit, cut=True)
+    return Ending(_filler(drawn_tokens), drawn_tokens)
 
 
 def _structured_ending(drawn_tokens: int, limit: int | None, schema: Any) -> Ending:
     text = _instance_text(orjson.dumps(schema))
     needed = -(-len(text) // CHARACTERS_PER_TOKEN)
     if limit is not None and needed > limit:
-        return Ending(orjson.dumps(text[: limit * CHARACTERS_PER_TOKEN]), limit, b"length")
-    return Ending(orjson.dumps(text), max(needed, min(drawn_tokens, limit or drawn_tokens)), b"stop")
+        return Ending(orjson.dumps(text[: limit * CHARACTERS_PER_TOKEN]), limit, cut=True)
+    return Ending(orjson.dumps(text), max(needed, min(drawn_tokens, limit or drawn_tokens)))
 
 
 @lru_cache(maxsize=256)
@@ -78,36 +79,11 @@ def _filler(tokens: int) -> bytes:
     return b'"%b"' % (_FILLER * -(-tokens // _PREPARED_TOKENS))[: tokens * CHARACTERS_PER_TOKEN]
 
 
-def completion(number: int, model: str, content: bytes, finish_reason: bytes, usage: bytes) -> bytes:
-    """The body of a chat completion; `content` is JSON."""
-    return (
-        b'{"id":"chatcmpl-%d","object":"chat.completion","created":%d,%b"choices":[{"index":0,"message":'
-        b'{"role":"assistant","content":%b,"refusal":null},"logprobs":null,"finish_reason":"%b"}],"usage":%b}'
-    ) % (number, time.time(), _model_member(model), content, finish_reason, usage)
-
-
-def completion_without_choices(number: int, model: str, usage: bytes) -> bytes:
-    """A chat completion with nothing in it."""
-    return b'{"id":"chatcmpl-%d","object":"chat.completion","created":%d,%b"choices":[],"usage":%b}' % (
-        number,
-        time.time(),
-        _model_member(model),
-        usage,
-    )
-
-
-def usage(input_tokens: int, output_tokens: int) -> bytes:
-    """The usage object."""
-    return b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}' % (
-        input_tokens,
-        output_tokens,
-        input_tokens + output_tokens,
-    )
-
-
-@lru_cache(maxsize=256)
-def _model_member(model: str) -> bytes:
-    return b'"model":%b,' % orjson.dumps(model)
+def text_pieces(ending: Ending) -> list[str]:
+    """The text as a stream tells it: a few pieces of equal length, one empty one of no text."""
+    text: str = orjson.loads(ending.content)
+    length = max(1, -(-len(text) // CONTENT_PIECES))
+    return [text[start : start + length] for start in range(0, max(1, len(text)), length)]
 
 
 def ok(body: bytes, rate_headers: bytes = b"") -> bytes:

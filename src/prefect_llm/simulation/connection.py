@@ -12,16 +12,16 @@ from typing import cast
 from prefect_llm.simulation import answers
 from prefect_llm.simulation.answers import Delivery, Then
 from prefect_llm.simulation.faults import Fault
+from prefect_llm.simulation.formats import format_at
 from prefect_llm.simulation.http_requests import Head, MalformedRequest, RequestReader
 from prefect_llm.simulation.provider import Service, SimulatedProvider
 from prefect_llm.simulation.turns import Turns
 
-CHAT_PATH = "/v1/chat/completions"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 Route = Callable[[Head], Delivery]
-"""Answers everything but a chat request."""
+"""Answers everything but requests to a model."""
 
 
 class Connection(asyncio.Protocol):
@@ -80,11 +80,13 @@ class Connection(asyncio.Protocol):
 
     def _take(self, head: Head, body: bytes) -> None:
         self._closes = head.closes
-        if head.path != CHAT_PATH or head.method != "POST":
+        spoken = format_at(head.path) if head.method == "POST" else None
+        if spoken is None:
             self._deliver(self._route(head))
             return
+
         first = self._provider.figures.first_request_at is None
-        decided = self._provider.admit(head.authorization, body, now := time.monotonic())
+        decided = self._provider.admit(spoken, head, body, now := time.monotonic())
         if first:
             self._turns.begin(now)
         if isinstance(decided, Delivery):

@@ -9,8 +9,9 @@ import orjson
 
 from prefect_llm.simulation import answers
 from prefect_llm.simulation.answers import Delivery
-from prefect_llm.simulation.connection import CHAT_PATH, Connection
+from prefect_llm.simulation.connection import Connection
 from prefect_llm.simulation.figures import Figures
+from prefect_llm.simulation.formats import format_at, format_listing_at
 from prefect_llm.simulation.http_requests import Head
 from prefect_llm.simulation.provider import SimulatedProvider
 from prefect_llm.simulation.settings import Simulation
@@ -19,8 +20,8 @@ from prefect_llm.values.errors import InvalidInput
 
 BACKLOG = 4096
 MOST_PORT = 65_535
-MODELS_PATH, STATS_PATH, RESET_PATH = "/v1/models", "/stats", "/reset"
-METHODS = {CHAT_PATH: "POST", MODELS_PATH: "GET", STATS_PATH: "GET", RESET_PATH: "POST"}
+STATS_PATH, RESET_PATH = "/stats", "/reset"
+METHODS = {STATS_PATH: "GET", RESET_PATH: "POST"}
 
 
 class Endpoint:
@@ -62,16 +63,17 @@ class Endpoint:
         return Connection(self._provider, self._turns, self._route, self._opened)
 
     def _route(self, head: Head) -> Delivery:
-        """Answer what is no chat request."""
-        method = METHODS.get(head.path)
+        """Answer what is no request to a model."""
+        listing = format_listing_at(head.path)
+        method = "GET" if listing else "POST" if format_at(head.path) else METHODS.get(head.path)
         if method is None:
             message = f"Unknown request URL: {head.method} {head.path}. Please check the URL for typos."
             return answers.error(404, message, code="unknown_url")
         if head.method != method:
             message = f"Not allowed to {head.method} on {head.path} (HINT: use {method})."
             return answers.error(405, message, headers=b"allow: %b\r\n" % method.encode())
-        if head.path == MODELS_PATH:
-            return self._provider.models(head.authorization)
+        if listing is not None:
+            return self._provider.models(listing, head)
         if head.path == RESET_PATH:
             self._provider.reset()
             self._turns.start_over()

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(slots=True)
 class Figures:
-    """Counts of chat requests; each ends as answered, throttled, refused, abandoned or under one of the faults.
+    """Counts of requests to a model; each ends as answered, throttled, refused, abandoned or under one of the faults.
 
     A slow one is counted twice, as a fault and as answered.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,9 +12,7 @@ MOST_BODY_BYTES = 256 * 1024 * 1024
 MOST_CHUNK_LINE_BYTES = 1024
 
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.([01])\r\n")
-_FIELD = re.compile(
-    rb"\r\n(content-length|transfer-encoding|connection|expect|authorization)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
-)
+_FIELD = re.compile(rb"\r\n([!-9;-~]+)[ \t]*:[ \t]*([^\r\n]*)")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(;.*)?", re.DOTALL)
 
 
@@ -34,7 +33,11 @@ class Head:
     length: int | None
     closes: bool
     expects_continue: bool
-    authorization: str
+    fields: Mapping[bytes, bytes]
+
+    def field(self, name: str) -> str:
+        """A header's value; its name in lower case. Empty where it did not come."""
+        return self.fields.get(name.encode(), b"").decode("latin-1")
 
 
 class RequestReader:
@@ -136,7 +139,7 @@ def read_head(head: bytes) -> Head:
         length=None if chunked else int(length),
         closes=b"close" in connection or (line[3] == b"0" and b"keep-alive" not in connection),
         expects_continue=fields.get(b"expect", b"").lower() == b"100-continue",
-        authorization=fields.get(b"authorization", b"").decode("latin-1"),
+        fields=fields,
     )
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from random import Random
 
-import orjson
-
 from prefect_llm.simulation import answers
 from prefect_llm.simulation.answers import Delivery, Ending, Then
-from prefect_llm.simulation.asked import Asked, BadRequest, read_asked
+from prefect_llm.simulation.asked import Asked, BadRequest
 from prefect_llm.simulation.buckets import Buckets
 from prefect_llm.simulation.faults import AT_THE_DOOR, SLOWNESS, Fault, choose
 from prefect_llm.simulation.figures import Figures
+from prefect_llm.simulation.format import Problem, SimulatedFormat
+from prefect_llm.simulation.http_requests import Head
 from prefect_llm.simulation.rate_headers import rate_headers, rate_limited, retry_after
 from prefect_llm.simulation.schema_instance import NoInstance
 from prefect_llm.simulation.settings import Simulation
@@ -33,6 +33,7 @@ class Service:
     """An admitted request: what will be answered, once `latency_s` have passed since its turn came."""
 
     number: int
+    spoken: SimulatedFormat
     asked: Asked
     ending: Ending
     latency_s: float
@@ -65,8 +66,8 @@ class SimulatedProvider:
         self._figures = self._figures.after_reset()
         self._start_over()
 
-    def admit(self, authorization: str, body: bytes, now: float) -> Service | Delivery:
-        """A chat request has come: a service to be carried out, or the answer that refuses it."""
+    def admit(self, spoken: SimulatedFormat, head: Head, body: bytes, now: float) -> Service | Delivery:
+        """A request has come in that format: a service to be carried out, or the answer that refuses it."""
         figures = self._figures
         figures.requests += 1
         if figures.first_request_at is None:
@@ -77,38 +78,43 @@ class SimulatedProvider:
             figures.faults[OUTAGE] += 1
             return answers.unavailable()
         try:
-            self._check_key(authorization)
-            asked = read_asked(body)
-            self._check_model(asked.model)
+            self._check_key(spoken, head)
+            asked = spoken.read(head, body)
+            self._check_model(spoken, asked.model)
             ending = answers.ending(tokens, asked.output_limit, asked.schema)
         except _Refused as refused:
             figures.refused += 1
             return refused.delivery
         except BadRequest as error:
             figures.refused += 1
-            return answers.error(400, error.message, parameter=error.parameter)
+            return spoken.error(Problem.BAD_REQUEST, error.message, error.parameter)
         except NoInstance as error:
             figures.refused += 1
-            message = f"Invalid schema for response_format: {error}"
-            return answers.error(400, message, parameter="response_format")
+            return spoken.error(Problem.BAD_SCHEMA, str(error))
         if fault in AT_THE_DOOR:
             figures.faults[fault] += 1
-            return self._turned_away(fault, now)
-        return self._admitted(asked, ending, latency_s, fault, now)
+            return self._turned_away(spoken, fault, now)
+        return self._admitted(spoken, asked, ending, latency_s, fault, now)
 
     def _admitted(
-        self, asked: Asked, ending: Ending, latency_s: float, fault: Fault | None, now: float
+        self,
+        spoken: SimulatedFormat,
+        asked: Asked,
+        ending: Ending,
+        latency_s: float,
+        fault: Fault | None,
+        now: float,
     ) -> Service | Delivery:
         figures = self._figures
         reserved = asked.output_limit or ending.output_tokens
         if shortage := self._buckets.admit(now, asked.input_tokens, reserved):
             figures.throttled += 1
-            return rate_limited(asked.model, shortage, now, self.rate_headers(now))
+            return rate_limited(spoken, asked.model, shortage, now, self.rate_headers(now))
         if fault is Fault.SLOW:
             latency_s *= SLOWNESS
         figures.admitted_tokens += asked.input_tokens + reserved
         figures.begin()
-        return Service(figures.requests, asked, ending, latency_s, fault, reserved)
+        return Service(figures.requests, spoken, asked, ending, latency_s, fault, reserved)
 
     def answer(self, service: Service, now: float) -> Delivery:
         """The whole answer to a request that was served."""
@@ -117,7 +123,8 @@ class SimulatedProvider:
 
     def stream(self, service: Service, now: float) -> list[bytes]:
         """The pieces of a streamed answer, of which the first carries the head; `end_stream` must follow."""
-        return pieces(service.number, service.asked, service.ending, service.fault, self.rate_headers(now))
+        events = service.spoken.events(service.number, service.asked, service.ending, service.fault)
+        return pieces(events, service.fault, self.rate_headers(now))
 
     def end_stream(self, service: Service, now: float) -> Then:
         """The last piece was written."""
@@ -147,37 +154,35 @@ class SimulatedProvider:
             figures.answered += 1
         figures.admitted_tokens -= self._buckets.settle(now, service.reserved_tokens, used)
 
-    def models(self, authorization: str) -> Delivery:
+    def models(self, spoken: SimulatedFormat, head: Head) -> Delivery:
         """The list of models."""
         try:
-            self._check_key(authorization)
+            self._check_key(spoken, head)
         except _Refused as refused:
             return refused.delivery
         names = self._simulation.models or (UNNAMED_MODEL,)
-        models = [{"id": name, "object": "model", "created": 0, "owned_by": "prefect-llm"} for name in names]
-        return Delivery(answers.ok(orjson.dumps({"object": "list", "data": models})))
+        return Delivery(answers.ok(spoken.models(names)))
 
     def rate_headers(self, now: float) -> bytes:
         """Header lines, none without limits."""
         return rate_headers(self._buckets, now, time.time()) if self._buckets.by_name else b""
 
-    def _check_key(self, authorization: str) -> None:
+    def _check_key(self, spoken: SimulatedFormat, head: Head) -> None:
         expected = self._simulation.api_key
-        if expected is not None and not compare_digest(authorization.encode(), f"Bearer {expected}".encode()):
-            message = "Incorrect API key provided."
-            raise _Refused(answers.error(401, message, code="invalid_api_key"))
+        if expected is not None and not compare_digest(spoken.key(head).encode(), expected.encode()):
+            raise _Refused(spoken.error(Problem.WRONG_KEY, "Incorrect API key provided."))
 
-    def _check_model(self, model: str) -> None:
+    def _check_model(self, spoken: SimulatedFormat, model: str) -> None:
         if self._simulation.models and model not in self._simulation.models:
             message = f"The model `{model}` does not exist or you do not have access to it."
-            raise _Refused(answers.error(404, message, code="model_not_found"))
+            raise _Refused(spoken.error(Problem.UNKNOWN_MODEL, message))
 
-    def _turned_away(self, fault: Fault | None, now: float) -> Delivery:
+    def _turned_away(self, spoken: SimulatedFormat, fault: Fault | None, now: float) -> Delivery:
         match fault:
             case Fault.RATE_LIMIT:
-                message, headers = "Rate limit reached. Please try again in 1s.", retry_after(FAULT_RETRY_AFTER_S)
-                headers += self.rate_headers(now)
-                return answers.error(429, message, "requests", code="rate_limit_exceeded", headers=headers)
+                message = "Rate limit reached. Please try again in 1s."
+                headers = retry_after(FAULT_RETRY_AFTER_S) + self.rate_headers(now)
+                return spoken.error(Problem.REQUESTS_PER_MINUTE, message, headers=headers)
             case Fault.UNAVAILABLE:
                 return answers.unavailable()
             case Fault.OVERLOADED:
@@ -186,7 +191,8 @@ class SimulatedProvider:
                 return Delivery(b"", Then.RESET)
             case Fault.CLOSE:
                 return Delivery(b"", Then.CLOSE)
-        return answers.error(400, "The request was refused on purpose (--fault bad_request).", code="bad_request")
+        message = "The request was refused on purpose (--fault bad_request)."
+        return spoken.error(Problem.BAD_REQUEST_ON_PURPOSE, message)
 
     def _in_outage(self, now: float) -> bool:
         if not self._simulation.outages:
@@ -211,11 +217,12 @@ def _random(seed: int | None, purpose: str) -> Random:
 
 
 def _whole(service: Service, headers: bytes) -> Delivery:
-    return Delivery(answers.ok(_body(service, service.ending.content), headers))
+    body = service.spoken.body(service.number, service.asked, service.ending, service.fault)
+    return Delivery(answers.ok(body, headers))
 
 
 def _cut(service: Service, headers: bytes) -> Delivery:
-    whole = answers.ok(_body(service, service.ending.content), headers)
+    whole = _whole(service, headers).data
     head_length = whole.index(b"\r\n\r\n") + 4
     return Delivery(whole[: (head_length + len(whole)) // 2], Then.CLOSE)
 
@@ -224,34 +231,17 @@ def _not_json(_: Service, headers: bytes) -> Delivery:
     return Delivery(answers.ok(b"<html><body>This is not JSON.</body></html>", headers))
 
 
-def _no_choices(service: Service, headers: bytes) -> Delivery:
-    usage = answers.usage(service.asked.input_tokens, service.ending.output_tokens)
-    return Delivery(
-        answers.ok(answers.completion_without_choices(service.number, service.asked.model, usage), headers)
-    )
-
-
-def _null_content(service: Service, headers: bytes) -> Delivery:
-    return Delivery(answers.ok(_body(service, b"null"), headers))
-
-
-def _server_error(_: Service, headers: bytes) -> Delivery:
+def _server_error(service: Service, headers: bytes) -> Delivery:
     message = "The server had an error while processing your request. Sorry about that!"
-    return answers.error(500, message, "server_error", headers=headers)
-
-
-def _body(service: Service, content: bytes) -> bytes:
-    ending = service.ending
-    usage = answers.usage(service.asked.input_tokens, ending.output_tokens)
-    return answers.completion(service.number, service.asked.model, content, ending.finish_reason, usage)
+    return service.spoken.error(Problem.SERVER_ERROR, message, headers=headers)
 
 
 _ANSWERS: dict[Fault | None, Callable[[Service, bytes], Delivery]] = {
     None: _whole,
     Fault.SLOW: _whole,
+    Fault.NO_CHOICES: _whole,
+    Fault.NULL_CONTENT: _whole,
     Fault.SERVER_ERROR: _server_error,
     Fault.CUT: _cut,
     Fault.NOT_JSON: _not_json,
-    Fault.NO_CHOICES: _no_choices,
-    Fault.NULL_CONTENT: _null_content,
 }

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from prefect_llm.simulation.answers import Delivery, error
+from prefect_llm.simulation.answers import Delivery
 from prefect_llm.simulation.buckets import Bucket, Buckets, Shortage
+from prefect_llm.simulation.format import Problem, SimulatedFormat
 
 _SHORT_NAMES = {"requests": "RPM", "tokens": "TPM", "input-tokens": "ITPM", "output-tokens": "OTPM"}
 
@@ -54,20 +55,19 @@ def duration(seconds: float) -> str:
     return text
 
 
-def rate_limited(model: str, shortage: Shortage, now: float, headers: bytes) -> Delivery:
+def rate_limited(spoken: SimulatedFormat, model: str, shortage: Shortage, now: float, headers: bytes) -> Delivery:
     """429 for a request that a bucket has no room for."""
     of, bucket = shortage.of, shortage.bucket
-    kind = "requests" if of == "requests" else "tokens"
+    problem = Problem.REQUESTS_PER_MINUTE if of == "requests" else Problem.TOKENS_PER_MINUTE
     what = f"{model} on {of.replace('-', ' ')} per min ({_SHORT_NAMES[of]}): Limit {bucket.limit}"
     if math.isinf(shortage.wait_s):
         message = f"Request too large for {what}, Requested {shortage.requested}."
-        return error(429, message, kind, code="rate_limit_exceeded", headers=headers)
+        return spoken.error(problem, message, headers=headers)
     message = (
         f"Rate limit reached for {what}, Used {round(bucket.missing(now))}, Requested {shortage.requested}. "
         f"Please try again in {duration(shortage.wait_s)}."
     )
-    headers += retry_after(shortage.wait_s)
-    return error(429, message, kind, code="rate_limit_exceeded", headers=headers)
+    return spoken.error(problem, message, headers=headers + retry_after(shortage.wait_s))
 
 
 def retry_after(wait_s: float) -> bytes:
