@@ -79,7 +79,7 @@ class ModelPrice(BaseModel):
 
 
 class LLMProvider(Block):
-    """Endpoint, credentials, limits and prices of one LLM provider that speaks OpenAI's chat completions.
+    """Endpoint, credentials, limits and prices of one LLM provider.
 
     Example:
         Load a saved provider and check that it answers:
@@ -97,9 +97,9 @@ class LLMProvider(Block):
     _block_type_name: ClassVar[str] = "LLM Provider"
     _block_type_slug: ClassVar[str] = "llm-provider"
     _description: ClassVar[str] = "Endpoint, credentials, limits and prices of one LLM provider."
-    # What is spoken with the provider. No logo: Prefect's clients take web addresses only, and fail to load a block
-    # whose type has a data URI; one from the web is not drawn without network.
-    _documentation_url: ClassVar[HttpUrl] = HttpUrl("https://platform.openai.com/docs/api-reference/chat")
+    # The API that most providers imitate. No logo: Prefect's clients take web addresses only, and fail to load a
+    # block whose type has a data URI; one from the web is not drawn without network.
+    _documentation_url: ClassVar[HttpUrl] = HttpUrl("https://platform.openai.com/docs/api-reference")
 
     base_url: str = Field(
         title="Base URL",

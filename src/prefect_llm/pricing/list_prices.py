@@ -36,7 +36,7 @@ _HOUR_US = 60 * _MINUTE_US
 _USUAL_TIERS = frozenset({"auto", "default", "standard"})
 # Its addresses are anybody's deployments: the same pattern would price an own endpoint there.
 _HOSTS_OF_ANYBODY = frozenset({"modal"})
-# What a chat completion's usage does not report, and what costs nothing unless a request asks for it.
+# What an answer's usage does not report, and what costs nothing unless a request asks for it.
 _OTHER_UNITS = frozenset({"web_searches_kcount", "storage_searches_kcount", "cache_write_1h_mtok"})
 _TOKENS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
 _MODALITIES = re.compile(r"(input|output|cache)_(audio|image|video)_(read_)?mtok")

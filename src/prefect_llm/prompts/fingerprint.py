@@ -5,7 +5,7 @@ digest of 16 bytes over HEAD, one newline, MESSAGES, both compact UTF-8 JSON as 
 
 - HEAD: one object with the members `extra`, `max_output_tokens`, `model`, `operation`, `schema`,
   `temperature` in this order; those that are not set (and an empty `extra`) are left out. `operation` is the
-  name of the wire format, but for `openai-chat`, which is older than the names. `extra` is sorted by name.
+  name of the wire format, but for the default one, which is older than the names. `extra` is sorted by name.
   What lies inside its values and inside `schema` keeps its own order, which constrained decoding
   follows: there another order can be another answer.
 - MESSAGES: the list of messages, every object's members sorted by name.
