@@ -1,4 +1,4 @@
-"""The chunks of a run as a table: what waits, what is under way and how far, what is done. Bounded, however many."""
+"""The chunks of a run as a table: pending, running and how far, done. Of bounded length, however many there are."""
 
 from __future__ import annotations
 
@@ -11,73 +11,74 @@ from prefect_llm.store import ChunkStats, RowFigures
 from prefect_llm.values.formatting import cost_so_far, count, counted, duration
 
 SHOWN_ENDED = 20
-"""The last that ended are shown one by one; those before them as one row."""
+"""The last chunks to end have a row each; those before them share one."""
 SHOWN_RUNNING = 30
 
 Row = dict[str, str]
 
 
 class ChunkTable:
-    """Which chunks of a run were begun and which have ended. Any thread."""
+    """Which chunks of a run have started and which have ended. Thread-safe."""
 
     def __init__(self, run: RunReference) -> None:
         self._run = run
         self._running: dict[int, None] = {}
         self._ended: deque[tuple[int, ChunkStats]] = deque(maxlen=SHOWN_ENDED)
-        self._begun_count = self._ended_count = 0
+        self._started_count = self._ended_count = 0
         self._lock = threading.Lock()
 
-    def begun(self, chunk: int) -> None:
-        """Its task run was handed in."""
+    def started(self, chunk: int) -> None:
+        """The chunk's task run was submitted."""
         with self._lock:
             self._running[chunk] = None
-            self._begun_count += 1
+            self._started_count += 1
 
-    def ended(self, chunk: int, figures: ChunkStats | None) -> None:
-        """Its task run is over: with its part, or (`None`) without."""
+    def ended(self, chunk: int, stats: ChunkStats | None) -> None:
+        """The chunk's task run ended: with its part, or (`None`) without."""
         with self._lock:
             self._running.pop(chunk, None)
-            if figures is not None:
-                self._ended.append((chunk, figures))
+            if stats is not None:
+                self._ended.append((chunk, stats))
                 self._ended_count += 1
 
     @property
     def running(self) -> list[int]:
-        """The chunks whose task runs are under way."""
+        """The chunks whose task runs have started and not ended."""
         with self._lock:
             return list(self._running)
 
-    def table(self, done_rows: Mapping[int, int]) -> list[Row]:
-        """At most 53 rows: sums for what is not shown, chunks under way with `done_rows`, the last ended ones."""
+    def rows(self, done_rows: Mapping[int, int]) -> list[Row]:
+        """At most 53 rows: running chunks with their `done_rows`, the last ended ones, and one row for each rest."""
         with self._lock:
             running, ended = list(self._running), list(self._ended)
-            ended_count, waiting = self._ended_count, len(self._run.pending) - self._begun_count
+            ended_count, waiting = self._ended_count, len(self._run.pending) - self._started_count
+
         earlier = -(-self._run.rows // self._run.chunk_rows) - len(self._run.pending)
         rows = [self._running_row(chunk, done_rows.get(chunk)) for chunk in running[:SHOWN_RUNNING]]
-        rows += _sum("running", len(running) - SHOWN_RUNNING, "more")
-        rows += _sum("pending", waiting, "")
-        rows += [self._ended_row(chunk, figures) for chunk, figures in reversed(ended)]
-        rows += _sum("done", ended_count - len(ended), "before those")
-        rows += _sum("done", earlier, "by an earlier attempt")
+        rows += _rest("running", len(running) - SHOWN_RUNNING, "more")
+        rows += _rest("pending", waiting, "")
+        rows += [self._ended_row(chunk, stats) for chunk, stats in reversed(ended)]
+        rows += _rest("done", ended_count - len(ended), "before those")
+        rows += _rest("done", earlier, "by an earlier attempt")
         return rows
 
     def _running_row(self, chunk: int, done: int | None) -> Row:
         rows = self._run.rows_of(chunk)
         return _row(str(chunk), rows, "running", done)
 
-    def _ended_row(self, chunk: int, figures: ChunkStats) -> Row:
-        rows, ended = self._run.rows_of(chunk), figures.ended or RowFigures("")
+    def _ended_row(self, chunk: int, stats: ChunkStats) -> Row:
+        rows, ended = self._run.rows_of(chunk), stats.ended or RowFigures("")
         return _row(str(chunk), rows, "done", len(rows)) | {
             "failed": count(ended.failed),
             "cost": cost_so_far(ended.cost, ended.currency),
-            "requests": count(figures.requests),
-            "retries": count(figures.retries),
-            "throttled": count(figures.throttled),
-            "time": duration(figures.seconds),
+            "requests": count(stats.requests),
+            "retries": count(stats.retries),
+            "throttled": count(stats.throttled),
+            "time": duration(stats.seconds),
         }
 
 
-def _sum(state: str, chunks: int, which: str) -> list[Row]:
+def _rest(state: str, chunks: int, which: str) -> list[Row]:
     return [_row(f"{counted(chunks, 'chunk')} {which}".strip(), None, state, None)] if chunks > 0 else []
 
 

@@ -21,7 +21,7 @@ PREFIX = "prefect-llm"
 
 
 def send(run: RunReference, what: EventName, figures: Mapping[str, Any]) -> None:
-    """Hand an event over to Prefect's own thread: an unreachable server holds nothing up."""
+    """Hand an event to Prefect's own thread: an unreachable server blocks nothing."""
     emit_event(
         event=f"{PREFIX}.{what}",
         resource={
@@ -33,15 +33,16 @@ def send(run: RunReference, what: EventName, figures: Mapping[str, Any]) -> None
     )
 
 
-def started(run: RunReference) -> None:
-    """The run goes on, or begins: so many documents are to be asked."""
+def send_started(run: RunReference) -> None:
+    """Send that the run starts or resumes, with what is pending."""
     figures = {"rows": run.rows, "pending_rows": run.pending_rows, "pending_chunks": len(run.pending)}
     send(run, EventName.RUN_STARTED, figures | {"output": run.url})
 
 
-def finished(run: RunReference, summary: Summary | None, stopped: RunError | None) -> None:
-    """It has ended, by whatever end."""
+def send_finished(run: RunReference, summary: Summary | None, stopped: RunError | None) -> None:
+    """Send that the run has ended, however it did."""
     figures: dict[str, Any] = {"state": "failed", "output": run.url}
+
     if summary is not None:
         totals = summary.totals
         figures |= {
@@ -56,16 +57,17 @@ def finished(run: RunReference, summary: Summary | None, stopped: RunError | Non
         }
     if stopped is not None:
         figures["stopped"] = {"kind": stopped.kind, "message": stopped.message}
+
     send(run, EventName.RUN_FINISHED, figures)
 
 
-def alert_sender(run: RunReference, lookout: RunMonitor) -> Callable[[], None]:
-    """Sends and logs what has happened since it was last called."""
+def alert_sender(run: RunReference, monitor: RunMonitor) -> Callable[[], None]:
+    """A function that sends and logs the alerts since it was last called."""
     logger = get_run_logger()
 
-    def tell() -> None:
-        for notice in lookout.news():
-            send(run, notice.what, {**notice.figures, "message": notice.message})
-            logger.log(notice.level, notice.message)
+    def send_alerts() -> None:
+        for alert in monitor.news():
+            send(run, alert.what, {**alert.figures, "message": alert.message})
+            logger.log(alert.level, alert.message)
 
-    return tell
+    return send_alerts

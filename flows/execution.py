@@ -1,4 +1,4 @@
-"""Carries out an opened run: a window of chunk tasks, the figures meanwhile, and the summary at the end."""
+"""Runs the chunks of an opened run as task runs, shows how far they are, and finishes the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from prefect_llm.flows import events
 from prefect_llm.flows.chunk_table import ChunkTable
-from prefect_llm.flows.progress import progress_shown
+from prefect_llm.flows.progress import show_progress
 from prefect_llm.flows.signals import sigterm_raised
 from prefect_llm.report import Summary
 from prefect_llm.run.context import context_of, working_on
@@ -50,39 +50,48 @@ Submit = Callable[[int], PrefectFuture[ChunkStats]]
 def run_chunks(
     run: RunReference, submit: Submit, provider: Provider, *, monitoring: MonitoringSection, max_error_share: float
 ) -> Summary:
-    """The summary after every pending chunk. Raises, holding the summary, what stopped the run or makes it fail."""
+    """The summary after the last pending chunk. Raises what stopped the run or makes it fail, the summary on it."""
     try:
         with sigterm_raised() if run.spread else nullcontext():
-            return _carried_out(run, submit, provider, monitoring, max_error_share)
+            summary, stopped = _run_and_finish(run, submit, provider, monitoring)
+        _check(summary, stopped, max_error_share)
+        return summary
     finally:
         release_run(run)
 
 
-def _carried_out(
-    run: RunReference, submit: Submit, provider: Provider, monitoring: MonitoringSection, max_error_share: float
-) -> Summary:
-    figures: list[ChunkStats] = []
-    stopped = None
-    board = ChunkTable(run)
-    tell = events.alert_sender(run, RunMonitor(run, provider, monitoring.alert_error_share))
-    events.started(run)
+def _run_and_finish(
+    run: RunReference, submit: Submit, provider: Provider, monitoring: MonitoringSection
+) -> tuple[Summary, RunError | None]:
+    """The summary, and the error that stopped the run. Raises only what leaves no time to finish in a task."""
+    stats: list[ChunkStats] = []
+    stopped: RunError | None = None
+    chunks = ChunkTable(run)
+    send_alerts = events.alert_sender(run, RunMonitor(run, provider, monitoring.alert_error_share))
+    events.send_started(run)
+
     try:
         every_s = monitoring.stats_interval_seconds
-        with working_on(run), progress_shown(run, provider, board, every_s, tell):
-            for each in _inferred(run, submit, board, window(run, provider)):
-                figures.append(each)  # noqa: PERF402 - what came before an error counts
+        with working_on(run), show_progress(run, provider, chunks, every_s, send_alerts):
+            for each in _submit_window(run, submit, chunks, window(run, provider)):
+                stats.append(each)  # noqa: PERF402 - what came before an error counts
     except RunError as error:
         stopped = error
     except (KeyboardInterrupt, TerminationSignal):
         stopped = Interrupted(INTERRUPTED)
-        summary = finish(run, figures, stopped)  # the directory says so; a dying run starts no task
-        events.finished(run, summary, stopped)
+        summary = finish(run, stats, stopped)  # the directory says so; a dying run starts no task
+        events.send_finished(run, summary, stopped)
         raise
     except BaseException:
-        events.finished(run, None, None)
+        events.send_finished(run, None, None)
         raise
-    summary = finish_run(run, figures, stopped)
-    events.finished(run, summary, stopped)
+
+    summary = finish_run(run, stats, stopped)
+    events.send_finished(run, summary, stopped)
+    return summary, stopped
+
+
+def _check(summary: Summary, stopped: RunError | None, max_error_share: float) -> None:
     try:
         if stopped is not None:
             raise stopped
@@ -90,11 +99,10 @@ def _carried_out(
     except LLMBatchError as error:
         error.summary = summary
         raise
-    return summary
 
 
 def window(run: RunReference, provider: Provider) -> int:
-    """Task runs under way: what fills this process's engine, or as many as a cluster may have room for."""
+    """How many task runs at once: enough for this process's engine, or as many as a cluster may have room for."""
     return min(MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1)) if run.spread else chunks_at_once(run, provider)
 
 
@@ -103,11 +111,13 @@ def state_for(error: LLMBatchError) -> Summary:
 
     Raises `Abort`, which leaves the state as it is, where a later attempt at this flow run has taken the run over.
     """
-    if isinstance(error, Superseded) and _is_tried_again():
+    if isinstance(error, Superseded) and _has_newer_attempt():
         raise Abort(str(error))
+
     too_late = isinstance(error.__cause__, FlowPauseTimeout)  # Failed, as the server says of a pause that is over
     if isinstance(error, NotApproved) and not too_late:
         return cast(Summary, Cancelled(name="Rejected", message=str(error)))
+
     if isinstance(error, InvalidInput):
         name = "Refused"
     else:
@@ -115,8 +125,8 @@ def state_for(error: LLMBatchError) -> Summary:
     return cast(Summary, Failed(name=name, message=str(error), data=error))
 
 
-def _is_tried_again() -> bool:
-    """Whether Prefect has begun this flow run again, in a process that took this one for dead."""
+def _has_newer_attempt() -> bool:
+    """Whether Prefect has started this flow run again, in the belief that this process is dead."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return False
@@ -124,38 +134,40 @@ def _is_tried_again() -> bool:
         return client.read_flow_run(context.flow_run.id).run_count > context.flow_run.run_count
 
 
-def _inferred(run: RunReference, submit: Submit, board: ChunkTable, at_once: int) -> Iterator[ChunkStats]:
-    """Each chunk's figures as it ends. A window of task runs, so that a stopped run starts no more of them."""
-    waiting = deque(run.pending)
+def _submit_window(run: RunReference, submit: Submit, chunks: ChunkTable, at_once: int) -> Iterator[ChunkStats]:
+    """Submit at most `at_once` task runs at a time, so that a stopped run starts no more; yield each one's stats."""
+    context = context_of(run)
+    pending = deque(run.pending)
+    running: dict[PrefectFuture[ChunkStats], int] = {}
     ended: queue.SimpleQueue[PrefectFuture[ChunkStats]] = queue.SimpleQueue()
-    under_way: dict[PrefectFuture[ChunkStats], int] = {}
     try:
-        while waiting or under_way:
-            while waiting and len(under_way) < at_once:
-                chunk = waiting.popleft()
+        while pending or running:
+            while pending and len(running) < at_once:
+                chunk = pending.popleft()
                 future = submit(chunk)
-                under_way[future] = chunk
-                board.begun(chunk)
+                running[future] = chunk
+                chunks.started(chunk)
                 future.add_done_callback(ended.put)
+
             future = ended.get()
-            figures = _ended(board, under_way.pop(future), future)
-            context_of(run).tracker.add_remote(figures)
-            yield figures
+            stats = _result_of(future, running.pop(future), chunks)
+            context.tracker.add_remote(stats)
+            yield stats
     except (KeyboardInterrupt, TerminationSignal):
-        context_of(run).stop.set(Interrupted(INTERRUPTED))
+        context.stop.set(Interrupted(INTERRUPTED))
         raise
     except BaseException as error:
-        context_of(run).stop.set(error if isinstance(error, RunError) else Interrupted("another chunk failed"))
+        context.stop.set(error if isinstance(error, RunError) else Interrupted("another chunk failed"))
         raise
     finally:
-        for future in under_way:
+        for future in running:
             future.wait()
 
 
-def _ended(board: ChunkTable, chunk: int, future: PrefectFuture[ChunkStats]) -> ChunkStats:
-    figures = None
+def _result_of(future: PrefectFuture[ChunkStats], chunk: int, chunks: ChunkTable) -> ChunkStats:
+    stats = None
     try:
-        figures = future.result()
+        stats = future.result()
     finally:
-        board.ended(chunk, figures)
-    return figures
+        chunks.ended(chunk, stats)
+    return stats

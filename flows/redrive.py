@@ -24,9 +24,8 @@ from prefect_llm.flows.form import (
 from prefect_llm.flows.naming import redrive_name
 from prefect_llm.report import Summary
 from prefect_llm.run.opening import model_of
-from prefect_llm.run.options import RunOptions
 from prefect_llm.run.redrive import open_redrive
-from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection, budget_of
+from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection, budget_of, run_options
 from prefect_llm.tasks import redrive_chunk
 from prefect_llm.tasks.runners import over_processes
 from prefect_llm.values.errors import LLMBatchError
@@ -88,23 +87,10 @@ def _redrive_all(
     check_provider_named(given, api)
     reference = reference_to(given, api, batch)
     provider = resolve_provider(reference)
-    redrive = open_redrive(
-        output,
-        kinds=only or None,
-        model=model,
-        options=RunOptions(
-            stop_error_share=batch.stop_error_share,
-            flush_interval_s=batch.flush_interval,
-            budget=budget_of(
-                batch,
-                provider,
-                model or model_of(output),
-                output,
-                now=datetime.now(UTC),
-                owner=runtime.deployment.name,
-            ),
-        ),
-    )
+    asked, owner = model or model_of(output), runtime.deployment.name
+    budget = budget_of(batch, provider, asked, output, now=datetime.now(UTC), owner=owner)
+
+    redrive = open_redrive(output, kinds=only or None, model=model, options=run_options(batch, budget=budget))
     redrive = replace(redrive, run=replace(redrive.run, spread=over_processes()))
     return run_chunks(
         redrive.run,

@@ -1,6 +1,6 @@
-"""What other processes have done of chunks under way, read from the journals where these lie on a file system.
+"""How far other processes have come with their running chunks: read from the journals, where these are local files.
 
-So progress moves with every row there too. Once a chunk has ended its task says what it has done.
+So progress moves with every row. Once a chunk has ended, its task returns what it did.
 """
 
 from __future__ import annotations
@@ -20,44 +20,43 @@ logger = logging.getLogger(__name__)
 
 
 class RemoteProgress:
-    """What was written down of each chunk. One thread looks, any may ask."""
+    """Progress of each chunk by its journal. One thread refreshes it, any may read it."""
 
-    def __init__(self, run: RunReference, board: ChunkTable) -> None:
+    def __init__(self, run: RunReference, chunks: ChunkTable) -> None:
         self._run = run
-        self._board = board
+        self._chunks = chunks
         self._tail = Tail(open_folder(run.url))
         self._by_chunk: dict[int, RunProgress] = {}
         self._here: set[int] = set()
 
-    def look(self) -> None:
-        """Take in what has come since the last look."""
+    def refresh(self) -> None:
+        """Read what the journals have gained since the last refresh."""
         if not self._run.spread:
             return
-        # on Dask's threads they are counted row by row
+        # chunks on Dask's threads run in this process, which counts their rows itself
         self._here |= context_of(self._run).tracker.running_chunks.keys()
         try:
             for chunk, epoch, entry in self._tail.rows():
-                figures, row = self._by_chunk.get(chunk, RunProgress(0)), entry.row
-                paid_now = epoch == self._run.epoch
-                self._by_chunk[chunk] = (
-                    figures.plus(row.outcome, row.cost, row.price, entry.discarded_costs)
-                    if paid_now
-                    else figures.ended(row.outcome, 1)
-                )
+                progress, row = self._by_chunk.get(chunk, RunProgress(0)), entry.row
+                if epoch == self._run.epoch:
+                    progress = progress.plus(row.outcome, row.cost, row.price, entry.discarded_costs)
+                else:  # an earlier attempt paid for it
+                    progress = progress.ended(row.outcome, 1)
+                self._by_chunk[chunk] = progress
         except (OSError, InvalidInput) as error:
-            logger.debug("what other processes have done cannot be seen: %s", error)
+            logger.debug("the progress of other processes cannot be read: %s", error)
 
     @property
-    def under_way(self) -> Mapping[int, int]:
-        """The chunks that others ask, and how many of their rows have ended."""
-        return {chunk: figures.done for chunk, figures in self._figures().items()}
+    def done_rows(self) -> Mapping[int, int]:
+        """How many rows have ended of each chunk that another process runs."""
+        return {chunk: progress.done for chunk, progress in self._remote().items()}
 
-    def added_to(self, figures: RunProgress) -> RunProgress:
-        """The figures of this process with those of the chunks that others ask."""
-        for each in self._figures().values():
-            figures = figures.joined(each)
-        return figures
+    def added_to(self, progress: RunProgress) -> RunProgress:
+        """The progress of this process with that of all others."""
+        for each in self._remote().values():
+            progress = progress.joined(each)
+        return progress
 
-    def _figures(self) -> dict[int, RunProgress]:
-        asked = [chunk for chunk in self._board.running if chunk not in self._here]
-        return {chunk: self._by_chunk[chunk] for chunk in asked if chunk in self._by_chunk}
+    def _remote(self) -> dict[int, RunProgress]:
+        running = [chunk for chunk in self._chunks.running if chunk not in self._here]
+        return {chunk: self._by_chunk[chunk] for chunk in running if chunk in self._by_chunk}

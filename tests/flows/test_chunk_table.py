@@ -20,16 +20,16 @@ def shown(rows: list[Row]) -> list[tuple[str, str, str, str]]:
 
 
 def test_a_run_that_has_not_begun_waits_as_a_whole() -> None:
-    assert shown(ChunkTable(run_of(4)).table({})) == [("4 chunks", "", "pending", "")]
+    assert shown(ChunkTable(run_of(4)).rows({})) == [("4 chunks", "", "pending", "")]
 
 
 def test_a_chunk_goes_from_pending_over_running_to_done() -> None:
-    board = ChunkTable(run_of(4, pending=3))
-    board.begun(1)
-    board.begun(2)
+    chunks = ChunkTable(run_of(4, pending=3))
+    chunks.started(1)
+    chunks.started(2)
     ended = RowFigures("here", ok=9, failed=1, cost=Decimal("0.25"), currency="EUR")
-    board.ended(1, ChunkStats(requests=12, retries=2, throttled=1, seconds=3.0, ended=ended))
-    table = board.table({2: 7})
+    chunks.ended(1, ChunkStats(requests=12, retries=2, throttled=1, seconds=3.0, ended=ended))
+    table = chunks.rows({2: 7})
     assert shown(table) == [
         ("2", "20-29", "running", "7 of 10"),
         ("1 chunk", "", "pending", ""),
@@ -41,25 +41,25 @@ def test_a_chunk_goes_from_pending_over_running_to_done() -> None:
 
 
 def test_a_chunk_that_a_stop_has_ended_is_not_done() -> None:
-    board = ChunkTable(run_of(2))
-    board.begun(0)
-    board.ended(0, None)
-    assert [row for row in shown(board.table({})) if row[2] == "done"] == []
+    chunks = ChunkTable(run_of(2))
+    chunks.started(0)
+    chunks.ended(0, None)
+    assert [row for row in shown(chunks.rows({})) if row[2] == "done"] == []
 
 
 def test_the_last_chunk_has_the_rows_that_are_left() -> None:
-    board = ChunkTable(run_of(2))
-    board.begun(1)
-    assert ("1", "10-14", "running", "") in shown(board.table({}))
+    chunks = ChunkTable(run_of(2))
+    chunks.started(1)
+    assert ("1", "10-14", "running", "") in shown(chunks.rows({}))
 
 
 def test_many_chunks_make_no_longer_a_table() -> None:
-    board = ChunkTable(run_of(1_000))
+    chunks = ChunkTable(run_of(1_000))
     for chunk in range(900):
-        board.begun(chunk)
+        chunks.started(chunk)
     for chunk in range(800):
-        board.ended(chunk, ChunkStats())
-    table = shown(board.table({}))
+        chunks.ended(chunk, ChunkStats())
+    table = shown(chunks.rows({}))
     assert len(table) == SHOWN_RUNNING + SHOWN_ENDED + 3
     assert (f"{100 - SHOWN_RUNNING} chunks more", "", "running", "") in table
     assert ("100 chunks", "", "pending", "") in table

@@ -13,39 +13,39 @@ from prefect_llm.run.monitor import RunMonitor
 from prefect_llm.run.reference import RunReference
 
 BAR_EVERY_S = 0.25
-NEWS_EVERY_S = 1.0
+ALERTS_EVERY_S = 1.0
 
 logger = logging.getLogger(__name__)
 
 
-def progress_log(live: RunTracker, every_s: float) -> AbstractContextManager[None]:
+def progress_log(tracker: RunTracker, every_s: float) -> AbstractContextManager[None]:
     """While the block runs, log a line of figures at that interval."""
-    return watched(live, every_s, lambda figures: logger.info("%s", line_of(live.with_rate(figures))))
+    return watched(tracker, every_s, lambda progress: logger.info("%s", line_of(tracker.with_rate(progress))))
 
 
-def news_log(run: RunReference, alert_error_share: float) -> AbstractContextManager[None]:
-    """While the block runs, log what is news: a budget used up, many errors, a provider that is down."""
-    lookout = RunMonitor(run, None, alert_error_share)
+def alert_log(run: RunReference, alert_error_share: float) -> AbstractContextManager[None]:
+    """While the block runs, log alerts: a budget used up, many errors, a provider that is down."""
+    monitor = RunMonitor(run, None, alert_error_share)
 
-    def tell(_: RunProgress) -> None:
-        for notice in lookout.news():
-            logger.log(notice.level, notice.message)
+    def log_alerts(_: RunProgress) -> None:
+        for alert in monitor.news():
+            logger.log(alert.level, alert.message)
 
-    return watched(context_of(run).tracker, NEWS_EVERY_S, tell)
+    return watched(context_of(run).tracker, ALERTS_EVERY_S, log_alerts)
 
 
 @contextmanager
-def progress_bar(live: RunTracker) -> Iterator[None]:
+def progress_bar(tracker: RunTracker) -> Iterator[None]:
     """While the block runs, a bar on standard error; log lines appear above it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=max(live.progress.rows, 1))
+        bar = progress.add_task("", total=max(tracker.progress.rows, 1))
 
         def show(figures: RunProgress) -> None:
-            progress.update(bar, completed=figures.done, description=line_of(live.with_rate(figures)))
+            progress.update(bar, completed=figures.done, description=line_of(tracker.with_rate(figures)))
 
-        with watched(live, BAR_EVERY_S, show):
+        with watched(tracker, BAR_EVERY_S, show):
             yield

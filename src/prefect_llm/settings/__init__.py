@@ -18,7 +18,14 @@ from prefect_llm.settings.sections import (
     RunSettings,
 )
 from prefect_llm.settings.sources import unknown_variables
-from prefect_llm.settings.to_core import endpoint_provider, run_spec, siblings_of, with_fallbacks, with_overrides
+from prefect_llm.settings.to_core import (
+    endpoint_provider,
+    run_options,
+    run_spec,
+    siblings_of,
+    with_fallbacks,
+    with_overrides,
+)
 
 __all__ = [
     "ApiOptions",
@@ -43,6 +50,7 @@ __all__ = [
     "options",
     "output_directory",
     "prompt_text",
+    "run_options",
     "run_spec",
     "sections",
     "siblings_of",

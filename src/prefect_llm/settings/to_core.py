@@ -10,6 +10,7 @@ from typing import Any
 
 from prefect_llm.pricing import ANY_MODEL
 from prefect_llm.prompts import PromptSpec
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.settings.api_options import ApiOptions
 from prefect_llm.settings.batch_options import BatchOptions
@@ -18,6 +19,7 @@ from prefect_llm.settings.field_markers import with_settings
 from prefect_llm.settings.prompt_files import answer_schema, prompt_text
 from prefect_llm.settings.sections import RunSettings
 from prefect_llm.store import PREVIOUS
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.price import Price
 from prefect_llm.values.provider import Provider
@@ -55,6 +57,17 @@ def run_spec(
         chunk_rows=settings.batch.chunk_rows,
         keep_raw=settings.output.keep_raw,
         no_dedup=settings.batch.no_dedup,
+    )
+
+
+def run_options(batch: BatchOptions, *, budget: RunBudget | None, siblings: str | None = None) -> RunOptions:
+    """How this attempt at the run is carried out."""
+    return RunOptions(
+        stop_error_share=batch.stop_error_share,
+        flush_interval_s=batch.flush_interval,
+        reuse=batch.reuse,
+        siblings=siblings,
+        budget=budget,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from prefect_llm.cli.commands.run import figures_shown, log_to_stderr, signals_stop
+from prefect_llm.cli.commands.run import log_to_stderr, show_progress, stop_on_signals
 from prefect_llm.cli.exit_status import Exit
 from prefect_llm.cli.provider import provider_of
 from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, sample_directory, to_rich
@@ -57,7 +57,7 @@ def _sample(
     """The sample spends of the same month's budget as the run, and at most what the run may cost."""
 
     def ask(run: RunReference, asked: Provider) -> Summary:
-        with signals_stop(run), figures_shown(run, settings):
+        with stop_on_signals(run), show_progress(run, settings):
             return infer_pending(run, asked)
 
     budget = budget_of(settings.batch, provider, spec.prompt.model, settings.output.output or "", now=now)

@@ -13,17 +13,24 @@ from types import FrameType
 
 from prefect_llm.cli.error_output import report_fault
 from prefect_llm.cli.exit_status import Exit, show, status_of, tell_stop
-from prefect_llm.cli.progress import news_log, progress_bar, progress_log
+from prefect_llm.cli.progress import alert_log, progress_bar, progress_log
 from prefect_llm.cli.provider import provider_of
 from prefect_llm.report import Summary
 from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import check_failed_share, finish_run
 from prefect_llm.run.opening import is_unfinished, model_of, open_run, reopen_run
-from prefect_llm.run.options import RunOptions
 from prefect_llm.run.redrive import open_redrive, redrive_pending
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
-from prefect_llm.settings import RunSettings, budget_of, output_directory, run_spec, siblings_of, unknown_variables
+from prefect_llm.settings import (
+    RunSettings,
+    budget_of,
+    output_directory,
+    run_options,
+    run_spec,
+    siblings_of,
+    unknown_variables,
+)
 from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
 from prefect_llm.values.outcome import ErrorKind
@@ -39,12 +46,12 @@ def run(settings: RunSettings) -> int:
     """Carry out a run in this process. Raises `InvalidInput` for what is refused before anything was asked."""
     output = output_directory(settings.output.output or "", scheduled=datetime.now(UTC))
 
-    def opened() -> Opened:
+    def open_() -> Opened:
         provider = _provider(settings)
-        run = _opened(settings, output, provider)
+        run = _open(settings, output, provider)
         return run, lambda: infer_pending(run, provider)
 
-    return _carried_out(opened, output, settings)
+    return _carry_out(open_, output, settings)
 
 
 def resume(settings: RunSettings, output: str) -> int:
@@ -53,42 +60,27 @@ def resume(settings: RunSettings, output: str) -> int:
     Who is to be asked need not be said where nothing is left to ask.
     """
 
-    def opened() -> Opened:
+    def open_() -> Opened:
         named = settings.api.provider is not None or settings.api.base_url is not None
         provider = _provider(settings) if named or is_unfinished(output) else None
-        batch = settings.batch
-        run = reopen_run(
-            output,
-            options=RunOptions(
-                stop_error_share=batch.stop_error_share,
-                flush_interval_s=batch.flush_interval,
-                reuse=batch.reuse,
-                budget=None if provider is None else _budget(settings, provider, model_of(output), output),
-            ),
-        )
+        budget = None if provider is None else _budget(settings, provider, model_of(output), output)
+        run = reopen_run(output, options=run_options(settings.batch, budget=budget))
         return run, lambda: finish_run(run) if provider is None else infer_pending(run, provider)
 
-    return _carried_out(opened, output, settings)
+    return _carry_out(open_, output, settings)
 
 
 def redrive(settings: RunSettings, output: str, only: frozenset[ErrorKind] | None) -> int:
     """Ask the failed rows of the run in `output` again; of the settings counts what is free, and another model."""
 
-    def opened() -> Opened:
+    def open_() -> Opened:
         provider = _provider(settings)
-        redrive = open_redrive(
-            output,
-            kinds=only,
-            model=settings.api.model,
-            options=RunOptions(
-                stop_error_share=settings.batch.stop_error_share,
-                flush_interval_s=settings.batch.flush_interval,
-                budget=_budget(settings, provider, settings.api.model or model_of(output), output),
-            ),
-        )
+        model = settings.api.model
+        options = run_options(settings.batch, budget=_budget(settings, provider, model or model_of(output), output))
+        redrive = open_redrive(output, kinds=only, model=model, options=options)
         return redrive.run, lambda: redrive_pending(redrive, provider)
 
-    return _carried_out(opened, output, settings)
+    return _carry_out(open_, output, settings)
 
 
 def log_to_stderr(settings: RunSettings) -> None:
@@ -103,12 +95,12 @@ def _provider(settings: RunSettings) -> Provider:
     return provider_of(settings.api, settings.batch, os.environ)
 
 
-def _carried_out(open_: Callable[[], Opened], output: str, settings: RunSettings) -> int:
+def _carry_out(open_: Callable[[], Opened], output: str, settings: RunSettings) -> int:
     log_to_stderr(settings)
     opened = None
     try:
         opened, carry_out = open_()
-        summary, status = _inferred(opened, carry_out, settings)
+        summary, status = _infer(opened, carry_out, settings)
     except InvalidInput:
         raise
     except Exception as fault:
@@ -117,29 +109,20 @@ def _carried_out(open_: Callable[[], Opened], output: str, settings: RunSettings
     return status
 
 
-def _opened(settings: RunSettings, output: str, provider: Provider) -> RunReference:
+def _open(settings: RunSettings, output: str, provider: Provider) -> RunReference:
     spec = run_spec(settings, default_model=provider.model)
-    return open_run(
-        settings.documents.input or "",
-        output,
-        spec,
-        options=RunOptions(
-            stop_error_share=settings.batch.stop_error_share,
-            flush_interval_s=settings.batch.flush_interval,
-            reuse=settings.batch.reuse,
-            budget=_budget(settings, provider, spec.prompt.model, settings.output.output or ""),
-            siblings=siblings_of(settings),
-        ),
-    )
+    budget = _budget(settings, provider, spec.prompt.model, settings.output.output or "")
+    options = run_options(settings.batch, budget=budget, siblings=siblings_of(settings))
+    return open_run(settings.documents.input or "", output, spec, options=options)
 
 
 def _budget(settings: RunSettings, provider: Provider, model: str, output: str) -> RunBudget | None:
     return budget_of(settings.batch, provider, model, output, now=datetime.now(UTC))
 
 
-def _inferred(opened: RunReference, carry_out: Callable[[], Summary], settings: RunSettings) -> tuple[Summary, int]:
+def _infer(opened: RunReference, carry_out: Callable[[], Summary], settings: RunSettings) -> tuple[Summary, int]:
     error: LLMBatchError | None = None
-    with signals_stop(opened) as received, figures_shown(opened, settings):
+    with stop_on_signals(opened) as received, show_progress(opened, settings):
         summary = carry_out()
     try:
         check_failed_share(summary, settings.batch.max_error_share)
@@ -153,7 +136,7 @@ def _inferred(opened: RunReference, carry_out: Callable[[], Summary], settings: 
 
 
 @contextmanager
-def signals_stop(run: RunReference) -> Iterator[list[int]]:
+def stop_on_signals(run: RunReference) -> Iterator[list[int]]:
     """The first signal stops the run in good order, a second one leaves at once; gives the signals received."""
     received: list[int] = []
 
@@ -173,12 +156,12 @@ def signals_stop(run: RunReference) -> Iterator[list[int]]:
 
 
 @contextmanager
-def figures_shown(run: RunReference, settings: RunSettings) -> Iterator[None]:
+def show_progress(run: RunReference, settings: RunSettings) -> Iterator[None]:
     """A bar on a terminal, and a line of figures in the log at every interval."""
     with ExitStack() as stack:
         bar = sys.stderr.isatty() and not settings.output.quiet
         if bar:
             stack.enter_context(progress_bar(context_of(run).tracker))
-        stack.enter_context(news_log(run, settings.monitoring.alert_error_share))
+        stack.enter_context(alert_log(run, settings.monitoring.alert_error_share))
         stack.enter_context(progress_log(context_of(run).tracker, settings.monitoring.stats_interval_seconds))
         yield
