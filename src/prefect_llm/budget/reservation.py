@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from prefect_llm.budget.account import BudgetAccount
 from prefect_llm.budget.limits import models_asked
-from prefect_llm.pricing import Terms, cost, dearest_price_for, most_input_tokens, price_for, terms_of, worst_case
+from prefect_llm.pricing import Charge, Terms, charge_for, dearest_price_for, most_input_tokens, terms_of, worst_case
 from prefect_llm.values.money import ZERO
 from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
@@ -30,12 +30,13 @@ def most_cost(provider: Provider, request: Request) -> Decimal:
 
 
 class RequestBudget:
-    """What each request of a chunk may cost; an `engine.budget.BudgetGate`."""
+    """What each request of a chunk may cost, and what its answers did cost; an `engine.budget.BudgetGate`."""
 
     def __init__(self, account: BudgetAccount, provider: Provider) -> None:
         self._account = account
         self._provider = provider
         self._amounts: dict[int, Decimal] = {}
+        self._charges: dict[int, list[Charge]] = {}
 
     def bound(self, request: Request) -> None:
         """Note what the request may cost. Must precede `reserve`; raises `BadDocument` if nothing bounds it."""
@@ -46,7 +47,13 @@ class RequestBudget:
         amount = self._amounts[request.row_index]
         if not self._account.reserve(amount, changed):
             return None
-        return Reservation(self._account, self._provider.routes, amount, terms_of(request.parameters.extra))
+
+        charges = self._charges.setdefault(request.row_index, [])
+        return Reservation(self._account, self._provider.routes, amount, terms_of(request.parameters.extra), charges)
+
+    def take_charges(self, request: Request) -> Sequence[Charge]:
+        """What each answer to the request was settled at, once it has ended: its row says the same."""
+        return self._charges.pop(request.row_index, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +64,17 @@ class Reservation:
     routes: Sequence[Provider]
     amount: Decimal
     terms: Terms
+    charges: list[Charge]
 
     def settle(self, completion: Completion, model: str, route: int) -> None:
-        """Settle by usage; forfeit without it."""
-        price = price_for(self.routes[route], model, answered=completion.model, terms=self.terms)
-        billed = cost(completion.usage, price)
-        if billed is None:
+        """Price the answer and settle at that; forfeit if its cost is unknown."""
+        provider = self.routes[route]
+        charge = charge_for(provider, model, completion.usage, answered=completion.model, terms=self.terms)
+        self.charges.append(charge)
+        if charge.cost is None:
             self.forfeit()
         else:
-            self.account.settle(self.amount, billed)
+            self.account.settle(self.amount, charge.cost)
 
     def release(self) -> None:
         """The attempt is not billed."""

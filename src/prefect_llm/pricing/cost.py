@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeGuard
 
@@ -19,6 +19,30 @@ COST_STEP = Decimal("1E-12")
 """The column `cost` is decimal128(38, 12)."""
 _PER_MILLION = -6
 _S_PER_HOUR = Decimal(3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What an answer with this usage costs, and at which price; `None` is unknown."""
+
+    usage: Usage | None
+    price: Price | None
+    cost: Decimal | None
+
+
+def charge_for(
+    provider: Provider,
+    model: str,
+    usage: Usage | None,
+    *,
+    answered: str | None = None,
+    at_us: int | None = None,
+    terms: Terms = (),
+    endpoint_s: float = 0.0,
+) -> Charge:
+    """Look the price up and apply it: see `price_for` and `cost`. Once per answer, so what is settled is written."""
+    price = price_for(provider, model, answered=answered, at_us=at_us, terms=terms)
+    return Charge(usage, price, cost(usage, price, endpoint_s))
 
 
 def price_for(

@@ -186,7 +186,8 @@ class ChunkRequests:
 
     def _end(self, request: Request, outcome: Outcome) -> None:
         """Price an outcome by the route that answered, and take its row."""
-        entry = priced_entry(request, outcome, self._provider)
+        charges = () if self._budget is None else self._budget.take_charges(request)
+        entry = priced_entry(request, outcome, self._provider, charges)
         record_cost(entry)
         self._rows.add(entry)
 

@@ -1,46 +1,37 @@
-"""What came of a request as a row with its price: who answered, what it cost, and what else may have been billed."""
+"""An outcome as a row with its price: what the answer cost, and what else may have been billed."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from prefect_llm.budget.reservation import most_cost
-from prefect_llm.pricing import cache_saving, cost, price_for, terms_of
+from prefect_llm.pricing import Charge, cache_saving, charge_for, terms_of
 from prefect_llm.store import JournalEntry, ResultRow
 from prefect_llm.system import telemetry
 from prefect_llm.values.errors import BadDocument
-from prefect_llm.values.money import MONEY
-from prefect_llm.values.outcome import Failure, Outcome
+from prefect_llm.values.money import MONEY, ZERO
+from prefect_llm.values.outcome import DiscardedAnswer, Failure, Outcome, Usage
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
 
-def priced_entry(request: Request, outcome: Outcome, provider: Provider) -> JournalEntry:
-    """The row of a request that has ended, at the prices of whoever of the provider and its fallbacks answered.
+def priced_entry(
+    request: Request, outcome: Outcome, provider: Provider, charges: Sequence[Charge] = ()
+) -> JournalEntry:
+    """The row of a request that has ended, at the prices of the route that answered. Any thread; writes nothing.
 
-    `request` is as that one was asked it. Any thread; nothing is written.
+    `request` is as that route was asked it. `charges` are what a budget has settled its answers at: only an answer
+    without one is priced here.
     """
-    routes = provider.routes
-    model, asked = request.parameters.model, routes[outcome.route]
-    answer, at_us = outcome.completion, outcome.finished_at_us
-    terms = terms_of(request.parameters.extra)
-    price = price_for(asked, model, answered=answer.model if answer is not None else None, at_us=at_us, terms=terms)
-    usage = answer.usage if answer is not None else None
+    model, asked = request.parameters.model, provider.routes[outcome.route]
+    charge = _charge(request, outcome, provider, charges)
     row = ResultRow(
-        request.document_id,
-        request.fingerprint,
-        model,
-        outcome,
-        cost(usage, price, outcome.endpoint_s),
-        price,
-        provider=asked.name,
+        request.document_id, request.fingerprint, model, outcome, charge.cost, charge.price, provider=asked.name
     )
-    discarded = tuple(
-        cost(each.usage, price_for(routes[each.route], each.model, at_us=at_us, terms=terms))
-        for each in outcome.discarded
-    )
+
+    discarded = tuple(_discarded_cost(each, request, outcome, provider, charges) for each in outcome.discarded)
     return JournalEntry(request.row_index, row, discarded, _uncertain(request, row, discarded.count(None), provider))
 
 
@@ -55,7 +46,7 @@ def unasked_entry(
 
 
 def record_cost(entry: JournalEntry) -> None:
-    """Add what the row and its discarded answers cost to the process's telemetry, where there is any."""
+    """Add the cost of the row and its discarded answers to the process's telemetry, if there is any."""
     row = entry.row
     if row.price is None or (recorder := telemetry.recorder()) is None:
         return
@@ -65,8 +56,8 @@ def record_cost(entry: JournalEntry) -> None:
 
 
 def cache_saved(entries: Iterable[JournalEntry]) -> Decimal:
-    """What the rows' cached input would have cost more, had it been read anew."""
-    saved = Decimal(0)
+    """How much more the rows' cached input would have cost at the full price."""
+    saved = ZERO
     for entry in entries:
         answer = entry.row.outcome.completion
         if answer is not None and answer.usage is not None and answer.usage.cached_input_tokens:
@@ -74,12 +65,45 @@ def cache_saved(entries: Iterable[JournalEntry]) -> Decimal:
     return saved
 
 
+def _charge(request: Request, outcome: Outcome, provider: Provider, charges: Sequence[Charge]) -> Charge:
+    """What the answer costs; of a row without one, the price alone, and the endpoint's time where that is paid."""
+    answer = outcome.completion
+    if answer is not None and (settled := _settled(charges, answer.usage)) is not None:
+        return settled
+
+    return charge_for(
+        provider.routes[outcome.route],
+        request.parameters.model,
+        None if answer is None else answer.usage,
+        answered=None if answer is None else answer.model,
+        at_us=outcome.finished_at_us,
+        terms=terms_of(request.parameters.extra),
+        endpoint_s=outcome.endpoint_s,
+    )
+
+
+def _discarded_cost(
+    answer: DiscardedAnswer, request: Request, outcome: Outcome, provider: Provider, charges: Sequence[Charge]
+) -> Decimal | None:
+    if (settled := _settled(charges, answer.usage)) is not None:
+        return settled.cost
+
+    terms = terms_of(request.parameters.extra)
+    asked = provider.routes[answer.route]
+    return charge_for(asked, answer.model, answer.usage, at_us=outcome.finished_at_us, terms=terms).cost
+
+
+def _settled(charges: Sequence[Charge], usage: Usage | None) -> Charge | None:
+    """The charge of the very answer: another one may have the same usage, at another price."""
+    return next((charge for charge in charges if charge.usage is usage), None)
+
+
 def _uncertain(request: Request, row: ResultRow, unread_discarded: int, provider: Provider) -> Decimal | None:
-    """What attempts without usage that can be read may have cost at most; `None` where nothing bounds it."""
+    """The most that attempts without readable usage may have cost; `None` if nothing bounds it."""
     outcome = row.outcome
     unread = outcome.lost + unread_discarded + (outcome.completion is not None and row.cost is None)
     if not unread or (row.price is not None and row.price.is_of_time):
-        return Decimal(0)
+        return ZERO
     if row.price is None:
         return None
     try:
