@@ -97,7 +97,7 @@ def one_run(number: int, provider: Provider, folder: str) -> tuple[bool, bool, f
     assert asked is not None
     assert asked.cost is not None
     billed = float(summary.totals.known_cost + asked.cost)
-    output = summary.totals.output_tokens + output_tokens_in(asked.output)
+    output = summary.totals.tokens.output_tokens + output_tokens_in(asked.output)
     return (
         cost.low <= billed <= cost.high,
         tokens.low <= output <= tokens.high,

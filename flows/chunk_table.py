@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Mapping
 
 from prefect_llm.run.reference import RunReference
-from prefect_llm.store import ChunkStats, RowFigures
+from prefect_llm.store import ChunkStats
 from prefect_llm.values.formatting import cost_so_far, count, counted, duration
+from prefect_llm.values.tally import Tally
 
 SHOWN_ENDED = 20
 """The last chunks to end have a row each; those before them share one."""
@@ -67,13 +68,13 @@ class ChunkTable:
         return _row(str(chunk), rows, "running", done)
 
     def _ended_row(self, chunk: int, stats: ChunkStats) -> Row:
-        rows, ended = self._run.rows_of(chunk), stats.ended or RowFigures("")
+        rows, tally = self._run.rows_of(chunk), Tally() if stats.ended is None else stats.ended.tally
         return _row(str(chunk), rows, "done", len(rows)) | {
-            "failed": count(ended.failed),
-            "cost": cost_so_far(ended.cost, ended.currency),
-            "requests": count(stats.requests),
-            "retries": count(stats.retries),
-            "throttled": count(stats.throttled),
+            "failed": count(tally.failed),
+            "cost": cost_so_far(tally.cost, tally.currency),
+            "requests": count(stats.requests.sent),
+            "retries": count(stats.requests.retries),
+            "throttled": count(stats.requests.throttled),
             "time": duration(stats.seconds),
         }
 

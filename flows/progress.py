@@ -142,5 +142,5 @@ def percent(progress: RunProgress) -> float:
 
 def failures_line(progress: RunProgress) -> str:
     """`Failed: 12 timeout, 3 rejected.`, the most frequent kind first."""
-    kinds = sorted(progress.failed_by_kind.items(), key=lambda each: -each[1])
+    kinds = sorted(progress.tally.failed_by_kind.items(), key=lambda each: -each[1])
     return f"Failed: {', '.join(f'{count(number)} {kind}' for kind, number in kinds)}." if kinds else "No failures."

@@ -41,7 +41,7 @@ class RemoteProgress:
                 if epoch == self._run.epoch:
                     progress = progress.plus(row.outcome, row.cost, row.price, entry.discarded_costs)
                 else:  # an earlier attempt paid for it
-                    progress = progress.ended(row.outcome, 1)
+                    progress = progress.plus_unpaid(row.outcome)
                 self._by_chunk[chunk] = progress
         except (OSError, InvalidInput) as error:
             logger.debug("the progress of other processes cannot be read: %s", error)
@@ -54,7 +54,7 @@ class RemoteProgress:
     def added_to(self, progress: RunProgress) -> RunProgress:
         """The progress of this process with that of all others."""
         for each in self._remote().values():
-            progress = progress.joined(each)
+            progress = progress.plus_remote(each)
         return progress
 
     def _remote(self) -> dict[int, RunProgress]:

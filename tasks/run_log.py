@@ -53,9 +53,12 @@ def core_log() -> Iterator[None]:
         CORE.removeHandler(handler)
 
 
-def work_of(figures: ChunkStats) -> str:
+def work_of(stats: ChunkStats) -> str:
     """`1 request, 0 retries, 0 throttled, 1 row failed, 19 rows reused`: what a chunk took, as its log line ends."""
-    retries = f"{figures.retries:,} {'retry' if figures.retries == 1 else 'retries'}"
-    failed = f", {counted(figures.ended.failed, 'row')} failed" if figures.ended and figures.ended.failed else ""
-    reused = f", {counted(figures.reused, 'row')} reused" if figures.reused else ""
-    return f"{counted(figures.requests, 'request')}, {retries}, {figures.throttled:,} throttled{failed}{reused}"
+    requests = stats.requests
+    retries = f"{requests.retries:,} {'retry' if requests.retries == 1 else 'retries'}"
+    rows_failed = 0 if stats.ended is None else stats.ended.tally.failed
+
+    failed = f", {counted(rows_failed, 'row')} failed" if rows_failed else ""
+    reused = f", {counted(stats.reused, 'row')} reused" if stats.reused else ""
+    return f"{counted(requests.sent, 'request')}, {retries}, {requests.throttled:,} throttled{failed}{reused}"

@@ -61,7 +61,7 @@ def test_tokens_times_and_cost_are_the_models_own(answered: list[dict[str, Any]]
         assert row["cost"] == Decimal(row["input_tokens"] + row["output_tokens"]) / 1_000_000, row
         assert row["latency_ms"] > 0, row
         assert (row["model"], row["provider"]) == ("smollm2-135m-instruct", "127.0.0.1"), row
-    assert summary.totals.input_tokens > 240
+    assert summary.totals.tokens.input_tokens > 240
     assert summary.totals.cost is not None
     assert summary.totals.cost > 0
 

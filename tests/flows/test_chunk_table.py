@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from prefect_llm.flows.chunk_table import SHOWN_ENDED, SHOWN_RUNNING, ChunkTable, Row
 from prefect_llm.run.reference import RunReference
-from prefect_llm.store import ChunkStats, RowFigures
+from prefect_llm.store import ChunkStats, EndedRows
+from prefect_llm.values.tally import RequestTally, Tally
 
 
 def run_of(chunks: int, *, pending: int | None = None) -> RunReference:
@@ -27,8 +28,8 @@ def test_a_chunk_goes_from_pending_over_running_to_done() -> None:
     chunks = ChunkTable(run_of(4, pending=3))
     chunks.started(1)
     chunks.started(2)
-    ended = RowFigures("here", ok=9, failed=1, cost=Decimal("0.25"), currency="EUR")
-    chunks.ended(1, ChunkStats(requests=12, retries=2, throttled=1, seconds=3.0, ended=ended))
+    ended = EndedRows("here", Tally(9, {"timeout": 1}, known_cost=Decimal("0.25"), currency="EUR"))
+    chunks.ended(1, ChunkStats(RequestTally(12, 2, 1), seconds=3.0, ended=ended))
     table = chunks.rows({2: 7})
     assert shown(table) == [
         ("2", "20-29", "running", "7 of 10"),

@@ -6,6 +6,7 @@ import pytest
 
 from prefect_llm.progress.progress import RunProgress
 from prefect_llm.progress.recent_rate import WINDOW_S, RecentRate
+from prefect_llm.values.tally import Tally
 
 
 def seen(*looks: tuple[float, int]) -> RecentRate:
@@ -38,12 +39,12 @@ def test_rarer_looks_than_one_a_minute_tell_the_pace_between_two_of_them() -> No
 
 
 def test_a_run_in_which_nothing_ends_has_no_pace_and_no_time_left_after_a_minute() -> None:
-    figures = RunProgress(rows=100, ok=50, settled=50, seconds=70, pace=seen((5, 50), (10, 50)))
+    figures = RunProgress(100, Tally(50), settled=50, seconds=70, pace=seen((5, 50), (10, 50)))
     assert (figures.rows_per_second, figures.seconds_left) == (0, None)
 
 
 def test_rows_of_an_earlier_attempt_are_done_and_are_no_pace() -> None:
-    figures = RunProgress(rows=100, ok=80, settled=10, seconds=10)
+    figures = RunProgress(100, Tally(80), settled=10, seconds=10)
     assert (figures.rows_per_second, figures.seconds_left) == (1.0, 20)
 
 

@@ -12,11 +12,12 @@ import pytest
 from prefect_llm.progress.progress import RunProgress, line_of
 from prefect_llm.progress.recent_rate import RecentRate
 from prefect_llm.progress.tracker import RunTracker, watched
-from prefect_llm.store import ChunkStats, RowFigures
+from prefect_llm.store import ChunkStats, EndedRows
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted, TooManyFailures
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
 from prefect_llm.values.price import Price
+from prefect_llm.values.tally import RequestTally, Tally, TokenTally
 
 PRICE = Price(Decimal(1), Decimal(2), currency="EUR")
 ANSWERED = Outcome(completion=Completion("Yes", usage=Usage(10, 2, 3, 1)), attempts=1)
@@ -31,53 +32,54 @@ def test_outcomes_add_up_to_rows_tokens_and_cost() -> None:
     tracker.count(ANSWERED, Decimal("0.25"), PRICE)
     tracker.count(FAILED, None, PRICE)
     tracker.count(BILLED_FAILURE, Decimal("0.5"), PRICE)
-    figures = tracker.progress
-    assert (figures.rows, figures.done, figures.ok, figures.failed) == (10, 3, 1, 2)
-    assert (figures.input_tokens, figures.output_tokens, figures.throttled) == (20, 6, 2)
-    assert (figures.cost, figures.currency) == (Decimal("0.75"), "EUR")
+    progress, tally = tracker.progress, tracker.progress.tally
+    assert (progress.rows, progress.done, tally.ok, tally.failed) == (10, 3, 1, 2)
+    assert (tally.tokens.input_tokens, tally.tokens.output_tokens, progress.requests.throttled) == (20, 6, 2)
+    assert (tally.cost, tally.currency) == (Decimal("0.75"), "EUR")
 
 
-def test_what_an_answer_cost_that_was_thrown_away_is_spent_too() -> None:
+def test_what_an_answer_cost_that_was_discarded_is_spent_too() -> None:
     tracker = RunTracker(10, 0.5, StopSignal())
     tracker.count(ANSWERED, Decimal("0.25"), PRICE, (Decimal("0.1"), None))  # the other may have been billed
     tracker.count(FAILED, None, PRICE, (Decimal("0.4"),))
-    assert tracker.progress.cost == Decimal("0.75")
+    assert tracker.progress.tally.cost == Decimal("0.75")
 
 
 def test_an_outcome_changes_nothing_that_is_not_of_its_row() -> None:
-    figures = RunProgress(10, requests=7, retries=2, seconds=5.0, pace=RecentRate(((1.0, 2), (3.0, 4))))
-    added = figures.plus(Outcome(failure=Failure(ErrorKind.TIMEOUT, "late")), None, None)
-    assert added == replace(figures, failed=1, failed_by_kind={"timeout": 1}, settled=1)
+    rate = RecentRate(((1.0, 2), (3.0, 4)))
+    progress = RunProgress(10, requests=RequestTally(sent=7, retries=2), seconds=5.0, pace=rate)
+    added = progress.plus(Outcome(failure=Failure(ErrorKind.TIMEOUT, "late")), None, None)
+    assert added == replace(progress, tally=Tally(failed_by_kind={"timeout": 1}), settled=1)
 
 
 def test_the_currency_is_known_before_the_first_answer_is() -> None:
     tracker = RunTracker(10, 0.5, StopSignal())
     tracker.priced_at(None)
-    before = tracker.progress.currency
+    before = tracker.progress.tally.currency
     tracker.priced_at(PRICE)
     tracker.priced_at(replace(PRICE, currency="USD"))  # of a fallback
-    figures = tracker.progress
-    assert (before, figures.currency, figures.cost) == (None, "EUR", Decimal(0))
+    tally = tracker.progress.tally
+    assert (before, tally.currency, tally.cost) == (None, "EUR", Decimal(0))
 
 
 def test_the_cost_is_unknown_as_soon_as_one_billed_answer_has_none() -> None:
     tracker = RunTracker(3, 0.5, StopSignal())
     tracker.count(ANSWERED, None, None)
     tracker.count(ANSWERED, Decimal(1), PRICE)
-    assert tracker.progress.cost is None
+    assert tracker.progress.tally.cost is None
 
 
 def test_a_failure_that_was_not_billed_leaves_the_cost_known() -> None:
     tracker = RunTracker(3, 1, StopSignal())
     tracker.count(FAILED, None, None)
-    assert tracker.progress.cost == 0
+    assert tracker.progress.tally.cost == 0
 
 
 def test_requests_after_the_first_of_a_document_are_retries() -> None:
     tracker = RunTracker(2, 0.5, StopSignal())
     for attempt in (1, 1, 2, 3):
         tracker.sent(attempt)
-    assert (tracker.progress.requests, tracker.progress.retries) == (4, 2)
+    assert tracker.progress.requests == RequestTally(sent=4, retries=2)
 
 
 def test_no_outcome_is_lost_when_many_threads_count() -> None:
@@ -90,8 +92,8 @@ def test_no_outcome_is_lost_when_many_threads_count() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count, range(8)))
-    figures = tracker.progress
-    assert (figures.requests, figures.ok, figures.input_tokens, figures.cost) == (
+    sent, tally = tracker.progress.requests.sent, tracker.progress.tally
+    assert (sent, tally.ok, tally.tokens.input_tokens, tally.cost) == (
         4_000,
         4_000,
         40_000,
@@ -122,7 +124,7 @@ def test_the_share_of_failures_is_judged_after_a_hundred_outcomes(
 
 def test_failures_in_other_processes_count_with_those_here_as_their_chunks_end() -> None:
     tracker = RunTracker(1_000, 0.5, stop := StopSignal())
-    elsewhere = RowFigures("elsewhere", ok=40, failed=60, failed_by_kind={"timeout": 45, "rejected": 15})
+    elsewhere = EndedRows("elsewhere", Tally(40, {"timeout": 45, "rejected": 15}))
     for _ in range(99):
         tracker.count(ANSWERED, None, None)
     tracker.add_remote(ChunkStats(ended=replace(elsewhere, new=100, new_failed=60)))
@@ -134,8 +136,8 @@ def test_failures_in_other_processes_count_with_those_here_as_their_chunks_end()
 
 def test_failures_of_an_earlier_attempt_in_other_processes_stop_no_later_one() -> None:
     tracker = RunTracker(1_000, 0.5, stop := StopSignal())
-    tracker.add_remote(ChunkStats(ended=RowFigures("elsewhere", failed=200, failed_by_kind={"timeout": 200})))
-    assert (stop.error, tracker.error_share.value, tracker.progress.failed) == (None, None, 200)
+    tracker.add_remote(ChunkStats(ended=EndedRows("elsewhere", Tally(failed_by_kind={"timeout": 200}))))
+    assert (stop.error, tracker.error_share.value, tracker.progress.tally.failed) == (None, None, 200)
 
 
 def test_another_reason_to_stop_is_not_replaced() -> None:
@@ -167,24 +169,27 @@ def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
     ("figures", "line"),
     [
         (RunProgress(rows=10), "0 of 10 documents, 0.00/s, 0 tokens"),
-        (RunProgress(rows=10, currency="EUR"), "0 of 10 documents, 0.00/s, 0 tokens, €0.00"),
+        (RunProgress(10, Tally(currency="EUR")), "0 of 10 documents, 0.00/s, 0 tokens, €0.00"),
         (
             RunProgress(
-                rows=10_000, ok=1_197, failed=3, input_tokens=30_000, output_tokens=1_000, cost=Decimal("0.12"),
-                currency="USD", throttled=2, settled=1_200, seconds=30.0,
+                10_000,
+                Tally(1_197, {"timeout": 3}, TokenTally(30_000, 0, 0, 1_000), Decimal("0.12"), currency="USD"),
+                RequestTally(throttled=2),
+                settled=1_200,
+                seconds=30.0,
             ),
             "1,200 of 10,000 documents (3 failed), 40.0/s, 31,000 tokens, 2 throttled, $0.12, 3 min 40 s left",
         ),
         (
-            RunProgress(rows=2, ok=1, cost=None, settled=1, seconds=1.0),
+            RunProgress(2, Tally(1, unknown_costs=1), settled=1, seconds=1.0),
             "1 of 2 documents, 1.00/s, 0 tokens, unknown price, 1.0 s left",
         ),
         (
-            RunProgress(rows=20, ok=19, cost=None, settled=19, seconds=1.0),
+            RunProgress(20, Tally(19, unknown_costs=1), settled=19, seconds=1.0),
             "19 of 20 documents, 19.0/s, 0 tokens, unknown price, almost done",
         ),
         (
-            RunProgress(rows=2, ok=2, cost=None, settled=2, seconds=1.0),
+            RunProgress(2, Tally(2, unknown_costs=1), settled=2, seconds=1.0),
             "2 of 2 documents, 2.00/s, 0 tokens, unknown price",
         ),
     ],
@@ -197,11 +202,11 @@ def test_failures_are_counted_by_kind() -> None:
     tracker = RunTracker(10, 1, StopSignal())
     for outcome in (FAILED, ANSWERED, BILLED_FAILURE, FAILED):
         tracker.count(outcome, None, None)
-    assert tracker.progress.failed_by_kind == {"timeout": 2, "refused": 1}
+    assert tracker.progress.tally.failed_by_kind == {"timeout": 2, "refused": 1}
     tracker.restore(FAILED)
     tracker.take_back([FAILED, FAILED, ANSWERED, BILLED_FAILURE])
-    assert tracker.progress.failed_by_kind == {"timeout": 1}
-    assert (tracker.progress.ok, tracker.progress.failed) == (0, 1)
+    assert tracker.progress.tally.failed_by_kind == {"timeout": 1}
+    assert (tracker.progress.tally.ok, tracker.progress.tally.failed) == (0, 1)
 
 
 def test_the_error_share_is_known_after_a_hundred_outcomes_of_this_invocation() -> None:
@@ -218,7 +223,7 @@ def test_the_pace_is_that_of_rows_settled_now_here_and_elsewhere() -> None:
     tracker = RunTracker(10, 1, StopSignal())
     tracker.restore(ANSWERED)
     tracker.count(ANSWERED, None, None)
-    tracker.add_remote(ChunkStats(ended=RowFigures("elsewhere", ok=5, new=3)))
+    tracker.add_remote(ChunkStats(ended=EndedRows("elsewhere", Tally(5), new=3)))
     tracker.take_back([ANSWERED])  # it is asked once more, and was settled all the same
     assert (tracker.progress.done, tracker.progress.settled) == (6, 4)
     paced = tracker.with_rate(tracker.progress)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.report.changed_totals import changed_totals
 
 from prefect_llm.report.figures.folding import RunFigures
 from prefect_llm.report.figures.ledger import EstimatedUse, LedgerLine, RunLedger
@@ -15,7 +16,8 @@ from prefect_llm.report.figures.models import by_model, offers
 from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace
 from prefect_llm.report.figures.totals import Totals
 from prefect_llm.report.pages.advice import advise, growth
-from prefect_llm.store.figures import ChunkStats, Discarded
+from prefect_llm.store.chunk_stats import ChunkStats
+from prefect_llm.values.tally import Discarded, RequestTally, Tally, TokenTally
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = 10 * LATENCY_STEPS
@@ -25,7 +27,7 @@ SECOND = 10 * LATENCY_STEPS
 def line(model: str = "m", rows: int = 1000, cost: str = "1", provider: str = "host", **changes: Any) -> LedgerLine:
     """Rows of 100 tokens in and 10 out each."""
     made = LedgerLine("rows", START.date(), provider, model, "online", "USD", "stated", rows, rows, 0, rows, 0, 0,
-                      100 * rows, 0, 10 * rows, 0, Decimal(cost), Decimal(cost))  # fmt: skip
+                      TokenTally(100 * rows, output_tokens=10 * rows), Decimal(cost), Decimal(cost))  # fmt: skip
     return replace(made, **changes)
 
 
@@ -43,9 +45,9 @@ def pace(first: int = SECOND, second: int = SECOND, queued: int = 0) -> Pace:
 def figures(**changes: Any) -> RunFigures:
     """A thousand documents, all answered at once; `changes` are the totals', or `pace` and `ledger`."""
     went, ledger = changes.pop("pace", pace()), changes.pop("ledger", RunLedger((line(),), 0, None, None, Decimal(0)))
-    totals = Totals(rows=1000, ok=1000, asked=1000, input_tokens=100_000, output_tokens=10_000,
-                    known_cost=Decimal(1), currencies=("USD",), work=ChunkStats(requests=1000))  # fmt: skip
-    return RunFigures(replace(totals, **changes), ledger, went)
+    tally = Tally(1000, tokens=TokenTally(100_000, output_tokens=10_000), known_cost=Decimal(1))
+    totals = Totals(1000, tally, asked=1000, currencies=("USD",), chunk_stats=ChunkStats(RequestTally(1000)))
+    return RunFigures(changed_totals(totals, **changes), ledger, went)
 
 
 def only(given: RunFigures) -> str:
@@ -79,10 +81,10 @@ def test_documents_that_wait_longer_than_they_are_answered_are_held_by_limits() 
 
 
 def test_throttling_asks_for_limits_or_less_at_once_and_says_nothing_of_room() -> None:
-    advice = only(figures(work=ChunkStats(requests=1000, throttled=20)))
+    advice = only(figures(chunk_stats=ChunkStats(RequestTally(1000, throttled=20))))
     assert advice.startswith("2.0% of 1,000 requests were answered 429")
     assert "lower `concurrency`" in advice
-    assert advise(figures(work=ChunkStats(requests=1000, throttled=19))) == ()
+    assert advise(figures(chunk_stats=ChunkStats(RequestTally(1000, throttled=19)))) == ()
 
 
 def test_few_rows_say_nothing_of_speed() -> None:
@@ -90,7 +92,8 @@ def test_few_rows_say_nothing_of_speed() -> None:
 
 
 def test_attempts_without_an_answer_may_have_been_billed() -> None:
-    assert "10 attempts of 1,000 brought no answer" in advise(figures(work=ChunkStats(requests=1000, lost=10)))[-1]
+    lost = figures(chunk_stats=ChunkStats(RequestTally(1000, lost=10)))
+    assert "10 attempts of 1,000 brought no answer" in advise(lost)[-1]
 
 
 @pytest.mark.parametrize(
@@ -103,16 +106,16 @@ def test_attempts_without_an_answer_may_have_been_billed() -> None:
     ],
 )
 def test_each_kind_of_failure_has_its_advice(kind: str, count: int, said: str) -> None:
-    assert advise(figures(failed=count, failed_by_kind={kind: count}))[-1].startswith(said)
+    assert advise(figures(failed_by_kind={kind: count}))[-1].startswith(said)
 
 
-def test_answers_that_were_paid_and_thrown_away_are_named_from_a_fiftieth_of_the_cost() -> None:
-    thrown = ChunkStats(requests=1000, discarded=Discarded(attempts=7, cost=Decimal("0.02")))
-    said = advise(figures(work=thrown))[-1]
+def test_answers_that_were_paid_and_discarded_are_named_from_a_fiftieth_of_the_cost() -> None:
+    wasted = ChunkStats(RequestTally(1000), Discarded(attempts=7, cost=Decimal("0.02")))
+    said = advise(figures(chunk_stats=wasted))[-1]
     assert said.startswith("7 answers could not be used")
     assert "cost $0.02 of $1.00" in said
-    less = replace(thrown, discarded=replace(thrown.discarded, cost=Decimal("0.019")))
-    assert not any("could not be used" in each for each in advise(figures(work=less)))
+    less = replace(wasted, discarded=replace(wasted.discarded, cost=Decimal("0.019")))
+    assert not any("could not be used" in each for each in advise(figures(chunk_stats=less)))
 
 
 def test_what_has_no_price_or_no_usage_is_named() -> None:
@@ -147,7 +150,7 @@ def test_an_own_endpoint_has_no_list() -> None:
 
 def test_settings_are_named_as_block_form_and_file_have_them() -> None:
     kinds = dict.fromkeys(("truncated", "context_too_long", "timeout"), 1)
-    work = ChunkStats(requests=1000, throttled=20, lost=20, discarded=Discarded(attempts=7, cost=Decimal("0.02")))
-    said = advise(figures(failed=3, failed_by_kind=kinds, unpriced_rows=5, work=work))
+    work = ChunkStats(RequestTally(1000, throttled=20, lost=20), Discarded(attempts=7, cost=Decimal("0.02")))
+    said = advise(figures(failed_by_kind=kinds, unpriced_rows=5, chunk_stats=work))
     assert len(said) == 7
     assert not any("`--" in each for each in said)

@@ -1,4 +1,4 @@
-"""The ledger adds up: rows and thrown away answers to the known cost, to the last digit, and estimates to nothing."""
+"""The ledger adds up: rows and discarded answers to the known cost, to the last digit, and estimates to nothing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from prefect_llm.report.figures.folding import fold_all
 from prefect_llm.report.figures.ledger import RunLedger, Sizes
-from prefect_llm.report.figures.totals import TOKEN_COLUMNS, fold
+from prefect_llm.report.figures.totals import fold
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
 from prefect_llm.store.schema import result_schema
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
 from prefect_llm.values.price import Price
+from prefect_llm.values.tally import TOKEN_COLUMNS, Discarded, TokenTally
 
 MakeRow = Callable[..., ResultRow]
 Commit = Callable[..., None]
@@ -34,7 +35,7 @@ TOKENS = st.none() | st.integers(0, 10**6)
 @st.composite
 def result_rows(draw: st.DrawFn) -> ResultRow:
     """Any row: answered or not, counted or not, priced or not, reused, of any model, day and currency."""
-    usage = draw(st.none() | st.builds(Usage, TOKENS, TOKENS, TOKENS, TOKENS))
+    usage = draw(st.none() | st.builds(Usage, *[TOKENS] * len(TOKEN_COLUMNS)))
     failure = draw(st.none() | st.just(Failure(ErrorKind.REFUSED, "no")))
     ended = draw(st.integers(0, 3)) * DAY_US + draw(st.integers(0, DAY_US - 1))
     outcome = Outcome(Completion("x", usage=usage), failure, attempts=1, latency_ms=5.0, finished_at_us=ended)
@@ -46,15 +47,14 @@ def result_rows(draw: st.DrawFn) -> ResultRow:
 
 @st.composite
 def chunks(draw: st.DrawFn) -> tuple[list[ResultRow], ChunkStats]:
-    thrown = st.builds(
-        Discarded, st.integers(1, 9), *[st.integers(0, 99)] * len(TOKEN_COLUMNS), cost=st.none() | MONEY
-    )
-    return draw(st.lists(result_rows(), max_size=6)), ChunkStats(discarded=draw(thrown | st.just(Discarded())))
+    tokens = st.builds(TokenTally, *[st.integers(0, 99)] * len(TOKEN_COLUMNS))
+    discarded = st.builds(Discarded, st.integers(1, 9), tokens, st.none() | MONEY)
+    return draw(st.lists(result_rows(), max_size=6)), ChunkStats(discarded=draw(discarded | st.just(Discarded())))
 
 
 @settings(max_examples=60, deadline=None)
 @given(run=st.lists(chunks(), max_size=4))
-def test_lines_add_up_to_the_rows_and_the_thrown_away_answers_to_the_last_digit(
+def test_lines_add_up_to_the_rows_and_the_discarded_answers_to_the_last_digit(
     run: list[tuple[list[ResultRow], ChunkStats]], tmp_path_factory: Any
 ) -> None:
     directory = _directory(tmp_path_factory.mktemp("ledger"), run)
@@ -66,8 +66,7 @@ def test_lines_add_up_to_the_rows_and_the_thrown_away_answers_to_the_last_digit(
         spent = EXACT.add(spent, amount or Decimal(0))
     assert ledger.known_cost == figures.totals.known_cost == spent
     assert sum(line.rows for line in ledger.rows) == len(rows)
-    for name in TOKEN_COLUMNS:
-        assert sum(getattr(line, name) for line in ledger.rows) == getattr(figures.totals, name)
+    assert sum((line.tokens for line in ledger.rows), TokenTally()) == figures.totals.tokens
     assert sum(line.unpriced for line in ledger.lines) == figures.totals.unpriced_rows
     assert sum(line.unmetered for line in ledger.lines) == figures.totals.unmetered_rows
     read = ledger.to_json(run_id="r", cost=figures.totals.cost, cost_uncertain=None)
@@ -77,16 +76,16 @@ def test_lines_add_up_to_the_rows_and_the_thrown_away_answers_to_the_last_digit(
 
 def _discarded_costs(run: list[tuple[list[ResultRow], ChunkStats]]) -> list[Decimal | None]:
     """An unknown cost of one chunk makes the sum of all unknown."""
-    costs = [figures.discarded.cost for _, figures in run]
+    costs = [stats.discarded.cost for _, stats in run]
     return [] if None in costs else costs
 
 
 def _directory(path: Path, run: list[tuple[list[ResultRow], ChunkStats]]) -> RunDirectory:
     directory = RunDirectory.open(str(path / "run"))
     schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
-    for chunk, (rows, figures) in enumerate(run):
+    for chunk, (rows, stats) in enumerate(run):
         table = result_table(rows, schema=schema, run_id="r", kept=pa.table({}), output=None)
-        directory.commit_part(chunk, table, figures)
+        directory.commit_part(chunk, table, stats)
     return directory
 
 
@@ -109,13 +108,13 @@ def test_a_line_is_a_day_a_model_and_a_provider(directory: RunDirectory, commit:
     ]
 
 
-def test_thrown_away_answers_have_a_line_of_their_own(
+def test_discarded_answers_have_a_line_of_their_own(
     directory: RunDirectory, commit: Commit, answered: MakeRow
 ) -> None:
-    thrown = Discarded(attempts=2, input_tokens=20, output_tokens=9, cost=Decimal("0.000000000001"))
-    commit(0, [answered()], ChunkStats(discarded=thrown))
+    tokens = TokenTally(input_tokens=20, cache_write_tokens=8, output_tokens=9)
+    commit(0, [answered()], ChunkStats(discarded=Discarded(2, tokens, Decimal("0.000000000001"))))
     line = _ledger(directory).lines[-1]
-    assert (line.entry, line.rows, line.output_tokens, line.cost) == ("discarded", 2, 9, Decimal("0.000000000001"))
+    assert (line.entry, line.rows, line.tokens, line.cost) == ("discarded", 2, tokens, Decimal("0.000000000001"))
     assert line.model == "m"  # no other was asked
 
 

@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 from decimal import Decimal
 
+from tests.report.changed_totals import changed_totals
+
 from prefect_llm.report.figures.summary import Summary
 from prefect_llm.report.figures.totals import Totals
 from prefect_llm.store.manifest import Stopped
@@ -20,6 +22,7 @@ def test_the_json_has_exactly_the_keys_of_the_contract(summary: Summary) -> None
         "reused": 9,
         "input_tokens": 9600,
         "cached_input_tokens": 1200,
+        "cache_write_tokens": 0,
         "output_tokens": 4800,
         "reasoning_tokens": 48,
         "cost": "1.23",
@@ -38,7 +41,7 @@ def test_the_json_says_why_a_run_stopped_and_writes_small_money_in_full(summary:
         summary,
         state="stopped",
         stopped=Stopped("AuthenticationFailed", "the key was refused"),
-        totals=replace(summary.totals, known_cost=Decimal("1E-12")),
+        totals=changed_totals(summary.totals, known_cost=Decimal("1E-12")),
     ).to_json()
     assert stopped["state"] == "stopped"
     assert stopped["stopped"] == {"kind": "AuthenticationFailed", "message": "the key was refused"}

@@ -8,12 +8,13 @@ import pytest
 
 from prefect_llm.report.figures.failures import FORGET_ABOVE, FailureExample
 from prefect_llm.report.figures.totals import Times, Totals, fold
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.store.rows import ResultRow
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
 from prefect_llm.values.price import Price
+from prefect_llm.values.tally import Discarded, RequestTally, TokenTally
 
 MakeRow = Callable[..., ResultRow]
 Commit = Callable[..., None]
@@ -50,24 +51,23 @@ def test_tokens_are_those_of_the_rows_failed_ones_included_and_reused_ones_not(
             Completion("no", usage=Usage(7, None, 1, None)), Failure(ErrorKind.REFUSED, "no"), attempts=1
         ),
     )
-    figures = ChunkStats(discarded=Discarded(attempts=1, input_tokens=1000))
-    commit(0, [answered(), refused, answered(reused=True)], figures)
+    stats = ChunkStats(discarded=Discarded(1, TokenTally(input_tokens=1000)))
+    commit(0, [answered(), refused, answered(reused=True)], stats)
     totals = fold(directory, 3)
-    assert (totals.input_tokens, totals.cached_input_tokens) == (17, 4)
-    assert (totals.output_tokens, totals.reasoning_tokens) == (6, 1)
-    assert totals.work.discarded.input_tokens == 1000
+    assert totals.tokens == TokenTally(17, 4, 0, 6, 1)
+    assert totals.chunk_stats.discarded.tokens.input_tokens == 1000
 
 
-def test_the_cost_is_that_of_the_rows_and_of_what_was_thrown_away(
+def test_the_cost_is_that_of_the_rows_and_of_discarded_answers(
     directory: RunDirectory, commit: Commit, answered: MakeRow, failed: MakeRow
 ) -> None:
-    thrown = Discarded(attempts=1, cost=Decimal("0.000000000001"))
+    wasted = Discarded(attempts=1, cost=Decimal("0.000000000001"))
     commit(0, [answered(), answered(reused=True), failed(ErrorKind.TIMEOUT, "late")])
-    commit(1, [answered()], ChunkStats(requests=2, retries=1, throttled=1, discarded=thrown, seconds=1.5))
+    commit(1, [answered()], ChunkStats(RequestTally(2, 1, 1), wasted, seconds=1.5))
     totals = fold(directory, 4)
     assert totals.cost == Decimal("0.020000000001")
     assert totals.currency == "USD"
-    assert totals.work == ChunkStats(2, 1, 1, thrown, 1.5)
+    assert totals.chunk_stats == ChunkStats(RequestTally(2, 1, 1), wasted, 1.5)
 
 
 def test_a_billed_row_without_a_price_makes_the_cost_unknown(
@@ -90,7 +90,7 @@ def test_an_answer_without_usage_makes_the_cost_unknown(
     assert (totals.unpriced_rows, totals.unmetered_rows) == (0, 1)
 
 
-def test_an_unknown_cost_of_thrown_away_answers_makes_the_cost_unknown(
+def test_an_unknown_cost_of_discarded_answers_makes_the_cost_unknown(
     directory: RunDirectory, commit: Commit, answered: MakeRow
 ) -> None:
     commit(0, [answered()], ChunkStats(discarded=Discarded(attempts=1, cost=None)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from tests.report.changed_totals import changed_totals
 
 from prefect_llm.report.figures.failures import FailureExample
 from prefect_llm.report.figures.summary import Summary
@@ -17,13 +18,14 @@ from prefect_llm.report.figures.totals import Totals
 from prefect_llm.report.pages import sentences
 from prefect_llm.report.pages.markdown import escaped, to_cost_markdown, to_markdown, to_table
 from prefect_llm.report.pages.terminal import to_rich
-from prefect_llm.store.figures import ChunkStats, Discarded
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.manifest import Stopped
 from prefect_llm.values.errors import AuthenticationFailed
+from prefect_llm.values.tally import Discarded, Tally
 
 
 def _with_totals(summary: Summary, **changes: Any) -> Summary:
-    return replace(summary, totals=replace(summary.totals, **changes))
+    return replace(summary, totals=changed_totals(summary.totals, **changes))
 
 
 def _printed(summary: Summary, width: int = 80) -> str:
@@ -67,10 +69,10 @@ def test_the_report_of_a_run_reads_as_written_here(summary: Summary) -> None:
 
 ## Tokens
 
-|  | input | of it cached | output | of it reasoning |
-| --- | ---: | ---: | ---: | ---: |
-| in the results | 9,600 | 1,200 | 4,800 | 48 |
-| unusable answers | 20 | 0 | 10 | 0 |
+|  | input | of it cached | of it written to a cache | output | of it reasoning |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| in the results | 9,600 | 1,200 | 0 | 4,800 | 48 |
+| unusable answers | 20 | 0 | 0 | 10 | 0 |
 
 ## Cost
 
@@ -133,7 +135,7 @@ def test_a_command_that_had_nothing_to_ask_does_not_read_as_paid_again(summary: 
     again = replace(summary, requests=0, retries=0)
     said = "Nothing to ask: 959 of 1,000 documents already answered, 41 failed, for $1.23 in all."
     assert sentences.headline(again) == said
-    all_answered = _with_totals(again, ok=1000, failed=0)
+    all_answered = _with_totals(again, ok=1000, failed_by_kind={})
     assert (
         sentences.headline(all_answered)
         == "Nothing to ask: 1,000 of 1,000 documents already answered, for $1.23 in all."
@@ -150,7 +152,7 @@ def test_an_interrupted_run_says_how_it_goes_on(summary: Summary) -> None:
 
 
 def test_a_run_without_failures_or_requests_leaves_those_parts_out() -> None:
-    nothing = Summary(Totals(rows=1, ok=1, reused=1), "completed", "out")
+    nothing = Summary(Totals(rows=1, tally=Tally(1), reused=1), "completed", "out")
     report = to_markdown(nothing)
     assert "**Completed: 1 of 1 document answered.**" in report
     assert "## Cost\n\nnothing was billed\n" in report
@@ -177,11 +179,11 @@ def test_rows_answered_before_a_price_was_given_stay_without_one(summary: Summar
         ),
         ({"unmetered_rows": 1}, "at least $1.23; unknown usage: 1 answer came without token counts"),
         (
-            {"work": ChunkStats(discarded=Discarded(attempts=2, cost=None))},
+            {"chunk_stats": ChunkStats(discarded=Discarded(attempts=2, cost=None))},
             "at least $1.23; unknown cost of 2 unusable answers",
         ),
         ({"currencies": ("EUR", "USD")}, "in several currencies (EUR, USD): not added up"),
-        ({"work": ChunkStats()}, "$1.23"),
+        ({"chunk_stats": ChunkStats()}, "$1.23"),
     ],
 )
 def test_the_cost_says_what_is_not_known_and_how_to_know_it(

@@ -140,9 +140,9 @@ def test_the_earlier_directory_is_looked_at_once_for_all_chunks(
     base = str(tmp_path)
     night(base, "1", documents(30), provider)
     run = open_run(documents(30), f"{base}/2", spec_of(), options=RunOptions(reuse="previous", siblings=base))
-    assert infer_chunk(run, 0, provider).requests == 0
+    assert infer_chunk(run, 0, provider).requests.sent == 0
     (tmp_path / "1" / "_run" / "manifest.json").unlink()
-    assert infer_chunk(run, 1, provider).requests == 0
+    assert infer_chunk(run, 1, provider).requests.sent == 0
     finish_run(run)
 
 

@@ -132,7 +132,7 @@ def test_a_taken_answer_lies_in_the_taker_s_own_journal(
         journal.unlink()
     finish_run(run)
     again = opened(output)
-    assert infer_chunk(again, 1, provider).requests == 0
+    assert infer_chunk(again, 1, provider).requests.sent == 0
     finish_run(again)
     assert scripted_server.stats().requests == 3
 
@@ -177,7 +177,7 @@ def test_nobody_waits_for_a_chunk_that_was_given_up(
     scripted_server.release()
     with pytest.raises(OSError, match="full"):
         first.result()
-    assert second.result().requests == 2
+    assert second.result().requests.sent == 2
     assert scripted_server.stats().by_document["doc-1"] == 2
 
 

@@ -23,7 +23,7 @@ def stop_after(run: RunReference, provider: Provider, requests: int) -> Summary:
 
     def counted(attempt: int) -> None:
         sent(attempt)
-        if tracker.progress.requests >= requests:
+        if tracker.progress.requests.sent >= requests:
             context.stop.set(Interrupted("enough"))
 
     tracker.sent = counted  # type: ignore[method-assign]

@@ -116,17 +116,20 @@ def test_attempts_of_unknown_end_stay_set_aside(scripted_server: ScriptedServer,
     scripted_server.script({"doc-1": [steps.status(502), ANSWER], "doc-2": [steps.not_json(), ANSWER], "*": ANSWER})
     summary = carry_out(documents(10), output, priced(scripted_server), SPEC, budget=budget(1))
     assert summary.totals.cost == 10 * COST
-    assert summary.totals.work.lost == 2
-    assert summary.cost_uncertain == summary.totals.work.uncertain
-    assert summary.totals.work.uncertain == 2 * ((len("doc-1 hello") + 16) * INPUT + 50 * OUTPUT) / 1_000_000
+    assert summary.totals.chunk_stats.requests.lost == 2
+    assert summary.cost_uncertain == summary.totals.chunk_stats.possibly_billed
+    assert (
+        summary.totals.chunk_stats.possibly_billed
+        == 2 * ((len("doc-1 hello") + 16) * INPUT + 50 * OUTPUT) / 1_000_000
+    )
 
 
 def test_without_a_budget_the_same_is_said(scripted_server: ScriptedServer, output: str) -> None:
     scripted_server.script({"doc-1": [steps.reset(), ANSWER], "*": ANSWER})
     with_prices = carry_out(documents(4), output, priced(scripted_server), SPEC)
     without = carry_out(documents(4), f"{output}-2", provider_at(scripted_server.base_url), SPEC)
-    assert with_prices.cost_uncertain == with_prices.totals.work.uncertain != 0
-    assert without.to_json()["cost_uncertain"] is None if without.totals.work.lost else True
+    assert with_prices.cost_uncertain == with_prices.totals.chunk_stats.possibly_billed != 0
+    assert without.to_json()["cost_uncertain"] is None if without.totals.chunk_stats.requests.lost else True
 
 
 def test_an_answer_without_usage_costs_an_unknown_sum_that_stays_set_aside(

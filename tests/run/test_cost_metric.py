@@ -25,7 +25,7 @@ def test_what_a_run_cost_is_counted_discarded_answers_included_and_nothing_twice
     scripted_server.script({"doc-1": [steps.null_content(), steps.ok()]})
     provider = provider_at(scripted_server.base_url, prices={"m": CHEAP})
     summary = carry_out(documents(25), str(tmp_path), provider)
-    assert summary.totals.work.discarded.cost
+    assert summary.totals.chunk_stats.discarded.cost
     assert summary.totals.cost is not None
     counted = total(points_of(reader)["prefect_llm.cost"])
     assert counted == pytest.approx(float(summary.totals.cost))

@@ -33,4 +33,4 @@ def test_a_row_says_who_answered_and_at_whose_price(
     assert (second["attempts"], second["price_source"]) == (3, "list of the second")
     assert first["fingerprint"] != second["fingerprint"]
     # the unusable answer was the first provider's: 11 prompt and 7 completion tokens at its price
-    assert summary.totals.work.discarded.cost == Decimal("0.000025")
+    assert summary.totals.chunk_stats.discarded.cost == Decimal("0.000025")

@@ -88,10 +88,10 @@ def test_what_a_replaced_row_was_billed_stays_in_the_cost(scripted_server: Scrip
     scripted_server.script({"doc-3": steps.null_content(), "doc-4": steps.null_content()})
     provider = provider_at(scripted_server.base_url, prices=PRICES)
     first = carry_out(documents(10), output, provider).totals
-    assert (first.failed, first.work.discarded.attempts) == (2, 4)
+    assert (first.failed, first.chunk_stats.discarded.attempts) == (2, 4)
     scripted_server.reset()
     second = redrive_pending(open_redrive(output), provider).totals
-    assert (second.failed, second.work.discarded.attempts) == (0, 6)
+    assert (second.failed, second.chunk_stats.discarded.attempts) == (0, 6)
     assert first.cost is not None
     assert second.cost is not None
     assert second.cost > first.cost

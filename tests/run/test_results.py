@@ -54,7 +54,8 @@ def test_a_hundred_prompts_at_concurrency_twenty_are_a_hundred_rows_with_exact_f
         assert (row["status"], row["attempts"], row["price_source"]) == ("ok", 1, "stated"), row
     totals = summary.totals
     assert (totals.rows, totals.ok, totals.failed, totals.pending) == (100, 100, 0, 0)
-    assert (totals.input_tokens, totals.cached_input_tokens, totals.output_tokens) == (104_950, 4_950, 5_250)
+    assert (totals.tokens.input_tokens, totals.tokens.cached_input_tokens) == (104_950, 4_950)
+    assert totals.tokens.output_tokens == 5_250
     # 100,000 uncached at 0.15, 4,950 cached at 0.075, 5,250 at 0.60
     assert totals.cost == Decimal("0.01500000") + Decimal("0.00037125") + Decimal("0.00315000")
     assert summary.to_json()["cost"] == "0.01852125"
@@ -123,7 +124,7 @@ def test_answers_under_a_schema_fill_a_typed_column_and_keep_their_text(
     assert (sent["type"], sent["json_schema"]["schema"]) == ("json_schema", LABEL)
 
 
-def test_a_mismatch_is_asked_once_more_and_what_was_thrown_away_is_in_the_summary_only(
+def test_a_mismatch_is_asked_once_more_and_what_was_discarded_is_in_the_summary_only(
     scripted_server: ScriptedServer, output: str
 ) -> None:
     wrong, right = json.dumps({"label": "perhaps"}), json.dumps({"label": "negative"})
@@ -148,12 +149,12 @@ def test_a_mismatch_is_asked_once_more_and_what_was_thrown_away_is_in_the_summar
     assert (rows[2]["content"], rows[2]["output"]) == (wrong, None)
     assert [(row["input_tokens"], row["output_tokens"]) for row in rows] == [(10, 1), (100, 30), (1000, 50)]
     assert [row["cost"] for row in rows] == [Decimal("1.00001"), Decimal("30.0001"), Decimal("50.001")]
-    discarded = summary.totals.work.discarded
-    assert (discarded.attempts, discarded.input_tokens, discarded.output_tokens) == (2, 1_100, 60)
+    discarded = summary.totals.chunk_stats.discarded
+    assert (discarded.attempts, discarded.tokens.input_tokens, discarded.tokens.output_tokens) == (2, 1_100, 60)
     assert discarded.cost == Decimal("60.0011")
     assert summary.totals.cost == Decimal("81.00111") + Decimal("60.0011")
     assert ended is not None
-    assert summary.totals.cost == context_of(run).tracker.progress.cost == ended.cost
+    assert summary.totals.cost == context_of(run).tracker.progress.tally.cost == ended.tally.cost
     assert (summary.requests, summary.retries) == (5, 2)
 
 

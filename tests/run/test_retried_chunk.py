@@ -33,12 +33,12 @@ def test_a_chunk_that_is_tried_again_counts_its_documents_once(
 
     with pytest.raises(OSError, match="results"):
         infer_chunk(run, 0, provider)
-    assert (context_of(run).tracker.progress.done, context_of(run).tracker.progress.requests) == (0, 20)
+    assert (context_of(run).tracker.progress.done, context_of(run).tracker.progress.requests.sent) == (0, 20)
 
     results.unlink()
     shutil.move(tmp_path / "aside", results)
     infer_chunk(run, 0, provider)
-    assert (context_of(run).tracker.progress.done, context_of(run).tracker.progress.requests) == (20, 20)
+    assert (context_of(run).tracker.progress.done, context_of(run).tracker.progress.requests.sent) == (20, 20)
 
 
 def test_a_chunk_that_another_attempt_finishes_after_the_first_look_is_not_asked_again(

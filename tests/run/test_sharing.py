@@ -57,9 +57,9 @@ def test_chunks_of_one_invocation_count_together_and_other_invocations_apart(
     for chunk in run.pending:
         infer_chunk(run, chunk, provider)
     assert (
-        context_of(run).tracker.progress.ok,
+        context_of(run).tracker.progress.tally.ok,
         context_of(run).tracker.progress.rows,
-        context_of(run).tracker.progress.requests,
+        context_of(run).tracker.progress.requests.sent,
     ) == (20, 20, 20)
     again = open_run(documents(20), str(tmp_path / "run"), spec_of())
-    assert (context_of(again).tracker.progress.ok, context_of(again).tracker.progress.rows) == (0, 0)
+    assert (context_of(again).tracker.progress.tally.ok, context_of(again).tracker.progress.rows) == (0, 0)

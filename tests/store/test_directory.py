@@ -6,11 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkStats
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.parts import stats_in
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.tally import RequestTally
 
 MakeManifest = Callable[..., Manifest]
 SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int64())])
@@ -25,7 +26,7 @@ def test_a_new_directory_is_ours_and_has_nothing(directory: RunDirectory) -> Non
     assert directory.manifest() is None
     assert directory.complete_chunks() == frozenset()
     assert list(directory.scan(["id"])) == []
-    assert directory.figures() == []
+    assert directory.chunk_stats() == []
 
 
 def test_the_manifest_is_created_once_and_then_replaced(directory: RunDirectory, make_manifest: MakeManifest) -> None:
@@ -47,7 +48,7 @@ def test_results_appear_only_after_the_manifest(directory: RunDirectory, make_ma
     directory.write_schema_part(SCHEMA)
     assert directory.folder.names("results/") == ["results/part-schema.parquet"]
     assert directory.complete_chunks() == frozenset()
-    assert directory.figures() == []
+    assert directory.chunk_stats() == []
 
 
 def test_committed_parts_are_complete_and_scanned_in_order(
@@ -55,27 +56,27 @@ def test_committed_parts_are_complete_and_scanned_in_order(
 ) -> None:
     directory.create(make_manifest())
     directory.write_schema_part(SCHEMA)
-    directory.commit_part(2, _table("e"), ChunkStats(requests=7))
-    directory.commit_part(0, _table("a", "b"), ChunkStats(requests=2, seconds=0.5))
+    directory.commit_part(2, _table("e"), ChunkStats(RequestTally(7)))
+    directory.commit_part(0, _table("a", "b"), ChunkStats(RequestTally(2), seconds=0.5))
     assert directory.complete_chunks() == {0, 2}
     tables = list(directory.scan(["n", "id"]))
     assert [table.to_pydict() for table in tables] == [
         {"n": [0, 1], "id": ["a", "b"]},
         {"n": [0], "id": ["e"]},
     ]
-    figures = [ChunkStats(requests=2, seconds=0.5), ChunkStats(requests=7)]
-    assert directory.figures() == figures
-    assert [stats_in(table.schema, "part") for table in tables] == figures
+    stats = [ChunkStats(RequestTally(2), seconds=0.5), ChunkStats(RequestTally(7))]
+    assert directory.chunk_stats() == stats
+    assert [stats_in(table.schema, "part") for table in tables] == stats
     assert directory.read_chunk(2, ["id"])["id"].to_pylist() == ["e"]
     assert directory.check_ours() is not None
 
 
 def test_a_part_committed_again_replaces_the_first(directory: RunDirectory) -> None:
-    directory.commit_part(0, _table("a", "b"), ChunkStats(requests=2))
-    directory.commit_part(0, _table("a", "c"), ChunkStats(requests=3))
+    directory.commit_part(0, _table("a", "b"), ChunkStats(RequestTally(2)))
+    directory.commit_part(0, _table("a", "c"), ChunkStats(RequestTally(3)))
     (table,) = directory.scan(["id"])
     assert table["id"].to_pylist() == ["a", "c"]
-    assert directory.figures() == [ChunkStats(requests=3)]
+    assert directory.chunk_stats() == [ChunkStats(RequestTally(3))]
 
 
 def test_parts_past_five_digits_stay_in_order(directory: RunDirectory) -> None:

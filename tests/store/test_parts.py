@@ -6,20 +6,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkStats
 from prefect_llm.store.parts import (
-    FIGURES_KEY,
+    STATS_KEY,
     chunk_of,
     encode_part,
     part_name,
     read_part,
-    read_part_figures,
+    read_part_stats,
     stats_in,
 )
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.tally import RequestTally
 
-FIGURES = ChunkStats(requests=3, retries=1, seconds=0.5)
+STATS = ChunkStats(RequestTally(3, 1), seconds=0.5)
 TABLE = pa.table({"id": ["a", "b"], "cost": [1, 2], "a": [3, 4], "a.b": ["x", "y"]})
 
 
@@ -64,27 +65,27 @@ def test_a_part_is_compressed_with_statistics_and_row_groups_of_bounded_size() -
 
 
 def test_columns_come_in_the_order_asked_for_with_the_chunks_figures(directory: RunDirectory) -> None:
-    directory.folder.write("p", encode_part(TABLE, {FIGURES_KEY: FIGURES.to_json()}))
+    directory.folder.write("p", encode_part(TABLE, {STATS_KEY: STATS.to_json()}))
     table = read_part(directory.folder, "p", ["cost", "a", "id"])
     assert table.equals(TABLE.select(["cost", "a", "id"]))
     assert read_part(directory.folder, "p", ["a.b"]).equals(TABLE.select(["a.b"]))
-    assert stats_in(table.schema, "p") == FIGURES
-    assert read_part_figures(directory.folder, "p") == FIGURES
+    assert stats_in(table.schema, "p") == STATS
+    assert read_part_stats(directory.folder, "p") == STATS
 
 
 def test_a_file_without_figures_or_without_a_column_is_not_ours(directory: RunDirectory) -> None:
     directory.folder.write("p", encode_part(TABLE, {}))
     with pytest.raises(InvalidInput, match=r"/p does not carry the figures of its chunk"):
-        read_part_figures(directory.folder, "p")
+        read_part_stats(directory.folder, "p")
     with pytest.raises(InvalidInput, match=r"/p has no column 'status', 'run_id': it is not a part"):
         read_part(directory.folder, "p", ["id", "status", "run_id"])
-    directory.folder.write("p", encode_part(TABLE, {FIGURES_KEY: '{"requests": 1}'}))
+    directory.folder.write("p", encode_part(TABLE, {STATS_KEY: '{"requests": 1}'}))
     with pytest.raises(InvalidInput, match=r"/p does not carry the figures of its chunk"):
-        read_part_figures(directory.folder, "p")
+        read_part_stats(directory.folder, "p")
 
 
 def test_a_truncated_or_foreign_file_is_reported_by_its_name(directory: RunDirectory) -> None:
-    whole = encode_part(TABLE, {FIGURES_KEY: FIGURES.to_json()})
+    whole = encode_part(TABLE, {STATS_KEY: STATS.to_json()})
     damaged = bytearray(whole)
     damaged[10:60] = bytes(50)
     for content in (b"", b"PAR1", whole[:-20], whole[20:], b"not parquet at all", bytes(damaged)):
@@ -93,4 +94,4 @@ def test_a_truncated_or_foreign_file_is_reported_by_its_name(directory: RunDirec
             read_part(directory.folder, "p", TABLE.column_names)
     directory.folder.remove("p")
     with pytest.raises(InvalidInput, match=r"/p cannot be read as a part of this run \("):
-        read_part_figures(directory.folder, "p")
+        read_part_stats(directory.folder, "p")

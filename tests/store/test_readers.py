@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.dataset
 import pytest
 
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkStats
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.rows import ResultRow, result_table
 from prefect_llm.store.schema import result_schema

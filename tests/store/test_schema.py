@@ -21,6 +21,7 @@ COLUMNS = [
     ("lane", pa.string(), True),
     ("input_tokens", pa.int64(), True),
     ("cached_input_tokens", pa.int64(), True),
+    ("cache_write_tokens", pa.int64(), True),
     ("output_tokens", pa.int64(), True),
     ("reasoning_tokens", pa.int64(), True),
     ("cost", pa.decimal128(38, 12), True),

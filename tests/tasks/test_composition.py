@@ -33,7 +33,7 @@ def test_a_chunk_can_be_submitted_by_its_number(
         run = load_documents(write_documents(100), output, SPEC)
         assert run.pending == (0, 1, 2, 3)
         figures = infer_chunk.submit(run, 3, provider).result()
-        assert (figures.requests, figures.retries) == (10, 0)
+        assert (figures.requests.sent, figures.requests.retries) == (10, 0)
         return finish_run(run, [figures])
 
     summary = only_the_last_chunk()

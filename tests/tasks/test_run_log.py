@@ -7,8 +7,9 @@ import threading
 from prefect import flow
 from tests.prefect_server import PrefectServer, eventually
 
-from prefect_llm.store import ChunkStats, RowFigures
+from prefect_llm.store import ChunkStats, EndedRows
 from prefect_llm.tasks.run_log import CORE, core_log, work_of
+from prefect_llm.values.tally import RequestTally, Tally
 
 SAID = ("before the block", "kettle leaks", "of another run", "after the block")
 FINISHED = "Finished in state Completed()"
@@ -36,6 +37,7 @@ def test_a_run_shows_the_core_s_lines_of_its_own_thread_only(prefect_server: Pre
 
 
 def test_a_chunk_s_line_says_what_it_took_and_what_failed() -> None:
-    took = ChunkStats(requests=12, retries=1, throttled=2, reused=3, ended=RowFigures("here", ok=9, failed=1))
+    took = ChunkStats(RequestTally(12, 1, 2), reused=3, ended=EndedRows("here", Tally(9, {"timeout": 1})))
     assert work_of(took) == "12 requests, 1 retry, 2 throttled, 1 row failed, 3 rows reused"
-    assert work_of(ChunkStats(requests=1, ended=RowFigures("here", ok=1))) == "1 request, 0 retries, 0 throttled"
+    one = ChunkStats(RequestTally(1), ended=EndedRows("here", Tally(1)))
+    assert work_of(one) == "1 request, 0 retries, 0 throttled"

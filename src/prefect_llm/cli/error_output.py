@@ -11,8 +11,9 @@ from prefect_llm.report import Summary, Totals, fold
 from prefect_llm.run.context import context_of
 from prefect_llm.run.reference import RunReference
 from prefect_llm.settings import RunSettings
-from prefect_llm.store import ChunkStats, Discarded, RunDirectory, Stopped
+from prefect_llm.store import ChunkStats, RunDirectory, Stopped
 from prefect_llm.values.errors import InvalidInput, reason_of
+from prefect_llm.values.tally import Discarded
 
 FAULT_FILE = "_run/fault.txt"
 
@@ -52,9 +53,9 @@ def _failed(fault: Exception, output: str, opened: RunReference | None) -> Summa
         _totals(opened),
         "failed",
         opened.url,
-        requests=figures.requests,
-        retries=figures.retries,
-        throttled=figures.throttled,
+        requests=figures.requests.sent,
+        retries=figures.requests.retries,
+        throttled=figures.requests.throttled,
         seconds=figures.seconds,
         stopped=stopped,
     )
@@ -64,4 +65,4 @@ def _totals(opened: RunReference) -> Totals:
     try:
         return fold(RunDirectory.open(opened.url), opened.rows)
     except (OSError, InvalidInput):  # what was paid for rows that cannot be read is not known
-        return Totals(opened.rows, work=ChunkStats(discarded=Discarded(cost=None)))
+        return Totals(opened.rows, chunk_stats=ChunkStats(discarded=Discarded(cost=None)))

@@ -119,7 +119,7 @@ def _from_sample(population: Population, sample: Sample, usages: list[Usage], pr
             return None
         costs.append(float(amount))
     total = total_of(population.sizes, [float(each.bytes) for each in sample.answers], costs)
-    return total.scaled(1 + sample.thrown_away)
+    return total.scaled(1 + sample.discarded_share)
 
 
 def _bounds(population: Population, prices: list[Price]) -> Interval:

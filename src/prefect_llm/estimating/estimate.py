@@ -196,7 +196,7 @@ def _tokens(population: Population, sample: Sample | None) -> tuple[Interval, In
     usages = None if sample is None else sample.usages
     if sample is None or usages is None:
         return population.input_tokens, population.output_tokens
-    sizes, factor = [float(each.bytes) for each in sample.answers], 1 + sample.thrown_away
+    sizes, factor = [float(each.bytes) for each in sample.answers], 1 + sample.discarded_share
     inputs = total_of(population.sizes, sizes, [float(usage.input_tokens or 0) for usage in usages])
     outputs = total_of(population.sizes, sizes, [float(usage.output_tokens or 0) for usage in usages])
     return inputs.scaled(factor), outputs.scaled(factor)

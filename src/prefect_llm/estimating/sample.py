@@ -25,6 +25,7 @@ from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput, run_error
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import Provider
+from prefect_llm.values.tally import TOKEN_COLUMNS
 
 SAMPLES = ".samples"
 """Beside the runs, hidden from whoever looks for runs there: a sample is none of them."""
@@ -99,11 +100,11 @@ class Sample:
         return [each.usage or Usage(0, 0, 0) for each in self.answers]
 
     @property
-    def thrown_away(self) -> float:
-        """Tokens of billed attempts that ended no row, for each token of those that did."""
-        work, totals = self.summary.totals.work.discarded, self.summary.totals
-        tokens = totals.input_tokens + totals.output_tokens
-        return (work.input_tokens + work.output_tokens) / tokens if tokens else 0.0
+    def discarded_share(self) -> float:
+        """Tokens of discarded answers for each token of the rows."""
+        totals = self.summary.totals
+        used, discarded = totals.tokens.total, totals.chunk_stats.discarded.tokens.total
+        return discarded / used if used else 0.0
 
 
 def sample_directory(output: str) -> str:
@@ -205,8 +206,7 @@ def _answers(directory: RunDirectory, members: Population) -> list[Answered]:
 
 
 _COLUMNS = (
-    "id", "status", "content", "error_message", "model", "input_tokens", "cached_input_tokens", "output_tokens",
-    "latency_ms", "started_at", "finished_at",
+    "id", "status", "content", "error_message", "model", *TOKEN_COLUMNS, "latency_ms", "started_at", "finished_at",
 )  # fmt: skip
 
 
@@ -220,4 +220,4 @@ def _rows(directory: RunDirectory) -> list[dict[str, Any]]:
 def _usage(row: dict[str, Any]) -> Usage | None:
     if row["input_tokens"] is None or row["output_tokens"] is None:
         return None
-    return Usage(row["input_tokens"], row["cached_input_tokens"], row["output_tokens"])
+    return Usage(**{name: row[name] for name in TOKEN_COLUMNS})

@@ -1,38 +1,30 @@
-"""Where a run stands, as a frozen value: each outcome, and each part that another process counted, makes the next."""
+"""How far a run has come, as a frozen value: each outcome makes the next one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from prefect_llm.progress.recent_rate import SINCE_THE_START, RecentRate
 from prefect_llm.values.formatting import cost_so_far, count, duration, rate
-from prefect_llm.values.money import add_money
-from prefect_llm.values.outcome import Outcome, Usage
+from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.price import Price
+from prefect_llm.values.tally import RequestTally, Tally
 
 ALMOST_DONE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """Where a run stands: rows of this process's invocation, and what they took so far.
+    """How far an invocation has come: `rows` to do, the `tally` of those that have ended, the requests sent for them.
 
-    `settled` are the rows that ended in these `seconds`; those that an earlier attempt had ended are only done.
+    `settled` rows ended in these `seconds`; rows that an earlier attempt had ended are only in the tally.
     """
 
     rows: int
-    ok: int = 0
-    failed: int = 0
-    failed_by_kind: Mapping[str, int] = field(default_factory=dict)
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: Decimal | None = Decimal(0)
-    currency: str | None = None
-    requests: int = 0
-    retries: int = 0
-    throttled: int = 0
+    tally: Tally = Tally()  # noqa: RUF009
+    requests: RequestTally = RequestTally()  # noqa: RUF009
     settled: int = 0
     seconds: float = 0.0
     pace: RecentRate = SINCE_THE_START
@@ -40,16 +32,16 @@ class RunProgress:
     @property
     def done(self) -> int:
         """Rows that have ended, well or not."""
-        return self.ok + self.failed
+        return self.tally.ended
 
     @property
     def rows_per_second(self) -> float:
-        """Of the last minute."""
+        """Over the last minute."""
         return self.pace.rows_per_second(self.seconds, self.settled)
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace of the last minute; `None` where no row ended in it."""
+        """At the rate of the last minute; `None` if no row ended in it."""
         pace = self.rows_per_second
         return max(self.rows - self.done, 0) / pace if pace else None
 
@@ -58,83 +50,49 @@ class RunProgress:
         outcome: Outcome,
         cost: Decimal | None,
         price: Price | None,
-        discarded: Sequence[Decimal | None] = (),
+        discarded_costs: Sequence[Decimal | None] = (),
     ) -> RunProgress:
-        """The figures with one more outcome, and what answers before it cost that could not be used."""
-        usage = (outcome.completion and outcome.completion.usage) or Usage()
-        spent = self.cost
-        if outcome.completion is not None or cost is not None:
-            spent = add_money(spent, cost)
-        for each in discarded:
-            spent = spent if each is None else add_money(spent, each)
+        """With one more row that has ended, and the cost of each answer to it that was discarded."""
+        requests = self.requests
+        if outcome.throttled or outcome.lost:
+            requests += RequestTally(throttled=outcome.throttled, lost=outcome.lost)
         return RunProgress(  # `replace` is slower, and this is done for every row
-            rows=self.rows,
-            ok=self.ok + outcome.ok,
-            failed=self.failed + (not outcome.ok),
-            failed_by_kind=self._with(outcome, 1),
-            input_tokens=self.input_tokens + (usage.input_tokens or 0),
-            output_tokens=self.output_tokens + (usage.output_tokens or 0),
-            cost=spent,
-            currency=price.currency if price is not None else self.currency,
-            requests=self.requests,
-            retries=self.retries,
-            throttled=self.throttled + outcome.throttled,
-            settled=self.settled + 1,
-            seconds=self.seconds,
-            pace=self.pace,
+            self.rows,
+            self.tally.plus(outcome, cost, price, discarded_costs),
+            requests,
+            self.settled + 1,
+            self.seconds,
+            self.pace,
         )
 
-    def ended(self, outcome: Outcome, rows: int) -> RunProgress:
-        """The figures with a row that ended at another time, or (-1) without it: nothing was paid for it now."""
-        return replace(
-            self,
-            ok=self.ok + rows * outcome.ok,
-            failed=self.failed + rows * (not outcome.ok),
-            failed_by_kind=self._with(outcome, rows),
-        )
+    def plus_unpaid(self, outcome: Outcome, rows: int = 1) -> RunProgress:
+        """With rows that ended at another time; -1 takes such a row out again. Nothing was paid for it now."""
+        return replace(self, tally=self.tally.plus_unpaid(outcome, rows))
 
-    def joined(self, other: RunProgress) -> RunProgress:
-        """The figures with those of rows elsewhere."""
-        kinds = {*self.failed_by_kind, *other.failed_by_kind}
+    def plus_remote(self, other: RunProgress) -> RunProgress:
+        """With the rows that another process has done."""
         return replace(
             self,
-            ok=self.ok + other.ok,
-            failed=self.failed + other.failed,
-            failed_by_kind={
-                each: self.failed_by_kind.get(each, 0) + other.failed_by_kind.get(each, 0) for each in kinds
-            },
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            cost=add_money(self.cost, other.cost),
-            currency=other.currency or self.currency,
+            tally=self.tally + other.tally,
             requests=self.requests + other.requests,
-            retries=self.retries + other.retries,
-            throttled=self.throttled + other.throttled,
             settled=self.settled + other.settled,
         )
 
-    def _with(self, outcome: Outcome, rows: int) -> Mapping[str, int]:
-        if outcome.failure is None:
-            return self.failed_by_kind  # most of the time: no copy
-        kind = str(outcome.failure.kind)
-        changed = {**self.failed_by_kind, kind: self.failed_by_kind.get(kind, 0) + rows}
-        return {name: number for name, number in changed.items() if number}
 
-
-def line_of(figures: RunProgress) -> str:
+def line_of(progress: RunProgress) -> str:
     """One line for a log: `1,200 of 10,000 documents (3 failed), 41.0/s, 31,000 tokens, $0.12, 3 min left`."""
-    parts = [f"{count(figures.done)} of {count(figures.rows)} documents"]
-    if figures.failed:
-        parts[0] += f" ({count(figures.failed)} failed)"
-    parts += [
-        f"{rate(figures.rows_per_second)}/s",
-        f"{count(figures.input_tokens + figures.output_tokens)} tokens",
-    ]
-    if figures.throttled:
-        parts.append(f"{count(figures.throttled)} throttled")
-    if cost := cost_so_far(figures.cost, figures.currency):
+    tally = progress.tally
+    parts = [f"{count(progress.done)} of {count(progress.rows)} documents"]
+    if tally.failed:
+        parts[0] += f" ({count(tally.failed)} failed)"
+
+    parts += [f"{rate(progress.rows_per_second)}/s", f"{count(tally.tokens.total)} tokens"]
+    if progress.requests.throttled:
+        parts.append(f"{count(progress.requests.throttled)} throttled")
+    if cost := cost_so_far(tally.cost, tally.currency):
         parts.append(cost)
-    if (left := figures.seconds_left) and left < ALMOST_DONE_S:
+
+    if (left := progress.seconds_left) and left < ALMOST_DONE_S:
         parts.append("almost done")
     elif left:
         parts.append(f"{duration(left)} left")

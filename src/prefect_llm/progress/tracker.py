@@ -5,21 +5,19 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
-from functools import reduce
 
 from prefect_llm.progress.error_share import ErrorShare
 from prefect_llm.progress.progress import RunProgress
 from prefect_llm.progress.recent_rate import RecentRate
-from prefect_llm.store import ChunkStats, JournalEntry, RowFigures
+from prefect_llm.store import ChunkStats, EndedRows, JournalEntry
 from prefect_llm.system.stop_signal import StopSignal
-from prefect_llm.values.money import add_money
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.price import Price
+from prefect_llm.values.tally import RequestTally, Tally
 
 
 class RunTracker:
@@ -42,8 +40,7 @@ class RunTracker:
             progress, requests, retries = self._progress, self._requests, self._retries
         return replace(
             progress,
-            requests=progress.requests + requests,
-            retries=progress.retries + retries,
+            requests=progress.requests + RequestTally(requests, retries),
             seconds=time.monotonic() - self._started,
         )
 
@@ -74,8 +71,9 @@ class RunTracker:
     def priced_at(self, price: Price | None) -> None:
         """What is about to be asked costs this: the progress has its currency before the first answer."""
         with self._lock:
-            if price is not None and self._progress.currency is None:
-                self._progress = replace(self._progress, currency=price.currency)
+            if price is not None and self._progress.tally.currency is None:
+                tally = self._progress.tally + Tally(currency=price.currency)
+                self._progress = replace(self._progress, tally=tally)
 
     def sent(self, attempt: int) -> None:
         """Count one request; `attempt` is its document's, from 1."""
@@ -104,54 +102,27 @@ class RunTracker:
     def restore(self, outcome: Outcome) -> None:
         """Count a document that an earlier attempt has finished: done, but not paid for now."""
         with self._lock:
-            self._progress = self._progress.ended(outcome, 1)
+            self._progress = self._progress.plus_unpaid(outcome)
 
-    def ended_here(self, entries: Sequence[JournalEntry], new: Sequence[JournalEntry]) -> RowFigures:
+    def ended_here(self, entries: Sequence[JournalEntry], new: Sequence[JournalEntry]) -> EndedRows:
         """What became of these rows, which are counted here, for the process that waits for their chunk."""
-        rows = [entry.row for entry in entries]
-        nothing: Decimal | None = Decimal(0)
-        answers = [row.outcome.completion for row in rows if row.outcome.completion is not None]
-        usages = [answer.usage for answer in answers if answer.usage is not None]
-        costs = [row.cost for row in rows if row.outcome.completion is not None or row.cost is not None]
-        costs += [cost for entry in entries for cost in entry.discarded_costs if cost is not None]
-        return RowFigures(
-            self._name,
-            ok=sum(row.outcome.ok for row in rows),
-            failed=sum(not row.outcome.ok for row in rows),
-            input_tokens=sum(usage.input_tokens or 0 for usage in usages),
-            output_tokens=sum(usage.output_tokens or 0 for usage in usages),
-            cost=reduce(add_money, costs, nothing),
-            currency=next((row.price.currency for row in rows if row.price is not None), None),
-            failed_by_kind=Counter(str(row.outcome.failure.kind) for row in rows if row.outcome.failure is not None),
-            new=len(new),
-            new_failed=sum(not entry.row.outcome.ok for entry in new),
-        )
+        tally = Tally()
+        for entry in entries:
+            tally = tally.plus(entry.row.outcome, entry.row.cost, entry.row.price, entry.discarded_costs)
+        return EndedRows(self._name, tally, len(new), sum(not entry.row.outcome.ok for entry in new))
 
     def add_remote(self, chunk: ChunkStats) -> None:
         """Count a chunk of another process; one of this process was counted row by row."""
         ended = chunk.ended
         if ended is None or ended.counted_in == self._name:
             return
-        taken = RunProgress(
-            rows=0,
-            ok=ended.ok,
-            failed=ended.failed,
-            failed_by_kind=ended.failed_by_kind,
-            input_tokens=ended.input_tokens,
-            output_tokens=ended.output_tokens,
-            cost=ended.cost,
-            currency=ended.currency,
-            requests=chunk.requests,
-            retries=chunk.retries,
-            throttled=chunk.throttled,
-            settled=ended.new,
-        )
+        taken = RunProgress(0, ended.tally, chunk.requests, settled=ended.new)
         with self._lock:
-            self._progress = self._progress.joined(taken)
+            self._progress = self._progress.plus_remote(taken)
 
         example = ""
         if ended.new_failed:
-            kind, failed = max(taken.failed_by_kind.items(), key=lambda each: each[1])
+            kind, failed = max(ended.tally.failed_by_kind.items(), key=lambda each: each[1])
             example = f"{failed:,} of the last chunk by {kind}"
         self.error_share.count(ended=ended.new, failed=ended.new_failed, example=example)
 
@@ -159,7 +130,7 @@ class RunTracker:
         """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""
         with self._lock:
             for outcome in outcomes:
-                self._progress = self._progress.ended(outcome, -1)
+                self._progress = self._progress.plus_unpaid(outcome, -1)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from prefect_llm.report import Summary, Totals
 from prefect_llm.run.context import close_context, context_of
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.reports import figures_of_run, with_words, write_page, write_texts
-from prefect_llm.store import FAILED, ChunkStats, RunDirectory, State, Stopped, current_epoch, release, sum_stats
+from prefect_llm.store import FAILED, ChunkStats, RunDirectory, State, Stopped, current_epoch, release
 from prefect_llm.system.folders import open_folder
 from prefect_llm.values.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows
 
@@ -27,7 +27,7 @@ def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: R
         raise InvalidInput(f"{run.url} no longer holds a run: its manifest is gone")
     folded = figures_of_run(directory, manifest, run.rows)
     totals = folded.totals
-    counters, progress = sum_stats(figures), context_of(run).tracker.progress
+    counters, progress = sum(figures, ChunkStats()).requests, context_of(run).tracker.progress
     summary = Summary(
         totals=totals,
         cost_uncertain=_uncertain(run, totals),
@@ -35,9 +35,9 @@ def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: R
         stopped=Stopped(stopped.kind, stopped.message) if stopped is not None else None,
         output=run.url,
         # a stopped chunk returns no figures, and chunks of other processes are not in `progress`
-        requests=max(progress.requests, counters.requests),
-        retries=max(progress.retries, counters.retries),
-        throttled=max(progress.throttled, counters.throttled),
+        requests=max(progress.requests.sent, counters.sent),
+        retries=max(progress.requests.retries, counters.retries),
+        throttled=max(progress.requests.throttled, counters.throttled),
         seconds=round(progress.seconds, 3),  # as the manifest has it: a report made again says the same
     )
     summary = with_words(summary, folded)
@@ -57,7 +57,7 @@ def _uncertain(run: RunReference, totals: Totals) -> Decimal | None:
     """Money that may have been billed beyond the known cost: with a budget what was granted and no row proves."""
     account = context_of(run).account
     if account is None:
-        return totals.work.uncertain
+        return totals.chunk_stats.possibly_billed
     return max(account.granted - totals.known_cost, Decimal(0))
 
 

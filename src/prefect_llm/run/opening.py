@@ -242,7 +242,8 @@ def _open(directory: RunDirectory, manifest: Manifest, epoch: int, options: RunO
 def _count_earlier_spend(directory: RunDirectory, rows: int, budget: RunBudget, manifest: Manifest) -> None:
     """Attempts without a budget drew no grants: what their rows cost counts as spent, too."""
     totals = fold(directory, rows)
-    if totals.unpriced_rows or totals.work.uncertain is None or totals.currency not in (None, budget.currency):
+    possibly_billed = totals.chunk_stats.possibly_billed
+    if totals.unpriced_rows or possibly_billed is None or totals.currency not in (None, budget.currency):
         without = "finish it without max_cost, or " if manifest.budget is None else ""
         raise InvalidInput(
             f"{directory.url} has rows of unknown cost or in another currency, so no budget can hold for it: "
@@ -250,4 +251,4 @@ def _count_earlier_spend(directory: RunDirectory, rows: int, budget: RunBudget, 
         )
 
     sources = GrantSources.open(budget, directory.folder.url, manifest.run_id)
-    sources.count_earlier_spend(totals.known_cost + totals.work.uncertain)
+    sources.count_earlier_spend(totals.known_cost + possibly_billed)

@@ -21,12 +21,14 @@ class RunPlan:
     spec: RunSpec
     prompt: Prompt
     snapshot: Snapshot
+    lacking_columns: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, directory: RunDirectory, manifest: Manifest) -> RunPlan:
         """The plan that a manifest tells."""
         spec = RunSpec.from_json(manifest.spec)
-        return cls(directory, spec, Prompt(spec.prompt), Snapshot.from_json(manifest.snapshot))
+        snapshot = Snapshot.from_json(manifest.snapshot)
+        return cls(directory, spec, Prompt(spec.prompt), snapshot, directory.lacking_columns())
 
     @property
     def schema(self) -> pa.Schema:
@@ -35,6 +37,7 @@ class RunPlan:
             kept=self.snapshot.kept_schema,
             output_type=self.prompt.output_type,
             keep_raw=self.spec.keep_raw,
+            lacking=self.lacking_columns,
         )
 
 

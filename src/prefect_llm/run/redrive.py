@@ -32,7 +32,6 @@ from prefect_llm.store import (
     failed_rows,
     replaced,
     stats_in,
-    sum_stats,
 )
 from prefect_llm.store.tickets import ChunkTickets
 from prefect_llm.values.errors import InvalidInput
@@ -98,14 +97,14 @@ def _work(context: RunContext, redrive: Redrive, chunk: int) -> ChunkWork:
     """Claim the chunk's failed rows; what comes of them is put in their places in its part."""
     plan, run = context.plan, context.run
     folder = plan.directory.folder
-    part = plan.directory.read_chunk(chunk, plan.schema.names)
+    part = plan.directory.read_chunk(chunk, plan.schema.names, as_written=True)
     failed = failed_rows(part, redrive.kinds)
     staged = read_chunk(folder, plan.snapshot, chunk)
     attempt, journaled = claim(folder, chunk, run.epoch, JournalKind.REDRIVE)
 
     def make_part(rows: pa.Table, stats: ChunkStats) -> tuple[pa.Table, ChunkStats]:
         before = stats_in(part.schema, f"chunk {chunk} of {run.url}")
-        return replaced(part, rows, failed), sum_stats((before, discarded_rows(part, failed), stats))
+        return replaced(part, rows, failed), before + discarded_rows(part, failed) + stats
 
     return ChunkWork(
         chunk=chunk,

@@ -86,7 +86,7 @@ def report_again(output: str) -> Summary:
     manifest = directory.check_run()
     figures = figures_of_run(directory, manifest, Snapshot.from_json(manifest.snapshot).rows)
     ended = manifest.totals or {}
-    uncertain = ended.get("cost_uncertain", figures.totals.work.uncertain)
+    uncertain = ended.get("cost_uncertain", figures.totals.chunk_stats.possibly_billed)
     summary = Summary(
         totals=figures.totals,
         state=manifest.state,

@@ -1,8 +1,8 @@
 """What a run leaves on disk: the row schema, its parts, the run directory and its manifest."""
 
+from prefect_llm.store.chunk_stats import ChunkStats, EndedRows
 from prefect_llm.store.directory import FAILED, PAGE, RunDirectory, stats_in_journal
 from prefect_llm.store.failed_rows import FAILED_BY, discarded_rows, failed_rows, replaced
-from prefect_llm.store.figures import ChunkStats, Discarded, RowFigures, stats_of, sum_stats
 from prefect_llm.store.finding import PREVIOUS, runs_below
 from prefect_llm.store.flushing import flushed
 from prefect_llm.store.journal import (
@@ -31,12 +31,11 @@ __all__ = [
     "RESULT_COLUMNS",
     "ChunkAttempt",
     "ChunkStats",
-    "Discarded",
+    "EndedRows",
     "JournalEntry",
     "JournalKind",
     "Manifest",
     "ResultRow",
-    "RowFigures",
     "RunDirectory",
     "State",
     "Stopped",
@@ -62,7 +61,5 @@ __all__ = [
     "runs_below",
     "stats_in",
     "stats_in_journal",
-    "stats_of",
-    "sum_stats",
     "when_superseded",
 ]

@@ -12,26 +12,27 @@ from typing import Any
 
 import pyarrow as pa
 
-from prefect_llm.store.figures import ChunkStats, stats_of
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.journal import JournalEntry, journaled
 from prefect_llm.store.lease import LEASES
 from prefect_llm.store.manifest import Manifest, read_manifest
 from prefect_llm.store.parts import (
-    FIGURES_KEY,
     RESULTS,
     SCHEMA_PART,
+    STATS_KEY,
     chunk_of,
     encode_part,
     part_name,
     read_part,
-    read_part_figures,
+    read_part_schema,
+    read_part_stats,
 )
 from prefect_llm.store.rows import result_table
-from prefect_llm.store.schema import result_schema
+from prefect_llm.store.schema import lacking_columns, result_schema
 from prefect_llm.system.folders import Folder, LocalFolder, open_folder
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.formatting import first_listed
-from prefect_llm.values.money import add_money
+from prefect_llm.values.money import ZERO, add_money
 
 MANIFEST = "_run/manifest.json"
 NAMES_SHOWN = 3
@@ -115,28 +116,35 @@ class RunDirectory:
         if self.manifest() is None:
             raise RuntimeError("the manifest precedes everything in results/")
         empty = ChunkStats().to_json()
-        self.folder.write(SCHEMA_PART, encode_part(schema.empty_table(), {FIGURES_KEY: empty}))
+        self.folder.write(SCHEMA_PART, encode_part(schema.empty_table(), {STATS_KEY: empty}))
 
     def complete_chunks(self) -> frozenset[int]:
         """The chunks that have their part."""
         return frozenset(self._chunks())
 
-    def commit_part(self, chunk: int, table: pa.Table, figures: ChunkStats) -> None:
+    def commit_part(self, chunk: int, table: pa.Table, stats: ChunkStats) -> None:
         """Make a chunk durable, or replace it: the part has its whole content or is not there."""
-        self.folder.write(part_name(chunk), encode_part(table, {FIGURES_KEY: figures.to_json()}))
+        self.folder.write(part_name(chunk), encode_part(table, {STATS_KEY: stats.to_json()}))
 
-    def figures(self) -> list[ChunkStats]:
-        """The figures of every complete chunk, in order; only footers are read."""
-        return [read_part_figures(self.folder, part_name(chunk)) for chunk in self._chunks()]
+    def chunk_stats(self) -> list[ChunkStats]:
+        """The stats of every complete chunk, in order; only footers are read."""
+        return [read_part_stats(self.folder, part_name(chunk)) for chunk in self._chunks()]
 
-    def read_chunk(self, chunk: int, columns: Sequence[str]) -> pa.Table:
-        """Some columns of one complete chunk; `InvalidInput` naming the file if it cannot be read."""
-        return read_part(self.folder, part_name(chunk), columns)
+    def lacking_columns(self) -> frozenset[str]:
+        """The result columns that no part of this run has or is to have, because an earlier version began it."""
+        parts = [name for name in self.folder.names(RESULTS) if name == SCHEMA_PART or chunk_of(name) is not None]
+        if not parts:
+            return frozenset()
+        return lacking_columns(read_part_schema(self.folder, SCHEMA_PART if SCHEMA_PART in parts else parts[0]))
+
+    def read_chunk(self, chunk: int, columns: Sequence[str], *, as_written: bool = False) -> pa.Table:
+        """Some columns of one complete chunk, as `read_part` reads them."""
+        return read_part(self.folder, part_name(chunk), columns, as_written=as_written)
 
     def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Some columns of every complete chunk, one part at a time, in order.
 
-        Each table's schema metadata holds its chunk's figures (`parts.figures_in`).
+        Each table's schema metadata holds its chunk's stats (`parts.stats_in`).
         """
         for chunk in self._chunks():
             yield self.read_chunk(chunk, columns)
@@ -150,8 +158,8 @@ class RunDirectory:
                 continue
             rows = [entry.row for entry in entries]
             table = result_table(rows, schema=schema, run_id="", kept=pa.table({}), output=None)
-            figures = stats_in_journal(entries).to_json()
-            yield table.select(list(columns)).replace_schema_metadata({FIGURES_KEY: figures})
+            stats = stats_in_journal(entries).to_json()
+            yield table.select(list(columns)).replace_schema_metadata({STATS_KEY: stats})
 
     def write_report(self, markdown: str) -> None:
         """Replace `_run/report.md`."""
@@ -197,15 +205,16 @@ class RunDirectory:
 
 
 def stats_in_journal(entries: Sequence[JournalEntry], seconds: float = 0.0) -> ChunkStats:
-    """The figures of a chunk so far; what was thrown away costs an unknown sum as soon as one cost is unknown."""
-    cost: Decimal | None = Decimal(0)
-    uncertain: Decimal | None = Decimal(0)
+    """The stats of a chunk so far; money of which any part is unknown is unknown."""
+    discarded_cost: Decimal | None = ZERO
+    possibly_billed: Decimal | None = ZERO
     for entry in entries:
-        uncertain = add_money(uncertain, entry.uncertain_cost)
+        possibly_billed = add_money(possibly_billed, entry.uncertain_cost)
         for each in entry.discarded_costs:
-            cost = add_money(cost, each)
+            discarded_cost = add_money(discarded_cost, each)
+
     outcomes = [entry.row.outcome for entry in entries]
-    return stats_of(outcomes, discarded_cost=cost, seconds=seconds, uncertain=uncertain)
+    return ChunkStats.of(outcomes, discarded_cost=discarded_cost, seconds=seconds, possibly_billed=possibly_billed)
 
 
 def _is_part_of(manifest: Manifest, chunk: int | None) -> bool:

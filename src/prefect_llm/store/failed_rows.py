@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from decimal import Decimal
 
 import pyarrow as pa
 
-from prefect_llm.store.figures import ChunkStats, Discarded
-from prefect_llm.values.money import add_money
+from prefect_llm.store.chunk_stats import ChunkStats
+from prefect_llm.store.schema import lacking_columns
 from prefect_llm.values.outcome import ErrorKind
+from prefect_llm.values.tally import TOKEN_COLUMNS, Discarded, TokenTally
 
 FAILED_BY = ("status", "error_kind")
-_TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
-_CHARGED = (*_TOKENS, "cost", "attempts")
 
 
 def failed_rows(part: pa.Table, kinds: Collection[ErrorKind] | None = None) -> list[int]:
@@ -35,11 +33,11 @@ def replaced(part: pa.Table, rows: pa.Table, places: Sequence[int]) -> pa.Table:
 
 
 def discarded_rows(part: pa.Table, places: Sequence[int]) -> ChunkStats:
-    """What the rows in those places were billed: with new rows in them it stays part of the chunk's figures."""
-    charged = part.select(_CHARGED).take(places).to_pylist()
-    billed = [row for row in charged if any(row[name] for name in _TOKENS)]
-    cost: Decimal | None = Decimal(0)
-    for row in billed:
-        cost = add_money(cost, row["cost"])
-    tokens = {name: sum(row[name] or 0 for row in billed) for name in _TOKENS}
-    return ChunkStats(discarded=Discarded(attempts=len(billed), cost=cost, **tokens))
+    """What the rows in those places were billed: it stays part of the chunk's stats when new rows replace them."""
+    counted = [name for name in TOKEN_COLUMNS if name not in lacking_columns(part.schema)]
+    discarded = Discarded()
+    for row in part.select([*counted, "cost"]).take(places).to_pylist():
+        tokens = TokenTally(**{name: row[name] or 0 for name in counted})
+        if tokens != TokenTally():
+            discarded += Discarded(1, tokens, row["cost"])
+    return ChunkStats(discarded=discarded)

@@ -1,4 +1,4 @@
-"""One chunk's rows as one Parquet file, its figures in the file's own metadata.
+"""One chunk's rows as one Parquet file, its stats in the file's own metadata.
 
 zstd(1): within a fifth of no compression in time and half its size. Reading stays on the calling thread:
 pyarrow 26's pools now and then abort a process that exits right after them (exit code -6).
@@ -14,14 +14,15 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prefect_llm.store.figures import ChunkStats
+from prefect_llm.store.chunk_stats import ChunkStats
+from prefect_llm.store.schema import add_lacking_columns, lacking_columns
 from prefect_llm.system.folders import Folder, LocalFolder
 from prefect_llm.values.errors import InvalidInput, reason_of
 
 RESULTS = "results/"
 SCHEMA_PART = f"{RESULTS}part-schema.parquet"
 """Zero rows: makes `results/` readable before the first chunk is done."""
-FIGURES_KEY = "prefect_llm.chunk"
+STATS_KEY = "prefect_llm.chunk"
 ROW_GROUP_ROWS = 65_536
 
 _PART_NAME = re.compile(rf"{RESULTS}part-([0-9]{{5,18}})\.parquet")
@@ -53,15 +54,20 @@ def encode_part(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def read_part(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a part, in the order asked for; the schema's metadata holds the chunk's figures.
+def read_part(folder: Folder, name: str, columns: Sequence[str], *, as_written: bool = False) -> pa.Table:
+    """Some columns of a part, in the order asked for; the schema's metadata holds the chunk's stats.
 
-    Of a remote file only the footer and these columns travel. `InvalidInput` if it is not a whole part.
+    A result column that the run lacks, because an earlier version began it, is null; with `as_written` a column is
+    what the file calls so. Of a remote file only the footer and these columns travel. `InvalidInput` if it is not a
+    whole part.
     """
     try:
         with _open(folder, name) as file:
-            missing = [column for column in columns if column not in file.schema_arrow.names]
-            table = None if missing else file.read(columns=list(columns), use_threads=False)
+            names = file.schema_arrow.names
+            lacking = frozenset() if as_written else lacking_columns(file.schema_arrow).intersection(columns)
+            present = [column for column in columns if column not in lacking]
+            missing = [column for column in present if column not in names]
+            table = None if missing else file.read(columns=present, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(folder, name, error) from error
     if table is None:
@@ -69,23 +75,27 @@ def read_part(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
             f"{folder.url}/{name} has no column {', '.join(map(repr, missing))}: it is not a part of this "
             "run; remove it, and the same command writes it again"
         )
-    return table.select(list(columns))
+    return add_lacking_columns(table, lacking).select(list(columns))
 
 
-def read_part_figures(folder: Folder, name: str) -> ChunkStats:
-    """The chunk's figures, from the part's footer alone."""
+def read_part_stats(folder: Folder, name: str) -> ChunkStats:
+    """The chunk's stats, from the part's footer alone."""
+    return stats_in(read_part_schema(folder, name), f"{folder.url}/{name}")
+
+
+def read_part_schema(folder: Folder, name: str) -> pa.Schema:
+    """The part's columns, from its footer alone. `InvalidInput` if it is not a whole part."""
     try:
         with _open(folder, name) as file:
-            schema = file.schema_arrow
+            return file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(folder, name, error) from error
-    return stats_in(schema, f"{folder.url}/{name}")
 
 
 def stats_in(schema: pa.Schema, where: str) -> ChunkStats:
-    """The figures in a part's schema metadata; `where` names the file in the refusal."""
+    """The stats in a part's schema metadata; `where` names the file in the refusal."""
     try:
-        return ChunkStats.from_json((schema.metadata or {})[FIGURES_KEY.encode()])
+        return ChunkStats.from_json((schema.metadata or {})[STATS_KEY.encode()])
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise InvalidInput(
             f"{where} does not carry the figures of its chunk: it is not a part of this run; "

@@ -14,6 +14,7 @@ from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.finding import find_runs
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.store.parts import SCHEMA_PART, part_name
+from prefect_llm.store.schema import with_lacking_columns
 from prefect_llm.system.folders import LocalFolder
 from prefect_llm.values.errors import InvalidInput, reason_of
 
@@ -85,6 +86,6 @@ def _dataset(directory: RunDirectory, manifest: Manifest) -> ds.Dataset:
     else:
         filesystem, root = fsspec.core.url_to_fs(directory.url)
         paths = [f"{root.rstrip('/')}/{name}" for name in names]
-    # a chunk's figures in the metadata of its part are not those of the whole
-    schema = ds.dataset(paths[0], filesystem=filesystem, format="parquet").schema.remove_metadata()
-    return ds.dataset(paths, schema=schema, filesystem=filesystem, format="parquet")
+    # the stats of one chunk, in the metadata of its part, are not those of the run
+    schema = with_lacking_columns(ds.dataset(paths[0], filesystem=filesystem, format="parquet").schema)
+    return ds.dataset(paths, schema=schema.remove_metadata(), filesystem=filesystem, format="parquet")

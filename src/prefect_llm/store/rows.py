@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
 
-from prefect_llm.store.schema import OUTPUT, RAW, RESULT_COLUMNS
+from prefect_llm.store.schema import OUTPUT, RAW, RESULT_COLUMNS, lacking_columns
 from prefect_llm.values.formatting import one_line
 from prefect_llm.values.outcome import MOST_TOKENS, Completion, ErrorKind, Outcome, Usage
 from prefect_llm.values.price import Price
+from prefect_llm.values.tally import TOKEN_COLUMNS
 
 NOTHING_PAID = Decimal(0)
 
 _NO_COMPLETION = Completion(content=None)
 _NO_USAGE = Usage()
-_NO_TOKENS = Usage(input_tokens=0, cached_input_tokens=0, output_tokens=0, reasoning_tokens=0)
+_NO_TOKENS = Usage(**dict.fromkeys(TOKEN_COLUMNS, 0))
+_token_counts = attrgetter(*TOKEN_COLUMNS)
 _KIND_WORDS = {kind: kind.value for kind in ErrorKind}
 _COLUMNS = tuple(name for name in RESULT_COLUMNS if name not in (OUTPUT, RAW))
 
@@ -73,7 +76,10 @@ def result_table(
     """
     tuples = [_values(row, run_id) for row in rows]
     values = dict(zip(_COLUMNS, zip(*tuples, strict=True), strict=True)) if tuples else {}
-    columns: dict[str, Any] = {name: pa.array(values.get(name, ()), schema.field(name).type) for name in _COLUMNS}
+    lacking = lacking_columns(schema)
+    columns: dict[str, Any] = {
+        name: pa.array(values.get(name, ()), schema.field(name).type) for name in _COLUMNS if name not in lacking
+    }
     if output is not None:
         columns[OUTPUT] = output
     if RAW in schema.names:
@@ -98,10 +104,7 @@ def _values(row: ResultRow, run_id: str) -> tuple[Any, ...]:
         completion.model,
         row.provider,
         outcome.lane,
-        _count(usage.input_tokens),
-        _count(usage.cached_input_tokens),
-        _count(usage.output_tokens),
-        _count(usage.reasoning_tokens),
+        *map(_count, _token_counts(usage)),
         NOTHING_PAID if reused else row.cost,
         price.currency if price else None,
         price.source if price else None,

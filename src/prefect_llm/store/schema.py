@@ -1,6 +1,12 @@
-"""The columns of a result row: other programs rely on their names, order and types (docs/contract.md, Rows)."""
+"""The columns of a result row: other programs rely on their names, order and types (docs/contract.md, Rows).
+
+All parts of a run have the same columns, so that every reader can read `results/` as a whole at every instant. A run
+therefore keeps the columns of the version that began it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Set
 
 import pyarrow as pa
 
@@ -23,6 +29,7 @@ _TYPES: dict[str, pa.DataType | None] = {
     "lane": pa.string(),
     "input_tokens": pa.int64(),
     "cached_input_tokens": pa.int64(),
+    "cache_write_tokens": pa.int64(),
     "output_tokens": pa.int64(),
     "reasoning_tokens": pa.int64(),
     "cost": COST,
@@ -40,20 +47,54 @@ _TYPES: dict[str, pa.DataType | None] = {
     RAW: pa.string(),
 }
 _REQUIRED = frozenset({"id", "status", "run_id"})
+_ADDED = ("cache_write_tokens",)
+"""Columns that came after 0.1.0: the parts of a run that it began lack them."""
+_LAST_OF_EVERY_VERSION = "error_message"
 
 RESULT_COLUMNS: tuple[str, ...] = tuple(_TYPES)
 """Every name a result row may use, `output` and `raw` included: kept input columns need another."""
 
 
-def result_schema(*, kept: pa.Schema, output_type: pa.DataType | None, keep_raw: bool) -> pa.Schema:
-    """The schema of every part of a run: the result columns, then the kept input columns.
+def result_schema(
+    *, kept: pa.Schema, output_type: pa.DataType | None, keep_raw: bool, lacking: Set[str] = frozenset()
+) -> pa.Schema:
+    """The schema of every part of a run: the result columns, without those `lacking`, then the kept input columns.
 
     `kept` comes under names that are no result column's; its fields lose their metadata and may be null.
     """
     fields = []
     for name, fixed_type in _TYPES.items():
         column_type = output_type if name == OUTPUT else fixed_type
-        if column_type is None or (name == RAW and not keep_raw):
+        if column_type is None or (name == RAW and not keep_raw) or name in lacking:
             continue
         fields.append(pa.field(name, column_type, nullable=name not in _REQUIRED))
     return pa.schema([*fields, *(pa.field(field.name, field.type) for field in kept)])
+
+
+def lacking_columns(schema: pa.Schema) -> frozenset[str]:
+    """The result columns that a part with this schema lacks, because an earlier version began its run.
+
+    A kept input column may have such a name: kept columns stand behind the result columns.
+    """
+    names = schema.names
+    end = names.index(_LAST_OF_EVERY_VERSION) if _LAST_OF_EVERY_VERSION in names else len(names)
+    return frozenset(_ADDED).difference(names[:end])
+
+
+def with_lacking_columns(schema: pa.Schema) -> pa.Schema:
+    """The schema of an earlier version's part with the columns that came later, each in its place.
+
+    One whose name a kept input column has stays out.
+    """
+    for name in _ADDED:
+        if name not in schema.names:
+            before = RESULT_COLUMNS[RESULT_COLUMNS.index(name) - 1]
+            schema = schema.insert(schema.get_field_index(before) + 1, pa.field(name, _TYPES[name]))
+    return schema
+
+
+def add_lacking_columns(table: pa.Table, names: Set[str]) -> pa.Table:
+    """The table with these result columns, all null."""
+    for name in names:
+        table = table.append_column(pa.field(name, _TYPES[name]), pa.nulls(table.num_rows, _TYPES[name]))
+    return table

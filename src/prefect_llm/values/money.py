@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
 ZERO = Decimal(0)
@@ -23,6 +24,15 @@ _SHOWN = Context(prec=60, rounding=ROUND_HALF_EVEN)
 def add_money(one: Decimal | None, other: Decimal | None) -> Decimal | None:
     """The exact sum; unknown (`None`) if either is."""
     return None if one is None or other is None else MONEY.add(one, other)
+
+
+def sum_known(amounts: Iterable[Decimal | None]) -> Decimal:
+    """The exact sum of the amounts that are known."""
+    total = ZERO
+    for amount in amounts:
+        if amount is not None:
+            total = MONEY.add(total, amount)
+    return total
 
 
 def round_money(amount: Decimal, decimals: int) -> Decimal:

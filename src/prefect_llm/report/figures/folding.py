@@ -32,4 +32,4 @@ def fold_all(directory: RunDirectory, rows: int, sizes: Callable[[], Sizes] = Si
         sums.add(table, stats_in(table.schema, directory.results_url))
         lines.add(table)
         times.add(table)
-    return RunFigures(sums.totals(rows), lines.ledger(sums.work, sizes), times.pace())
+    return RunFigures(sums.totals(rows), lines.ledger(sums.chunk_stats, sizes), times.pace())

@@ -1,14 +1,14 @@
 """The run's ledger, `_run/ledger.json`: who was paid what for how many tokens on which day.
 
 Its lines add up to the known cost of the run to the last digit: rows as the results hold them, and one line for the
-answers that were billed and thrown away. What is estimated stands apart from them and is never added in.
+discarded answers, which were billed too. What is estimated stands apart from them and is never added in.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
@@ -17,17 +17,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_llm.pricing import COST_STEP
-from prefect_llm.report.figures.totals import TOKEN_COLUMNS, known_sum, metered, unknown_costs
-from prefect_llm.store.figures import ChunkStats, Discarded
+from prefect_llm.report.figures.totals import metered, unknown_costs
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.values.formatting import plain_decimal, plain_if_known
-from prefect_llm.values.money import MONEY
+from prefect_llm.values.money import MONEY, ZERO, sum_known
 from prefect_llm.values.request import BYTES_PER_TOKEN
+from prefect_llm.values.tally import TOKEN_COLUMNS, Discarded, TokenTally
 
 FORMAT = 1
 COLUMNS = ("status", "requested_model", "provider", "lane", *TOKEN_COLUMNS, "cost", "currency", "price_source",
            "reused", "attempts", "finished_at")  # fmt: skip
 _KEYS = ("day", "provider", "model", "lane", "currency", "price_source")
-_COUNTS = ("ok", "reused", "metered", "unpriced", "unmetered", *TOKEN_COLUMNS)
+_ROW_COUNTS = ("ok", "reused", "metered", "unpriced", "unmetered")
+_COUNTS = (*_ROW_COUNTS, *TOKEN_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +63,20 @@ class LedgerLine:
     metered: int
     unpriced: int
     unmetered: int
-    input_tokens: int
-    cached_input_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
+    tokens: TokenTally
     known_cost: Decimal
     cost: Decimal | None
 
     def to_json(self) -> dict[str, Any]:
-        """Money as strings, without an exponent."""
-        return asdict(self) | {
+        """The token counts beside the others; money as strings, without an exponent."""
+        line = {each.name: getattr(self, each.name) for each in fields(self)}
+        tokens, known_cost, cost = (line.pop(name) for name in ("tokens", "known_cost", "cost"))
+        return {
+            **line,
             "day": None if self.day is None else self.day.isoformat(),
-            "known_cost": plain_decimal(self.known_cost),
-            "cost": plain_if_known(self.cost),
+            **tokens.by_name(),
+            "known_cost": plain_decimal(known_cost),
+            "cost": plain_if_known(cost),
         }
 
 
@@ -110,7 +113,7 @@ class RunLedger:
     @property
     def known_cost(self) -> Decimal:
         """The sum of the lines."""
-        return _sum_of(line.known_cost for line in self.lines)
+        return sum_known(line.known_cost for line in self.lines)
 
     @property
     def rows(self) -> tuple[LedgerLine, ...]:
@@ -120,11 +123,10 @@ class RunLedger:
     @property
     def cached_input_tokens(self) -> int:
         """Of the rows."""
-        return sum(line.cached_input_tokens for line in self.rows)
+        return tokens_of(self.rows).cached_input_tokens
 
     def to_json(self, *, run_id: str, cost: Decimal | None, cost_uncertain: Decimal | None) -> dict[str, Any]:
         """The file's content. `cost` is the run's, `None` where part of it is unknown."""
-        totals = {name: sum(getattr(line, name) for line in self.lines) for name in TOKEN_COLUMNS}
         currencies = sorted({line.currency for line in self.lines if line.currency})
         return {
             "format": FORMAT,
@@ -133,7 +135,7 @@ class RunLedger:
             "lines": [line.to_json() for line in self.lines],
             "totals": {
                 "rows": sum(line.rows for line in self.rows),
-                **totals,
+                **tokens_of(self.lines).by_name(),
                 "known_cost": plain_decimal(self.known_cost),
                 "cost": plain_if_known(cost),
             },
@@ -145,6 +147,11 @@ class RunLedger:
                 "cached_input_cost": plain_decimal(self.cache_saved),
             },
         }
+
+
+def tokens_of(lines: Iterable[LedgerLine]) -> TokenTally:
+    """The tokens of several lines."""
+    return sum((line.tokens for line in lines), TokenTally())
 
 
 class LedgerFold:
@@ -165,7 +172,7 @@ class LedgerFold:
             count["rows"] += line["count_all"]
             for name in _COUNTS:
                 count[name] += line[f"{name}_sum"] or 0
-            self._costs[key] = known_sum(self._costs.get(key, Decimal(0)), line["cost_sum"])
+            self._costs[key] = sum_known((self._costs.get(key), line["cost_sum"]))
 
     def lines(self, discarded: Discarded) -> tuple[LedgerLine, ...]:
         """By day, provider, model; the discarded answers last."""
@@ -176,19 +183,26 @@ class LedgerFold:
     def _line(self, key: tuple[Any, ...]) -> LedgerLine:
         count, known = self._counts[key], self._costs[key]
         more = count["unpriced"] or count["unmetered"]
-        counts: dict[str, Any] = {name: count[name] for name in ("rows", *_COUNTS)}
-        return LedgerLine("rows", *key, **counts | {"known_cost": known, "cost": None if more else known})
+        named: dict[str, Any] = dict(zip(_KEYS, key, strict=True)) | {name: count[name] for name in _ROW_COUNTS}
+        return LedgerLine(
+            "rows",
+            **named,
+            rows=count["rows"],
+            tokens=TokenTally(**{name: count[name] for name in TOKEN_COLUMNS}),
+            known_cost=known,
+            cost=None if more else known,
+        )
 
-    def ledger(self, work: ChunkStats, sizes: Callable[[], Sizes] = Sizes) -> RunLedger:
+    def ledger(self, stats: ChunkStats, sizes: Callable[[], Sizes] = Sizes) -> RunLedger:
         """The ledger so far. `sizes` is asked for those of the run where no answer has its usage."""
-        lines = self.lines(work.discarded)
+        lines = self.lines(stats.discarded)
         unmetered = sum(line.unmetered for line in lines)
         return RunLedger(
             lines=lines,
-            lost=work.lost,
+            lost=stats.requests.lost,
             unmetered=_estimated(lines, "unmetered", sizes) if unmetered else None,
             taken_over=_estimated(lines, "reused", Sizes) if any(line.reused for line in lines) else None,
-            cache_saved=work.cache_saved,
+            cache_saved=stats.cache_saved,
         )
 
 
@@ -217,7 +231,7 @@ def _keyed(table: pa.Table) -> pa.Table:
 
 
 def _discarded_line(discarded: Discarded, lines: Sequence[LedgerLine]) -> LedgerLine:
-    """Parts do not say who gave the answers that were thrown away, unless one alone was asked."""
+    """Parts do not say who gave the discarded answers, unless only one was asked."""
     asked = [line for line in lines if not line.reused]
 
     def only(name: str) -> Any:
@@ -233,8 +247,8 @@ def _discarded_line(discarded: Discarded, lines: Sequence[LedgerLine]) -> Ledger
         metered=discarded.attempts,
         unpriced=0,
         unmetered=0,
-        **{name: getattr(discarded, name) for name in TOKEN_COLUMNS},
-        known_cost=discarded.cost or Decimal(0),
+        tokens=discarded.tokens,
+        known_cost=discarded.cost or ZERO,
         cost=discarded.cost,
     )
 
@@ -254,10 +268,11 @@ def _estimated(
     for model, number in (+rows).items():
         like = [line for line in of_rows if line.model == model] or of_rows
         basis_rows = sum(line.metered for line in like)
-        given += number * sum(line.input_tokens for line in like) // basis_rows
-        written += number * sum(line.output_tokens for line in like) // basis_rows
+        tokens = tokens_of(like)
+        given += number * tokens.input_tokens // basis_rows
+        written += number * tokens.output_tokens // basis_rows
         known = not any(line.unpriced for line in like) and len({line.currency for line in like}) == 1
-        spent = MONEY.multiply(_sum_of(line.known_cost for line in like), number)
+        spent = MONEY.multiply(sum_known(line.known_cost for line in like), number)
         cost = MONEY.add(cost, MONEY.divide(spent, basis_rows)) if known and cost is not None else None
     cost = None if cost is None else MONEY.quantize(cost, COST_STEP)
     return EstimatedUse(
@@ -271,10 +286,3 @@ def _by_size(rows: int, sizes: Sizes) -> EstimatedUse:
 
     basis = f"no answer has its usage: {BYTES_PER_TOKEN} bytes of text a token"
     return EstimatedUse(rows, tokens(sizes.request), tokens(sizes.answer), None, basis)
-
-
-def _sum_of(amounts: Iterable[Decimal]) -> Decimal:
-    total = Decimal(0)
-    for amount in amounts:
-        total = known_sum(total, amount)
-    return total

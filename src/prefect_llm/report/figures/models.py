@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from prefect_llm.pricing import COST_STEP, at_prices_of, list_price, models_at
-from prefect_llm.report.figures.ledger import LedgerLine, RunLedger
-from prefect_llm.report.figures.totals import known_sum
-from prefect_llm.values.money import MONEY
-from prefect_llm.values.outcome import Usage
+from prefect_llm.report.figures.ledger import LedgerLine, RunLedger, tokens_of
+from prefect_llm.values.money import MONEY, ZERO, add_money
 from prefect_llm.values.price import Price
+from prefect_llm.values.tally import TokenTally
 
 MOST_OFFERED = 4
 CLEARLY_CHEAPER = Decimal("0.8")
@@ -31,18 +30,13 @@ class ModelFigures:
     failed: int
     reused: int
     metered: int
-    usage: Usage
+    tokens: TokenTally
     cost: Decimal | None
 
     @property
     def per_document(self) -> Decimal | None:
         """Money for one counted answer."""
         return None if self.cost is None or not self.metered else MONEY.divide(self.cost, self.metered)
-
-    @property
-    def tokens(self) -> int:
-        """In and out."""
-        return (self.usage.input_tokens or 0) + (self.usage.output_tokens or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +79,9 @@ def offers(models: Sequence[ModelFigures]) -> tuple[Offer, ...]:
 
 
 def _figures(model: str, provider: str, lane: str, lines: Sequence[LedgerLine]) -> ModelFigures:
-    cost: Decimal | None = Decimal(0)
+    cost: Decimal | None = ZERO
     for line in lines:
-        cost = None if cost is None or line.cost is None else known_sum(cost, line.cost)
+        cost = add_money(cost, line.cost)
     currencies = {line.currency for line in lines if line.currency}
     rows, ok, reused = (sum(getattr(line, name) for line in lines) for name in ("rows", "ok", "reused"))
     return ModelFigures(
@@ -100,28 +94,23 @@ def _figures(model: str, provider: str, lane: str, lines: Sequence[LedgerLine]) 
         failed=rows - ok,
         reused=reused,
         metered=sum(line.metered for line in lines),
-        usage=Usage(
-            sum(line.input_tokens for line in lines),
-            sum(line.cached_input_tokens for line in lines),
-            sum(line.output_tokens for line in lines),
-            sum(line.reasoning_tokens for line in lines),
-        ),
+        tokens=tokens_of(lines),
         cost=cost,
     )
 
 
 def _own_offer(paid: ModelFigures, other: ModelFigures) -> Offer | None:
     """By money per token, in and out together: the rows do not say the rates. Only for a like share of output."""
-    if other.model == paid.model or not other.cost or other.currency != paid.currency or not other.tokens:
+    if other.model == paid.model or not other.cost or other.currency != paid.currency or not other.tokens.total:
         return None
     if not _alike(paid, other):
         return None
-    cost = MONEY.divide(MONEY.multiply(other.cost, paid.tokens), other.tokens)
+    cost = MONEY.divide(MONEY.multiply(other.cost, paid.tokens.total), other.tokens.total)
     return _clearly(Offer(other.model, paid.model, paid.cost or Decimal(0), cost, paid.currency or "", False))
 
 
 def _alike(one: ModelFigures, other: ModelFigures) -> bool:
-    shares = [(each.usage.output_tokens or 0) / each.tokens for each in (one, other)]
+    shares = [each.tokens.output_tokens / each.tokens.total for each in (one, other)]
     return abs(shares[0] - shares[1]) <= 0.15
 
 
@@ -134,7 +123,7 @@ def _listed(paid: ModelFigures) -> list[Offer]:
         if price is None or price in prices:
             continue
         prices.add(price)  # a model under several names
-        cost = at_prices_of(price, paid.usage, paid.metered)
+        cost = at_prices_of(price, paid.tokens.usage, paid.metered)
         if cost:
             offer = _clearly(Offer(model, paid.model, paid.cost or Decimal(0), cost, price.currency, True))
             offered += [] if offer is None else [offer]

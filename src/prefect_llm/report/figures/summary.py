@@ -76,5 +76,4 @@ class Summary:
         rows_per_second = self.rows_per_second
         if rows_per_second is None or not self.totals.asked:
             return None
-        tokens = self.totals.input_tokens + self.totals.output_tokens
-        return tokens / self.totals.asked * rows_per_second
+        return self.totals.tokens.total / self.totals.asked * rows_per_second

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import chain
 from typing import Any
@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_llm.report.figures.failures import FAILURE_COLUMNS, FailureCounts, FailureExample
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.directory import RunDirectory
-from prefect_llm.store.figures import ChunkStats, sum_stats
 from prefect_llm.store.parts import stats_in
 from prefect_llm.values.formatting import plain_if_known
-from prefect_llm.values.money import add_money
+from prefect_llm.values.money import ZERO
+from prefect_llm.values.tally import TOKEN_COLUMNS, Tally, TokenTally
 
-TOKEN_COLUMNS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
 COLUMNS = (
     "status",
     "requested_model",
@@ -52,24 +52,16 @@ class Times:
 class Totals:
     """Every figure of a run directory. `rows` are the snapshot's; those without a durable row are pending.
 
-    Token sums are those of the rows; `work` adds up the chunks' figures, `work.discarded` what was billed and
-    thrown away. `asked` rows had at least one request. `known_cost` is the money known to be spent, discarded
-    attempts included; `cost` is the same, or `None` where more was billed than is known: an `unpriced` row
-    has tokens and no price, an `unmetered` row was answered without its token usage.
+    The tokens of the `tally` are those of the rows, its money includes that of discarded answers. `asked` rows had at
+    least one request. A cost that is not known is that of an `unpriced` row, which has tokens and no price, of an
+    `unmetered` row, which was answered without its token usage, or of a discarded answer.
     """
 
     rows: int
-    ok: int = 0
-    failed: int = 0
-    failed_by_kind: Mapping[str, int] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
     failure_examples: tuple[FailureExample, ...] = ()
     reused: int = 0
     asked: int = 0
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    known_cost: Decimal = Decimal(0)
     currencies: tuple[str, ...] = ()
     price_sources: tuple[str, ...] = ()
     unpriced_rows: int = 0
@@ -77,7 +69,32 @@ class Totals:
     models: tuple[str, ...] = ()
     latency: Times | None = None
     queued: Times | None = None
-    work: ChunkStats = field(default_factory=ChunkStats)
+    chunk_stats: ChunkStats = field(default_factory=ChunkStats)
+
+    @property
+    def ok(self) -> int:
+        """Documents with an answer."""
+        return self.tally.ok
+
+    @property
+    def failed(self) -> int:
+        """Documents that ended without one."""
+        return self.tally.failed
+
+    @property
+    def failed_by_kind(self) -> Mapping[str, int]:
+        """Failed documents by `error_kind`, the commonest first."""
+        return self.tally.failed_by_kind
+
+    @property
+    def tokens(self) -> TokenTally:
+        """Of the rows."""
+        return self.tally.tokens
+
+    @property
+    def known_cost(self) -> Decimal:
+        """What the run is known to have cost."""
+        return self.tally.known_cost
 
     @property
     def pending(self) -> int:
@@ -87,8 +104,7 @@ class Totals:
     @property
     def cost(self) -> Decimal | None:
         """What the run cost; `None` if any of it is unknown, or if it is in several currencies."""
-        unknown = self.unpriced_rows or self.unmetered_rows or self.work.discarded.cost is None
-        return None if unknown or len(self.currencies) > 1 else self.known_cost
+        return None if len(self.currencies) > 1 else self.tally.cost
 
     @property
     def currency(self) -> str | None:
@@ -103,7 +119,7 @@ class Totals:
             "failed": self.failed,
             "failed_by_kind": dict(self.failed_by_kind),
             "reused": self.reused,
-            **{name: getattr(self, name) for name in TOKEN_COLUMNS},
+            **self.tokens.by_name(),
             "cost": plain_if_known(self.cost),
             "cost_uncertain": plain_if_known(cost_uncertain),
             "currency": self.currency,
@@ -127,9 +143,9 @@ class TotalsFold:
     """The fold's running figures: of tables with `COLUMNS`."""
 
     def __init__(self) -> None:
-        self.work = ChunkStats()
+        self.chunk_stats = ChunkStats()
+        self._tally = Tally()
         self._count: Counter[str] = Counter()
-        self._cost = Decimal(0)
         self._currencies: set[str] = set()
         self._price_sources: set[str] = set()
         self._models: set[str] = set()
@@ -137,44 +153,42 @@ class TotalsFold:
         self._latencies: list[pa.ChunkedArray] = []
         self._queued: list[pa.ChunkedArray] = []
 
-    def add(self, table: pa.Table, work: ChunkStats) -> None:
-        """Take in a chunk's rows and figures."""
-        self.work = sum_stats((self.work, work))
+    def add(self, table: pa.Table, stats: ChunkStats) -> None:
+        """Take in a chunk's rows and stats."""
+        self.chunk_stats += stats
         ok = pc.equal(table["status"], "ok")
-        ok_rows = _sum(ok)
-        self._count["ok"] += ok_rows
-        self._count["failed"] += table.num_rows - ok_rows
-        self._count["reused"] += _sum(table["reused"])
-        self._count["asked"] += _sum(pc.greater(table["attempts"], 0))
-        for name in TOKEN_COLUMNS:
-            self._count[name] += _sum(table[name])
-        self._add_money(table, ok)
-        self._models.update(name for name in pc.unique(table["requested_model"]).to_pylist() if name)
+        unpriced, unmetered = map(_sum, unknown_costs(table, ok))
+        self._tally += Tally(
+            ok=_sum(ok),
+            tokens=TokenTally(**{name: _sum(table[name]) for name in TOKEN_COLUMNS}),
+            known_cost=pc.sum(table["cost"]).as_py() or ZERO,
+            unknown_costs=unpriced + unmetered,
+        )
+
+        self._count.update(
+            reused=_sum(table["reused"]),
+            asked=_sum(pc.greater(table["attempts"], 0)),
+            unpriced=unpriced,
+            unmetered=unmetered,
+        )
+        self._models |= _names(table["requested_model"])
+        self._currencies |= _names(table["currency"])
+        self._price_sources |= _names(table["price_source"])
+
         self._failures.add(table.select(FAILURE_COLUMNS).filter(pc.invert(ok)))
         self._latencies.append(table["latency_ms"].filter(ok))  # null where the row was reused
         self._queued.append(table["queued_ms"].filter(ok))
 
-    def _add_money(self, table: pa.Table, ok: pa.ChunkedArray) -> None:
-        self._cost = known_sum(self._cost, pc.sum(table["cost"]).as_py())
-        self._currencies.update(name for name in pc.unique(table["currency"]).to_pylist() if name)
-        self._price_sources.update(name for name in pc.unique(table["price_source"]).to_pylist() if name)
-        unpriced, unmetered = unknown_costs(table, ok)
-        self._count["unpriced"] += _sum(unpriced)
-        self._count["unmetered"] += _sum(unmetered)
-
     def totals(self, rows: int) -> Totals:
         """The totals so far."""
-        count = self._count
+        count, discarded_cost = self._count, self.chunk_stats.discarded.cost
+        tally = self._tally + Tally(known_cost=discarded_cost or ZERO, unknown_costs=int(discarded_cost is None))
         return Totals(
             rows=rows,
-            ok=count["ok"],
-            failed=count["failed"],
-            failed_by_kind=self._failures.by_kind(),
+            tally=replace(tally, failed_by_kind=self._failures.by_kind()),
             failure_examples=self._failures.examples(),
             reused=count["reused"],
             asked=count["asked"],
-            **{name: count[name] for name in TOKEN_COLUMNS},
-            known_cost=known_sum(self._cost, self.work.discarded.cost),
             currencies=tuple(sorted(self._currencies)),
             price_sources=tuple(sorted(self._price_sources)),
             unpriced_rows=count["unpriced"],
@@ -182,7 +196,7 @@ class TotalsFold:
             models=tuple(sorted(self._models)),
             latency=_times(self._latencies),
             queued=_times(self._queued),
-            work=self.work,
+            chunk_stats=self.chunk_stats,
         )
 
 
@@ -198,10 +212,8 @@ def unknown_costs(table: pa.Table, ok: pa.ChunkedArray) -> tuple[pa.ChunkedArray
     return pc.and_(unknown, known_usage), pc.and_(unknown, pc.and_(ok, pc.invert(known_usage)))
 
 
-def known_sum(known: Decimal, more: Decimal | None) -> Decimal:
-    """The exact sum of what is known."""
-    total = add_money(known, more)
-    return known if total is None else total
+def _names(column: pa.ChunkedArray) -> set[str]:
+    return {name for name in pc.unique(column).to_pylist() if name}
 
 
 def _sum(column: Any) -> int:

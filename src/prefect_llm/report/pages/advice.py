@@ -46,19 +46,19 @@ def advise(figures: RunFigures) -> tuple[str, ...]:
 
 
 def _speed(figures: RunFigures) -> Iterator[str]:
-    work, pace = figures.totals.work, figures.pace
-    if work.requests and work.throttled / work.requests >= THROTTLED_SHARE:
+    requests, pace = figures.totals.chunk_stats.requests, figures.pace
+    if requests.sent and requests.throttled / requests.sent >= THROTTLED_SHARE:
         yield (
-            f"{text.share(work.throttled, work.requests)} of {text.counted(work.requests, 'request')} were answered "
-            f"429 (too many requests), with about {_requests(pace)} in flight. State the provider's limits "
+            f"{text.share(requests.throttled, requests.sent)} of {text.counted(requests.sent, 'request')} were "
+            f"answered 429 (too many requests), with about {_requests(pace)} in flight. State the provider's limits "
             "(`requests_per_minute`, `tokens_per_minute`), or lower `concurrency`: then requests wait here and "
             "are not refused there."
         )
     elif figures.totals.asked >= ENOUGH_ROWS:
         yield from _of_capacity(figures)
-    if work.requests and work.lost / work.requests >= LOST_SHARE:
+    if requests.sent and requests.lost / requests.sent >= LOST_SHARE:
         yield (
-            f"{text.counted(work.lost, 'attempt')} of {text.count(work.requests)} brought no answer (time ran "
+            f"{text.counted(requests.lost, 'attempt')} of {text.count(requests.sent)} brought no answer (time ran "
             "out, or the connection was cut) and may have been billed all the same. Raise `timeout`, or lower "
             "`max_output_tokens` so that answers come sooner."
         )
@@ -66,7 +66,7 @@ def _speed(figures: RunFigures) -> Iterator[str]:
 
 def _of_capacity(figures: RunFigures) -> Iterator[str]:
     """No 429: either limits hold the run, or the endpoint was slower under load, or it had room."""
-    pace, work = figures.pace, figures.totals.work
+    pace, requests = figures.pace, figures.totals.chunk_stats.requests
     latency, queued = percentile(pace.latency, 0.5, LATENCY_STEPS), percentile(pace.queued, 0.5, LATENCY_STEPS)
     if not latency or queued is None:
         return
@@ -83,7 +83,7 @@ def _of_capacity(figures: RunFigures) -> Iterator[str]:
             f"{_requests(pace)} in flight: the endpoint was past its capacity. Lower `concurrency`, or leave it to "
             "`auto`."
         )
-    elif grew is not None and grew <= FLAT and not work.throttled and work.retries < 0.01 * work.requests:
+    elif grew is not None and grew <= FLAT and not requests.throttled and requests.retries < 0.01 * requests.sent:
         yield (
             f"Latency stayed flat and nothing was throttled, with about {_requests(pace)} in flight: the "
             "endpoint may have room. Raise `concurrency` (with `auto`: `max_concurrency`) and compare the "
@@ -124,12 +124,12 @@ def _singular(said: str) -> str:
 
 def _money(figures: RunFigures) -> Iterator[str]:
     totals, ledger = figures.totals, figures.ledger
-    discarded = totals.work.discarded
+    discarded = totals.chunk_stats.discarded
     if discarded.cost and totals.known_cost and discarded.cost >= totals.known_cost * DISCARDED_SHARE:
-        thrown, known = (text.money(_short(each), totals.currency) for each in (discarded.cost, totals.known_cost))
+        wasted, known = (text.money(_short(each), totals.currency) for each in (discarded.cost, totals.known_cost))
         yield (
             f"{text.counted(discarded.attempts, 'answer')} could not be used (empty, cut, not as the schema wants) "
-            f"and cost {thrown} of {known}: their documents were asked again, or have failed. Try the prompt on a "
+            f"and cost {wasted} of {known}: their documents were asked again, or have failed. Try the prompt on a "
             "few documents (`limit`)."
         )
     if totals.unpriced_rows:
@@ -143,10 +143,11 @@ def _money(figures: RunFigures) -> Iterator[str]:
             "compare the provider's bill with the estimate in `_run/ledger.json`."
         )
     counted = sum(line.metered for line in ledger.rows)
-    long = counted >= ENOUGH_ROWS and totals.input_tokens / counted >= LONG_INPUT
-    if long and totals.cached_input_tokens < CACHED_SHARE * totals.input_tokens:
+    tokens = totals.tokens
+    long = counted >= ENOUGH_ROWS and tokens.input_tokens / counted >= LONG_INPUT
+    if long and tokens.cached_input_tokens < CACHED_SHARE * tokens.input_tokens:
         yield (
-            f"A request has {text.count(totals.input_tokens // counted)} input tokens, and hardly any were read "
+            f"A request has {text.count(tokens.input_tokens // counted)} input tokens, and hardly any were read "
             "from the provider's cache: put what all documents share at the beginning of the prompt and the "
             "document last."
         )

@@ -13,9 +13,9 @@ from decimal import Decimal
 from prefect_llm.report.figures.folding import RunFigures
 from prefect_llm.report.figures.models import by_model
 from prefect_llm.report.figures.pace import LATENCY_STEPS, LENGTH_STEPS, Moment, Pace, Spread, edge, percentile
-from prefect_llm.report.figures.totals import known_sum
 from prefect_llm.report.pages import charts
 from prefect_llm.values import formatting as text
+from prefect_llm.values.money import sum_known
 
 LEAST_MOMENTS = 3
 MOST_SERIES = len(charts.PALETTE)
@@ -42,10 +42,10 @@ def pictures(figures: RunFigures) -> tuple[Picture, ...]:
 
 
 def _cost_by_model(figures: RunFigures) -> Iterator[Picture]:
-    currency, thrown = figures.totals.currency, figures.totals.work.discarded
+    currency, discarded = figures.totals.currency, figures.totals.chunk_stats.discarded
     spent = [(each.model, each.lane, each.cost) for each in by_model(figures.ledger) if each.cost]
-    if thrown.cost:
-        spent.append(("unusable answers", "", thrown.cost))
+    if discarded.cost:
+        spent.append(("unusable answers", "", discarded.cost))
     if currency is None or len(spent) < 2:
         return
     rows: list[Row] = [{"model": model, "lane": lane or " ", currency: float(cost)} for model, lane, cost in spent]
@@ -70,7 +70,7 @@ def _cost_by_day(figures: RunFigures) -> Iterator[Picture]:
     sums: dict[tuple[str, str], Decimal] = {}
     for line in lines:
         key = (str(line.day), line.model or "")
-        sums[key] = known_sum(sums.get(key, Decimal(0)), line.known_cost)
+        sums[key] = sum_known((sums.get(key), line.known_cost))
     rows: list[Row] = [{"day": day, "model": model, currency: float(cost)} for (day, model), cost in sums.items()]
     title = "Cost by day (UTC)"
     svg = charts.stacked(rows, x=currency, y="day", series="model", title=title)

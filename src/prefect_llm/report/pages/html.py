@@ -16,12 +16,12 @@ from prefect_llm.report.figures.folding import RunFigures
 from prefect_llm.report.figures.ledger import EstimatedUse, LedgerLine
 from prefect_llm.report.figures.models import ModelFigures
 from prefect_llm.report.figures.summary import Summary
-from prefect_llm.report.figures.totals import TOKEN_COLUMNS, Totals
+from prefect_llm.report.figures.totals import Totals
 from prefect_llm.report.pages import sentences
 from prefect_llm.report.pages.drawing import Picture, pictures
-from prefect_llm.store.figures import ChunkStats, Discarded
 from prefect_llm.store.manifest import Manifest
 from prefect_llm.values import formatting as text
+from prefect_llm.values.tally import RequestTally
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CODE = re.compile(r"`([^`]+)`")
@@ -46,10 +46,10 @@ def to_html(summary: Summary, figures: RunFigures, manifest: Manifest) -> str:
             pictures=drawn,
             tiles=_tiles(summary),
             models=[_model_row(each) for each in summary.models_used],
-            tokens=[_token_row("in the results", totals), *_discarded_rows(totals)],
+            tokens=sentences.token_rows(totals),
             failures=_failure_rows(totals),
             times=_time_rows(totals),
-            work=_work_sentence(totals.work),
+            work=_work_sentence(totals.chunk_stats.requests),
             saved=_saved(summary, figures),
             lines=[_ledger_row(line, totals.currency) for line in lines[:MOST_LINES]],
             all_lines=len(lines),
@@ -58,11 +58,6 @@ def to_html(summary: Summary, figures: RunFigures, manifest: Manifest) -> str:
             words=sentences,
         )
     )
-
-
-def _discarded_rows(totals: Totals) -> list[tuple[str, ...]]:
-    discarded = totals.work.discarded
-    return [_token_row("unusable answers", discarded)] if discarded.attempts else []
 
 
 def _uncertain(summary: Summary) -> str | None:
@@ -116,9 +111,9 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
     if totals.latency is not None:
         tail = f"median; 95% within{NO_BREAK}{_unbroken(totals.latency.p95_ms / 1000)}"
         tiles.append(("Latency", text.duration(totals.latency.p50_ms / 1000), tail))
-    tokens = totals.input_tokens + totals.output_tokens
-    split = f"{text.count(totals.input_tokens)}{NO_BREAK}in, {text.count(totals.output_tokens)}{NO_BREAK}out"
-    tiles.append(("Tokens", text.count(tokens), split))
+    tokens = totals.tokens
+    split = f"{text.count(tokens.input_tokens)}{NO_BREAK}in, {text.count(tokens.output_tokens)}{NO_BREAK}out"
+    tiles.append(("Tokens", text.count(tokens.total), split))
     return tiles
 
 
@@ -135,8 +130,8 @@ def _model_row(model: ModelFigures) -> tuple[str, ...]:
         model.lane or "–",
         text.count(model.asked + model.reused),
         text.count(model.failed),
-        text.count(model.usage.input_tokens or 0),
-        text.count(model.usage.output_tokens or 0),
+        text.count(model.tokens.input_tokens),
+        text.count(model.tokens.output_tokens),
         sentences.cost_of(model),
         "–" if per is None else text.money(round(per * 1000, 6), model.currency),
     )
@@ -152,14 +147,10 @@ def _ledger_row(line: LedgerLine, currency: str | None) -> tuple[str, ...]:
         line.price_source or "–",
         "reused rows" if line.reused == line.rows else named,
         text.count(line.rows),
-        text.count(line.input_tokens),
-        text.count(line.output_tokens),
+        text.count(line.tokens.input_tokens),
+        text.count(line.tokens.output_tokens),
         cost.strip(),
     )
-
-
-def _token_row(name: str, counts: Totals | Discarded) -> tuple[str, ...]:
-    return (name, *(text.count(getattr(counts, each)) for each in TOKEN_COLUMNS))
 
 
 def _failure_rows(totals: Totals) -> list[tuple[str, ...]]:
@@ -175,13 +166,14 @@ def _time_rows(totals: Totals) -> list[tuple[str, ...]]:
     return [(name, *sentences.times(times)) for name, times in measured if times is not None]
 
 
-def _work_sentence(work: ChunkStats) -> str:
+def _work_sentence(requests: RequestTally) -> str:
     """Of every invocation whose chunks are finished."""
-    lost = f", {text.counted(work.lost, 'attempt')} without an answer" if work.lost else ""
+    retries, throttled = requests.retries, requests.throttled
+    lost = f", {text.counted(requests.lost, 'attempt')} without an answer" if requests.lost else ""
     return (
-        f"{text.counted(work.requests, 'request')} for the rows, {text.count(work.retries)} of them retries "
-        f"({text.share(work.retries, work.requests)}); {text.counted(work.throttled, 'answer')} "
-        f"{'was' if work.throttled == 1 else 'were'} 429 ({text.share(work.throttled, work.requests)}){lost}."
+        f"{text.counted(requests.sent, 'request')} for the rows, {text.count(retries)} of them retries "
+        f"({text.share(retries, requests.sent)}); {text.counted(throttled, 'answer')} "
+        f"{'was' if throttled == 1 else 'were'} 429 ({text.share(throttled, requests.sent)}){lost}."
     )
 
 

@@ -9,9 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from prefect_llm.report.figures.summary import Summary
-from prefect_llm.report.figures.totals import Totals
 from prefect_llm.report.pages import sentences
-from prefect_llm.store.figures import Discarded
 from prefect_llm.values import formatting as text
 
 _WORDS = ("", "kind", "most common message", "model", "provider", "lane")
@@ -80,8 +78,8 @@ def _by_model(summary: Summary) -> list[str]:
             escaped(each.provider),
             each.lane,
             text.count(each.asked + each.reused),
-            text.count(each.usage.input_tokens or 0),
-            text.count(each.usage.output_tokens or 0),
+            text.count(each.tokens.input_tokens),
+            text.count(each.tokens.output_tokens),
             sentences.cost_of(each),
         )
         for each in summary.models_used
@@ -139,22 +137,7 @@ def _failures(summary: Summary) -> list[str]:
 
 
 def _tokens(summary: Summary) -> list[str]:
-    totals, discarded = summary.totals, summary.totals.work.discarded
-    header = ("", "input", "of it cached", "output", "of it reasoning")
-    rows = [
-        ("in the results", *map(text.count, _token_figures(totals))),
-        *([("unusable answers", *map(text.count, _token_figures(discarded)))] if discarded.attempts else []),
-    ]
-    return ["## Tokens", _table(header, rows)]
-
-
-def _token_figures(counts: Totals | Discarded) -> tuple[int, int, int, int]:
-    return (
-        counts.input_tokens,
-        counts.cached_input_tokens,
-        counts.output_tokens,
-        counts.reasoning_tokens,
-    )
+    return ["## Tokens", _table(("", *sentences.TOKEN_HEADER), sentences.token_rows(summary.totals))]
 
 
 def _times(summary: Summary) -> list[str]:

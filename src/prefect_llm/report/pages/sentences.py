@@ -6,7 +6,7 @@ from prefect_llm.pricing import provenance
 from prefect_llm.report.figures.failures import FailureExample
 from prefect_llm.report.figures.models import ModelFigures
 from prefect_llm.report.figures.summary import Summary
-from prefect_llm.report.figures.totals import Times
+from prefect_llm.report.figures.totals import Times, Totals
 from prefect_llm.values import formatting as text
 from prefect_llm.values.errors import RunError, run_error
 
@@ -67,8 +67,8 @@ def example_of(example: FailureExample, of_kind: int) -> str:
 def cost(summary: Summary) -> str:
     """The money spent; where it is not known, why not and how to know it next time. Never 0 for unknown."""
     totals = summary.totals
-    discarded = totals.work.discarded
-    if totals.cost == 0 and totals.currency is None and not totals.work.lost:
+    discarded = totals.chunk_stats.discarded
+    if totals.cost == 0 and totals.currency is None and not totals.chunk_stats.requests.lost:
         return "nothing was billed"
     if len(totals.currencies) > 1:
         return f"in several currencies ({', '.join(totals.currencies)}): not added up"
@@ -89,7 +89,7 @@ def spent(summary: Summary) -> str:
 
 def _uncertain(summary: Summary) -> list[str]:
     """What may have been billed besides: by attempts without an answer, and by what a killed process had asked."""
-    lost, most = summary.totals.work.lost, summary.cost_uncertain
+    lost, most = summary.totals.chunk_stats.requests.lost, summary.cost_uncertain
     if most:
         return [
             f"at most {text.money(most, summary.totals.currency)} more, as far as the endpoint billed lost requests"
@@ -121,8 +121,8 @@ def _unknown_costs(summary: Summary) -> list[str]:
         reasons.append(f"{reason}{told}")
     if totals.unmetered_rows:
         reasons.append(f"unknown usage: {text.counted(totals.unmetered_rows, 'answer')} came without token counts")
-    if totals.work.discarded.cost is None and not reasons:
-        unusable = text.counted(totals.work.discarded.attempts, "unusable answer")
+    if totals.chunk_stats.discarded.cost is None and not reasons:
+        unusable = text.counted(totals.chunk_stats.discarded.attempts, "unusable answer")
         reasons.append(f"unknown cost of {unusable}")
     return reasons
 
@@ -136,13 +136,25 @@ def prices(summary: Summary) -> str | None:
     return sources or None
 
 
+TOKEN_HEADER = ("input", "of it cached", "of it written to a cache", "output", "of it reasoning")
+
+
 def tokens(summary: Summary) -> str:
     """Tokens in and out, with what they include."""
-    totals = summary.totals
+    counts = summary.totals.tokens
+    written = f", {text.count(counts.cache_write_tokens)} written to a cache" if counts.cache_write_tokens else ""
     return (
-        f"{text.count(totals.input_tokens)} in ({text.count(totals.cached_input_tokens)} cached), "
-        f"{text.count(totals.output_tokens)} out ({text.count(totals.reasoning_tokens)} reasoning)"
+        f"{text.count(counts.input_tokens)} in ({text.count(counts.cached_input_tokens)} cached{written}), "
+        f"{text.count(counts.output_tokens)} out ({text.count(counts.reasoning_tokens)} reasoning)"
     )
+
+
+def token_rows(totals: Totals) -> list[tuple[str, ...]]:
+    """The rows of the table of tokens, under `TOKEN_HEADER`: of the results, and of answers that had no use."""
+    discarded = totals.chunk_stats.discarded
+    counted = [("in the results", totals.tokens)]
+    counted += [("unusable answers", discarded.tokens)] if discarded.attempts else []
+    return [(name, *map(text.count, counts.by_name().values())) for name, counts in counted]
 
 
 def times(measured: Times) -> list[str]:
