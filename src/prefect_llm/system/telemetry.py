@@ -265,6 +265,7 @@ def _details(attempt: RequestAttempt) -> Attributes:
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "cache_read.input_tokens": usage.cached_input_tokens,
+            "cache_creation.input_tokens": usage.cache_write_tokens,
             "reasoning.output_tokens": usage.reasoning_tokens,
         }
         details.update({f"gen_ai.usage.{name}": tokens for name, tokens in _known(counted).items()})
