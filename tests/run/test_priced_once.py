@@ -72,7 +72,7 @@ def test_each_answer_is_settled_at_what_its_row_or_its_discarded_cost_says(
 ) -> None:
     scripted_server.script({"doc-1": [CUT, CUT, CUT], "doc-3": [steps.null_content(), ANSWER], "*": ANSWER})
     summary = run(scripted_server, output, budget=True)
-    discarded = summary.totals.work.discarded
+    discarded = summary.totals.chunk_stats.discarded
     in_rows = [row["cost"] for row in rows_of(summary) if row["cost"]]
     assert discarded.attempts > 0
     assert sum(settled) == sum(in_rows) + (discarded.cost or 0) == summary.totals.cost
