@@ -49,12 +49,15 @@ class ChunkTickets:
 
     def read(self) -> list[Ticket]:
         """Every ticket of the chunk; `InvalidInput` for a damaged one."""
-        return [self._read(file) for file in self._folder.names(self._prefix)]
+        return [self._read(file) for file in self._files()]
 
     def remove(self) -> None:
         """The chunk's part is written: nothing is left to collect."""
-        for file in self._folder.names(self._prefix):
+        for file in self._files():
             self._folder.remove(file)
+
+    def _files(self) -> list[str]:
+        return [name for name in self._folder.names(TICKETS) if name.startswith(self._prefix)]
 
     def _read(self, file: str) -> Ticket:
         name = file.removeprefix(self._prefix).removesuffix(".json")

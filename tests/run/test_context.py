@@ -1,0 +1,78 @@
+"""What the chunks of a run share in one process stays theirs as long as the run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.run.running import documents, provider_at, spec_of
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm.run.context import IDLE_CONTEXTS, context_of, working_on
+from prefect_llm.run.finishing import finish_run, release_run
+from prefect_llm.run.opening import open_run
+from prefect_llm.run.reference import RunReference
+from prefect_llm.run.threads import infer_pending
+from prefect_llm.values.errors import Interrupted
+
+
+@pytest.fixture
+def run(output: str) -> Iterator[RunReference]:
+    opened = open_run(documents(3), output, spec_of())
+    yield opened
+    release_run(opened)
+
+
+def test_a_run_that_asks_keeps_its_stop_signal_and_progress_while_seventy_others_begin(
+    scripted_server: ScriptedServer, tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    scripted_server.script({f"doc-{row}": steps.hang() for row in range(6)})
+    first = open_run(documents(6), str(tmp_path / "first"), spec_of())
+    summary = pool.submit(infer_pending, first, provider_at(scripted_server.base_url, concurrency=3))
+    scripted_server.wait_for(requests=3, in_flight=3)
+
+    for number in range(70):
+        open_run(documents(1), str(tmp_path / str(number)), spec_of())
+
+    assert context_of(first).tracker.progress.requests.sent == 3
+    context_of(first).stop.set(Interrupted("enough"))
+    scripted_server.release()
+    assert summary.result(timeout=20).state == "interrupted"
+    assert scripted_server.stats().requests == 3
+
+
+def test_a_chunk_in_use_keeps_its_context_in_a_process_that_opened_no_run(run: RunReference) -> None:
+    elsewhere = replace(run, invocation="of another process")
+    with working_on(elsewhere) as context:
+        for number in range(2 * IDLE_CONTEXTS):
+            context_of(replace(run, invocation=f"another {number}"))
+        assert context_of(elsewhere) is context
+
+
+def test_of_runs_that_are_over_the_last_are_remembered(run: RunReference) -> None:
+    over = context_of(replace(run, invocation="over"))
+    for number in range(IDLE_CONTEXTS):
+        context_of(replace(run, invocation=f"later {number}"))
+    assert context_of(replace(run, invocation="over")) is not over
+
+
+def test_a_finished_run_still_tells_what_it_did(run: RunReference, scripted_server: ScriptedServer) -> None:
+    infer_pending(run, provider_at(scripted_server.base_url))
+    assert context_of(run).tracker.progress.done == 3
+
+
+def test_the_context_follows_the_reference_until_money_or_answers_depend_on_it(run: RunReference) -> None:
+    assert context_of(replace(run, reuse=("elsewhere",))).run.reuse == ("elsewhere",)
+    assert context_of(run).earlier_runs is context_of(replace(run, reuse=("elsewhere",))).earlier_runs
+    assert context_of(run).run.reuse == ()
+
+
+def test_runs_of_one_directory_share_nothing(run: RunReference, output: str) -> None:
+    finish_run(run)
+    again = open_run(documents(3), output, spec_of())
+    assert context_of(again).stop is not context_of(run).stop
+    release_run(again)
