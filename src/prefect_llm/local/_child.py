@@ -28,13 +28,16 @@ def main() -> None:
     line = sys.stdin.buffer.readline()
     if not line:
         return  # The parent was gone before it could say anything.
+
     settings = json.loads(line)
     address = os.dup(1)
     os.dup2(2, 1)  # Whatever native code prints must neither be read as the address nor fill the pipe.
+
     try:
         server = xllamacpp.Server(_parameters(settings))
     except RuntimeError as error:  # A bad model, no memory: llama.cpp has said on standard error which.
         sys.exit(str(error))
+
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     os.write(address, json.dumps({"url": server.listening_address}).encode() + b"\n")
     sys.stdin.buffer.read()

@@ -63,6 +63,7 @@ def local_model(
         "context_tokens_per_slot": context_tokens_per_slot,
         "api_key": api_key,
     }
+
     with tempfile.TemporaryFile() as errors, _child(errors) as process:
         url = _start(process, settings, errors, start_timeout_s)
         try:
@@ -97,6 +98,7 @@ def _child(errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
+
     try:
         yield process
     finally:
@@ -119,17 +121,20 @@ def _start(process: subprocess.Popen[bytes], settings: Mapping[str, Any], errors
     assert process.stdout is not None
     with suppress(BrokenPipeError):  # It died already: the empty line below tells.
         process.stdin.write(json.dumps(settings).encode() + b"\n")
+
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         if not selector.select(timeout_s):
             process.kill()
             raise InvalidInput(f"the local model did not start within {timeout_s:g} s; pass a longer start_timeout_s")
+
     line = process.stdout.readline()
     if not line:
         _wait(process)
         raise InvalidInput(
             f"the local model's server did not start (exit {process.returncode}); it said: {_tail(errors)}"
         )
+
     url: str = json.loads(line)["url"]
     return url
 

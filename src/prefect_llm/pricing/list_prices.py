@@ -202,6 +202,7 @@ def _converted(prices: types.ModelPrice) -> Price | None:
         given.pop("output_reasoning_mtok", None)
     if "input_mtok" not in given or "output_mtok" not in given or any(not _is_covered(name) for name in given):
         return None
+
     source, day = _source()
     base = _tier(given, -1)
     starts = sorted({tier.start for value in given.values() for tier in getattr(value, "tiers", ())})

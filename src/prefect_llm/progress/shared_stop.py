@@ -35,7 +35,9 @@ def shared_stop(folder: Folder, invocation: str, epoch: int, stop: StopSignal) -
         watch.users += 1
         if watch.users == 1:
             watch.start()
+
     watch.look()
+
     try:
         yield
     finally:

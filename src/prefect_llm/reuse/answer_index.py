@@ -30,6 +30,7 @@ class AnswerIndex:
         records = bytearray()
         for chunk in sorted(complete):
             records += self._records_of(chunk)
+
         self._records = _sorted(records)
         self._rows = AnswerReader(directory, raw=raw)
         self._journaled = {

@@ -88,6 +88,7 @@ def _row(values: Mapping[str, Any]) -> ResultRow:
         finished_at_us=values["finished_at"],
         lane=values["lane"],
     )
+
     return ResultRow(
         "",
         values["fingerprint"],

@@ -102,6 +102,7 @@ class RequestDeduplicator:
                     del self._claims[fingerprint]
                 else:
                     claim.row, claim.waiting = row, []
+
         for receiver, message in messages:
             receiver.inbox.put(message)
 

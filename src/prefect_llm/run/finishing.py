@@ -25,9 +25,11 @@ def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: R
     manifest = directory.manifest()
     if manifest is None:
         raise InvalidInput(f"{run.url} no longer holds a run: its manifest is gone")
+
     folded = figures_of_run(directory, manifest, run.rows)
     totals = folded.totals
     counters, progress = sum(figures, ChunkStats()).requests, context_of(run).tracker.progress
+
     summary = Summary(
         totals=totals,
         cost_uncertain=_uncertain(run, totals),
@@ -41,6 +43,7 @@ def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: R
         seconds=round(progress.seconds, 3),  # as the manifest has it: a report made again says the same
     )
     summary = with_words(summary, folded)
+
     if current_epoch(directory.folder) <= run.epoch:
         write_texts(directory, manifest, summary, folded)
         directory.write_manifest(
@@ -49,6 +52,7 @@ def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: R
         if run.spread:
             forget_stops(directory.folder)
         write_page(directory, manifest, summary, folded)
+
     release_run(run)
     return summary
 

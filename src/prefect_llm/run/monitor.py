@@ -191,6 +191,7 @@ def _spent(budget: SpentBudget, percent: int, *, exceeded: bool) -> Alert:
     told = f"{percent}% of {name} is used: {spent} of {limit}"
     if exceeded:
         told = f"{name} is used up: {spent} of {limit}, and the next request does not fit the rest"
+
     figures = {
         "percent": percent,
         "of": budget.of,

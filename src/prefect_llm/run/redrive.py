@@ -68,10 +68,12 @@ def open_redrive(
                 f"{output} has {snapshot.chunks - len(complete):,} of {snapshot.chunks:,} chunks still to be asked: "
                 "finish the run first, by its own command or prefect-llm resume"
             )
+
         failed = {
             chunk: len(failed_rows(directory.read_chunk(chunk, FAILED_BY), kinds)) for chunk in sorted(complete)
         }
         pending = {chunk: count for chunk, count in failed.items() if count}
+
         with acquired(directory.folder) as epoch:
             run = reference_to(directory, manifest, pending, epoch, options, purpose="be redriven")
     return Redrive(start(run), None if kinds is None else frozenset(kinds), model)

@@ -85,6 +85,7 @@ def report_again(output: str) -> Summary:
     directory = RunDirectory.open(output)
     manifest = directory.check_run()
     figures = figures_of_run(directory, manifest, Snapshot.from_json(manifest.snapshot).rows)
+
     ended = manifest.totals or {}
     uncertain = ended.get("cost_uncertain", figures.totals.chunk_stats.possibly_billed)
     summary = Summary(
@@ -98,6 +99,7 @@ def report_again(output: str) -> Summary:
         stopped=manifest.stopped,
         cost_uncertain=None if uncertain is None else Decimal(uncertain),
     )
+
     summary = with_words(summary, figures)
     write_texts(directory, manifest, summary, figures)
     write_page(directory, manifest, summary, figures)

@@ -54,6 +54,7 @@ def _inferred(
                 context_of(run).stop.set(stopped or Interrupted("another chunk of this run failed"))
                 pool.shutdown(wait=False, cancel_futures=True)
                 deque(_as_ended(future for future in futures if not future.cancelled()), maxlen=0)
+
     return figures, stopped
 
 

@@ -84,6 +84,7 @@ class Buckets:
             "input-tokens": rates.input_tokens,
             "output-tokens": rates.output_tokens,
         }
+
         self.by_name = {
             # A bucket below one request would never admit any.
             name: Bucket(limit, rates.burst_s, least=1.0 if name == "requests" else 0.0)
@@ -95,6 +96,7 @@ class Buckets:
         """Reserve one request of so many tokens; where a bucket lacks, say which lacks longest, and take nothing."""
         if not self.by_name:
             return None
+
         amounts = _amounts(1, input_tokens, output_tokens)
         shortages = [
             Shortage(name, bucket, amounts[name], wait_s)
@@ -103,6 +105,7 @@ class Buckets:
         ]
         if shortages:
             return max(shortages, key=lambda shortage: shortage.wait_s)
+
         for name, bucket in self.by_name.items():
             bucket.take(amounts[name])
         return None

@@ -41,6 +41,7 @@ class Distribution:
             case "exponential":
                 rate = 1.0 / first
                 return lambda: random.expovariate(rate)
+
         return lambda: first
 
 
@@ -51,10 +52,12 @@ def parse_distribution(option: str, text: str) -> Distribution:
         parameters = tuple(float(number) for number in (numbers if colon else kind).split(","))
     except ValueError as error:
         raise _refusal(option, text, f"expected {ALLOWED}") from error
+
     if not colon:
         kind = "constant"
     elif kind not in SPELLINGS:
         raise _refusal(option, text, f"expected {ALLOWED}")
+
     expected = SPELLINGS[kind].count(",") + 1 if colon else 1
     if len(parameters) != expected:
         raise _refusal(option, text, f"expected {SPELLINGS.get(kind, ALLOWED)}")
@@ -64,6 +67,7 @@ def parse_distribution(option: str, text: str) -> Distribution:
         raise _refusal(option, text, "A must not be above B")
     if kind in ("lognormal", "exponential") and parameters[0] == 0:
         raise _refusal(option, text, "the first number must be above 0")
+
     return Distribution(kind, parameters)
 
 

@@ -72,6 +72,7 @@ class Endpoint:
         if head.method != method:
             message = f"Not allowed to {head.method} on {head.path} (HINT: use {method})."
             return answers.error(405, message, headers=b"allow: %b\r\n" % method.encode())
+
         if listing is not None:
             return self._provider.models(listing, head)
         if head.path == RESET_PATH:

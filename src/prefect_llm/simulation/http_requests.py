@@ -71,6 +71,7 @@ class RequestReader:
                 return None
             body = bytes(self._received[: head.length])
             del self._received[: head.length]
+
         self._head = None
         return head, body
 
@@ -112,8 +113,10 @@ class RequestReader:
                 raise MalformedRequest("a chunk does not end where its size says")
             self._body += self._received[start:end]
             del self._received[: end + 2]
+
         if len(self._received) > MOST_CHUNK_LINE_BYTES:
             raise MalformedRequest("a chunk's size is not a hexadecimal number")
+
         return False
 
 
@@ -126,11 +129,13 @@ def read_head(head: bytes) -> Head:
     line = _REQUEST_LINE.match(head.lstrip(b"\r\n"))
     if line is None:
         raise MalformedRequest("the request line is not that of HTTP/1.1")
+
     fields = {name.lower(): value.strip() for name, value in _FIELD.findall(head)}
     chunked = fields.get(b"transfer-encoding", b"").lower() == b"chunked"
     length = fields.get(b"content-length", b"0")
     if not length.isdigit() or len(length) > 18 or (b"transfer-encoding" in fields and not chunked):
         raise MalformedRequest("the length of the request's body is unclear")
+
     _refuse_over(int(length))
     connection = fields.get(b"connection", b"").lower()
     return Head(

@@ -99,13 +99,16 @@ def read_asked(body: bytes) -> Asked:
         parsed: Any = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"We could not parse the JSON body of your request: {error}") from error
+
     if not isinstance(parsed, dict):
         raise BadRequest("We could not parse the JSON body of your request: it is not an object")
+
     model, messages = parsed.get("model"), parsed.get("messages")
     if not isinstance(model, str) or not model:
         raise BadRequest("you must provide a model parameter", "model")
     if not isinstance(messages, list) or not messages:
         raise BadRequest("Invalid 'messages': expected an array with at least one message.", "messages")
+
     characters = sum(map(_characters, messages))
     options = parsed.get("stream_options")
     return Asked(

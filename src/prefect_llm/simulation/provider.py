@@ -72,11 +72,14 @@ class SimulatedProvider:
         figures.requests += 1
         if figures.first_request_at is None:
             figures.first_request_at = now
+
+        # Drawn before anything is refused, so that the n-th request meets the same draws whatever came before it.
         fault = choose(self._simulation.faults, self._draw_fault())
         latency_s, tokens = self._draw_latency_s(), max(1, round(min(self._draw_tokens(), MOST_OUTPUT_TOKENS)))
         if self._in_outage(now):
             figures.faults[OUTAGE] += 1
             return answers.unavailable()
+
         try:
             self._check_key(spoken, head)
             asked = spoken.read(head, body)
@@ -91,9 +94,11 @@ class SimulatedProvider:
         except NoInstance as error:
             figures.refused += 1
             return spoken.error(Problem.BAD_SCHEMA, str(error))
+
         if fault in AT_THE_DOOR:
             figures.faults[fault] += 1
             return self._turned_away(spoken, fault, now)
+
         return self._admitted(spoken, asked, ending, latency_s, fault, now)
 
     def _admitted(
@@ -110,6 +115,7 @@ class SimulatedProvider:
         if shortage := self._buckets.admit(now, asked.input_tokens, reserved):
             figures.throttled += 1
             return rate_limited(spoken, asked.model, shortage, now, self.rate_headers(now))
+
         if fault is Fault.SLOW:
             latency_s *= SLOWNESS
         figures.admitted_tokens += asked.input_tokens + reserved
@@ -148,6 +154,7 @@ class SimulatedProvider:
         else:
             figures.input_tokens += service.asked.input_tokens
             figures.output_tokens += used
+
         if fault is not None:
             figures.faults[fault] += 1
         if fault is None or fault is Fault.SLOW:
@@ -191,6 +198,7 @@ class SimulatedProvider:
                 return Delivery(b"", Then.RESET)
             case Fault.CLOSE:
                 return Delivery(b"", Then.CLOSE)
+
         message = "The request was refused on purpose (--fault bad_request)."
         return spoken.error(Problem.BAD_REQUEST_ON_PURPOSE, message)
 

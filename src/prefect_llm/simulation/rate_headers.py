@@ -39,6 +39,7 @@ def _of_bucket(name: str, bucket: Bucket, now: float, wall_clock_s: float) -> by
             f"anthropic-ratelimit-{name}-remaining: {remaining}\r\n"
             f"anthropic-ratelimit-{name}-reset: {full_at.replace('+00:00', 'Z')}\r\n"
         )
+
     return text.encode()
 
 

@@ -65,14 +65,17 @@ class _Search:
             return schema["enum"][0]
         if "$ref" in schema:
             return self._of_all([schema], {}, entered)
+
         for keyword in ("allOf", "anyOf", "oneOf"):
             if parts := schema.get(keyword):
                 rest = {name: value for name, value in schema.items() if name != keyword}
                 choices = [parts] if keyword == "allOf" else [[part] for part in parts]
                 return self._first_possible(choices, rest, entered)
+
         kind = schema.get("type", _implied_type(schema))
         if isinstance(kind, list):
             return self.instance({**schema, "type": kind[0]}, entered)
+
         return self._of_type(kind, schema, entered)
 
     def _of_all(self, parts: Iterable[Any], rest: dict[str, Any], entered: Entered) -> Any:

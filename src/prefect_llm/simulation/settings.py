@@ -70,8 +70,10 @@ def parse_simulation(
     for option, limit in per_minute.items():
         if limit is not None and limit < 1:
             raise InvalidInput(f"{option} {limit}: expected at least 1; leave it out for no limit")
+
     if not (math.isfinite(burst) and burst > 0):
         raise InvalidInput(f"--burst {burst:g}: expected a number of seconds above 0")
+
     return Simulation(
         latency=parse_distribution("--latency", latency),
         output_tokens=parse_distribution("--output-tokens", output_tokens),
@@ -119,9 +121,11 @@ def parse_faults(texts: Sequence[str]) -> tuple[tuple[Fault, float], ...]:
         if share is None or share > 1:
             raise InvalidInput(f"--fault {text!r}: expected KIND=SHARE with a share of requests from 0 to 1")
         shares.append((Fault(kind), share))
+
     total = math.fsum(share for _, share in shares)
     if total > 1 + _ROUNDING:
         raise InvalidInput(f"--fault: the shares add up to {total:g}: make them at most 1")
+
     return tuple(shares)
 
 

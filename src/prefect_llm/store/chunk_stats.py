@@ -105,6 +105,7 @@ class ChunkStats:
         """
         read: Mapping[str, Any] = json.loads(text)
         discarded: Mapping[str, Any] = read["discarded"]
+
         return cls(
             requests=RequestTally(read["requests"], read["retries"], read["throttled"], read.get("lost", 0)),
             discarded=Discarded(

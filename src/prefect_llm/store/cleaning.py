@@ -25,6 +25,7 @@ def clean_run(output: str, *, force: bool = False) -> int:
         manifest = directory.check_run()
         if not force and not _is_finished(directory, manifest):
             raise InvalidInput(_what_is_lost(directory, manifest))
+
         with acquired(directory.folder) as epoch:
             removed = sum(directory.folder.remove_below(prefix) for prefix in REMOVED)
             directory.folder.remove(TRACEBACK)

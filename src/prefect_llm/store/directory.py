@@ -81,6 +81,7 @@ class RunDirectory:
         """
         if isinstance(self.folder, LocalFolder) and self.folder.path.is_file():
             raise InvalidInput(f"--output {self.url} is a file: give a directory")
+
         manifest = self.manifest()
         if manifest is None and (foreign := self._not_left_by_a_start()):
             manifest = self.manifest()  # another process may have written it since
@@ -89,6 +90,7 @@ class RunDirectory:
                     f"{self.url} is not a run directory: it has no {MANIFEST} but holds {_some_of(foreign)}; "
                     "give a new or empty --output"
                 )
+
         if manifest is not None:
             self._check_results(manifest)
         return manifest

@@ -154,6 +154,7 @@ def _entries(folder: Folder, name: str) -> Iterator[JournalEntry]:
         content = folder.read(name)
     except FileNotFoundError:
         return  # committed meanwhile by another attempt
+
     torn = 0
     for line in content.splitlines():
         if (entry := whole_entry(line, f"{folder.url}/{name}")) is None:

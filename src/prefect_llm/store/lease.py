@@ -75,12 +75,14 @@ def acquire(folder: Folder, process: Process | None = None, clock: Clock = time.
             except FileNotFoundError:
                 continue  # taken over and removed since it was listed
             _check_free(folder.url, lease, process, clock())
+
         epoch = max(last, latest_epoch(folder)) + 1
         if not folder.create(_name(epoch), _encode(Lease(epoch, process, clock()))):
             continue  # another was quicker: it is refused for that one
         if current_epoch(folder) > epoch:  # the lease read above was long out of date
             folder.remove(_name(epoch))
             continue
+
         for older in _epochs(folder):
             if older < epoch:
                 folder.remove(_name(older))
@@ -149,6 +151,7 @@ def _check_free(url: str, lease: Lease, process: Process, now: float) -> None:
     owner, silent_s = lease.process, now - lease.heartbeat
     if lease.released or owner == process:
         return
+
     if owner.beside(process):
         # Without start times the pid may be another's by now, so its silence counts too.
         if lives(owner) and (owner.started is not None or silent_s < SILENCE_S):

@@ -110,6 +110,7 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         read = json.loads(content)
     except ValueError as error:
         raise _damaged(where, str(error)) from error
+
     if not isinstance(read, dict) or "format" not in read:
         raise _damaged(where, "it has no format")
     if read["format"] != FORMAT:
@@ -117,6 +118,7 @@ def read_manifest(content: bytes, where: str) -> Manifest:
             f"{where} has format {read['format']!r} and this prefect-llm reads format {FORMAT}: "
             f"use the version that wrote it ({read.get('version', 'unknown')}), or give a new --output"
         )
+
     try:
         return _manifest(read)
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
@@ -126,6 +128,7 @@ def read_manifest(content: bytes, where: str) -> Manifest:
 def _manifest(read: dict[str, Any]) -> Manifest:
     if read["state"] not in _STATES:
         raise ValueError(f"unknown state {read['state']!r}")
+
     manifest = Manifest(
         run_id=str(read["run_id"]),
         created_at=datetime.fromisoformat(read["created_at"]),
@@ -142,6 +145,7 @@ def _manifest(read: dict[str, Any]) -> Manifest:
     )
     if manifest.chunks < 1:
         raise ValueError(f"a snapshot of {manifest.chunks} chunks")
+
     return manifest
 
 

@@ -70,11 +70,13 @@ def read_part(folder: Folder, name: str, columns: Sequence[str], *, as_written: 
             table = None if missing else file.read(columns=present, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(folder, name, error) from error
+
     if table is None:
         raise InvalidInput(
             f"{folder.url}/{name} has no column {', '.join(map(repr, missing))}: it is not a part of this "
             "run; remove it, and the same command writes it again"
         )
+
     return add_lacking_columns(table, lacking).select(list(columns))
 
 

@@ -52,16 +52,19 @@ def _newest_below(base: str) -> tuple[RunDirectory, Manifest]:
         raise InvalidInput(f"there is no directory {base}: give that of a run, or one with runs below it") from error
     except NotADirectoryError as error:
         raise InvalidInput(f"{base} is a file: give the directory of a run, or one with runs below it") from error
+
     if not runs:
         raise InvalidInput(
             f"{base} is no run directory and has none below it: give the --output of a run, or a directory above it"
         )
+
     complete = [run for run in runs if run[1].state == "completed"]
     if not complete:
         raise InvalidInput(
             f"{base} has unfinished runs only ({_states(runs)}): finish one with `prefect-llm resume`, or give the "
             "directory of a run to read what it has so far"
         )
+
     return max(complete, key=lambda run: run[1].created_at)
 
 
@@ -80,12 +83,14 @@ def _dataset(directory: RunDirectory, manifest: Manifest) -> ds.Dataset:
         logger.warning(
             "%s is not finished: %d of its %d chunks are read", directory.url, len(chunks), manifest.chunks
         )
+
     names = [SCHEMA_PART, *map(part_name, chunks)]
     if isinstance(directory.folder, LocalFolder):
         filesystem, paths = None, [str(directory.folder.path / name) for name in names]
     else:
         filesystem, root = fsspec.core.url_to_fs(directory.url)
         paths = [f"{root.rstrip('/')}/{name}" for name in names]
+
     # the stats of one chunk, in the metadata of its part, are not those of the run
     schema = with_lacking_columns(ds.dataset(paths[0], filesystem=filesystem, format="parquet").schema)
     return ds.dataset(paths, schema=schema.remove_metadata(), filesystem=filesystem, format="parquet")

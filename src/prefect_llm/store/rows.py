@@ -58,6 +58,7 @@ def as_reused(row: ResultRow, id: str) -> ResultRow:
         lost=0,
         endpoint_s=0.0,
     )
+
     return replace(row, id=id, outcome=outcome, cost=NOTHING_PAID, price=None, reused=True)
 
 
@@ -76,14 +77,17 @@ def result_table(
     """
     tuples = [_values(row, run_id) for row in rows]
     values = dict(zip(_COLUMNS, zip(*tuples, strict=True), strict=True)) if tuples else {}
+
     lacking = lacking_columns(schema)
     columns: dict[str, Any] = {
         name: pa.array(values.get(name, ()), schema.field(name).type) for name in _COLUMNS if name not in lacking
     }
+
     if output is not None:
         columns[OUTPUT] = output
     if RAW in schema.names:
         columns[RAW] = pa.array([_raw(row) for row in rows], schema.field(RAW).type)
+
     columns.update(zip(kept.column_names, kept.columns, strict=True))
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
@@ -93,6 +97,7 @@ def _values(row: ResultRow, run_id: str) -> tuple[Any, ...]:
     outcome, price, reused = row.outcome, row.price, row.reused
     completion, failure = outcome.completion or _NO_COMPLETION, outcome.failure
     usage = _NO_TOKENS if reused else completion.usage or _NO_USAGE
+
     return (
         row.id,
         row.fingerprint,

@@ -215,9 +215,11 @@ def _appears_with_its_folder(temporary: Path, target: Path) -> bool:
     """Rename a new folder with the file in it, so that no reader finds it empty; `False` where it is not new."""
     if target.parent.exists():
         return False
+
     target.parent.parent.mkdir(parents=True, exist_ok=True)
     folder = temporary.with_name(f"{temporary.name}.folder")
     folder.mkdir()
+
     try:
         os.replace(temporary, folder / target.name)
         _sync_directory(folder)
@@ -226,6 +228,7 @@ def _appears_with_its_folder(temporary: Path, target: Path) -> bool:
         os.replace(folder / target.name, temporary)
         folder.rmdir()
         return False
+
     _sync_directory(target.parent.parent)
     return True
 

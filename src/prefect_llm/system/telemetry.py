@@ -154,6 +154,7 @@ class Recorder:
         self._throttled = meter.create_counter(f"{NAME}.throttled", "{request}", "Requests that were answered 429.")
         self._requests = meter.create_counter(f"{NAME}.requests", "{request}", "Requests that were sent.")
         self._cost = meter.create_counter(f"{NAME}.cost", "{currency}", "Money that answers cost.")
+
         for name, unit, what in (
             ("requests.in_flight", "{request}", "Requests without an answer yet."),
             ("requests.waiting", "{request}", "Requests that wait for a limit or a retry."),
@@ -170,6 +171,7 @@ class Recorder:
             self._retries.add(1, attributes)
         if failed and attributes["error.type"] == "throttled":
             self._throttled.add(1, attributes)
+
         self._duration.record(attempt.seconds, attributes)
         for kind, tokens in _usage(attempt).items():
             self._tokens.record(tokens, {**attributes, "gen_ai.token.type": kind})
@@ -211,6 +213,7 @@ class _Looking:
 
         with _engines_lock:
             standings = [engine.standing for engine in _engines if not engine.closed]
+
         by_endpoint: dict[str, list[int]] = {}
         for each in standings:
             by_endpoint.setdefault(each.base_url, []).append(self._value(each))
@@ -269,6 +272,7 @@ def _details(attempt: RequestAttempt) -> Attributes:
             "reasoning.output_tokens": usage.reasoning_tokens,
         }
         details.update({f"gen_ai.usage.{name}": tokens for name, tokens in _known(counted).items()})
+
     return details
 
 

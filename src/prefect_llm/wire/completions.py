@@ -37,6 +37,7 @@ def checked(completion: Completion, request: Request, stop: Stop, refusal: str |
         raise BadResponse(message, kind=ErrorKind.TRUNCATED, status=200, completion=completion)
     if completion.content is None:
         raise BadResponse("answer with null content", status=200, completion=completion)
+
     return completion if answer_format is None else _parsed(completion, request)
 
 
