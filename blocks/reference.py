@@ -90,6 +90,7 @@ def _load(name: str, *, patiently: bool) -> LLMProvider:
             f"the LLM Provider block {name!r} has settings that are not valid ({_which(error.__cause__)}): open it "
             "in the Prefect UI under Blocks and save it again"
         ) from error
+
     assert isinstance(block, LLMProvider)
     return block
 

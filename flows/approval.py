@@ -112,6 +112,7 @@ def require_approval(run: RunReference, provider: ProviderReference, options: Ap
 def _approved(run: RunReference, provider: ProviderReference, options: ApprovalOptions) -> RunReference:
     if not run.pending:
         return run
+
     sample = None
     if options.sample_size:
         sample = SampleOptions(options.sample_size, sample_directory(run.url), budget=run.budget)
@@ -122,6 +123,7 @@ def _approved(run: RunReference, provider: ProviderReference, options: ApprovalO
         get_run_logger().info("begun without approval: the cost is expected to be at most %s", limit)
     else:
         _ask(found, options)
+
     return run if found.sample is None else taking_answers(run, found.sample.output, found.sample.cost)
 
 
@@ -134,6 +136,7 @@ def _ask(found: Estimate, options: ApprovalOptions) -> None:
     form = Approval.with_initial_data(description=to_markdown(found, options.preview_rows))
     timeout_s = max(1, round(options.timeout_hours * _HOUR_S))
     key = _key()
+
     try:
         # Prefect returns nothing where this pause has been resumed in an earlier attempt at the flow run.
         answer = pause_flow_run(form, timeout=timeout_s, poll_interval=POLL_S, key=key) or _earlier(key)
@@ -142,6 +145,7 @@ def _ask(found: Estimate, options: ApprovalOptions) -> None:
             # The server makes this a Failed state of its own: the pause is over for it.
             f"nobody approved the estimate within {options.timeout_hours:g} h ({headline(found)}): run it again"
         ) from error
+
     _count_the_resumption()
     if answer is None or answer.decision == "reject":
         reason = f": {answer.reason}" if answer is not None and answer.reason else ""

@@ -33,6 +33,7 @@ class RemoteProgress:
         """Read what the journals have gained since the last refresh."""
         if not self._run.spread:
             return
+
         # chunks on Dask's threads run in this process, which counts their rows itself
         self._here |= context_of(self._run).tracker.running_chunks.keys()
         try:

@@ -49,6 +49,7 @@ def exit_status(arguments: Sequence[str]) -> int:
     except Exception as fault:
         print(f"prefect-llm: unexpected {type(fault).__name__}: {reason_of(fault)}", file=sys.stderr)
         return Exit.FAULT
+
     return Exit.REFUSED
 
 

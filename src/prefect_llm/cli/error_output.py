@@ -48,6 +48,7 @@ def _failed(fault: Exception, output: str, opened: RunReference | None) -> Summa
     stopped = Stopped(type(fault).__name__, str(fault))
     if opened is None:
         return Summary(Totals(rows=0), "failed", output, stopped=stopped)
+
     figures = context_of(opened).tracker.progress
     return Summary(
         _totals(opened),

@@ -213,6 +213,7 @@ def _of_option(option: Option, group: Group) -> inspect.Parameter:
     )
     if option.key == POSITIONAL:
         return _parameter(option.key, str, parameter, inspect.Parameter.POSITIONAL_ONLY)
+
     kind = bool if option.is_switch else list[str] if option.is_repeatable else str
     return _parameter(option.key, kind, parameter)
 

@@ -44,6 +44,7 @@ def staged_type(type: pa.DataType) -> pa.DataType:
         return pa.struct([pa.field(field.name, staged_type(field.type)) for field in type])
     if pt.is_map(type):
         return pa.map_(staged_type(type.key_type), staged_type(type.item_type))
+
     return _PLAIN.get(type, type)
 
 
@@ -146,6 +147,7 @@ def _in_microseconds(type: pa.DataType) -> pa.DataType:
         return pa.struct([field.with_type(_in_microseconds(field.type)) for field in type])
     if pt.is_map(type):
         return pa.map_(_in_microseconds(type.key_type), _in_microseconds(type.item_type))
+
     return type
 
 

@@ -36,6 +36,7 @@ def stage_columns(source: ColumnSource, staging: Staging, writer: ChunkWriter) -
     check_representable(staged, schema, source.name)
     register = None if id_column is None else IdRegister(id_column)
     _write(source, staging, writer, staged=staged, id_column=id_column, register=register)
+
     return Staged(
         form="columns",
         kept=tuple(_kept(column, name, schema) for column, name in zip(kept, names, strict=True)),
@@ -56,6 +57,7 @@ def _write(
 ) -> None:
     read = [*staged] if id_column is None or id_column in staged else [*staged, id_column]
     types = {name: staged_type(source.schema.field(name).type) for name in read}
+
     for batch in source.batches(read):
         rows = batch.rows if staging.limit is None else min(batch.rows, staging.limit - writer.rows)
         columns = {name: _column(batch, name, types[name], rows) for name in read}
@@ -91,6 +93,7 @@ def _column(batch: SourceBatch, name: str, type: pa.DataType, rows: int) -> pa.A
     index = batch.record_batch.schema.get_field_index(name)
     if index < 0:
         return pa.nulls(rows, type)
+
     cells = batch.record_batch.column(index).slice(0, rows)
     try:
         staged = to_staged(cells, type)
@@ -105,6 +108,7 @@ def _column(batch: SourceBatch, name: str, type: pa.DataType, rows: int) -> pa.A
             f'{place(batch.file, batch.first_row + row)}: the column "{name}" is not UTF-8 text: '
             "convert the file to UTF-8."
         ) from error
+
     return staged
 
 

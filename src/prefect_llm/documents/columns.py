@@ -62,6 +62,7 @@ def merged_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
                     f'The column "{field.name}" is {field.type} in "{file}" but {known} in "{first_file}": '
                     "give it one type in all files."
                 )
+
     return pa.schema([(name, known) for name, (known, _) in fields.items()])
 
 
@@ -141,6 +142,7 @@ def result_names(columns: Sequence[str], reserved: Collection[str], source: str)
             )
         taken[name.lower()] = f'the column "{column}"'
         names.append(name)
+
     return names
 
 

@@ -107,6 +107,7 @@ class CsvSource:
                     yield batch
                     rows += batch.num_rows
                     last = batch.column(len(header) - 1)[-1].as_py() if batch.num_rows else last
+
         if tail.is_open_quote(last):
             raise InvalidInput(
                 f"{place(file.name, rows - 1)} opens a quote that is never closed: close it; write a quote "

@@ -85,6 +85,7 @@ def _decoded(block: list[bytes], file: str, first_row: int, first_line: int) -> 
         lines.append(line)
         objects.append(value)
         numbers.append(number)
+
     return LineBatch(lines, objects, numbers, file, first_row)
 
 

@@ -35,6 +35,7 @@ def stage_lines(source: JsonLinesSource, staging: Staging, writer: ChunkWriter) 
     register: IdRegister | None = None
     id_column: str | None = None
     used = _used(staging)
+
     for batch in source.batches():
         batch = _first(batch, staging, writer.rows)
         _see(batch, shapes, staging, source.name)
@@ -50,6 +51,7 @@ def stage_lines(source: JsonLinesSource, staging: Staging, writer: ChunkWriter) 
         writer.add(pa.record_batch([pa.array(ids, pa.string()), _cells(batch, used)], names=["id", "line"]))
         if writer.rows == staging.limit:
             break
+
     return _staged(shapes, staging, source.name, register)
 
 
@@ -62,6 +64,7 @@ def _staged(shapes: dict[str, Shape], staging: Staging, source: str, register: I
     kept = kept_columns(staging.keep, schema, source)
     result = result_names(kept, staging.reserved, source)
     wanted = set(names) if staging.wanted is None else staging.wanted | staging.needed
+
     return Staged(
         form="lines",
         kept=tuple(
@@ -97,11 +100,13 @@ def _see(batch: LineBatch, shapes: dict[str, Shape], staging: Staging, source: s
                 cells[name].append(cell)
             else:
                 cells[name] = [cell]
+
     for name, seen in cells.items():
         if name not in shapes:
             shapes[name] = Shape()
         if _is_kept(name, staging.keep):
             shapes[name].see(seen)
+
     if len(shapes) > _MAX_COLUMNS:
         raise InvalidInput(
             f'"{source}" has more than {_MAX_COLUMNS:,} different names in its objects: put what varies into '

@@ -144,6 +144,7 @@ def locate(input: str) -> Location:
         raise InvalidInput(
             f'The input "{name}" cannot be opened ({error}): install the store\'s package or correct the URL.'
         ) from error
+
     # A process that lives for days would otherwise see its first listing of a store for ever.
     filesystem.invalidate_cache()
     kind = _kind(filesystem, path, name)
@@ -153,6 +154,7 @@ def locate(input: str) -> Location:
         return Location(name, filesystem, "file", path)
     if _MAGIC.search(name):
         return Location(name, filesystem, "glob", _fixed(path), pattern=path)
+
     raise InvalidInput(f'Nothing was found at "{name}": check the path of the input.')
 
 

@@ -31,6 +31,7 @@ class Shape:
         """Fold more values in."""
         if self._mixed:
             return
+
         kinds = set(map(type, values))
         self._kinds |= kinds
         self._mixed = self._depth > _MAX_DEPTH or not _agree(self._kinds - {_NONE})
@@ -40,6 +41,7 @@ class Shape:
             integers = [value for value in values if type(value) is int]
             self._smallest = min(self._smallest, min(integers))
             self._largest = max(self._largest, max(integers))
+
         if list in kinds:
             self._items = self._items or Shape(self._depth + 1)
             self._items.see(list(chain.from_iterable(value for value in values if value is not None)))
@@ -60,6 +62,7 @@ class Shape:
             return self._struct_type()
         if float in kinds:
             return pa.float64()
+
         return pa.bool_() if bool in kinds else pa.string()
 
     def _see_objects(self, objects: Iterable[dict[str, Any]]) -> None:

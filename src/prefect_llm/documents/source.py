@@ -75,6 +75,7 @@ def _format(location: Location) -> str:
             continue
         counts[kind] += 1
         examples.setdefault(kind, file.relative)
+
     if len(counts) == 1:
         return next(iter(counts))
     if counts:
@@ -82,6 +83,7 @@ def _format(location: Location) -> str:
         raise InvalidInput(
             f'"{location.name}" mixes kinds of files: {found}; name one kind with a glob such as "*.csv".'
         )
+
     raise InvalidInput(_nothing_readable(location, others))
 
 

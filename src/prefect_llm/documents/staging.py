@@ -28,6 +28,7 @@ def stage(source: Source, staging: Staging, folder: Folder) -> Snapshot:
     chunk_rows = _chunk_rows(staging, source.row_count())
     fingerprint = source.fingerprint()
     remove_chunks(folder)
+
     try:
         with ChunkWriter(folder, chunk_rows) as writer:
             staged = (
@@ -42,6 +43,7 @@ def stage(source: Source, staging: Staging, folder: Folder) -> Snapshot:
     except InvalidInput:
         remove_chunks(folder)
         raise
+
     return Snapshot(
         rows=writer.rows,
         chunks=writer.chunks,

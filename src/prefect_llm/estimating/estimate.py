@@ -175,6 +175,7 @@ def _estimated(
         taken = asked_sample(folder, snapshot, population, spec, provider, options)
         if taken.failed == len(taken.answers):
             raise TooManyFailures(f"all {taken.failed} requests of the sample failed: {taken.answers[0].content}")
+
     inputs, outputs = _tokens(population, taken)
     return Estimate(
         documents=population.documents,

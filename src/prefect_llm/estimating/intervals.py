@@ -58,11 +58,13 @@ def total_of(population: Sizes, sizes: Sequence[float], values: Sequence[float])
         return Interval(drawn, drawn, drawn)
     if count < LEAST_SAMPLE:
         raise ValueError(f"a sample of {count} is too small: at least {LEAST_SAMPLE}")
+
     mean, errors, freedom = _regressed(population, sizes, values)
     expected = max(population.count * mean, drawn)
     spread = math.fsum(error * error for error in errors) / freedom
     if not spread:
         return Interval(expected, expected, expected)
+
     share_not_drawn = 1 - count / population.count
     standard_error = population.count * math.sqrt(share_not_drawn * spread / count)
     skewness = math.fsum(error**3 for error in errors) / count / spread**1.5 * SKEWNESS_FACTOR
@@ -94,15 +96,18 @@ def _regressed(population: Sizes, sizes: Sequence[float], values: Sequence[float
     square = math.fsum((size - mean_size) ** 2 for size in sizes)
     if not square:
         return mean_value, _centred([value - mean_value for value in values]), count - 1
+
     pairs = list(zip(sizes, values, strict=True))
     slope = math.fsum((size - mean_size) * (value - mean_value) for size, value in pairs) / square
     missed = population.total / population.count - mean_size
+
     errors = []
     for size, value in pairs:
         off = size - mean_size
         leverage = min(1 / count + off * off / square, _MOST_LEVERAGE)
         weight = 1 + missed * off * count / square
         errors.append((value - mean_value - slope * off) * weight / (1 - leverage))
+
     return mean_value + slope * missed, _centred(errors), count - 2
 
 

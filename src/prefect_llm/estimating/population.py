@@ -150,10 +150,12 @@ class _Counting:
     def _take(self, chunk: int, place: int, request: Request) -> None:
         population, size = self.population, input_size(request)
         parameters = request.parameters
+
         kind = Kind(parameters.model, parameters.max_output_tokens, terms_of(parameters.extra))
         number = self._kinds.setdefault(kind, len(self._kinds))
         if number == len(population.kinds):
             population.kinds.append(kind)
+
         population.kind.append(number)
         population.chunk.append(chunk)
         population.place.append(place)

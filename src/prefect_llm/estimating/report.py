@@ -72,6 +72,7 @@ def basis(estimate: Estimate) -> str:
         said = said if sample.cost is None else f"{said[:-2]} for {money(sample.cost, estimate.lines[0].currency)}: "
         said += "95% intervals." if estimate.is_measured else "its answers came without tokens, so these are bounds."
         said += f" Its answers lie in {sample.output}, for runs to reuse."
+
     if estimate.others:
         said += f" {counted(estimate.others, 'request')} with more than text: only the text was counted."
     return said

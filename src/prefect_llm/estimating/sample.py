@@ -137,9 +137,11 @@ def asked_sample(
                 "--output"
             )
         check_same_spec(manifest, spec.to_json(), where=directory.url)
+
     summary = options.ask(reopen_run(options.output, options=RunOptions(budget=options.budget)), provider)
     if summary.stopped is not None:
         raise run_error(summary.stopped.kind, summary.stopped.message)
+
     taken = Snapshot.from_json(manifest.snapshot)
     members = population_of(directory.folder, taken, range(taken.chunks), Prompt(spec.prompt), spec, provider)
     return Sample(_answers(directory, members), summary, directory.url, options.seed)
@@ -188,6 +190,7 @@ def _answers(directory: RunDirectory, members: Population) -> list[Answered]:
     rows = _rows(directory)
     if len(rows) != members.requests:
         raise InvalidInput(f"{directory.url} holds other rows than the sample's: remove it, and sample anew")
+
     return [
         Answered(
             id=row["id"],

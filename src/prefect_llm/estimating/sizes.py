@@ -40,6 +40,7 @@ def input_size(request: Request) -> InputSize:
     for message in request.messages:
         texts += _texts(message)
         other = other or _has_other_parts(message)
+
     extra = _parameter_bytes(request.parameters)
     bytes_, characters = _lengths(texts)
     messages = len(request.messages)

@@ -27,6 +27,7 @@ def seconds_of(
     )
     if sample is None or not sample.answers:
         return Interval(quota.low, None, None) if quota.low else None
+
     work = _by_latency(population, sample, limits)
     return Interval(
         max(work.low, quota.low),
@@ -43,6 +44,7 @@ def _by_latency(population: Population, sample: Sample, limits: Limits) -> Inter
     if limits.adaptive:
         busy = sample.busy_s
         reached = min(max(sum(latencies) / busy, 1.0), most) if busy else 1.0
+
     longest = max(latencies)
     return Interval(
         max(total.low / most, longest),

@@ -40,9 +40,11 @@ def rates_of(model: Model, scenario: Scenario) -> Rates:
         source = "stated" if model.price_date is None else f"stated {model.price_date}"
         stated = Rates(model.price_input or Decimal(0), model.price_output, source)
         return _exchanged(stated, model, model.currency or scenario.currency, scenario)
+
     price = list_price(model.base_url or "", model.model or model.name)
     if price is None:
         raise InvalidInput(f"{model.name} has no list price at {model.base_url}: give price_input and price_output")
+
     above = [tier for tier in price.tiers if tokens > tier.above]
     tier = above[-1] if above else price
     return _exchanged(Rates(tier.input, tier.output, provenance(price)), model, price.currency, scenario)

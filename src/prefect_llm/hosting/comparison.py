@@ -83,6 +83,7 @@ def _compare(scenario: Scenario) -> Comparison:
     models = tuple(_model_cost(scenario, model, own) for model in scenario.models)
     saving = None if scenario.reseller is None else api_costs.reseller_saving(scenario.reseller)
     per_million = {model.name: model.per_million_tokens for model in models}
+
     return Comparison(
         currency=scenario.currency,
         documents=workload.documents,
@@ -109,6 +110,7 @@ def _model_cost(scenario: Scenario, model: Model, own: OwnCost | None) -> ModelC
     monthly, per_million = api_costs.monthly(rates, workload), api_costs.per_million_tokens(rates, workload)
     into = workload.input_tokens_per_document / workload.output_tokens_per_document
     reseller = scenario.reseller
+
     return ModelCost(
         name=model.name,
         source=rates.source,

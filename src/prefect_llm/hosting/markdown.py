@@ -70,6 +70,7 @@ def _api(comparison: Comparison) -> Iterator[str]:
         ["model", *(tokens_text(volume) for volume in comparison.volumes)],
         ([escaped(model.name), *(money(cost, currency) for cost in model.by_volume)] for model in comparison.models),
     )
+
     yield (
         "Prices: " + "; ".join(f"{escaped(model.name)} {escaped(model.source)}" for model in comparison.models) + "."
     )
@@ -89,6 +90,7 @@ def _own(comparison: Comparison) -> Iterator[str]:
     own = comparison.own
     if own is None:
         return
+
     currency = comparison.currency
     yield "## On machines of your own"
     parts = {
@@ -110,6 +112,7 @@ def _own(comparison: Comparison) -> Iterator[str]:
     elif own.capacity is not None:
         working, tokens = own.capacity.working_nodes, tokens_text(own.capacity.tokens)
         yield f"Capacity: {tokens} output tokens a month, with {working} of them at work."
+
     if (fit := comparison.fit) is not None:
         verdict = "fit" if fit.fits else "**do not fit**"
         yield (
@@ -168,6 +171,7 @@ def _served(break_even: Span | None, capacity: Decimal | None) -> str:
 def _sensitivity(comparison: Comparison) -> Iterator[str]:
     if not comparison.sensitivity:
         return
+
     yield "## If it is otherwise"
     yield "Monthly costs with amortisation, and the break-even of each model by running costs alone."
     yield _table(

@@ -60,6 +60,7 @@ def own_cost(hosting: Hosting, workload: Workload) -> OwnCost:
     growth = Decimal(nodes) / hosting.nodes
     purchase = None if hosting.purchase is None else hosting.purchase.times(growth)
     hours = 24 * workload.days_per_month * hosting.gpus_per_node * nodes
+
     return OwnCost(
         nodes=nodes,
         colocation=hosting.colocation.times(growth),

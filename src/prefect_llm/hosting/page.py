@@ -47,6 +47,7 @@ def _charts(comparison: Comparison) -> Iterator[str]:
             if each.latency_ms is not None
         ]
         yield charts.bars(late, x="ms", y="model", title="Typical latency")
+
     yield charts.lines(
         list(_volumes(comparison, monthly)),
         x="tokens a month",

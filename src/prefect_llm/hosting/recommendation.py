@@ -34,6 +34,7 @@ def recommend(
     if workload.strictly_private:
         reason = "The data may leave for no provider" + _unless_it_fits(own, fit)
         return Recommendation("own hosting", None, "strictly private", reason)
+
     candidates = tuple(monthly)
     if workload.data_residency is not None:
         allowed = {model.name for model in scenario.models if workload.data_residency in model.regions}
@@ -41,14 +42,17 @@ def recommend(
         if not candidates:
             reason = f"No candidate keeps data in {workload.data_residency}" + _unless_it_fits(own, fit)
             return Recommendation("own hosting", None, "data residency", reason)
+
     cheapest = min(candidates, key=monthly.__getitem__)
     if workload.trial:
         reason = "A trial needs no contract and no machines: free credit shows quality first."
         return Recommendation("trial on free credit", cheapest, "trial", reason)
+
     tokens = workload.input_tokens + workload.output_tokens
     if tokens < rules.api_below:
         reason = f"{tokens:,.0f} tokens a month are below {rules.api_below:,.0f}: no machines pay for that."
         return Recommendation("API", cheapest, "low volume", reason)
+
     rule: Rule = "high volume" if tokens > rules.detail_above else "volume between"
     return _by_cost(cheapest, monthly[cheapest], own, fit, rule)
 
@@ -61,11 +65,13 @@ def _by_cost(cheapest: str, cost: Decimal, own: OwnCost | None, fit: Fit | None,
     if own.capacity is None:
         reason = "Whether the machines can serve the volume is not known: give their throughput."
         return Recommendation("API", cheapest, rule, reason)
+
     span = own.total
     if cost > span.high:
         return Recommendation(
             "own hosting", None, rule, f"Even at {_shown(span)} a month it costs less than any API."
         )
+
     word = "may cost" if cost > span.low else "costs"
     reason = f"Own hosting {word} {_shown(span)} a month, {cheapest} {cost:,.2f}."
     return Recommendation("API", cheapest, rule, reason)

@@ -27,10 +27,12 @@ def load_scenario(path: str | None = None, workload: dict[str, Any] | None = Non
         given = YAML(typ="base", pure=True).load(text)
     except YAMLError as error:
         raise InvalidInput(f"{where}: not YAML: {reason_of(error)}") from error
+
     if not isinstance(given, dict):
         raise InvalidInput(f"{where}: expected a mapping with workload, models and hosting")
     if workload and isinstance(given.get("workload"), dict):
         given["workload"] = _laid_over(given["workload"], workload)
+
     try:
         return Scenario.model_validate(given)
     except ValidationError as error:

@@ -36,13 +36,17 @@ def variations(hosting: Hosting, workload: Workload, per_million: Mapping[str, D
     """Prices always; utilisation up to 1 and throughput where that is known."""
     for factor in FACTORS:
         yield _variation("price", factor, hosting, workload, {name: p * factor for name, p in per_million.items()})
+
     if hosting.throughput is None:
         return
+
     for factor in FACTORS:
         if (share := hosting.utilisation * factor) <= 1:
             other = hosting.model_copy(update={"utilisation": share})
             yield _variation("utilisation", factor, other, workload, per_million)
+
     given = tokens_per_second(hosting.throughput)
+
     for factor in FACTORS:
         throughput = Throughput(tokens_per_second=given * factor)
         other = hosting.model_copy(update={"throughput": throughput})

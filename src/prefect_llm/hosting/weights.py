@@ -42,6 +42,7 @@ def fit_of(hosting: Hosting) -> Fit | None:
     weights = hosting.weights
     if weights is None:
         return None
+
     gpus = hosting.nodes * hosting.gpus_per_node
     usable = hosting.gpu_memory_gb * (1 - weights.reserve)
     needed = weights.parameters_billion * BYTES[weights.precision]

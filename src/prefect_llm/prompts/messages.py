@@ -28,11 +28,14 @@ def column_messages(value: Any) -> list[Message]:
             raise BadDocument(one_line(f"column {COLUMN!r} is not JSON: {error}")) from error
     else:
         messages = _without_nulls(value)
+
     if not isinstance(messages, list) or not messages:
         raise BadDocument(f"column {COLUMN!r} must be a list of at least one message")
+
     for number, message in enumerate(messages, start=1):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise BadDocument(f"column {COLUMN!r}: message {number} is not an object with a text 'role'")
+
     return messages
 
 

@@ -68,6 +68,7 @@ def _arrow_type(schema: Any, root: Mapping[str, Any], open_references: frozenset
         if reference in open_references:
             return None
         return _arrow_type(resolve(root, reference), root, open_references | {reference})
+
     name = _type_name(schema)
     if name == "object":
         return _struct_type(schema, root, open_references)
@@ -78,6 +79,7 @@ def _arrow_type(schema: Any, root: Mapping[str, Any], open_references: frozenset
         return _SCALARS.get(name)
     if (only := _only_alternative(schema)) is not None:
         return _arrow_type(only, root, open_references)
+
     return None
 
 

@@ -44,10 +44,12 @@ def run_parameters(
         complaint = f"it has an option, {option}" if option else _refusal(name, answer_format)
         if complaint:
             raise InvalidInput(f"parameter {name!r} is refused: {complaint}")
+
     try:
         orjson.dumps(params)
     except orjson.JSONEncodeError as error:
         raise InvalidInput(f"the run's parameters cannot be sent as JSON: {error}") from error
+
     try:
         return _checked(model, max_output_tokens, temperature, dict(params), answer_format, fail_truncated)
     except ValueError as error:

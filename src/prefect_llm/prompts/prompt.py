@@ -81,6 +81,7 @@ class Prompt:
         self._fields = frozenset[str]().union(*(each.used for each in references))
         self.needed = frozenset(own).union(*(each.needed - {ID} for each in references))
         self.wanted = None if self._whole_row else self._fields | own
+
         self.constant = self.wanted == frozenset()
 
     def request(self, row: int, document_id: str, fields: Mapping[str, Any], api: str = DEFAULT_API) -> Request:

@@ -118,6 +118,7 @@ class _Walk:
             if reference.spelling not in known:
                 self.needed.add(reference.column)
             return
+
         match node:
             case nodes.Name(name="row", ctx="load") if ROW in self._free:
                 self.whole_row = True
@@ -163,6 +164,7 @@ class _Walk:
             case nodes.Compare(expr=nodes.Const(value=str(name)), ops=[nodes.Operand() as operand]):
                 if self._is_membership(operand):
                     reference = _Reference(name, f"row.{name}")
+
         return [] if reference is None else [reference]
 
     def _is_membership(self, operand: nodes.Operand) -> bool:

@@ -33,7 +33,9 @@ def resolve(schema: Mapping[str, Any], reference: str) -> Any:
         return schema
     if not reference.startswith("#/"):
         return None
+
     found: Any = schema
+
     for token in unquote(reference[2:]).split("/"):
         name = token.replace("~1", "/").replace("~0", "~")
         if isinstance(found, Mapping) and name in found:
@@ -42,6 +44,7 @@ def resolve(schema: Mapping[str, Any], reference: str) -> Any:
             found = found[int(name)]
         else:
             return None
+
     return found
 
 

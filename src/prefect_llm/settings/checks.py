@@ -26,6 +26,7 @@ def check(settings: RunSettings) -> None:
     ]
     if settings.output.output is None:
         problems.append(_missing("output"))
+
     if problems:
         raise InvalidInput("\n".join(problems))
 
@@ -43,6 +44,7 @@ def check_estimate(settings: RunSettings, *, sampled: bool) -> None:
         problems += _budget(settings)
         if settings.output.output is None:
             problems.append(f"{_missing('output')}: the sample's answers are kept beside it")
+
     if problems:
         raise InvalidInput("\n".join(problems))
 

@@ -44,6 +44,7 @@ def _compose(path: str) -> Node | None:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}; give the path of a YAML file") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
+
     try:
         root: Node | None = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
@@ -51,6 +52,7 @@ def _compose(path: str) -> Node | None:
         raise InvalidInput(f"{path}{place}: not YAML: {error.problem}") from error
     except YAMLError as error:
         raise InvalidInput(f"{path}: not YAML: {reason_of(error)}") from error
+
     return root
 
 
@@ -173,6 +175,7 @@ def _json(node: Node) -> Any:
         return {str(key.value): _json(value) for key, value in _pairs(node)}
     if isinstance(node, SequenceNode):
         return [_json(each) for each in node.value]
+
     text = _text(node)
     kind = str(node.tag).removeprefix(_STANDARD)
     typed = YAML(typ="safe", pure=True).constructor
@@ -187,6 +190,7 @@ def _json(node: Node) -> Any:
         if number - number != 0:
             raise ValueError(f"{text} is not a JSON value")
         return number
+
     return text
 
 

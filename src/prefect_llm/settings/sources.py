@@ -53,6 +53,7 @@ def from_flags(flags: Mapping[str, Any]) -> Source:
             problems.append(error.message)
             continue
         given.append(Setting(option, parsed, option.flag))
+
     return Source(given, problems)
 
 
@@ -71,6 +72,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
                 problems.append(f"{origin}: expected a JSON object of {option.expected}")
                 continue
         given.append(Setting(option, value, origin))
+
     return Source(given, problems)
 
 
@@ -111,6 +113,7 @@ def _parameters(pairs: Sequence[str]) -> dict[str, Any]:
                 found[name] = orjson.loads(text)
             except orjson.JSONDecodeError as error:
                 problems.append(_not_json(name, text, error))
+
     if problems:
         raise InvalidInput("\n".join(problems))
     return found

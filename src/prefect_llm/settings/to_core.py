@@ -38,6 +38,7 @@ def run_spec(
     model = api.model or default_model
     if model is None:
         raise InvalidInput("no model: the provider has no default model, so give one")
+
     return RunSpec(
         prompt=PromptSpec(
             model=model,

@@ -31,6 +31,7 @@ def estimate(settings: RunSettings, sample: int | None, seed: int, models: tuple
     options = None
     if sample is not None and output is not None:
         options = _sample(settings, spec, provider, sample, seed, output, now)
+
     try:
         found = estimate_input(
             settings.documents.input or "",
@@ -47,6 +48,7 @@ def estimate(settings: RunSettings, sample: int | None, seed: int, models: tuple
     except RunError as stopped:
         print(f"prefect-llm: {stopped}", file=sys.stderr)
         return Exit.INTERRUPTED if isinstance(stopped, Interrupted) else Exit.STOPPED
+
     _show(found, settings)
     return Exit.DONE
 

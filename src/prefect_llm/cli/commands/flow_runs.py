@@ -17,6 +17,7 @@ def run(settings: RunSettings) -> int:
     """Run the flow in this process; Prefect starts a server of its own where none is configured."""
     for sentence in unknown_variables(os.environ):
         print(f"prefect-llm: {sentence}", file=sys.stderr)
+
     try:
         summary, error = run_flow(settings)
     except InvalidInput:
@@ -25,10 +26,12 @@ def run(settings: RunSettings) -> int:
         return Exit.INTERRUPTED
     except Exception as fault:
         return report_fault(fault, settings.output.output or "", settings)
+
     if summary.stopped is not None:
         tell_stop(summary.stopped.message, settings)
     elif error is not None:
         print(f"prefect-llm: {error}", file=sys.stderr)
+
     show(summary, settings)
     return status_of(summary, error)
 

@@ -22,6 +22,7 @@ def verify(*, provider: str | None, base_url: str | None, api_key_env: str | Non
     settings = load({name: value for name, value in given.items() if value is not None}, os.environ)
     for sentence in unknown_variables(os.environ):
         print(f"prefect-llm: {sentence}", file=sys.stderr)
+
     asked = provider_of(settings.api, settings.batch, os.environ)
     try:
         verified = verify_provider(asked, settings.api.model)
@@ -30,5 +31,6 @@ def verify(*, provider: str | None, base_url: str | None, api_key_env: str | Non
     except RunError as error:
         print(f"prefect-llm: {error}", file=sys.stderr)
         return Exit.STOPPED
+
     print(f"{verified.provider} answers with {verified.model} in {duration(verified.latency_ms / 1000)}")
     return Exit.DONE
