@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -12,10 +13,11 @@ from cyclopts import Parameter
 from prefect_llm.values.provider import TokenAccounting
 
 
-def simulate(
-    *,
-    host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="Port to listen on; 0: any free one.")] = 8090,
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationOptions:
+    """What is simulated, as it was typed."""
+
     latency: Annotated[
         str,
         Parameter(
@@ -23,30 +25,30 @@ def simulate(
             help="Seconds until the answer: a number, uniform:A,B, normal:MEAN,SD, lognormal:MEDIAN,SIGMA or "
             "exponential:MEAN.",
         ),
-    ] = "0.5",
+    ] = "0.5"
     knee: Annotated[
         str | None,
         Parameter(
             help="N[,N@S,...]: requests past N at once wait in order, and their latency counts from their turn; "
             "200,50@60 changes N 60 seconds after the first request."
         ),
-    ] = None,
-    requests_per_minute: Annotated[int | None, Parameter(help="Requests past this rate get 429.")] = None,
-    tokens_per_minute: Annotated[int | None, Parameter(help="The same for input and output tokens together.")] = None,
-    input_tokens_per_minute: Annotated[int | None, Parameter(help="The same for input tokens.")] = None,
-    output_tokens_per_minute: Annotated[int | None, Parameter(help="The same for output tokens.")] = None,
+    ] = None
+    requests_per_minute: Annotated[int | None, Parameter(help="Requests past this rate get 429.")] = None
+    tokens_per_minute: Annotated[int | None, Parameter(help="The same for input and output tokens together.")] = None
+    input_tokens_per_minute: Annotated[int | None, Parameter(help="The same for input tokens.")] = None
+    output_tokens_per_minute: Annotated[int | None, Parameter(help="The same for output tokens.")] = None
     token_accounting: Annotated[
         TokenAccounting,
         Parameter(
             help="reserved: a request takes its input and its output limit, and nothing comes back; used: what the "
             "answer did not use of its limit comes back."
         ),
-    ] = "reserved",
-    burst: Annotated[float, Parameter(help="Seconds' worth of its rate that a bucket holds.")] = 60.0,
+    ] = "reserved"
+    burst: Annotated[float, Parameter(help="Seconds' worth of its rate that a bucket holds.")] = 60.0
     output_tokens: Annotated[
         str,
         Parameter(help="Length of answers in tokens, spread as --latency; never above a request's limit."),
-    ] = "100",
+    ] = "100"
     fault: Annotated[
         tuple[str, ...],
         Parameter(
@@ -56,7 +58,7 @@ def simulate(
             "unavailable, overloaded, hang, slow, reset, close, cut, not_json, no_choices, null_content or "
             "bad_request.",
         ),
-    ] = (),
+    ] = ()
     outage: Annotated[
         tuple[str, ...],
         Parameter(
@@ -64,12 +66,22 @@ def simulate(
             show_default=False,
             help="FROM,TO, repeatable: between these seconds after the first request every request gets 503.",
         ),
-    ] = (),
-    models: Annotated[str | None, Parameter(help="M,M: the models there are, others get 404. Default: any.")] = None,
+    ] = ()
+    models: Annotated[str | None, Parameter(help="M,M: the models there are, others get 404. Default: any.")] = None
     api_key_env: Annotated[
         str | None, Parameter(help="Environment variable with the key that is expected. Default: any key.")
-    ] = None,
-    seed: Annotated[int | None, Parameter(help="The same faults, latencies and lengths every time.")] = None,
+    ] = None
+    seed: Annotated[int | None, Parameter(help="The same faults, latencies and lengths every time.")] = None
+
+
+DEFAULTS = SimulationOptions()
+
+
+def simulate(
+    *,
+    host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Port to listen on; 0: any free one.")] = 8090,
+    options: SimulationOptions = DEFAULTS,
 ) -> int:
     """Serve a simulated provider, to rehearse a run on your own input before paying for it.
 
@@ -78,23 +90,7 @@ def simulate(
     """
     from prefect_llm.simulation import parse_simulation, serve
 
-    simulation = parse_simulation(
-        latency=latency,
-        knee=knee,
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
-        input_tokens_per_minute=input_tokens_per_minute,
-        output_tokens_per_minute=output_tokens_per_minute,
-        token_accounting=token_accounting,
-        burst=burst,
-        output_tokens=output_tokens,
-        fault=fault,
-        outage=outage,
-        models=models,
-        api_key_env=api_key_env,
-        seed=seed,
-        environ=os.environ,
-    )
+    simulation = parse_simulation(**asdict(options), environ=os.environ)
     figures = serve(simulation, host, port, announce=_say)
     _say(figures.sentence())
     return 0
