@@ -1,4 +1,4 @@
-"""A run that waits for a person: its estimate is made first, and shown in the form by which the run is resumed."""
+"""A run that waits for approval: its estimate comes first, and is shown in the form that resumes the run."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from prefect_llm.values.errors import NotApproved
 from prefect_llm.values.formatting import money
 
 POLL_S = 3
-"""Between two looks at whether the run was resumed."""
+"""Between two checks whether the run was resumed."""
 _HOUR_S = 3600
 _KEY = "approval"
 
 
 class ApprovalOptions(FormSection):
-    """What a person is shown, and when nobody is asked."""
+    """What is shown for approval, and when none is needed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", title="Approval")
     filled_in = frozenset({"timeout_hours"})
@@ -47,28 +47,28 @@ class ApprovalOptions(FormSection):
         default=None,
         title="Above",
         description=(
-            "The cost, in the currency of the prices, up to which the run goes on by itself: the upper end of the "
-            "estimate counts. Without it, and where no upper end is known, a person is always asked."
+            "Start without approval if the estimate's upper end is at most this much, in the currency of the prices. "
+            "If empty, or if no upper end is known, approval is always needed."
         ),
     )
     sample: int = Field(
         default=0,
         ge=0,
         title="Sample",
-        description="So many requests are really asked for the estimate, 10 at least; 0 asks none.",
+        description="Send this many requests for the estimate, at least 10; 0 sends none.",
     )
     preview_rows: int = Field(
         default=0,
         ge=0,
         le=200,
         title="Preview rows",
-        description="So many answers of the sample are shown; the sample is at least as large.",
+        description="Show this many answers of the sample, which is then at least as large.",
     )
     timeout_hours: float = Field(
         default=24.0,
         gt=0,
         title="Timeout (h)",
-        description="Hours to wait for the approval; after that the run fails, with nothing more asked.",
+        description="Hours to wait for approval; after that the run fails, and nothing more is asked.",
     )
 
     @model_validator(mode="after")
@@ -79,7 +79,7 @@ class ApprovalOptions(FormSection):
 
     @property
     def sample_size(self) -> int:
-        """How many requests are asked before the approval."""
+        """How many requests are sent before approval."""
         return max(self.sample, self.preview_rows)
 
 
@@ -87,20 +87,20 @@ ApprovalChoice = Annotated[ApprovalOptions | None, Choice("Begin at once")]
 
 
 class Approval(RunInput):
-    """What the person answers, in the form that the paused run shows."""
+    """The answer to the form that the paused run shows."""
 
-    decision: Literal["approve", "reject"] = Field(description="Begin the run, or end it with nothing more asked.")
-    reason: str = Field(default="", description="Shown in the run's state where it is rejected.")
+    decision: Literal["approve", "reject"] = Field(description="Start the run, or end it and ask nothing more.")
+    reason: str = Field(default="", description="Shown in the run's state if it is rejected.")
 
 
 def require_approval(run: RunReference, provider: ProviderReference, options: ApprovalOptions) -> RunReference:
-    """The run once it may begin; it takes the answers of the sample that was shown.
+    """The run, once it may start; it reuses the answers of the sample that was shown.
 
-    Raises `NotApproved`, with the run finished as stopped by that, and whatever stopped the sample. In
-    another attempt at a flow run that was approved nobody is asked again.
+    Raises `NotApproved`, after finishing the run as stopped by it, and whatever error stopped the sample. A later
+    attempt at an approved flow run does not ask for approval again.
     """
     try:
-        return _approved(run, provider, options)
+        return _await_approval(run, provider, options)
     except NotApproved as error:
         finish_run(run, (), error)
         raise
@@ -109,31 +109,31 @@ def require_approval(run: RunReference, provider: ProviderReference, options: Ap
         raise
 
 
-def _approved(run: RunReference, provider: ProviderReference, options: ApprovalOptions) -> RunReference:
+def _await_approval(run: RunReference, provider: ProviderReference, options: ApprovalOptions) -> RunReference:
     if not run.pending:
         return run
 
     sample = None
     if options.sample_size:
         sample = SampleOptions(options.sample_size, sample_directory(run.url), budget=run.budget)
-    found = estimate_run(run, provider, sample=sample, preview_rows=options.preview_rows)
-    if _is_cheap(found, options.above):
+    estimate = estimate_run(run, provider, sample=sample, preview_rows=options.preview_rows)
+    if _is_cheap(estimate, options.above):
         assert options.above is not None
-        limit = money(options.above, found.lines[0].currency)
-        get_run_logger().info("begun without approval: the cost is expected to be at most %s", limit)
+        limit = money(options.above, estimate.lines[0].currency)
+        get_run_logger().info("started without approval: the cost is expected to be at most %s", limit)
     else:
-        _ask(found, options)
+        _pause(estimate, options)
 
-    return run if found.sample is None else taking_answers(run, found.sample.output, found.sample.cost)
-
-
-def _is_cheap(found: Estimate, above: Decimal | None) -> bool:
-    return above is not None and found.most_cost is not None and found.most_cost <= above
+    return run if estimate.sample is None else taking_answers(run, estimate.sample.output, estimate.sample.cost)
 
 
-def _ask(found: Estimate, options: ApprovalOptions) -> None:
+def _is_cheap(estimate: Estimate, above: Decimal | None) -> bool:
+    return above is not None and estimate.most_cost is not None and estimate.most_cost <= above
+
+
+def _pause(estimate: Estimate, options: ApprovalOptions) -> None:
     """Pause until someone approves. Raises `NotApproved`."""
-    form = Approval.with_initial_data(description=to_markdown(found, options.preview_rows))
+    form = Approval.with_initial_data(description=to_markdown(estimate, options.preview_rows))
     timeout_s = max(1, round(options.timeout_hours * _HOUR_S))
     key = _key()
 
@@ -143,17 +143,17 @@ def _ask(found: Estimate, options: ApprovalOptions) -> None:
     except FlowPauseTimeout as error:
         raise NotApproved(
             # The server makes this a Failed state of its own: the pause is over for it.
-            f"nobody approved the estimate within {options.timeout_hours:g} h ({headline(found)}): run it again"
+            f"the estimate was not approved within {options.timeout_hours:g} h ({headline(estimate)}): run it again"
         ) from error
 
-    _count_the_resumption()
+    _adopt_run_count()
     if answer is None or answer.decision == "reject":
         reason = f": {answer.reason}" if answer is not None and answer.reason else ""
-        raise NotApproved(f"the estimate was rejected{reason} ({headline(found)})")
+        raise NotApproved(f"the estimate was rejected{reason} ({headline(estimate)})")
 
 
-def _count_the_resumption() -> None:
-    """To resume counts as another start of the flow run, by which it would be taken for tried again."""
+def _adopt_run_count() -> None:
+    """Take over the count that resuming has raised: this process would otherwise seem replaced by a newer attempt."""
     context = FlowRunContext.get()
     if context is not None and context.flow_run is not None:
         with get_client(sync_client=True) as client:
@@ -161,7 +161,7 @@ def _count_the_resumption() -> None:
 
 
 def _key() -> str:
-    """That of the pause that was approved in an earlier attempt, else one of this attempt's own."""
+    """The key of the pause that an earlier attempt got approved, else this attempt's own."""
     context = FlowRunContext.get()
     attempt = context.flow_run.run_count if context is not None and context.flow_run is not None else 1
     keys = [f"{_KEY}-{number}" for number in range(1, attempt + 1)]

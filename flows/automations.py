@@ -1,6 +1,6 @@
-"""Ready-made automations: tell of failures, cancel a run that mostly fails, find runs whose process is gone.
+"""Ready-made automations: report failures, cancel a run that mostly fails, find runs whose process is gone.
 
-Written as Prefect's API has them, so that an update replaces all of what was there under the same name.
+Written in the shape of Prefect's API, so that an update replaces everything under the same name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OUR_FLOWS = {
 
 
 def cancel_on_errors() -> AutomationCore:
-    """Cancel the flow run of a run that says that its errors are high; whoever resumes it pays for nothing twice."""
+    """Cancel the flow run of a run that reports a high error share; when it is resumed, nothing is paid twice."""
     return _automation(
         "cancel when errors are high",
         "A share of documents above monitoring.alert_error_share fails: the flow run is cancelled, and a run with "

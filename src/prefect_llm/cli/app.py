@@ -1,4 +1,4 @@
-"""`prefect-llm`: parses, carries out, and turns every end into an exit status and at most one sentence."""
+"""`prefect-llm`: parses, runs the command, and turns however it ends into an exit status and one sentence at most."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def exit_status(arguments: Sequence[str]) -> int:
-    """Carry out one command line; the status to exit with."""
+    """Run one command line; returns the exit status."""
     app = build_app(arguments)
     try:
         return int(app(arguments, exit_on_error=False, print_error=False, result_action="return_value") or 0)
@@ -44,7 +44,7 @@ def exit_status(arguments: Sequence[str]) -> int:
     except InvalidInput as error:
         for sentence in str(error).splitlines():
             print(f"prefect-llm: {sentence}", file=sys.stderr)
-    except SystemExit as leaving:  # of a signal that no run was there to take
+    except SystemExit as leaving:  # a signal that came while no run handled it
         return int(leaving.code or 0)
     except Exception as fault:
         print(f"prefect-llm: unexpected {type(fault).__name__}: {reason_of(fault)}", file=sys.stderr)
@@ -146,7 +146,7 @@ def report(
 ) -> int:
     """Write report.md, report.html, ledger.json and failed.csv of the run in DIR again; nothing is asked.
 
-    The run may be under way or unfinished: they then cover the rows so far.
+    For an unfinished run they cover the rows so far.
     """
     from prefect_llm.cli.commands import report as command
 

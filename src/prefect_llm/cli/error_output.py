@@ -1,4 +1,4 @@
-"""A fault of ours: one sentence for the person, the traceback for whoever mends it, exit status 1."""
+"""An internal error: one sentence for the user, the traceback in a file, exit status 1."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def report_fault(fault: Exception, output: str, settings: RunSettings, opened: R
     """Print the sentence, keep the traceback where it can be found, and end `--json` as every run does."""
     details = "".join(traceback.format_exception(fault))
     sentence = f"unexpected {type(fault).__name__}: {reason_of(fault)}"
-    print(f"prefect-llm: {sentence} ({_kept(details, output)})", file=sys.stderr)
+    print(f"prefect-llm: {sentence} ({_write_details(details, output)})", file=sys.stderr)
     logger.debug("%s", details)
     if settings.output.json_summary:
-        show_json(_failed(fault, output, opened))
+        show_json(_summary_of(fault, output, opened))
     return Exit.FAULT
 
 
-def _kept(details: str, output: str) -> str:
-    """Where the details are: in the run's directory, if there is a run; nothing is written anywhere else."""
+def _write_details(details: str, output: str) -> str:
+    """Write the traceback into the run's directory, if there is a run, and say where it is."""
     try:
         directory = RunDirectory.open(output)
         if directory.manifest() is None:
@@ -43,8 +43,8 @@ def _kept(details: str, output: str) -> str:
     return f"details in {output}/{FAULT_FILE}"
 
 
-def _failed(fault: Exception, output: str, opened: RunReference | None) -> Summary:
-    """What is known of a run that a fault ended."""
+def _summary_of(fault: Exception, output: str, opened: RunReference | None) -> Summary:
+    """The summary of a run that an internal error ended, as far as it is known."""
     stopped = Stopped(type(fault).__name__, str(fault))
     if opened is None:
         return Summary(Totals(rows=0), "failed", output, stopped=stopped)

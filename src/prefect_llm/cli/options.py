@@ -1,6 +1,6 @@
 """The options of `run`, `estimate`, `resume` and `redrive`, made from the settings: nothing is explained again.
 
-Values are handed on as the text that was typed, so that the settings judge and word everything alike.
+Values are handed on as the text that was typed, so that the settings check and phrase everything alike.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ RESUME_EPILOGUE = (
 KINDS_OF_FAILURE = f"they are {', '.join(ErrorKind)}"
 
 RunBody = Callable[[RunSettings, bool], int]
-"""Carries out `run`: complete settings, whether Prefect is to run them; returns the exit status."""
+"""The body of `run`: takes complete settings and whether Prefect runs them; returns the exit status."""
 ResumeBody = Callable[[RunSettings, str], int]
-"""Carries out `resume`: settings of what is free, and the run's directory; returns the exit status."""
+"""The body of `resume`: takes the settings that may change, and the run's directory; returns the exit status."""
 
 
 EstimateBody = Callable[[RunSettings, int | None, int, tuple[str, ...]], int]
-"""Carries out `estimate`: as `run`, the sample's size or `None` for none, its seed, and other models."""
+"""The body of `estimate`: takes settings, the sample's size (`None`: no sample), its seed, and other models."""
 RedriveBody = Callable[[RunSettings, str, frozenset[ErrorKind] | None], int]
-"""Carries out `redrive`: as `resume`, and which kinds of failures are asked again; `None` for all."""
+"""The body of `redrive`: as `resume`, and which kinds of failures to ask again; `None` for all."""
 
 
 def add_run(app: App, body: RunBody) -> None:
@@ -184,7 +184,7 @@ def _of_the_run(*, prefect: bool) -> Iterator[inspect.Parameter]:
 
 def _of_the_estimate() -> Iterator[inspect.Parameter]:
     group = Group.create_ordered("Estimate")
-    text = "Really ask this many requests, drawn at random; by default nothing is asked."
+    text = "Send this many requests, drawn at random; by default none is sent."
     yield _parameter("sample", int, Parameter(name="--sample", metavar="N", group=group, help=text))
     text = "Draws the sample: the same seed, the same documents. Default: 0."
     yield _parameter("seed", int, Parameter(name="--seed", metavar="N", group=group, help=text))

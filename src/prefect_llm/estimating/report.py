@@ -79,7 +79,7 @@ def basis(estimate: Estimate) -> str:
 
 
 def to_markdown(estimate: Estimate, preview_rows: int = 0) -> str:
-    """The page; with `preview_rows` so many of the sample's answers."""
+    """The page, with up to `preview_rows` of the sample's answers."""
     paragraphs = [
         "# Estimate",
         f"**{escaped(headline(estimate))}**",

@@ -28,7 +28,7 @@ from prefect_llm.values.provider import Provider
 from prefect_llm.values.tally import TOKEN_COLUMNS
 
 SAMPLES = ".samples"
-"""Beside the runs, hidden from whoever looks for runs there: a sample is none of them."""
+"""Beside the runs, but hidden: a sample is not a run."""
 PREVIEWED_CHARACTERS = 300
 
 Ask = Callable[[RunReference, Provider], Summary]
@@ -148,7 +148,7 @@ def asked_sample(
 
 
 def taking_answers(run: RunReference, sample: str, cost: Decimal | None = None) -> RunReference:
-    """The run, which takes the answers of the sample in that directory first, and so does whoever resumes it.
+    """The run, which takes the answers of the sample in that directory first, also when it is resumed.
 
     `cost` is what the sample cost: it counts in what this run may cost. Raises `Superseded` where the run's directory
     has been taken over.
@@ -189,7 +189,7 @@ def _answers(directory: RunDirectory, members: Population) -> list[Answered]:
     """One for each member: the sample's rows and its requests are in the same order, and none is a repetition."""
     rows = _rows(directory)
     if len(rows) != members.requests:
-        raise InvalidInput(f"{directory.url} holds other rows than the sample's: remove it, and sample anew")
+        raise InvalidInput(f"{directory.url} holds other rows than the sample's: remove it, and sample again")
 
     return [
         Answered(

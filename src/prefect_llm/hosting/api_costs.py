@@ -22,7 +22,7 @@ class Rates:
     source: str
 
     def of(self, input_tokens: Decimal, output_tokens: Decimal) -> Decimal:
-        """What so many tokens cost."""
+        """The cost of these tokens."""
         return (self.input * input_tokens + self.output * output_tokens) / MILLION
 
 

@@ -77,7 +77,7 @@ def own_cost(hosting: Hosting, workload: Workload) -> OwnCost:
 
 
 def nodes_needed(hosting: Hosting, output_tokens: Decimal, per_node: Decimal) -> int:
-    """For so many output tokens a month, redundancy included."""
+    """The nodes for this many output tokens a month, redundancy included."""
     working = int((output_tokens / per_node).to_integral_value(ROUND_CEILING))
     return max(working, 1) + hosting.redundant_nodes
 

@@ -76,7 +76,7 @@ def _dialect(schema: Mapping[str, Any]) -> type[Validator]:
     if stated is None:
         return Draft202012Validator
     if isinstance(stated, str):
-        # jsonschema falls back on the default in silence: whoever gets two of them stated an unknown draft.
+        # for an unknown draft jsonschema silently returns its default, which two different defaults reveal
         found, other = (
             validator_for({"$schema": stated}, default=each) for each in (Draft202012Validator, Draft7Validator)
         )

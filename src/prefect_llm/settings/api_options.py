@@ -48,12 +48,12 @@ class ApiOptions(FormSection):
         ),
     )
     max_output_tokens: Annotated[Count | None, FIXED] = Field(
-        default=None, title="Output limit", description="The most tokens that an answer may have."
+        default=None, title="Output limit", description="The most tokens an answer may have."
     )
     fail_truncated: Annotated[bool, FIXED] = Field(
         default=False,
         title="Truncated answers fail",
-        description="Count an answer that was cut off at the output limit as failed; with a schema it always is.",
+        description="An answer cut off at the output limit counts as failed; with a schema it always does.",
     )
     temperature: Annotated[Temperature | None, FIXED] = Field(
         default=None,
@@ -89,14 +89,14 @@ class ApiOptions(FormSection):
     outage_patience: Annotated[Seconds, ProviderSetting("retries.outage_s")] = Field(
         default=_RETRIES.outage_s,
         title="Outage patience (s)",
-        description="Seconds without a single success after which the run stops, to be resumed later.",
+        description="Seconds without a single success after which the run stops; it can be resumed.",
     )
     fallback: Fallbacks = Field(
         default=(),
         title="Fallbacks",
         description=(
-            "Who is asked, in this order, while the provider is down, when its model is gone, or when the context is "
-            "too long for it: blocks as BLOCK/MODEL, or /MODEL for another model of the same provider."
+            "What to ask instead, in this order, if the provider is down, its model is gone, or the context is too "
+            "long: BLOCK/MODEL, or /MODEL for another model of the same provider."
         ),
     )
     price_input: Amount | None = Field(
@@ -114,7 +114,7 @@ class ApiOptions(FormSection):
         default=None,
         title="Price per hour",
         description=(
-            "What an hour of the endpoint costs, if you run the machines yourself: each row bears its share of it."
+            "The price of an hour of the endpoint, if you run the machines yourself; each row is charged its share."
         ),
     )
     currency: Currency = Field(

@@ -25,14 +25,14 @@ _LIMITS = Limits()
 
 
 class BatchOptions(FormSection):
-    """How fast documents are asked, and how many may fail."""
+    """How fast requests are sent, and how many documents may fail."""
 
     model_config = ConfigDict(title="Batch")
 
     concurrency: Annotated[Concurrency, ProviderSetting("limits.concurrency")] = Field(
         default="auto",
         title="Concurrency",
-        description="The most requests in flight at once; auto finds out what the endpoint can take.",
+        description="The most requests in flight at once; auto finds what the endpoint can take.",
     )
     max_concurrency: Annotated[ConcurrencyCeiling, ProviderSetting("limits.max_concurrency")] = Field(
         default=_LIMITS.max_concurrency,
@@ -61,16 +61,16 @@ class BatchOptions(FormSection):
         default=_LIMITS.token_accounting,
         title="Token accounting",
         description=(
-            "How the provider counts tokens: reserved, by the output limit and with nothing given back (safe "
-            "everywhere), or used, settled by what an answer really took."
+            "How the provider counts tokens: reserved, by the output limit, with nothing refunded (safe everywhere); "
+            "or used, by what an answer took."
         ),
     )
     share_limits: Annotated[bool | None, ProviderSetting()] = Field(
         default=None,
         title="Share limits",
         description=(
-            "In flow runs, share the limits among all processes that use the provider, by the Prefect server. "
-            "A saved block shares its own by default."
+            "In flow runs, share the limits through the Prefect server among all processes that use the provider; "
+            "a saved block does so by default."
         ),
     )
     chunk_rows: Annotated[Count | None, FIXED] = Field(
@@ -82,14 +82,14 @@ class BatchOptions(FormSection):
         default=None,
         title="Reuse",
         description=(
-            "The directory of an earlier run, whose answers to the same requests are reused if the same provider "
-            "gave them; or previous, the run before this one among those that the same output template names."
+            "The directory of an earlier run, whose answers to the same requests are reused if they are the same "
+            "provider's; or previous, for the last run before this one under the same output template."
         ),
     )
     no_dedup: Annotated[bool, FIXED] = Field(
         default=False,
         title="No deduplication",
-        description="Ask every one of identical requests; by default only the first, unless a temperature is set.",
+        description="Send identical requests every time; by default only the first, unless a temperature is set.",
     )
     flush_interval: Seconds = Field(
         default=2.0,
@@ -102,16 +102,16 @@ class BatchOptions(FormSection):
         default=None,
         title="Budget",
         description=(
-            "What the run may cost over all its attempts, in the currency of the prices; it needs known prices and "
-            "an output limit, and stops the run before it is exceeded."
+            "The most the run may cost over all its attempts, in the currency of the prices; the run stops before it "
+            "is exceeded. Needs known prices and an output limit."
         ),
     )
     max_cost_per_month: Amount | None = Field(
         default=None,
         title="Budget per month",
         description=(
-            "What this run and all others beside it may cost together in a month (UTC); a deployment's runs "
-            "count separately."
+            "The most this run and all others in the same parent directory may cost in a month (UTC); a "
+            "deployment's runs count separately."
         ),
     )
     max_error_share: Share = Field(

@@ -1,4 +1,4 @@
-"""What no section can see by itself: options that are missing, exclude each other, or go together."""
+"""Checks across sections: options that are missing, exclude each other, or need each other."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def check_estimate(settings: RunSettings, *, sampled: bool) -> None:
 
 
 def check_resume(settings: RunSettings) -> None:
-    """The same for a run that is resumed: its input, prompt and model are known, and a finished one asks nobody."""
+    """The same for a run that is resumed: input, prompt and model are known, and a finished run needs no provider."""
     if problems := [*_contradictions(settings.api), *_prices(settings.api)]:
         raise InvalidInput("\n".join(problems))
 
 
 def check_redrive(settings: RunSettings) -> None:
-    """The same for failed rows that are asked again: somebody has to be asked."""
+    """The same for failed rows that are asked again, which needs a provider."""
     if problems := [*_endpoint(settings.api), *_prices(settings.api)]:
         raise InvalidInput("\n".join(problems))
 

@@ -1,6 +1,6 @@
-"""Reads run.yaml as text with line numbers: the sections judge the values, this module the names and the form.
+"""Reads run.yaml as text with line numbers: the sections validate the values, this module names and structure.
 
-YAML's own types are passed over on purpose: `price_input: 0.15` never becomes a float, and `id_column: 007`
+YAML's own types are ignored on purpose: `price_input: 0.15` never becomes a float, and `id_column: 007`
 stays as it was written. Only the values below `param` are typed, since they are sent as JSON.
 """
 

@@ -1,8 +1,8 @@
-"""Flags over environment over run.yaml over defaults; each source is judged by itself, so a fault hidden by a
-stronger source still shows.
+"""Merges flags over environment over run.yaml over defaults.
 
-Two ways to say the same thing (a block or a URL, a prompt or its file) displace each other: the stronger
-source's way wins whole, so that a key never follows to a host it was not given for.
+Each source is validated on its own, so that an error shows even where a stronger source hides it. Alternatives (a
+block or a URL, a prompt or its file) displace each other: the stronger source's alternative wins whole, so that a key
+never goes to a host it was not given for.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: str | Non
     """
     merged: _Values = {section: {} for section in sections()}
     problems: list[str] = []
-    for reading in (from_flags(flags), from_environment(environ), from_config(config)):
-        values, invalid = _validated(reading)
-        problems += [*reading.problems, *invalid]
-        _lay_under(merged, values)
+    for source in (from_flags(flags), from_environment(environ), from_config(config)):
+        values, invalid = _validate(source)
+        problems += [*source.problems, *invalid]
+        _merge_under(merged, values)
     if problems:
         raise InvalidInput("\n".join(problems))
     return RunSettings.model_validate(merged)
 
 
-def _validated(reading: Source) -> tuple[_Values, list[str]]:
+def _validate(source: Source) -> tuple[_Values, list[str]]:
     values: _Values = {}
     problems: list[str] = []
     for section, known in sections().items():
-        given = {each.option.key: each for each in reading.given if each.option.section == section}
+        given = {each.option.key: each for each in source.given if each.option.section == section}
         model = next(iter(known.values())).model
         try:
             valid = model.model_validate({key: each.value for key, each in given.items()})
@@ -84,7 +84,7 @@ def _got(option: Option, value: Any) -> str:
     return f", got {shown(value)}" if option.quoted else ""
 
 
-def _lay_under(merged: _Values, weaker: _Values) -> None:
+def _merge_under(merged: _Values, weaker: _Values) -> None:
     """Add what a weaker source gives and no stronger one gave or displaced."""
     for section, values in weaker.items():
         stronger = merged[section]

@@ -45,7 +45,7 @@ class Option:
 
     @property
     def is_switch(self) -> bool:
-        """Whether the bare flag says it all."""
+        """Whether the flag takes no value."""
         return self._field.annotation in (bool, bool | None)
 
     @property

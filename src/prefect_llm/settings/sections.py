@@ -52,7 +52,7 @@ class DocumentOptions(FormSection):
         description="What a template prints for a null field; by default such a document fails.",
     )
     limit: Annotated[Count | None, FIXED] = Field(
-        default=None, title="Limit", description="Ask only this many documents, from the first one on."
+        default=None, title="Limit", description="Ask only this many documents, in input order."
     )
 
 
@@ -142,7 +142,7 @@ class LoggingSection(BaseModel):
 
 
 class MonitoringSection(FormSection):
-    """What is told while a run goes on."""
+    """What a running run reports."""
 
     model_config = ConfigDict(title="Monitoring")
 

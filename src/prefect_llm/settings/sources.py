@@ -1,4 +1,4 @@
-"""What flags and the environment give, and where it came from: values are text, the sections judge them."""
+"""What flags and environment variables give, and where it came from. Values are text; the sections validate them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Everything one source gives, and a sentence for whatever in it could not be read."""
+    """Everything one source gives, and a sentence for each part of it that could not be read."""
 
     given: Sequence[Setting] = ()
     problems: Sequence[str] = ()
@@ -79,7 +79,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """A sentence for each variable that is spelled as one of ours and sets nothing: no refusal, others may use it.
 
-    Whoever names the variable of a key is free in it: names that end in KEY are passed over.
+    Names that end in KEY are skipped: `api_key_env` may name any variable.
     """
     known = {option.variable for option in options().values()} | _NO_OPTIONS
     return [

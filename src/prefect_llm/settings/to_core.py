@@ -32,7 +32,7 @@ def run_spec(
 ) -> RunSpec:
     """What is fixed for the run; `schema` stands for the file that the settings may name.
 
-    Raises `InvalidInput` for unreadable files or a model nobody named.
+    Raises `InvalidInput` for unreadable files or if no model is named.
     """
     documents, prompt, api = settings.documents, settings.prompt, settings.api
     model = api.model or default_model
@@ -62,7 +62,7 @@ def run_spec(
 
 
 def run_options(batch: BatchOptions, *, budget: RunBudget | None, siblings: str | None = None) -> RunOptions:
-    """How this attempt at the run is carried out."""
+    """The options of this attempt at the run."""
     return RunOptions(
         stop_error_share=batch.stop_error_share,
         flush_interval_s=batch.flush_interval,

@@ -18,7 +18,9 @@ def create(*, notify: str | None, zombie_after: float) -> int:
         raise InvalidInput("automations live on a Prefect server, and none is configured: set PREFECT_API_URL")
     if zombie_after < automations.LEAST_ZOMBIE_AFTER_S:
         least = automations.LEAST_ZOMBIE_AFTER_S
-        raise InvalidInput(f"--zombie-after: expected {least:g} seconds or more, for heartbeats are at best 30 apart")
+        raise InvalidInput(
+            f"--zombie-after: expected {least:g} seconds or more, as heartbeats come every 30 s at best"
+        )
     check_server()
     with get_client(sync_client=True) as client:
         wanted = [automations.cancel_on_errors(), automations.crash_zombies(zombie_after)]
@@ -26,5 +28,5 @@ def create(*, notify: str | None, zombie_after: float) -> int:
             wanted.append(automations.notify_on_failure(automations.notification_block(client, notify)))
         print("\n".join(automations.create(client, wanted)))
     if notify is None:
-        print("nobody is told of failures: add --notify TYPE/NAME of a saved notification block")
+        print("no one is notified of failures: add --notify TYPE/NAME of a saved notification block")
     return Exit.DONE

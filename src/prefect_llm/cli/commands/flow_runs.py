@@ -1,4 +1,4 @@
-"""`run --prefect`: the same settings, carried out by the flow `batch_inference`."""
+"""`run --prefect`: the same settings, run by the flow `batch_inference`."""
 
 from __future__ import annotations
 

@@ -67,11 +67,11 @@ class SimulationOptions:
             help="FROM,TO, repeatable: between these seconds after the first request every request gets 503.",
         ),
     ] = ()
-    models: Annotated[str | None, Parameter(help="M,M: the models there are, others get 404. Default: any.")] = None
+    models: Annotated[str | None, Parameter(help="M,M: the models that exist; others get 404. Default: any.")] = None
     api_key_env: Annotated[
         str | None, Parameter(help="Environment variable with the key that is expected. Default: any key.")
     ] = None
-    seed: Annotated[int | None, Parameter(help="The same faults, latencies and lengths every time.")] = None
+    seed: Annotated[int | None, Parameter(help="The same seed repeats faults, latencies and lengths.")] = None
 
 
 DEFAULTS = SimulationOptions()
@@ -99,6 +99,6 @@ def simulate(
 def _say(line: str) -> None:
     try:
         print(line, flush=True)
-    except BrokenPipeError:  # whoever started this no longer reads; nor must the last flush of the process fail
+    except BrokenPipeError:  # the reader has closed the pipe; the last flush of the process must not fail either
         with contextlib.suppress(OSError), open(os.devnull, "w", encoding="utf-8") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
