@@ -12,7 +12,7 @@ from tests.scripted_server.client import ScriptedServer, free_port
 
 KEYS = [
     "state", "stopped", "rows", "ok", "failed", "failed_by_kind", "reused", "input_tokens", "cached_input_tokens",
-    "output_tokens", "reasoning_tokens", "cost", "cost_uncertain", "currency", "requests", "retries", "throttled",
+    "cache_write_tokens", "output_tokens", "reasoning_tokens", "cost", "cost_uncertain", "currency", "requests", "retries", "throttled",
     "seconds", "output",
 ]  # fmt: skip
 
@@ -33,6 +33,7 @@ def test_a_run_that_is_done_exits_0(asking: list[str], tmp_path: Path) -> None:
         "reused": 0,
         "input_tokens": 110,
         "cached_input_tokens": 0,
+        "cache_write_tokens": 0,
         "output_tokens": 70,
         "reasoning_tokens": 0,
         "cost": "0.00025",
