@@ -1,4 +1,4 @@
-"""Grants of a budget: whoever asks at once, on whatever store, no more is granted than there is."""
+"""However many processes draw at once, on any store, no more is granted than there is."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def grant_log(folder: Folder, run_id: str = "run-1", currency: str = "USD") -> G
     return GrantLog(folder, currency, run_id)
 
 
-def test_it_grants_what_is_wanted_and_in_the_end_what_is_left(folder: Folder) -> None:
-    granting = grant_log(folder)
-    assert granting.total() is None
-    grants = [granting.grant(Decimal("0.4"), Decimal(1)) for _ in range(4)]
+def test_it_grants_what_is_wanted_and_then_what_is_left(folder: Folder) -> None:
+    log = grant_log(folder)
+    assert log.total() is None
+    grants = [log.grant(Decimal("0.4"), Decimal(1)) for _ in range(4)]
     assert grants == [Decimal("0.4"), Decimal("0.4"), Decimal("0.2"), Decimal(0)]
-    assert granting.total() == 1
+    assert log.total() == 1
 
 
 def test_what_is_given_back_is_granted_again_by_another_process(folder: Folder) -> None:
@@ -37,19 +37,19 @@ def test_what_is_given_back_is_granted_again_by_another_process(folder: Folder) 
     assert one.total() == other.total() == 1
 
 
-def test_less_than_the_least_that_is_of_use_is_not_granted(folder: Folder) -> None:
-    granting = grant_log(folder)
-    granting.grant(Decimal("0.7"), Decimal(1))
-    assert granting.grant(Decimal("0.5"), Decimal(1), least=Decimal("0.4")) == 0
-    assert granting.grant(Decimal("0.5"), Decimal(1), least=Decimal("0.2")) == Decimal("0.3")
+def test_less_than_the_least_useful_amount_is_not_granted(folder: Folder) -> None:
+    log = grant_log(folder)
+    log.grant(Decimal("0.7"), Decimal(1))
+    assert log.grant(Decimal("0.5"), Decimal(1), least=Decimal("0.4")) == 0
+    assert log.grant(Decimal("0.5"), Decimal(1), least=Decimal("0.2")) == Decimal("0.3")
 
 
 def test_another_process_of_the_run_holds_what_it_may_give_back(folder: Folder) -> None:
     one, other = grant_log(folder), grant_log(folder)
 
-    def seen_by(granting: GrantLog) -> bool:
-        last = granting.last()
-        return last is not None and granting.others_hold(last)
+    def seen_by(log: GrantLog) -> bool:
+        last = log.last()
+        return last is not None and log.others_hold(last)
 
     one.grant(Decimal(1), None)
     assert (seen_by(one), seen_by(other), seen_by(grant_log(folder, "run-2"))) == (False, True, False)
@@ -60,7 +60,7 @@ def test_another_process_of_the_run_holds_what_it_may_give_back(folder: Folder) 
     assert one.total() == Decimal("0.5")
 
 
-def test_one_that_has_spent_all_says_so(folder: Folder) -> None:
+def test_a_process_that_has_spent_all_says_so(folder: Folder) -> None:
     one, other = grant_log(folder), grant_log(folder)
     one.grant(Decimal(1), None)
     one.give_back_rest(Decimal(0))
@@ -71,16 +71,16 @@ def test_one_that_has_spent_all_says_so(folder: Folder) -> None:
     assert other.last() == last
 
 
-def test_nobody_gives_back_what_an_earlier_attempt_was_granted(folder: Folder) -> None:
+def test_what_an_earlier_attempt_was_granted_is_never_given_back(folder: Folder) -> None:
     grant_log(folder).grant(Decimal(1), None)
-    granting = grant_log(folder)
-    granting.count_earlier_spend(Decimal(0))
-    last = granting.last()
+    log = grant_log(folder)
+    log.count_earlier_spend(Decimal(0))
+    last = log.last()
     assert last is not None
     assert (set(last.holding), last.total) == (set(), Decimal(1))
 
 
-def test_of_a_log_of_many_runs_only_this_run_s_earlier_attempts_are_forgotten(folder: Folder) -> None:
+def test_in_a_log_of_many_runs_only_this_run_s_earlier_attempts_are_dropped(folder: Folder) -> None:
     other = grant_log(folder, "run-2")
     other.grant(Decimal(1), None)
     grant_log(folder).grant(Decimal(1), None)
@@ -100,7 +100,7 @@ def test_an_entry_from_before_holders_were_kept_is_read(folder: Folder) -> None:
     assert (set(last.holding), last.total) == (set(), Decimal(1))
 
 
-def test_ten_that_ask_at_once_get_no_more_than_there_is(folder: Folder) -> None:
+def test_ten_processes_that_draw_at_once_get_no_more_than_there_is(folder: Folder) -> None:
     with ThreadPoolExecutor(10) as threads:
         grants = list(
             threads.map(lambda n: grant_log(folder, f"run-{n}").grant(Decimal("0.3"), Decimal(1)), range(10))
@@ -110,8 +110,8 @@ def test_ten_that_ask_at_once_get_no_more_than_there_is(folder: Folder) -> None:
 
 
 def test_without_a_limit_everything_is_granted_and_counted(folder: Folder) -> None:
-    granting = grant_log(folder)
-    assert granting.grant(Decimal(5), None) == 5
+    log = grant_log(folder)
+    assert log.grant(Decimal(5), None) == 5
     assert grant_log(folder).total() == 5
 
 

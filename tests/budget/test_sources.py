@@ -1,4 +1,4 @@
-"""A process that is refused waits for what others of its run may give back, as long as they are at work."""
+"""A refused process waits for what others of its run may give back, as long as they show activity."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def entries(folder: Folder) -> int:
     return len(list(folder.names("")))
 
 
-def test_alone_it_has_nobody_to_wait_for(folder: Folder) -> None:
+def test_alone_it_has_no_process_to_wait_for(folder: Folder) -> None:
     one = sources(folder)
     assert one.grant(Decimal(9), Decimal(9)) == 9
     assert one.grant(Decimal(2), Decimal(2)) == 0
@@ -63,7 +63,7 @@ def test_it_waits_for_a_process_that_holds_money(folder: Folder) -> None:
     assert one.grant(Decimal(2), Decimal(2)) == 2
 
 
-def test_it_waits_for_none_that_has_spent_all(folder: Folder) -> None:
+def test_it_does_not_wait_for_a_process_that_has_spent_all(folder: Folder) -> None:
     one, other = sources(folder), sources(folder)
     other.grant(Decimal(9), Decimal(9))
     other.give_back_rest(Decimal("0.5"))
@@ -79,7 +79,7 @@ def test_what_was_given_back_between_two_looks_is_seen(folder: Folder) -> None:
     assert one.may_grant_later(Decimal(2))
 
 
-def test_processes_that_give_no_sign_are_not_waited_for_any_longer(folder: Folder) -> None:
+def test_it_stops_waiting_for_processes_that_show_no_activity(folder: Folder) -> None:
     clock = Clock()
     one, other = sources(folder, clock), sources(folder)
     other.grant(Decimal(9), Decimal(9))
@@ -94,7 +94,7 @@ def test_processes_that_give_no_sign_are_not_waited_for_any_longer(folder: Folde
     assert not one.may_grant_later(Decimal(2))
 
 
-def test_what_other_runs_draw_is_no_sign_of_a_process_of_this_one(folder: Folder) -> None:
+def test_what_other_runs_draw_is_no_activity_of_this_one(folder: Folder) -> None:
     clock = Clock()
     one = sources(folder, clock, month=LIMIT)
     sources(folder, month=LIMIT).grant(Decimal(9), Decimal(9))
@@ -117,7 +117,7 @@ def test_a_month_that_has_too_little_is_waited_for_only_where_the_run_itself_hol
     assert beside.may_grant_later(Decimal(2))
 
 
-def test_who_waits_writes_nothing(folder: Folder) -> None:
+def test_a_process_that_waits_writes_nothing(folder: Folder) -> None:
     one, other = sources(folder, month=LIMIT), sources(folder, month=LIMIT)
     other.grant(Decimal(9), Decimal(9))
     before = entries(folder)

@@ -1,4 +1,4 @@
-"""A request leaves only with its money set aside, and each attempt is settled exactly once."""
+"""A request leaves only with its money reserved, and each reservation ends exactly once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from prefect_llm.values.request import Request
 
 
 class Coins:
-    """A budget of so many coins, one for each attempt; a released coin comes back."""
+    """A budget of coins, one for each attempt; a released coin comes back."""
 
     def __init__(self, coins: int) -> None:
         self.coins = coins
@@ -172,7 +172,7 @@ def test_parked_documents_are_asked_in_their_order() -> None:
 
 
 def ask_within(coins: Coins, asked: Asked, server: ScriptedServer, count: int) -> None:
-    """Ask under that budget by an engine of its own."""
+    """Ask within that budget, in an engine of its own."""
     engine = Engine(provider_at(server.base_url))
     try:
         run_for_at_most(30, engine, requests(count), asked, coins)

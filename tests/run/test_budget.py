@@ -112,7 +112,7 @@ def test_what_was_spent_without_a_budget_counts(scripted_server: ScriptedServer,
     assert scripted_server.stats().requests == before
 
 
-def test_attempts_of_unknown_end_stay_set_aside(scripted_server: ScriptedServer, output: str) -> None:
+def test_attempts_that_may_have_been_billed_stay_reserved(scripted_server: ScriptedServer, output: str) -> None:
     scripted_server.script({"doc-1": [steps.status(502), ANSWER], "doc-2": [steps.not_json(), ANSWER], "*": ANSWER})
     summary = carry_out(documents(10), output, priced(scripted_server), SPEC, budget=budget(1))
     assert summary.totals.cost == 10 * COST
@@ -132,7 +132,7 @@ def test_without_a_budget_the_same_is_said(scripted_server: ScriptedServer, outp
     assert without.to_json()["cost_uncertain"] is None if without.totals.chunk_stats.requests.lost else True
 
 
-def test_an_answer_without_usage_costs_an_unknown_sum_that_stays_set_aside(
+def test_an_answer_without_usage_costs_an_unknown_sum_that_stays_reserved(
     scripted_server: ScriptedServer, output: str
 ) -> None:
     scripted_server.script({"doc-3": steps.ok(usage={}), "*": ANSWER})
@@ -193,7 +193,7 @@ def test_a_grant_that_cannot_be_written_stops_the_run_before_it_is_spent(
     assert scripted_server.stats().requests == 0
 
 
-def test_a_fault_of_a_store_that_nobody_foresaw_stops_the_run_and_does_not_keep_it_waiting(
+def test_an_unforeseen_fault_of_a_store_stops_the_run_and_does_not_keep_it_waiting(
     scripted_server: ScriptedServer, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(log: GrantLog, wanted: Decimal, limit: Decimal | None, least: Decimal) -> Decimal:

@@ -1,7 +1,7 @@
-"""The log of what was granted of a budget: an entry a file, each created only where it is the next.
+"""The log of a budget's grants: one file per entry, created only if it is the next.
 
-So every process is its own grantor and none grants what another has: of two that write entry 7 at once only one
-succeeds, and the other reads it and tries 8. Money counts as spent from its grant until it is given back.
+Every process grants to itself, and none grants what another has: of two that create entry 7 at once one succeeds, and
+the other reads it and tries 8. Money counts as spent from its grant until it is given back.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NAME = re.compile(r"([0-9]{8,18})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One entry: `change` was granted (given back below 0) to `holder`, and `total` is outstanding or spent since.
+    """One entry: `change` was granted to `holder`, or given back if below 0. `total` is what is granted since.
 
-    A holder is one process of a run, `{run_id}/{process}`; `holding` are those that may still give something back.
+    A holder is one process of a run, `{run_id}/{process}`. Those in `holding` may still give something back.
     """
 
     number: int
@@ -52,7 +52,7 @@ class Grant:
 
     @classmethod
     def from_json(cls, number: int, content: bytes, where: str) -> Grant:
-        """Read what `to_json` wrote; `InvalidInput` for anything else."""
+        """Read what `to_json` wrote. Raises `InvalidInput` for anything else."""
         try:
             read = json.loads(content)
             change, total = Decimal(read["change"]), Decimal(read["total"])
@@ -68,9 +68,10 @@ class Grant:
 
 
 class GrantLog:
-    """The grants below a prefix of a folder, in one currency; it draws for a run in this process.
+    """The grants below a prefix of a folder, in one currency, as one process of a run uses them.
 
-    Any thread; one IO at a time.
+    Thread-safe; one IO at a time. Reading and writing raise `OSError` of the folder, and `InvalidInput` for an entry
+    that is damaged or in another currency.
     """
 
     def __init__(self, folder: Folder, currency: str, run_id: str, prefix: str = GRANTS) -> None:
@@ -84,21 +85,21 @@ class GrantLog:
 
     @property
     def where(self) -> str:
-        """The folder of its entries."""
+        """The URL below which its entries lie."""
         return f"{self._folder.url}/{self._prefix}"
 
     def total(self) -> Decimal | None:
-        """What counts as spent by now; `None` where nothing was ever granted."""
+        """What is granted and not given back; `None` if nothing was ever granted."""
         last = self.last()
         return None if last is None else last.total
 
     def last(self) -> Grant | None:
-        """The last entry, whoever wrote it; `None` where nothing was ever granted."""
+        """The last entry of any process; `None` if nothing was ever granted."""
         with self._lock:
             return self._look()
 
     def others_hold(self, entry: Grant) -> bool:
-        """Whether other processes of this run may still give something back, by that entry."""
+        """Whether other processes of this run may still give something back, as of that entry."""
         return bool(self._of_this_run(entry) - {self._holder})
 
     def is_of_this_run(self, entry: Grant) -> bool:
@@ -162,7 +163,7 @@ class GrantLog:
         return self._append(MONEY.minus(amount), MONEY.subtract(self._last.total, amount), holding)
 
     def _append(self, change: Decimal, total: Decimal, holding: frozenset[str]) -> bool:
-        """Write the next entry; `False` where another has: then that one is read."""
+        """Write the next entry. `False` if another process has: then that one is read."""
         number = 0 if self._last is None else self._last.number + 1
         entry = Grant(number, change, total, self._currency, self._holder, datetime.now(UTC), holding)
         if self._folder.create(self._name(number), entry.to_json()):
@@ -172,7 +173,7 @@ class GrantLog:
         return False
 
     def _look(self) -> Grant | None:
-        """The last entry, whoever wrote it."""
+        """The last entry of any process."""
         names = self._folder.names(self._prefix)
         numbers = [int(match[1]) for name in names if (match := _NAME.fullmatch(name.removeprefix(self._prefix)))]
         if numbers and (self._last is None or self._last.number < max(numbers)):

@@ -1,7 +1,7 @@
 """Where a run's grants come from: the log of its own budget, and that of its month.
 
-One process may find nothing left while others have more reserved than their answers will cost. It waits for them as
-long as they are at work.
+A process may find nothing left while others have reserved more than their answers will cost. It waits for them as
+long as they show activity.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class GrantSources:
 
     @property
     def where(self) -> str:
-        """The folder of the run's grants."""
+        """The URL below which the run's grants lie."""
         return self._run.where
 
     @property
@@ -68,7 +68,7 @@ class GrantSources:
         return None if self._month is None else self._month.total() or ZERO
 
     def count_earlier_spend(self, spent: Decimal) -> None:
-        """Before an attempt begins: count what earlier ones have spent. They give nothing back any more."""
+        """Before an attempt begins, count what earlier ones have spent. They give nothing back any more."""
         self._run.count_earlier_spend(spent)
         if self._month is not None:
             self._month.drop_earlier_holders()
