@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from decimal import Decimal
 
@@ -125,6 +126,12 @@ def test_a_fault_in_what_waits_stops_the_run_and_the_rest_is_given_back(folder: 
     assert "RuntimeError: Event loop is closed" in error.message
     assert process.granted == 0
     assert not worker_threads()
+
+
+def test_a_chunk_without_requests_draws_nothing(folder: Folder) -> None:
+    with account(folder).in_use():
+        time.sleep(0.05)  # time enough for the account's thread to draw
+    assert GrantLog(folder, "USD", "run-1").last() is None
 
 
 def test_a_stopped_run_draws_no_more(folder: Folder) -> None:

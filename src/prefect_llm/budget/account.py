@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 
@@ -89,18 +89,16 @@ class BudgetAccount:
         with self._lock:
             self._balance.settle(amount, cost)
             waiting = self._take_waiting()
-        for changed in waiting:
-            changed()
+        _notify(waiting)
 
     def forfeit(self, amount: Decimal) -> None:
         """End a reservation whose cost is unknown: all of it counts as spent."""
         with self._lock:
             self._balance.forfeit(amount)
             waiting = self._take_waiting()
-        for changed in waiting:
-            changed()
+        _notify(waiting)
 
-    def _take_waiting(self) -> Collection[Callable[[], None]]:
+    def _take_waiting(self) -> Iterable[Callable[[], None]]:
         """Under the lock: the requests that are to try again."""
         if not self._waiting:
             return ()
@@ -140,7 +138,10 @@ class BudgetAccount:
 
     @property
     def _needs_draw(self) -> bool:
-        return self._stop.error is None and (bool(self._waiting) or self._balance.runs_low)
+        """Under the lock. A chunk without requests draws nothing."""
+        if self._stop.error is not None:
+            return False
+        return bool(self._waiting) or (self._balance.in_flight > 0 and self._balance.runs_low)
 
     def _draw_or_stop(self) -> None:
         """Draw, then let what waits try again. Any fault stops the run, or its requests would wait for ever."""
@@ -148,8 +149,7 @@ class BudgetAccount:
             self._draw()
             with self._lock:
                 waiting = self._take_waiting()
-            for changed in waiting:
-                changed()
+            _notify(waiting)
         except RunError as error:
             self._stop.set(error)
         except OSError as error:
@@ -223,3 +223,9 @@ class BudgetAccount:
             f"the next request may cost {money(self._awaited, currency)}, which no longer fits "
             f"{' or '.join(limits)}: finished rows are kept"
         )
+
+
+def _notify(waiting: Iterable[Callable[[], None]]) -> None:
+    """Not under the lock: what is called may reserve at once."""
+    for changed in waiting:
+        changed()
