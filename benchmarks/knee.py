@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from quota import requests
+from quota import requests, run_on
 from simulated import SimulatedProvider, simulated_provider
 from tables import Table, heading, verdict
 
@@ -100,7 +100,7 @@ def asked(provider: SimulatedProvider, limits: Limits, seconds: float) -> Seen:
     timer.start()
     seen = Seen()
     try:
-        engine.run(requests(100), seen.deliver, stop)
+        run_on(engine, requests(100), seen.deliver, stop)
     except Interrupted:
         return seen
     finally:

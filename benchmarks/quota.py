@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,8 +17,10 @@ from tables import Table, heading, verdict
 from workload import MODEL, documents
 
 from prefect_llm.engine import Engine
+from prefect_llm.engine.submission import Submission
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted
+from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Limits, Provider
 from prefect_llm.values.request import Parameters, Request
 
@@ -110,9 +112,18 @@ def requests(max_output_tokens: int) -> Iterator[Request]:
         yield Request(row, document_id, [{"role": "user", "content": prompt}], parameters, document_id)
 
 
+def run_on(
+    engine: Engine, asked: Iterator[Request], deliver: Callable[[Request, Outcome], None], stop: StopSignal
+) -> None:
+    """Ask every request of that engine; return when each has been delivered."""
+    submission = Submission(asked, deliver, stop)
+    engine.start(submission)
+    engine.finish(submission)
+
+
 def _ask(engine: Engine, asked: Iterator[Request], stop: StopSignal) -> None:
     try:
-        engine.run(asked, lambda *_: None, stop)
+        run_on(engine, asked, lambda *_: None, stop)
     except Interrupted:
         return
 

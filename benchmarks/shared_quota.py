@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from quota import requests
+from quota import requests, run_on
 from runs import prefect_server
 from simulated import SimulatedProvider, simulated_provider
 from tables import Table, heading, verdict
@@ -71,7 +71,7 @@ def work(url: str) -> None:
     limits = Limits(800, requests_per_minute=PER_MINUTE)
     provider = Provider(url, limits=limits, shared_as="benchmark")
     with limits_shared(provider):
-        engine_for(provider).run(requests(100), lambda *_: None, StopSignal())
+        run_on(engine_for(provider), requests(100), lambda *_: None, StopSignal())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from typing import Any
@@ -11,6 +11,8 @@ import httpx
 
 from prefect_llm.engine import Engine
 from prefect_llm.engine.budget import BudgetGate
+from prefect_llm.engine.job import Job, Slot
+from prefect_llm.engine.submission import Submission, unheard
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome
@@ -51,6 +53,12 @@ def requests(
         yield Request(row, f"doc-{row}", messages, parameters, f"fingerprint-{row}")
 
 
+def slot_of(job: Job) -> Slot:
+    """The slot of a job in flight."""
+    assert job.slot is not None, f"{job.request.document_id} is not in flight"
+    return job.slot
+
+
 class Asked:
     """Outcomes by document; a document delivered twice fails the test."""
 
@@ -64,11 +72,27 @@ class Asked:
         self.outcomes[request.document_id] = outcome
 
 
+def run_on(
+    engine: Engine,
+    asked: Iterator[Request],
+    deliver: Callable[[Request, Outcome], None],
+    stop: StopSignal,
+    *,
+    keep_raw: bool = False,
+    sent: Callable[[int], None] = unheard,
+    budget: BudgetGate | None = None,
+) -> None:
+    """Ask every request of that engine; return when each has been delivered. Raises as `Engine.finish` does."""
+    submission = Submission(asked, deliver, stop, keep_raw, sent, budget)
+    engine.start(submission)
+    engine.finish(submission)
+
+
 def ask(provider: Provider, asked: Iterator[Request]) -> dict[str, Outcome]:
     """Outcomes by document, from an engine of its own."""
     result, engine = Asked(), Engine(provider)
     try:
-        engine.run(asked, result.deliver, result.stop)
+        run_on(engine, asked, result.deliver, result.stop)
     finally:
         engine.close()
     return result.outcomes
@@ -79,7 +103,7 @@ def run_for_at_most(
 ) -> None:
     """Run it from a thread of its own, so that a run without an end fails its test and not the whole session."""
     pool = ThreadPoolExecutor(1)
-    run = pool.submit(engine.run, asked_for, asked.deliver, asked.stop, budget=budget)
+    run = pool.submit(run_on, engine, asked_for, asked.deliver, asked.stop, budget=budget)
     pool.shutdown(wait=False)
     try:
         run.result(timeout=seconds)

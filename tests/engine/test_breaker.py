@@ -189,7 +189,7 @@ def test_once_closed_each_success_lets_one_more_be_in_flight() -> None:
     assert [breaker.admits(2.0, in_flight=count) for count in (0, 7, 8, 9)] == [True, True, False, False]
     for more in range(1, 5):
         breaker.succeeded(3.0, left_at=2.5, in_flight=8)
-        assert breaker.places == 8 + more
+        assert breaker.slots == 8 + more
 
 
 def test_what_has_just_recovered_is_asked_at_most_twice_as_much_in_each_round() -> None:
@@ -205,21 +205,21 @@ def test_what_has_just_recovered_is_asked_at_most_twice_as_much_in_each_round() 
     assert rounds == [8, 16, 32, 64, 128]
 
 
-@pytest.mark.parametrize(("throttled", "places"), [(True, 8), (False, 13)])
-def test_refusals_let_more_be_in_flight_but_not_those_for_asking_too_much(throttled: bool, places: int) -> None:
+@pytest.mark.parametrize(("throttled", "slots"), [(True, 8), (False, 13)])
+def test_refusals_let_more_be_in_flight_but_not_those_for_asking_too_much(throttled: bool, slots: int) -> None:
     breaker = recovering(in_flight=1)
     for _ in range(5):
         breaker.answered(3.0, left_at=2.5, in_flight=8, throttled=throttled)
-    assert breaker.places == places
+    assert breaker.slots == slots
 
 
-def test_places_of_requests_that_hung_through_the_outage_vanish_when_those_fail() -> None:
+def test_slots_of_requests_that_hung_through_the_outage_vanish_when_those_fail() -> None:
     breaker = recovering(in_flight=101)
-    assert breaker.places == 108
+    assert breaker.slots == 108
     for row in range(100):
         breaker.failed(3.0, 0.0, f"doc-{row}", SLOW)
     assert breaker.state is CLOSED
-    assert breaker.places == 8
+    assert breaker.slots == 8
 
 
 def test_fifty_attempts_are_judged_anew_after_it_closed() -> None:
@@ -260,7 +260,7 @@ def test_an_attempt_that_left_in_the_instant_of_the_opening_does_not_close_it() 
 
 def test_rest_forgets_failures_in_a_row_but_not_that_it_is_open() -> None:
     breaker = opened(now=0.0)
-    breaker.rest()
+    breaker.forget_failures()
     assert breaker.state is OPEN
     assert not breaker.outage
     assert breaker.failing_since is None

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from prefect_llm.engine.failures.breaker import FIRST_PLACES, Breaker, BreakerState
+from prefect_llm.engine.failures.breaker import FIRST_SLOTS, Breaker, BreakerState
 from prefect_llm.values.errors import Unavailable
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
@@ -50,7 +50,7 @@ class Model:
     openings: int = 0
     probe_at: float = 0.0
     probe: int | None = None
-    places: float = math.inf
+    slots: float = math.inf
 
     def change(self, state: BreakerState) -> None:
         """Another state begins: what is in flight says nothing of it."""
@@ -68,9 +68,9 @@ class Model:
             self.recent.append("good")
         if self.state is HALF_OPEN:
             self.change(CLOSED)
-            self.openings, self.recent, self.places = 0, [], in_flight + FIRST_PLACES
+            self.openings, self.recent, self.slots = 0, [], in_flight + FIRST_SLOTS
         elif takes_more:
-            self.places += 1
+            self.slots += 1
 
     def fail(self, now: float, attempt: Attempt, error: Unavailable) -> None:
         """The endpoint failed."""
@@ -156,7 +156,7 @@ class Breaking(RuleBasedStateMachine):
     @rule()
     def rest(self) -> None:
         """A run has ended, another begins later."""
-        self.breaker.rest()
+        self.breaker.forget_failures()
         self.model.failing, self.model.unreachable = [], False
 
     @invariant()
@@ -170,7 +170,7 @@ class Breaking(RuleBasedStateMachine):
         waits = model.state is OPEN and self.now < model.probe_at
         assert self.breaker.holds_all(self.now) == (waits or model.probe is not None)
         if model.state is CLOSED:
-            assert self.breaker.places == model.places
+            assert self.breaker.slots == model.slots
 
     @invariant()
     def at_most_one_probe_is_under_way(self) -> None:
@@ -196,7 +196,7 @@ class Breaking(RuleBasedStateMachine):
         model = self.model
         if model.state is OPEN and self.now >= model.probe_at:
             model.change(HALF_OPEN)
-        may = {CLOSED: len(self.in_flight) < model.places, OPEN: False, HALF_OPEN: model.probe is None}[model.state]
+        may = {CLOSED: len(self.in_flight) < model.slots, OPEN: False, HALF_OPEN: model.probe is None}[model.state]
         assert self.breaker.admits(self.now, len(self.in_flight)) == may
         if not may:
             return None
@@ -219,7 +219,7 @@ class Breaking(RuleBasedStateMachine):
         if self.model.counts(attempt):
             self.model.fail(self.now, attempt, error)
         elif self.model.state is CLOSED:
-            self.model.places = max(self.model.places - 1, FIRST_PLACES)
+            self.model.slots = max(self.model.slots - 1, FIRST_SLOTS)
         self.breaker.failed(self.now, attempt.left_at, attempt.document, error)
         self._lands(attempt)
 

@@ -141,7 +141,7 @@ def test_what_is_in_flight_when_its_chunk_is_given_up_is_forfeited(scripted_serv
     submission = Submission(requests(10), asked.deliver, asked.stop, budget=coins)
     engine.start(submission)
     scripted_server.wait_for(in_flight=4)
-    engine.abandon(submission)
+    engine.cancel(submission)
     engine.close()
     assert (coins.ended["forfeited"], coins.ended["released"]) == (4, 0)
 
@@ -153,7 +153,7 @@ def test_money_of_a_request_that_waits_for_quota_is_released_when_its_run_stops(
     made = Scheduler(Limits(4, requests_per_minute=60), written, unbroken())
     made.add(chunk)
     left = departing(made)
-    made.drop(chunk)
+    made.remove(chunk)
     assert coins.ended["reserved"] - coins.ended["released"] == len(left)
 
 

@@ -13,19 +13,19 @@ from prefect_llm.engine.limits.endpoint_time import EndpointTime
 
 
 def test_a_request_alone_bears_all_of_its_time() -> None:
-    occupancy = EndpointTime()
-    entered = occupancy.enter(10.0)
-    assert occupancy.leave(13.0, entered) == 3.0
+    endpoint_time = EndpointTime()
+    entered = endpoint_time.enter(10.0)
+    assert endpoint_time.leave(13.0, entered) == 3.0
 
 
 def test_two_at_once_bear_half_each_and_nobody_bears_idle_time() -> None:
-    occupancy = EndpointTime()
-    first = occupancy.enter(0.0)
-    second = occupancy.enter(2.0)
-    assert occupancy.leave(4.0, first) == 3.0
-    assert occupancy.leave(5.0, second) == 2.0
-    later = occupancy.enter(100.0)
-    assert occupancy.leave(101.0, later) == 1.0
+    endpoint_time = EndpointTime()
+    first = endpoint_time.enter(0.0)
+    second = endpoint_time.enter(2.0)
+    assert endpoint_time.leave(4.0, first) == 3.0
+    assert endpoint_time.leave(5.0, second) == 2.0
+    later = endpoint_time.enter(100.0)
+    assert endpoint_time.leave(101.0, later) == 1.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.001, 50)), min_size=1, max_size=20))
@@ -34,14 +34,14 @@ def test_the_parts_add_up_to_the_time_in_which_anything_was_in_flight(spans: lis
         [(start, True, n) for n, (start, _) in enumerate(spans)]
         + [(start + length, False, n) for n, (start, length) in enumerate(spans)]
     )
-    occupancy, entered, borne, busy, in_flight, before = EndpointTime(), dict[int, float](), 0.0, 0.0, 0, 0.0
+    endpoint_time, entered, borne, busy, in_flight, before = EndpointTime(), dict[int, float](), 0.0, 0.0, 0, 0.0
     for at, enters, number in changes:
         busy += at - before if in_flight else 0.0
         in_flight, before = in_flight + (1 if enters else -1), at
         if enters:
-            entered[number] = occupancy.enter(at)
+            entered[number] = endpoint_time.enter(at)
         else:
-            borne += occupancy.leave(at, entered[number])
+            borne += endpoint_time.leave(at, entered[number])
     assert borne == pytest.approx(busy)
 
 

@@ -34,24 +34,24 @@ OUT_OF_PLACE = {403: AuthenticationFailed, 404: EndpointNotFound, 302: EndpointN
 
 
 class Watched:
-    """Health and the breaker that it asks, told of each answer as the judge tells them."""
+    """The classifier and the breaker that it asks, told of each answer as the policy tells them."""
 
     def __init__(self) -> None:
         self._breaker = Breaker(lambda _: 0.0)
-        self._health = FailureClassifier(PROVIDER, self._breaker)
+        self._classifier = FailureClassifier(PROVIDER, self._breaker)
 
     @property
     def outage(self) -> bool:
         return self._breaker.outage
 
     @property
-    def standing(self) -> tuple[float, str]:
-        return self._health.outage_limit_s, self._health.fault
+    def status(self) -> tuple[float, str]:
+        return self._classifier.outage_limit_s, self._classifier.fault
 
     def succeeded(self) -> None:
         assert self._breaker.admits(0.0, in_flight=0)
         self._breaker.succeeded(0.0, left_at=0.0, in_flight=0)
-        self._health.succeeded()
+        self._classifier.record_success()
 
     def failed(self, now: float, request: Request, error: RequestError) -> RunError | None:
         assert self._breaker.admits(now, in_flight=0)
@@ -59,10 +59,10 @@ class Watched:
             self._breaker.failed(now, now, request.document_id, error)
         else:
             self._breaker.answered(now, now, in_flight=0, throttled=isinstance(error, Throttled))
-        return self._health.failed(now, request, error)
+        return self._classifier.classify_failure(now, request, error)
 
     def rest(self) -> None:
-        self._health.rest()
+        self._classifier.forget_failures()
 
 
 def fresh(*, succeeded: bool) -> Watched:
@@ -237,9 +237,9 @@ def test_the_outage_limit_is_shorter_with_a_host_that_never_answered_and_the_las
     never, once = fresh(succeeded=False), fresh(succeeded=True)
     failed(never, REFUSED_CONNECTION)
     failed(once, REFUSED_CONNECTION)
-    assert (never.standing, once.standing) == ((30, "no connection: refused"), (300, "no connection: refused"))
+    assert (never.status, once.status) == ((30, "no connection: refused"), (300, "no connection: refused"))
     failed(never, DOWN)
-    assert never.standing == (300, "HTTP 503")
+    assert never.status == (300, "HTTP 503")
 
 
 def test_every_kind_of_fault_counts_as_one() -> None:

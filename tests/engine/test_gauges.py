@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from tests.engine.asking import Asked, provider_at, requests
+from tests.engine.asking import Asked, provider_at, requests, run_on
 from tests.measured import points_of
 from tests.prefect_server import eventually
 from tests.scripted_server import steps
@@ -70,7 +70,7 @@ def begin(reader: InMemoryMetricReader, scripted_server: ScriptedServer) -> Iter
 
 def _run(engine: Engine, count: int, asked: Asked) -> None:
     try:
-        engine.run(requests(count), asked.deliver, asked.stop)
+        run_on(engine, requests(count), asked.deliver, asked.stop)
     except Interrupted:
         return
 
@@ -81,7 +81,7 @@ def shown(reader: InMemoryMetricReader) -> dict[str, int]:
     return {name: point.value for name in NAMES for point in points.get(f"prefect_llm.{name}", [])}
 
 
-def standing(in_flight: int, waiting: int, breaker: int) -> dict[str, int]:
+def status(in_flight: int, waiting: int, breaker: int) -> dict[str, int]:
     return dict(zip(NAMES, (in_flight, waiting, breaker), strict=True))
 
 
@@ -107,9 +107,9 @@ def test_what_is_in_flight_and_what_waits_for_a_retry_are_told_apart(
     scripted_server.script({"doc-0": steps.status(500), "doc-1": steps.status(500)})
     begin(slow_at(scripted_server, concurrency=5), 5)
     scripted_server.wait_for(answered=2, in_flight=3)
-    eventually(lambda: shown(reader), lambda seen: seen == standing(in_flight=3, waiting=2, breaker=0))
+    eventually(lambda: shown(reader), lambda seen: seen == status(in_flight=3, waiting=2, breaker=0))
     scripted_server.release()
-    eventually(lambda: shown(reader), lambda seen: seen == standing(in_flight=0, waiting=2, breaker=0))
+    eventually(lambda: shown(reader), lambda seen: seen == status(in_flight=0, waiting=2, breaker=0))
 
 
 def test_engines_of_one_endpoint_are_shown_together_under_its_name_address_and_port(
@@ -149,11 +149,11 @@ def test_an_outage_is_shown_as_an_open_breaker_of_whatever_engine(
 ) -> None:
     scripted_server.script_all(steps.status(503))
     begin(slow_at(scripted_server, concurrency=10), 10)
-    eventually(lambda: shown(reader), lambda seen: seen == standing(in_flight=0, waiting=10, breaker=2))
+    eventually(lambda: shown(reader), lambda seen: seen == status(in_flight=0, waiting=10, breaker=2))
     scripted_server.script_all(steps.hang())
     begin(slow_at(scripted_server, concurrency=1), 1)
     scripted_server.wait_for(in_flight=1)
-    assert shown(reader) == standing(in_flight=1, waiting=10, breaker=2)
+    assert shown(reader) == status(in_flight=1, waiting=10, breaker=2)
 
 
 def test_a_probe_under_way_is_shown_as_half_open_and_its_success_as_closed(
@@ -163,6 +163,6 @@ def test_a_probe_under_way_is_shown_as_half_open_and_its_success_as_closed(
     begin(slow_at(scripted_server, concurrency=10, backoff_s=0.01, max_backoff_s=0.02), 10)
     eventually(lambda: shown(reader), lambda seen: seen.get("breaker.state"))
     scripted_server.script_all(steps.hang())
-    eventually(lambda: shown(reader), lambda seen: seen == standing(in_flight=1, waiting=9, breaker=1))
+    eventually(lambda: shown(reader), lambda seen: seen == status(in_flight=1, waiting=9, breaker=1))
     scripted_server.reset()
-    eventually(lambda: shown(reader), lambda seen: seen == standing(in_flight=0, waiting=0, breaker=0))
+    eventually(lambda: shown(reader), lambda seen: seen == status(in_flight=0, waiting=0, breaker=0))

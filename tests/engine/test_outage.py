@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from tests.engine.asking import Asked, ask, provider_at, requests
+from tests.engine.asking import Asked, ask, provider_at, requests, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port, start_server
 from tests.scripted_server.steps import Step
@@ -31,7 +31,7 @@ def running(provider: Provider, documents: int) -> Iterator[tuple[Future[None], 
     """A run under way in a thread of its own; stopped where the test is over first."""
     asked, engine = Asked(), Engine(provider)
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(engine.run, requests(documents), asked.deliver, asked.stop)
+        run = pool.submit(run_on, engine, requests(documents), asked.deliver, asked.stop)
         try:
             yield run, asked
         finally:

@@ -23,21 +23,21 @@ ASKED_AT_MOST = 3_000
 """A wait of a minute and a bit, asked again at each of the log's slots, takes fewer."""
 
 
-def wait_until_free(quota: RateLimits, now: float, tokens: Tokens) -> float:
+def wait_until_free(rate_limits: RateLimits, now: float, tokens: Tokens) -> float:
     """The instant at which the first in line may leave; nothing overtakes it."""
     for _ in range(ASKED_AT_MOST):
-        if not (wait_s := quota.wait_s(now, tokens)):
+        if not (wait_s := rate_limits.wait_s(now, tokens)):
             return now
         assert now + wait_s > now
         now += wait_s
     pytest.fail(f"{tokens} still waits at {now}")
 
 
-def departures(quota: RateLimits, tokens: Tokens, until_s: float) -> Iterator[float]:
+def departures(rate_limits: RateLimits, tokens: Tokens, until_s: float) -> Iterator[float]:
     """When requests of that size leave if one always waits for the next place."""
     now = 0.0
-    while (now := wait_until_free(quota, now, tokens)) < until_s:
-        quota.take(now, tokens)
+    while (now := wait_until_free(rate_limits, now, tokens)) < until_s:
+        rate_limits.take(now, tokens)
         yield now
 
 
@@ -86,21 +86,21 @@ def used(sent: Sent) -> int:
     return sent.used.input + sent.used.output
 
 
-def sent_by(quota: RateLimits, requests: Iterator[tuple[Tokens, Tokens]], latency_s: float = 2.0) -> list[Sent]:
+def sent_by(rate_limits: RateLimits, requests: Iterator[tuple[Tokens, Tokens]], latency_s: float = 2.0) -> list[Sent]:
     """Three minutes of plenty of demand, over a network with jitter, with answers settled as they come."""
     rng, order = random.Random(1), itertools.count()
     now, sent, answers = 0.0, list[Sent](), list[tuple[float, int, Sent]]()
     for taken, really in requests:
-        while (wait_s := quota.wait_s(now, taken)) > 0:
+        while (wait_s := rate_limits.wait_s(now, taken)) > 0:
             woken_at = now + wait_s + rng.uniform(0, LATE_S)
             now = min(woken_at, answers[0][0]) if answers else woken_at
             while answers and answers[0][0] <= now:
                 at, _, answered = heapq.heappop(answers)
                 usage = Usage(input_tokens=answered.used.input, output_tokens=answered.used.output)
-                quota.settle(at, answered.taken, usage, answered.at)
+                rate_limits.settle(at, answered.taken, usage, answered.at)
         if now >= 180.0:
             break
-        quota.take(now, taken)
+        rate_limits.take(now, taken)
         sent.append(Sent(now, now + rng.uniform(0, JITTER_S), taken, really))
         heapq.heappush(answers, (now + latency_s * rng.uniform(0.5, 1.5), next(order), sent[-1]))
     return sent
@@ -122,7 +122,7 @@ def refused(sent: list[Sent], units: Units, limit: int, burst_s: float) -> int:
 
 
 def share_used(sent: list[Sent], units: Units, limit: int) -> float:
-    """Of the quota of minutes 2 and 3."""
+    """Of the rate_limits of minutes 2 and 3."""
     return sum(units(each) for each in sent if each.at >= 60.0) / (2 * limit)
 
 
@@ -165,9 +165,9 @@ def test_where_a_request_empties_a_providers_bucket_the_jitter_is_waited_out(
     requests: int | None, tokens: tuple[int, int] | None
 ) -> None:
     # A second's worth, or three: the next may only arrive at a full bucket, so the pause is longer by the jitter.
-    quota = RateLimits(Limits(requests_per_minute=requests, tokens_per_minute=60_000 if tokens else None))
+    rate_limits = RateLimits(Limits(requests_per_minute=requests, tokens_per_minute=60_000 if tokens else None))
     size = Tokens(*tokens) if tokens else NOTHING
-    sent = sent_by(quota, itertools.repeat((size, size)))
+    sent = sent_by(rate_limits, itertools.repeat((size, size)))
     units, limit = (estimated, 60_000) if tokens else (one, 60)
     assert refused(sent, units, limit, burst_s=1.0) == 0
     assert share_used(sent, units, limit) >= 0.98
@@ -193,22 +193,22 @@ def test_no_minute_goes_over_any_limit_and_each_request_leaves_in_its_turn(
     outputs: int | None,
     asked: list[tuple[float, int, int, float | None]],
 ) -> None:
-    quota, now = RateLimits(Limits(1, requests, tokens, 1024, inputs, outputs)), 0.0
+    rate_limits, now = RateLimits(Limits(1, requests, tokens, 1024, inputs, outputs)), 0.0
     limits = [(requests, one), (tokens, estimated), (inputs, _input), (outputs, _output)]
     left: list[list[Left]] = [[] for _ in limits]
     debt_s = 0.0
     for pause_s, input_tokens, output_tokens, share in asked:
         now += pause_s
-        quota.share = share or quota.share
+        rate_limits.share = share or rate_limits.share
         size = Tokens(input_tokens, output_tokens)
-        free_at = wait_until_free(quota, now, size)
+        free_at = wait_until_free(rate_limits, now, size)
         assert free_at - now <= max(debt_s, 61.0)
         now = free_at
-        quota.take(now, size)
+        rate_limits.take(now, size)
         for (limit, units), log in zip(limits, left, strict=True):
             if limit is not None:
                 taken = units(Sent(now, now, size, size))
-                log.append(Left(now, taken, limit * quota.share))
+                log.append(Left(now, taken, limit * rate_limits.share))
                 debt_s = max(debt_s, (taken + 1) / (limit * 0.125 / 60) + 2.0)
     for log in left:
         assert_within(log)
@@ -222,17 +222,17 @@ def test_no_minute_goes_over_any_limit_and_each_request_leaves_in_its_turn(
 def test_no_minute_goes_over_by_what_was_really_used_though_the_rest_was_given_back(
     limit: int, asked: list[tuple[int, float, float]]
 ) -> None:
-    quota, now = RateLimits(Limits(tokens_per_minute=limit, token_accounting="used")), 0.0
+    rate_limits, now = RateLimits(Limits(tokens_per_minute=limit, token_accounting="used")), 0.0
     left: list[Left] = []
     answers: list[tuple[float, int, Left, Tokens]] = []
     for taken, part_used, latency_s in asked:
         size = Tokens(taken, 0)
-        while wait_s := quota.wait_s(now, size):
+        while wait_s := rate_limits.wait_s(now, size):
             now = min([now + wait_s, *(at for at, *_ in answers[:1])])
             while answers and answers[0][0] <= now:
                 _, _, answered, reserved = heapq.heappop(answers)
-                quota.settle(now, reserved, Usage(input_tokens=answered.units, output_tokens=0), answered.at)
-        quota.take(now, size)
+                rate_limits.settle(now, reserved, Usage(input_tokens=answered.units, output_tokens=0), answered.at)
+        rate_limits.take(now, size)
         left.append(Left(now, int(taken * part_used), limit))
         heapq.heappush(answers, (now + latency_s, len(left), left[-1], size))
     assert_within(left)
@@ -270,113 +270,116 @@ def test_the_tighter_of_two_limits_holds() -> None:
     ids=["input", "output"],
 )
 def test_input_and_output_have_limits_apart(limits: Limits, light: Tokens, heavy: Tokens) -> None:
-    quota = RateLimits(limits)
-    assert quota.take(0.0, light) == 0.0
-    assert quota.wait_s(0.0, light) == 0.0
-    quota = RateLimits(limits)
-    assert quota.take(0.0, heavy) == 0.0
-    assert quota.take(0.0, light) == pytest.approx(30.0, rel=0.05)
+    rate_limits = RateLimits(limits)
+    assert rate_limits.take(0.0, light) == 0.0
+    assert rate_limits.wait_s(0.0, light) == 0.0
+    rate_limits = RateLimits(limits)
+    assert rate_limits.take(0.0, heavy) == 0.0
+    assert rate_limits.take(0.0, light) == pytest.approx(30.0, rel=0.05)
 
 
 def test_a_request_larger_than_the_bucket_leaves_and_is_paid_for_afterwards() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000))
-    assert quota.wait_s(0.0, Tokens(3_000, 0)) == 0.0
-    quota.take(0.0, Tokens(3_000, 0))
-    assert quota.wait_s(0.0, Tokens(100, 0)) == pytest.approx(30.0, rel=0.05)
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000))
+    assert rate_limits.wait_s(0.0, Tokens(3_000, 0)) == 0.0
+    rate_limits.take(0.0, Tokens(3_000, 0))
+    assert rate_limits.wait_s(0.0, Tokens(100, 0)) == pytest.approx(30.0, rel=0.05)
 
 
 def test_a_request_larger_than_the_whole_limit_leaves_alone() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000))
-    quota.take(0.0, Tokens(10, 0))
-    alone_at = wait_until_free(quota, 0.0, Tokens(12_000, 0))
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000))
+    rate_limits.take(0.0, Tokens(10, 0))
+    alone_at = wait_until_free(rate_limits, 0.0, Tokens(12_000, 0))
     assert 60.0 < alone_at < 60.2
-    quota.take(alone_at, Tokens(12_000, 0))
-    assert wait_until_free(quota, alone_at, Tokens(10, 0)) - alone_at == pytest.approx(120.0, rel=0.02)
+    rate_limits.take(alone_at, Tokens(12_000, 0))
+    assert wait_until_free(rate_limits, alone_at, Tokens(10, 0)) - alone_at == pytest.approx(120.0, rel=0.02)
 
 
 def test_what_an_answer_used_beyond_its_estimate_is_charged() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000))
-    quota.take(0.0, Tokens(50, 50))
-    quota.settle(0.0, Tokens(50, 50), Usage(input_tokens=50, output_tokens=650), 0.0)
-    assert quota.wait_s(0.0, Tokens(50, 50)) == pytest.approx(7.0, rel=0.05)
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000))
+    rate_limits.take(0.0, Tokens(50, 50))
+    rate_limits.settle(0.0, Tokens(50, 50), Usage(input_tokens=50, output_tokens=650), 0.0)
+    assert rate_limits.wait_s(0.0, Tokens(50, 50)) == pytest.approx(7.0, rel=0.05)
 
 
 def test_what_was_charged_late_counts_in_the_minute() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000))
-    quota.take(0.0, Tokens(50, 50))
-    quota.settle(10.0, Tokens(50, 50), Usage(input_tokens=50, output_tokens=5_950), 0.0)
-    assert 70.0 < wait_until_free(quota, 10.0, Tokens(100, 100)) < 70.2
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000))
+    rate_limits.take(0.0, Tokens(50, 50))
+    rate_limits.settle(10.0, Tokens(50, 50), Usage(input_tokens=50, output_tokens=5_950), 0.0)
+    assert 70.0 < wait_until_free(rate_limits, 10.0, Tokens(100, 100)) < 70.2
 
 
 def test_reserved_tokens_are_not_given_back() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000))
-    quota.take(0.0, Tokens(500, 500))
-    quota.settle(0.0, Tokens(500, 500), Usage(input_tokens=1, output_tokens=1), 0.0)
-    assert quota.wait_s(0.0, Tokens(50, 50)) == pytest.approx(10.0, rel=0.05)
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000))
+    rate_limits.take(0.0, Tokens(500, 500))
+    rate_limits.settle(0.0, Tokens(500, 500), Usage(input_tokens=1, output_tokens=1), 0.0)
+    assert rate_limits.wait_s(0.0, Tokens(50, 50)) == pytest.approx(10.0, rel=0.05)
 
 
 def test_under_used_what_an_answer_did_not_use_is_given_back() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000, token_accounting="used"))
-    quota.take(0.0, Tokens(3_000, 3_000))
-    quota.settle(1.0, Tokens(3_000, 3_000), Usage(input_tokens=10, output_tokens=10), 0.0)
-    assert quota.wait_s(1.0, Tokens(10, 10)) == 0.0
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000, token_accounting="used"))
+    rate_limits.take(0.0, Tokens(3_000, 3_000))
+    rate_limits.settle(1.0, Tokens(3_000, 3_000), Usage(input_tokens=10, output_tokens=10), 0.0)
+    assert rate_limits.wait_s(1.0, Tokens(10, 10)) == 0.0
 
 
 def test_what_is_given_back_fills_the_bucket_and_no_more() -> None:
-    quota, second_s_worth = RateLimits(Limits(tokens_per_minute=60_000, token_accounting="used")), Tokens(500, 500)
-    quota.take(0.0, second_s_worth)
-    quota.settle(0.9, second_s_worth, Usage(input_tokens=1, output_tokens=0), 0.0)
-    assert quota.wait_s(0.9, second_s_worth) == pytest.approx(JITTER_S)
+    rate_limits, second_s_worth = (
+        RateLimits(Limits(tokens_per_minute=60_000, token_accounting="used")),
+        Tokens(500, 500),
+    )
+    rate_limits.take(0.0, second_s_worth)
+    rate_limits.settle(0.9, second_s_worth, Usage(input_tokens=1, output_tokens=0), 0.0)
+    assert rate_limits.wait_s(0.9, second_s_worth) == pytest.approx(JITTER_S)
 
 
 def test_an_answer_that_comes_after_its_minute_gives_nothing_back() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000, token_accounting="used"))
-    quota.take(0.0, Tokens(100, 0))
-    now = wait_until_free(quota, 100.0, Tokens(5_000, 0))
-    quota.take(now, Tokens(5_000, 0))
-    quota.settle(now, Tokens(100, 0), Usage(input_tokens=0), 0.0)
-    assert 160.0 < wait_until_free(quota, now, Tokens(1_001, 0)) < 160.2
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000, token_accounting="used"))
+    rate_limits.take(0.0, Tokens(100, 0))
+    now = wait_until_free(rate_limits, 100.0, Tokens(5_000, 0))
+    rate_limits.take(now, Tokens(5_000, 0))
+    rate_limits.settle(now, Tokens(100, 0), Usage(input_tokens=0), 0.0)
+    assert 160.0 < wait_until_free(rate_limits, now, Tokens(1_001, 0)) < 160.2
 
 
 def test_what_the_endpoint_did_not_count_is_as_estimated() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000, token_accounting="used"))
-    quota.take(0.0, Tokens(500, 500))
-    quota.settle(0.0, Tokens(500, 500), Usage(), 0.0)
-    assert quota.wait_s(0.0, Tokens(50, 50)) == pytest.approx(10.0, rel=0.05)
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000, token_accounting="used"))
+    rate_limits.take(0.0, Tokens(500, 500))
+    rate_limits.settle(0.0, Tokens(500, 500), Usage(), 0.0)
+    assert rate_limits.wait_s(0.0, Tokens(50, 50)) == pytest.approx(10.0, rel=0.05)
 
 
 def test_a_smaller_share_slows_at_once_and_forgets_nothing() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000))
-    quota.take(0.0, Tokens(2_000, 0))
-    quota.share = 0.25
-    assert quota.wait_s(0.0, Tokens(100, 0)) == pytest.approx(80.0, rel=0.05)
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000))
+    rate_limits.take(0.0, Tokens(2_000, 0))
+    rate_limits.share = 0.25
+    assert rate_limits.wait_s(0.0, Tokens(100, 0)) == pytest.approx(80.0, rel=0.05)
 
 
 def test_a_larger_share_quickens_at_once() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000))
-    quota.share = 0.25
-    quota.take(0.0, Tokens(1_000, 0))
-    quota.share = 1.0
-    assert quota.wait_s(0.0, Tokens(100, 0)) == pytest.approx(10.0, rel=0.1)
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000))
+    rate_limits.share = 0.25
+    rate_limits.take(0.0, Tokens(1_000, 0))
+    rate_limits.share = 1.0
+    assert rate_limits.wait_s(0.0, Tokens(100, 0)) == pytest.approx(10.0, rel=0.1)
 
 
 def test_a_larger_share_does_not_fill_the_time_before_it() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=60_000))
-    quota.share = 0.1
-    quota.take(0.0, Tokens(2_000, 0))
-    quota.share = 1.0
-    assert quota.wait_s(10.0, Tokens(2_000, 0)) > 1.0
+    rate_limits = RateLimits(Limits(tokens_per_minute=60_000))
+    rate_limits.share = 0.1
+    rate_limits.take(0.0, Tokens(2_000, 0))
+    rate_limits.share = 1.0
+    assert rate_limits.wait_s(10.0, Tokens(2_000, 0)) > 1.0
 
 
 def test_after_a_long_pause_the_log_is_empty() -> None:
-    quota = RateLimits(Limits(tokens_per_minute=6_000))
-    quota.take(0.0, Tokens(6_000, 0))
-    assert quota.wait_s(1e6, Tokens(6_000, 0)) == 0.0
+    rate_limits = RateLimits(Limits(tokens_per_minute=6_000))
+    rate_limits.take(0.0, Tokens(6_000, 0))
+    assert rate_limits.wait_s(1e6, Tokens(6_000, 0)) == 0.0
 
 
 def test_without_limits_nothing_waits() -> None:
-    quota, size = RateLimits(Limits()), Tokens(10**6, 10**6)
+    rate_limits, size = RateLimits(Limits()), Tokens(10**6, 10**6)
     for _ in range(1_000):
-        assert quota.wait_s(0.0, size) == 0.0
-        quota.take(0.0, size)
-    quota.settle(0.0, size, Usage(), 0.0)
+        assert rate_limits.wait_s(0.0, size) == 0.0
+        rate_limits.take(0.0, size)
+    rate_limits.settle(0.0, size, Usage(), 0.0)

@@ -19,11 +19,12 @@ from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.classifier import FailureClassifier
 from prefect_llm.engine.failures.policy import ResponsePolicy, Retry
 from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.job import Job
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import Job, Submission
+from prefect_llm.engine.submission import Submission
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Unavailable
-from prefect_llm.values.outcome import Completion, ErrorKind
+from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
 
 BEGINS_S, ENDS_S, WATCHED_S = 30, 90, 115
@@ -54,35 +55,38 @@ class Simulation:
     def run(self) -> Simulation:
         """From second 0 to `WATCHED_S`, with documents without end."""
         retries = RetryOptions()
-        policy = RetryPolicy(retries)
-        breaker = Breaker(policy.pause_s, retries.outage_s)
+        retry_policy = RetryPolicy(retries)
+        breaker = Breaker(retry_policy.pause_s, retries.outage_s)
         scheduler = Scheduler(self.limits, lambda request: b"", breaker)
         provider = Provider(
             "https://llm.example/v1", limits=self.limits, timeouts=Timeouts(attempt_s=self.timeout_s), retries=retries
         )
-        judge = ResponsePolicy(provider, policy, breaker, FailureClassifier(provider, breaker), scheduler)
+        policy = ResponsePolicy(provider, retry_policy, breaker, FailureClassifier(provider, breaker))
         scheduler.add(Submission(requests(10_000_000), lambda *_: None, StopSignal()))
         chance, order, now = random.Random(1), itertools.count(), 0.0
         free_at = [0.0] * KNEE
-        under_way: list[tuple[float, int, Job, Unavailable | None]] = []
+        in_flight: list[tuple[float, int, Job, Unavailable | None]] = []
         while now < WATCHED_S:
             while isinstance(decision := scheduler.next(now), Job):
-                judge.left(now, decision)
+                policy.attempt_left(now, decision, scheduler.in_flight)
                 self.sent[int(now)] += 1
                 ends_at, error = self._end(now, free_at, chance)
-                heapq.heappush(under_way, (ends_at, next(order), decision, error))
-            if decision is not None and (not under_way or decision < under_way[0][0]):
+                heapq.heappush(in_flight, (ends_at, next(order), decision, error))
+            if decision is not None and (not in_flight or decision < in_flight[0][0]):
                 now = decision
                 continue
-            now, _, job, error = heapq.heappop(under_way)
+            now, _, job, error = heapq.heappop(in_flight)
             if error is None:
-                judge.answered(now, job, Completion("yes"), now - job.left_at)
+                scheduler.apply(policy.succeeded(now, job, now - job.left_at, scheduler.in_flight))
                 self.answered[int(now)] += 1
-            elif isinstance(verdict := judge.failed(now, job, error), Retry):
-                scheduler.again(job, now, verdict.delay_s)
             else:
-                self.failed += 1
-            scheduler.land(job)
+                decided = policy.failed(now, job, error, scheduler.in_flight)
+                scheduler.apply(decided.effects)
+                if isinstance(decided.verdict, Retry):
+                    scheduler.schedule_retry(job, now, decided.verdict.delay_s)
+                else:
+                    self.failed += 1
+            scheduler.release_slot(job)
             self.concurrency[int(now)] = scheduler.concurrency
         return self
 

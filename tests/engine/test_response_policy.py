@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ from tests.engine.asking import requests
 
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
 from prefect_llm.engine.failures.classifier import FailureClassifier
-from prefect_llm.engine.failures.policy import Fail, ResponsePolicy, Retry, StopRun, Verdict
+from prefect_llm.engine.failures.policy import Decision, Effects, Fail, ResponsePolicy, Retry, StopRun, Verdict
 from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.job import Job, Slot
+from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import FallbackReason, Job, Submission
+from prefect_llm.engine.submission import FallbackReason, Submission
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import (
     AccountExhausted,
@@ -27,7 +30,7 @@ from prefect_llm.values.errors import (
     Throttled,
     Unavailable,
 )
-from prefect_llm.values.outcome import Completion, DiscardedAnswer, ErrorKind, Failure, Usage
+from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Usage
 from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
 
 DOWN = Unavailable("HTTP 503", status=503)
@@ -39,7 +42,7 @@ LONG = 1_000
 
 
 class Provided:
-    """One provider's judge, with the scheduler and the breaker that it works on."""
+    """One provider's policy, with a scheduler to draw jobs from and to apply its decisions to."""
 
     def __init__(
         self, limits: Limits | None = None, *, succeeded: bool = True, deadline_s: float | None = None, **retries: Any
@@ -47,12 +50,11 @@ class Provided:
         limits = limits or Limits(100)
         timeouts, options = Timeouts(deadline_s=deadline_s), RetryOptions(**retries)
         provider = Provider("https://llm.example/v1", limits=limits, timeouts=timeouts, retries=options)
-        policy = RetryPolicy(provider.retries)
         self.breaker = Breaker(lambda openings: 5.0)
         self.scheduler = Scheduler(limits, lambda request: b"x" * 40, self.breaker)
-        self.judge = ResponsePolicy(
-            provider, policy, self.breaker, FailureClassifier(provider, self.breaker), self.scheduler
-        )
+        classifier = FailureClassifier(provider, self.breaker)
+        self.policy = ResponsePolicy(provider, RetryPolicy(provider.retries), self.breaker, classifier)
+        self.cool_down_until = 0.0
         self.scheduler.add(Submission(requests(10_000), lambda *_: None, StopSignal()))
         if succeeded:
             self.answer(0.0, self.leave(0.0))
@@ -61,22 +63,36 @@ class Provided:
         """The next job, sent."""
         job = self.scheduler.next(now)
         assert isinstance(job, Job), f"nothing may leave at {now}: {job}"
-        self.judge.left(now, job)
-        job.attempts += 1
+        self.policy.attempt_left(now, job, self.scheduler.in_flight)
+        job.attempts.sent += 1
         return job
 
     def answer(self, now: float, job: Job, completion: Completion | None = None) -> None:
         """A good answer to it."""
-        self.judge.answered(now, job, completion or Completion("yes"), now - job.left_at)
-        self.scheduler.land(job)
+        completion = completion or Completion("yes")
+        if completion.usage is not None:
+            self.scheduler.record_usage(now, job, completion.usage)
+        self.scheduler.apply(self.policy.succeeded(now, job, now - job.left_at, self.scheduler.in_flight))
+        self.scheduler.release_slot(job)
 
     def fail(self, now: float, job: Job, error: RequestError) -> Verdict:
         """A failed attempt."""
-        verdict = self.judge.failed(now, job, error)
-        self.scheduler.land(job)
+        verdict = self.decide(now, job, error)
+        self.scheduler.release_slot(job)
         if isinstance(verdict, Retry):
-            self.scheduler.again(job, now, verdict.delay_s)
+            self.scheduler.schedule_retry(job, now, verdict.delay_s)
         return verdict
+
+    def decide(self, now: float, job: Job, error: RequestError) -> Verdict:
+        """The verdict on a failed attempt whose job stays in flight; its effects are applied."""
+        decision = self.policy.failed(now, job, error, self.scheduler.in_flight)
+        self.cool_down_until = max(self.cool_down_until, decision.effects.cool_down_until or 0.0)
+        self.scheduler.apply(decision.effects)
+        return decision.verdict
+
+    def cools_down(self, now: float) -> bool:
+        """Whether a pause lasts."""
+        return now < self.cool_down_until
 
     def break_down(self, now: float, error: Unavailable = DOWN) -> None:
         """Ten documents fail."""
@@ -90,7 +106,7 @@ def judged(error: RequestError, *, succeeded: bool = True, times: int = 1) -> Ve
     provided = Provided(succeeded=succeeded)
     job = provided.leave(1.0)
     for _ in range(times - 1):
-        assert isinstance(provided.judge.failed(1.0, job, error), Retry)
+        assert isinstance(provided.decide(1.0, job, error), Retry)
     return provided.fail(1.0, job, error)
 
 
@@ -163,25 +179,18 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_names_it_to_the_
     assert verdict.why is FallbackReason.OUTAGE
 
 
-def test_an_answer_that_was_billed_and_thrown_away_is_kept_for_the_books() -> None:
-    provided = Provided()
-    job = provided.leave(1.0)
-    provided.fail(1.0, job, BadResponse("no label", kind=ErrorKind.SCHEMA_MISMATCH, completion=BILLED))
-    assert BILLED.usage is not None
-    assert job.discarded == [DiscardedAnswer(BILLED.usage, "m")]
-
-
 def test_attempts_in_an_outage_cost_their_documents_nothing() -> None:
     provided = Provided(outage_s=LONG * 100)
     provided.break_down(1.0)
     job = provided.leave(10.0)
-    before = job.tries.faults
+    before = job.retry_counts.faults
     for probe in range(100):
         now = 10.0 + probe * 10
-        assert isinstance(provided.judge.failed(now, job, DOWN), Retry)
+        assert isinstance(provided.decide(now, job, DOWN), Retry)
         assert provided.breaker.admits(now + 5, in_flight=0)
-        job.left_at = now + 5
-    assert job.tries.faults == before
+        assert job.slot is not None
+        job.slot = replace(job.slot, left_at=now + 5)
+    assert job.retry_counts.faults == before
 
 
 @pytest.mark.parametrize("closed_again", [False, True], ids=["open", "closed again"])
@@ -193,15 +202,15 @@ def test_what_was_under_way_when_the_outage_began_is_not_charged_for_it_either(c
         provided.answer(6.5, provided.leave(6.0))
         assert provided.breaker.state is BreakerState.CLOSED
     for _ in range(20):
-        assert isinstance(provided.judge.failed(7.0, hanging, SLOW), Retry)
-    assert hanging.tries.faults == 0
+        assert isinstance(provided.decide(7.0, hanging, SLOW), Retry)
+    assert hanging.retry_counts.faults == 0
 
 
 def test_a_refused_connection_costs_its_document_nothing() -> None:
     provided = Provided()
     job = provided.leave(1.0)
     provided.fail(1.0, job, REFUSED)
-    assert job.tries.faults == 0
+    assert job.retry_counts.faults == 0
 
 
 @pytest.mark.parametrize(("left_at", "now", "left_s"), [(0.0, 0.0, 60.0), (0.0, 20.0, 40.0), (10.0, 80.0, -10.0)])
@@ -210,20 +219,20 @@ def test_what_is_left_of_a_deadline_is_counted_from_the_first_attempt(
 ) -> None:
     provided = Provided(succeeded=False, deadline_s=60)
     job = provided.leave(left_at)
-    assert provided.judge.time_left_s(now, job) == left_s
+    assert provided.policy.time_left_s(now, job) == left_s
 
 
 def test_a_deadline_is_not_begun_anew_by_another_attempt() -> None:
     provided = Provided(deadline_s=60)
     job = provided.leave(10.0)
     provided.fail(15.0, job, DOWN)
-    provided.judge.left(30.0, job)
-    assert provided.judge.time_left_s(30.0, job) == 40.0
+    provided.policy.attempt_left(30.0, job, in_flight=1)
+    assert provided.policy.time_left_s(30.0, job) == 40.0
 
 
 def test_without_a_deadline_there_is_no_time_left_to_count() -> None:
     provided = Provided()
-    assert provided.judge.time_left_s(LONG, provided.leave(1.0)) is None
+    assert provided.policy.time_left_s(LONG, provided.leave(1.0)) is None
 
 
 @pytest.mark.parametrize(
@@ -252,10 +261,10 @@ def test_an_outage_starts_the_clock_of_those_it_caught_again() -> None:
     caught = provided.leave(0.5)
     provided.break_down(50.0)
     assert isinstance(provided.fail(120.5, caught, SLOW), Retry)
-    provided.judge.left(200.0, caught)
-    assert provided.judge.time_left_s(200.0, caught) == 60.0
-    provided.judge.left(205.0, caught)
-    assert provided.judge.time_left_s(205.0, caught) == 55.0
+    provided.policy.attempt_left(200.0, caught, in_flight=1)
+    assert provided.policy.time_left_s(200.0, caught) == 60.0
+    provided.policy.attempt_left(205.0, caught, in_flight=1)
+    assert provided.policy.time_left_s(205.0, caught) == 55.0
 
 
 def test_an_outage_gives_no_time_to_those_that_leave_after_it() -> None:
@@ -323,8 +332,8 @@ def test_answers_to_what_hung_through_an_outage_are_no_measure_of_latency() -> N
 def test_one_429_pauses_everyone() -> None:
     provided = Provided(backoff_s=2.0)
     provided.fail(1.0, provided.leave(1.0), THROTTLED)
-    assert provided.scheduler.cooling(2.9)
-    assert not provided.scheduler.cooling(5.1)  # 2 s and up to as much of jitter
+    assert provided.cools_down(2.9)
+    assert not provided.cools_down(5.1)  # 2 s and up to as much of jitter
 
 
 @pytest.mark.parametrize("retry_after_s", [7.0, 300.0])
@@ -339,7 +348,7 @@ def test_429s_to_what_was_under_way_do_not_make_the_pause_longer() -> None:
     jobs = [provided.leave(1.0) for _ in range(50)]
     for number, job in enumerate(jobs):
         provided.fail(1.0 + number * 0.018, job, THROTTLED)
-    assert not provided.scheduler.cooling(3.0)
+    assert not provided.cools_down(3.0)
 
 
 def test_pauses_double_while_each_ends_in_another_429_and_are_short_again_after_a_success() -> None:
@@ -354,7 +363,7 @@ def test_pauses_double_while_each_ends_in_another_429_and_are_short_again_after_
         assert least_s <= pause_s <= least_s + 1
     provided.answer(now, provided.leave(now))
     provided.fail(now, provided.leave(now), THROTTLED)
-    assert not provided.scheduler.cooling(now + 2.0)
+    assert not provided.cools_down(now + 2.0)
 
 
 def test_a_429_opens_no_breaker_and_closes_a_half_open_one() -> None:
@@ -376,21 +385,54 @@ def test_what_lets_a_recovering_provider_have_more_in_flight(error: RequestError
     provided = Provided()
     provided.break_down(1.0)
     provided.answer(6.0, provided.leave(6.0))
-    before = provided.breaker.places
+    before = provided.breaker.slots
     provided.fail(8.0, provided.leave(7.0), error)
-    assert provided.breaker.places == before + more
-
-
-def test_a_document_counts_its_own_429s() -> None:
-    provided = Provided()
-    job, other = provided.leave(1.0), provided.leave(1.0)
-    for _ in range(3):
-        provided.judge.failed(1.0, job, THROTTLED)
-    assert (job.throttled, other.throttled) == (3, 0)
+    assert provided.breaker.slots == before + more
 
 
 def test_rest_forgets_what_failed_in_a_row() -> None:
     provided = Provided(outage_s=60)
     provided.break_down(1.0)
-    provided.judge.rest()
+    provided.policy.forget_failures()
     assert isinstance(provided.fail(LONG, provided.leave(LONG), DOWN), Retry)
+
+
+def alone(limits: Limits) -> tuple[ResponsePolicy, Job]:
+    """A policy without a scheduler, and a job in flight since 1 s."""
+    provider = Provider("https://llm.example/v1", limits=limits, retries=RetryOptions(backoff_s=1.0))
+    breaker = Breaker(lambda openings: 5.0)
+    policy = ResponsePolicy(provider, RetryPolicy(provider.retries), breaker, FailureClassifier(provider, breaker))
+    (request,) = requests(1)
+    job = Job(request, Submission(iter(()), lambda *_: None, StopSignal()), b"{}", Tokens(1, 1), queued_since=0.0)
+    job.slot = Slot(left_at=1.0, is_retry=False, is_probe=False)
+    return policy, job
+
+
+def test_a_decision_says_what_becomes_of_the_document_and_of_the_provider() -> None:
+    policy, job = alone(Limits(100))
+    decision = policy.failed(2.0, job, Throttled("429", status=429, retry_after_s=7.0), in_flight=1)
+    assert decision == Decision(Retry(7.0), Effects(cool_down_until=9.0))
+
+
+def test_a_decision_on_a_stop_changes_nothing_else() -> None:
+    policy, job = alone(Limits(100))
+    decision = policy.failed(2.0, job, Rejected("HTTP 401", status=401), in_flight=1)
+    assert isinstance(decision.verdict, StopRun)
+    assert decision.effects == Effects()
+
+
+def test_a_good_answer_changes_nothing_under_a_fixed_concurrency() -> None:
+    policy, job = alone(Limits(100))
+    assert policy.succeeded(2.0, job, 1.0, in_flight=1) == Effects()
+
+
+def test_a_good_answer_carries_the_concurrency_where_it_is_found() -> None:
+    policy, job = alone(Limits())
+    assert policy.succeeded(2.0, job, 1.0, in_flight=1) == Effects(concurrency=16)
+
+
+def test_rate_headers_that_say_empty_pause_the_provider() -> None:
+    policy, job = alone(Limits(100))
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "3s"}
+    assert policy.heed_rate_headers(2.0, job, headers, wall_s=0.0) == Effects(cool_down_until=5.0)
+    assert policy.heed_rate_headers(2.0, job, {}, wall_s=0.0) == Effects()

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.engine.asking import Asked, provider_at, requests, run_for_at_most
+from tests.engine.asking import Asked, provider_at, requests, run_for_at_most, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -30,10 +30,10 @@ def test_a_receivers_fault_comes_out_and_harms_no_other_run(scripted_server: Scr
     def fail(request: Request, outcome: object) -> None:
         raise DiskFullError(request.document_id)
 
-    other = threading.Thread(target=engine.run, args=(requests(60, first=100), well.deliver, well.stop))
+    other = threading.Thread(target=run_on, args=(engine, requests(60, first=100), well.deliver, well.stop))
     other.start()
     with pytest.raises(DiskFullError):
-        engine.run(requests(60), fail, ill.stop)
+        run_on(engine, requests(60), fail, ill.stop)
     other.join()
     engine.close()
     assert len(well.outcomes) == 60
@@ -45,7 +45,7 @@ def test_one_runs_unknown_model_does_not_stop_another_run(scripted_server: Scrip
     engine = Engine(provider_at(scripted_server.base_url, attempt_s=30))
     well, ill = Asked(), Asked()
     with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(engine.run, requests(4, first=100, model="known"), well.deliver, well.stop)
+        other = pool.submit(run_on, engine, requests(4, first=100, model="known"), well.deliver, well.stop)
         scripted_server.wait_for(in_flight=4)
         with pytest.raises(ModelNotFound):
             run_for_at_most(10, engine, requests(1_000, model="unknown"), ill)
@@ -62,7 +62,8 @@ def test_an_unknown_model_stops_every_chunk_of_its_run(scripted_server: Scripted
     engine, run = Engine(provider_at(scripted_server.base_url)), Asked()
     with ThreadPoolExecutor(3) as pool:
         chunks = [
-            pool.submit(engine.run, requests(500, first=first), run.deliver, run.stop) for first in (0, 1_000, 2_000)
+            pool.submit(run_on, engine, requests(500, first=first), run.deliver, run.stop)
+            for first in (0, 1_000, 2_000)
         ]
         assert [type(chunk.exception(timeout=10)) for chunk in chunks] == [ModelNotFound] * 3
     engine.close()
@@ -74,10 +75,10 @@ def test_a_bad_key_stops_every_run_at_the_provider(scripted_server: ScriptedServ
     engine = Engine(provider_at(scripted_server.base_url, attempt_s=30))
     one, other = Asked(), Asked()
     with ThreadPoolExecutor(1) as pool:
-        hanging = pool.submit(engine.run, requests(4, first=100), one.deliver, one.stop)
+        hanging = pool.submit(run_on, engine, requests(4, first=100), one.deliver, one.stop)
         scripted_server.wait_for(in_flight=4)
         with pytest.raises(AuthenticationFailed):
-            engine.run(requests(1, first=9), other.deliver, other.stop)
+            run_on(engine, requests(1, first=9), other.deliver, other.stop)
         scripted_server.release()
         assert isinstance(hanging.exception(timeout=10), AuthenticationFailed)
     engine.close()
@@ -90,9 +91,9 @@ def test_a_stopped_runs_retries_no_longer_hold_up_the_next_run(scripted_server: 
     engine = Engine(provider_at(scripted_server.base_url, concurrency=1))
     waiting, following = Asked(), Asked()
     with ThreadPoolExecutor(2) as pool:
-        stopped = pool.submit(engine.run, requests(8), waiting.deliver, waiting.stop)
+        stopped = pool.submit(run_on, engine, requests(8), waiting.deliver, waiting.stop)
         scripted_server.wait_for(answered=8)
-        held_up = pool.submit(engine.run, requests(3, first=100), following.deliver, following.stop)
+        held_up = pool.submit(run_on, engine, requests(3, first=100), following.deliver, following.stop)
         assert not held_up.done()
         waiting.stop.set(Interrupted("enough"))
         assert isinstance(stopped.exception(timeout=5), Interrupted)
@@ -112,9 +113,9 @@ def test_the_places_of_a_stopped_run_go_to_the_run_that_waits_for_them(
     engine = Engine(provider_at(scripted_server.base_url, attempt_s=60))
     hanging, waiting = Asked(), Asked()
     with ThreadPoolExecutor(2) as pool:
-        stopped = pool.submit(engine.run, requests(100), hanging.deliver, hanging.stop)
+        stopped = pool.submit(run_on, engine, requests(100), hanging.deliver, hanging.stop)
         scripted_server.wait_for(in_flight=CONCURRENCY)
-        served = pool.submit(engine.run, requests(1, first=1_000), waiting.deliver, waiting.stop)
+        served = pool.submit(run_on, engine, requests(1, first=1_000), waiting.deliver, waiting.stop)
         hanging.stop.set(Interrupted("enough"))
         assert isinstance(stopped.exception(timeout=5), Interrupted)
         try:
@@ -132,7 +133,7 @@ def test_closing_the_engine_ends_a_run_that_hangs(
     scripted_server.script_all(steps.hang())
     engine, asked = Engine(provider_at(scripted_server.base_url, attempt_s=60)), Asked()
     with ThreadPoolExecutor(1) as pool:
-        hanging = pool.submit(engine.run, requests(100), asked.deliver, asked.stop)
+        hanging = pool.submit(run_on, engine, requests(100), asked.deliver, asked.stop)
         scripted_server.wait_for(in_flight=CONCURRENCY)
         began = time.monotonic()
         engine.close()

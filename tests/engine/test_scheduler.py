@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.asking import requests
+from tests.engine.asking import requests, slot_of
 
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
+from prefect_llm.engine.job import Job
 from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
-from prefect_llm.engine.submission import Job, Submission
+from prefect_llm.engine.submission import Submission
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted, Unavailable
 from prefect_llm.values.provider import Limits
@@ -51,7 +52,7 @@ def departing(made: Scheduler, now: float = 0.0) -> list[Job]:
     """Every job that may leave at that instant; each is one more attempt at its document."""
     jobs = []
     while isinstance(job := made.next(now), Job):
-        job.attempts += 1
+        job.attempts.sent += 1
         jobs.append(job)
     return jobs
 
@@ -63,15 +64,15 @@ def names(jobs: list[Job]) -> list[str]:
 
 def end(made: Scheduler, job: Job) -> None:
     """The job was answered."""
-    made.land(job)
-    job.submission.ended()
+    made.release_slot(job)
+    job.submission.jobs_done()
 
 
 def wait_for_retry(made: Scheduler, jobs: list[Job], now: float = 0.0) -> None:
     """They have failed, and are to be asked again in a second."""
     for job in jobs:
-        made.land(job)
-        made.again(job, now, delay_s=1.0)
+        made.release_slot(job)
+        made.schedule_retry(job, now, delay_s=1.0)
 
 
 def test_no_more_leave_than_may_be_in_flight() -> None:
@@ -88,7 +89,7 @@ def test_documents_are_drawn_only_when_they_can_leave() -> None:
     assert len(drawn) == 2
 
 
-def test_the_next_chunk_fills_the_places_that_a_draining_one_leaves() -> None:
+def test_the_next_chunk_fills_the_slots_that_a_draining_one_leaves() -> None:
     assert names(departing(scheduler(4, submission(3), submission(3, first=10)))) == [
         "doc-0",
         "doc-1",
@@ -116,8 +117,8 @@ def test_an_empty_chunk_is_done_at_once() -> None:
 def test_a_retry_that_is_due_goes_before_new_documents() -> None:
     made = scheduler(1, submission(5))
     (job,) = departing(made)
-    made.land(job)
-    made.again(job, now=0.0, delay_s=3.0)
+    made.release_slot(job)
+    made.schedule_retry(job, now=0.0, delay_s=3.0)
     (other,) = departing(made, now=1.0)
     assert other.request.document_id == "doc-1"
     end(made, other)
@@ -127,20 +128,20 @@ def test_a_retry_that_is_due_goes_before_new_documents() -> None:
 def test_waiting_for_a_retry_holds_no_place_and_counts_as_queued() -> None:
     made = scheduler(1, submission(1))
     (job,) = departing(made)
-    made.land(job)
-    made.again(job, now=1.0, delay_s=4.0)
+    made.release_slot(job)
+    made.schedule_retry(job, now=1.0, delay_s=4.0)
     assert made.in_flight == 0
     assert made.next(2.0) == 5.0
     (same,) = departing(made, now=6.0)
-    assert same.queued_s == 5.0
+    assert same.attempts.queued_s == 5.0
 
 
 def test_while_too_many_wait_for_a_retry_no_new_document_is_drawn() -> None:
     drawn: list[str] = []
     made = scheduler(10, submission(100, drawn=drawn))
     for job in departing(made):
-        made.land(job)
-        made.again(job, now=0.0, delay_s=60.0)
+        made.release_slot(job)
+        made.schedule_retry(job, now=0.0, delay_s=60.0)
     assert departing(made, now=1.0) == []
     assert made.next(1.0) == 60.0
     assert len(drawn) == 10
@@ -166,9 +167,9 @@ def test_a_dropped_chunk_leaves_nothing_behind() -> None:
     chunk.stop.set(Interrupted("enough"))
     made = scheduler(1, chunk, other)
     (job,) = departing(made)
-    made.land(job)
-    made.again(job, now=0.0, delay_s=5.0)
-    made.drop(chunk)
+    made.release_slot(job)
+    made.schedule_retry(job, now=0.0, delay_s=5.0)
+    made.remove(chunk)
     assert chunk.done.exception(timeout=0) is chunk.stop.error
     assert names(departing(made, now=9.0)) == ["doc-100"]
 
@@ -178,7 +179,7 @@ def test_a_chunk_dropped_with_requests_in_flight_is_done_when_they_have_landed()
     chunk.stop.set(Interrupted("enough"))
     made = scheduler(2, chunk)
     one, other = departing(made)
-    made.drop(chunk)
+    made.remove(chunk)
     end(made, one)
     assert not chunk.done.done()
     end(made, other)
@@ -189,8 +190,8 @@ def test_a_chunk_dropped_with_requests_in_flight_is_done_when_they_have_landed()
 def test_landing_twice_gives_back_one_place() -> None:
     made = scheduler(2, submission(5))
     one, _ = departing(made)
-    made.land(one)
-    made.land(one)
+    made.release_slot(one)
+    made.release_slot(one)
     assert made.in_flight == 1
 
 
@@ -209,8 +210,8 @@ def test_a_few_documents_may_wait_for_a_retry_without_stalling_all_others() -> N
     made = scheduler(1, submission(100))
     for _ in range(WAITING_ALWAYS_ALLOWED):
         (job,) = departing(made)
-        made.land(job)
-        made.again(job, now=0.0, delay_s=60.0)
+        made.release_slot(job)
+        made.schedule_retry(job, now=0.0, delay_s=60.0)
     assert departing(made) == []
     assert made.next(0.0) == 60.0
 
@@ -240,7 +241,7 @@ def test_a_document_whose_quota_comes_late_counts_the_wait_as_queued() -> None:
     made = scheduler(10, submission(2), requests_per_minute=60)
     departing(made)
     (job,) = departing(made, now=1.5)
-    assert job.queued_s == 1.5
+    assert job.attempts.queued_s == 1.5
 
 
 def test_a_dropped_document_that_waits_for_the_quota_lets_the_next_chunk_leave() -> None:
@@ -248,7 +249,7 @@ def test_a_dropped_document_that_waits_for_the_quota_lets_the_next_chunk_leave()
     made = scheduler(10, chunk, other, requests_per_minute=60)
     (job,) = departing(made)
     assert made.next(0.5) == pytest.approx(1.02)
-    made.drop(chunk)
+    made.remove(chunk)
     end(made, job)
     assert chunk.done.done()
     assert names(departing(made, now=1.02)) == ["doc-100"]
@@ -285,7 +286,7 @@ def test_a_request_that_cannot_be_written_ends_its_chunk_and_no_other() -> None:
     assert isinstance(chunk.done.exception(timeout=0), TypeError)
 
 
-def test_more_places_may_be_used_at_once_and_fewer_as_they_come_free() -> None:
+def test_more_slots_may_be_used_at_once_and_fewer_as_they_come_free() -> None:
     made = scheduler(4, submission(20))
     jobs = departing(made)
     made.concurrency = 6
@@ -327,7 +328,7 @@ def test_nothing_leaves_while_the_breaker_is_open_and_then_one_alone() -> None:
     broken(made, breaker, now=0.0)
     assert made.next(9.9) == 10.0
     (probe,) = departing(made, now=10.0)
-    assert probe.is_probe
+    assert slot_of(probe).is_probe
     assert made.next(10.0) is None
 
 
@@ -347,12 +348,12 @@ def test_a_probe_given_up_lets_another_leave() -> None:
     made, breaker = breaking(4)
     broken(made, breaker, now=0.0)
     (probe,) = departing(made, now=10.0)
-    made.land(probe)
+    made.release_slot(probe)
     (other,) = departing(made, now=10.0)
-    assert other.is_probe
+    assert slot_of(other).is_probe
 
 
-def test_the_places_of_a_provider_that_recovers_double_with_its_answers() -> None:
+def test_the_slots_of_a_provider_that_recovers_double_with_its_answers() -> None:
     made, breaker = breaking(100)
     broken(made, breaker, now=0.0)
     jobs, left = departing(made, now=10.0), []
@@ -365,27 +366,27 @@ def test_the_places_of_a_provider_that_recovers_double_with_its_answers() -> Non
 
 
 @pytest.mark.parametrize(("concurrency", "most"), [(10, 5), (3, 1), (2, 1), (1, 1)])
-def test_retries_take_at_most_half_of_the_places_while_new_documents_can_leave(concurrency: int, most: int) -> None:
+def test_retries_take_at_most_half_of_the_slots_while_new_documents_can_leave(concurrency: int, most: int) -> None:
     made = scheduler(concurrency, submission(1000))
     wait_for_retry(made, departing(made))
     leaving = departing(made, now=2.0)
     assert len(leaving) == concurrency
-    assert sum(job.retries for job in leaving) == most
+    assert sum(slot_of(job).is_retry for job in leaving) == most
 
 
-def test_retries_take_all_places_where_no_new_document_is_left() -> None:
+def test_retries_take_all_slots_where_no_new_document_is_left() -> None:
     made = scheduler(10, submission(10))
     wait_for_retry(made, departing(made))
-    assert [job.retries for job in departing(made, now=2.0)] == [True] * 10
+    assert [slot_of(job).is_retry for job in departing(made, now=2.0)] == [True] * 10
 
 
 def test_a_retry_that_has_landed_makes_room_for_the_next() -> None:
     made = scheduler(4, submission(1000))
     wait_for_retry(made, departing(made))
-    first = [job for job in departing(made, now=2.0) if job.retries]
+    first = [job for job in departing(made, now=2.0) if slot_of(job).is_retry]
     for job in first:
         end(made, job)
-    assert [job.retries for job in departing(made, now=2.0)] == [True] * 2
+    assert [slot_of(job).is_retry for job in departing(made, now=2.0)] == [True] * 2
 
 
 def test_retries_take_at_most_half_of_what_a_recovering_provider_is_asked() -> None:
@@ -393,7 +394,7 @@ def test_retries_take_at_most_half_of_what_a_recovering_provider_is_asked() -> N
     broken(made, breaker, now=0.0)
     (probe,) = departing(made, now=10.0)
     answered(made, breaker, probe, now=11.0)
-    assert sum(job.retries for job in departing(made, now=11.0)) == 4
+    assert sum(slot_of(job).is_retry for job in departing(made, now=11.0)) == 4
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 3, 16])
@@ -405,7 +406,7 @@ def test_an_outage_is_known_as_one_before_a_document_has_spent_two_attempts(conc
     while breaker.state is BreakerState.CLOSED:
         jobs = departing(made, now)
         for job in jobs:
-            asked[job.request.document_id] = job.attempts
+            asked[job.request.document_id] = job.attempts.sent
             breaker.failed(now, job.left_at, job.request.document_id, Unavailable("down"))
         wait_for_retry(made, jobs, now)
         if not jobs:
@@ -424,11 +425,11 @@ def test_while_nothing_succeeds_new_documents_go_before_retries_so_that_an_outag
     assert breaker.state is BreakerState.OPEN
 
 
-@pytest.mark.parametrize(("share", "places"), [(1.0, 10), (0.5, 5), (0.25, 2), (0.01, 1), (0.0, 0)])
-def test_a_share_of_the_limits_is_a_share_of_the_places(share: float, places: int) -> None:
+@pytest.mark.parametrize(("share", "slots"), [(1.0, 10), (0.5, 5), (0.25, 2), (0.01, 1), (0.0, 0)])
+def test_a_share_of_the_limits_is_a_share_of_the_slots(share: float, slots: int) -> None:
     made = scheduler(10, submission(100))
     made.share = share
-    assert len(departing(made)) == places
+    assert len(departing(made)) == slots
 
 
 def test_who_has_no_share_sends_nothing_until_it_has_one() -> None:
@@ -448,6 +449,6 @@ def test_a_share_is_of_the_limit_and_not_of_what_the_controller_has_found() -> N
     made.add(submission(1000))
     made.concurrency = 30
     made.share = 0.5
-    assert made.places == 30
+    assert made.slots == 30
     made.share = 0.2
-    assert made.places == 20
+    assert made.slots == 20

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.engine.asking import requests
+from tests.engine.asking import requests, slot_of
 
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
+from prefect_llm.engine.job import Job
 from prefect_llm.engine.scheduler import RETRY_SHARE, WAITING_ALWAYS_ALLOWED, Scheduler
-from prefect_llm.engine.submission import Job, Submission
+from prefect_llm.engine.submission import Submission
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.provider import Limits
@@ -149,19 +150,19 @@ class Scheduling(RuleBasedStateMachine):
         self.now = max(self.now, self.breaker.wait_until() or 0.0, self.cool_until)
         self.depart()
         for _ in range(lost):
-            for name in [name for name, (_, job) in self.jobs.items() if job.is_probe]:
+            for name in [name for name, (_, job) in self.jobs.items() if slot_of(job).is_probe]:
                 self._gives_up(name)
             self.depart()
 
     @rule(chunk=chunks)
     def drop(self, chunk: Chunk) -> None:
         """A run is stopped."""
-        self.scheduler.drop(chunk.submission)
+        self.scheduler.remove(chunk.submission)
         chunk.ended += len(chunk.waiting) + len(chunk.heads)
         chunk.waiting, chunk.heads, chunk.dropped, chunk.exhausted = {}, set(), True, True
 
     @invariant()
-    def places_are_counted(self) -> None:
+    def slots_are_counted(self) -> None:
         """As many as are known to be in flight."""
         assert self.scheduler.in_flight == len(self.jobs)
 
@@ -218,15 +219,15 @@ class Scheduling(RuleBasedStateMachine):
         assert not self._is_full()
         assert name in chunk.heads or chunk.waiting[name] <= self.now
         assert name not in self.jobs
-        assert job.retries == (name in chunk.waiting)
-        assert job.is_probe == (self.breaker.state is BreakerState.HALF_OPEN)
-        if job.retries and self.rate is None and self._prefers_new():
+        assert slot_of(job).is_retry == (name in chunk.waiting)
+        assert slot_of(job).is_probe == (self.breaker.state is BreakerState.HALF_OPEN)
+        if slot_of(job).is_retry and self.rate is None and self._prefers_new():
             waiting = sum(len(each.waiting) for each in self.known)
             too_many = waiting >= max(self.scheduler.concurrency, WAITING_ALWAYS_ALLOWED)
             assert too_many or all(each.exhausted for each in self.known), "a retry before a new document"
         chunk.heads.discard(name)
         chunk.waiting.pop(name, None)
-        job.attempts += 1
+        job.attempts.sent += 1
         self.jobs[name] = (chunk, job)
         self.left_at.append(self.now)
 
@@ -241,13 +242,13 @@ class Scheduling(RuleBasedStateMachine):
         if not share or len(self.jobs) >= most:
             return True
         if self.breaker.state is BreakerState.CLOSED:
-            return len(self.jobs) >= self.breaker.places
-        return self.breaker.state is BreakerState.OPEN or any(job.is_probe for _, job in self.jobs.values())
+            return len(self.jobs) >= self.breaker.slots
+        return self.breaker.state is BreakerState.OPEN or any(slot_of(job).is_probe for _, job in self.jobs.values())
 
     def _prefers_new(self) -> bool:
         """Whether new documents go before retries: nothing succeeds, or half of what may leave are retries."""
-        retries = sum(job.retries for _, job in self.jobs.values())
-        return self.breaker.doubtful or retries >= max(1, int(RETRY_SHARE * self.scheduler.limit))
+        retries = sum(slot_of(job).is_retry for _, job in self.jobs.values())
+        return self.breaker.doubtful or retries >= max(1, int(RETRY_SHARE * self.scheduler.in_flight_limit))
 
     def _fails(self, name: str, delay_s: float, error: Unavailable | None) -> None:
         """A fault of the provider's, or another failure that is asked again."""
@@ -259,22 +260,22 @@ class Scheduling(RuleBasedStateMachine):
         chunk, job = self._landed(name)
         if chunk.dropped:
             chunk.ended += 1
-            job.submission.ended()
+            job.submission.jobs_done()
             return
         chunk.waiting[name] = self.now + delay_s
-        self.scheduler.again(job, self.now, delay_s)
+        self.scheduler.schedule_retry(job, self.now, delay_s)
 
     def _gives_up(self, name: str) -> None:
         chunk, job = self._landed(name)
         chunk.ended += 1
-        job.submission.ended()
+        job.submission.jobs_done()
 
     def _one(self, choice: object) -> str:
         return str(choice.choice(sorted(self.jobs)))  # type: ignore[attr-defined]
 
     def _landed(self, name: str) -> tuple[Chunk, Job]:
         chunk, job = self.jobs.pop(name)
-        self.scheduler.land(job)
+        self.scheduler.release_slot(job)
         return chunk, job
 
     def _end(self, name: str) -> None:
@@ -283,7 +284,7 @@ class Scheduling(RuleBasedStateMachine):
         self.breaker.succeeded(self.now, job.left_at, len(self.jobs))
         chunk, job = self._landed(name)
         chunk.ended += 1
-        job.submission.ended()
+        job.submission.jobs_done()
 
 
 Scheduling.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.engine.asking import Asked, ask, provider_at, requests
+from tests.engine.asking import Asked, ask, provider_at, requests, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -28,7 +28,9 @@ def run_in_threads(engine: Engine, count: int, documents: int) -> dict[str, bool
     """So many chunks at once, each from a thread of its own."""
     asked = [Asked() for _ in range(count)]
     threads = [
-        threading.Thread(target=engine.run, args=(requests(documents, first=number * 1_000), each.deliver, each.stop))
+        threading.Thread(
+            target=run_on, args=(engine, requests(documents, first=number * 1_000), each.deliver, each.stop)
+        )
         for number, each in enumerate(asked)
     ]
     for thread in threads:
@@ -77,7 +79,7 @@ def test_two_providers_share_nothing(scripted_server: ScriptedServer, second_scr
     with ThreadPoolExecutor(1) as pool:
         well = pool.submit(run_in_threads, sound, 2, 40)
         with pytest.raises(AuthenticationFailed):
-            refused.run(requests(1_000), bad.deliver, bad.stop)
+            run_on(refused, requests(1_000), bad.deliver, bad.stop)
         assert len(well.result(timeout=20)) == 80
     assert second_scripted_server.stats().requests == 80
 
@@ -86,7 +88,7 @@ def test_an_engine_serves_one_run_after_another(scripted_server: ScriptedServer)
     engine = engine_for(provider_at(scripted_server.base_url, concurrency=4))
     for first in (0, 100, 200):
         asked = Asked()
-        engine.run(requests(10, first=first), asked.deliver, asked.stop)
+        run_on(engine, requests(10, first=first), asked.deliver, asked.stop)
         assert len(asked.outcomes) == 10
     assert scripted_server.stats().connections <= 4
 

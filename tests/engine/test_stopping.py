@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.engine.asking import SHORT_RETRIES, Asked, ask, provider_at, requests, run_for_at_most
+from tests.engine.asking import SHORT_RETRIES, Asked, ask, provider_at, requests, run_for_at_most, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 from tests.scripted_server.steps import Step
@@ -62,7 +62,7 @@ def test_ten_404s_in_a_row_stop_a_run_that_had_succeeded(scripted_server: Script
     scripted_server.script({f"doc-{row}": steps.status(404) for row in range(5, 100)})
     asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, concurrency=1))
     with pytest.raises(EndpointNotFound):
-        engine.run(requests(100), asked.deliver, asked.stop)
+        run_on(engine, requests(100), asked.deliver, asked.stop)
     engine.close()
     assert scripted_server.stats().requests == 15
     assert len(asked.outcomes) == 14
@@ -90,7 +90,7 @@ def test_an_outage_after_the_first_success_leaves_documents_pending(
     provider = provider_at(scripted_server.base_url, concurrency=16, outage_s=0.5)
     asked, engine = Asked(), Engine(provider)
     with pytest.raises(ProviderDown, match="nothing has succeeded"):
-        engine.run(requests(200), asked.deliver, asked.stop)
+        run_on(engine, requests(200), asked.deliver, asked.stop)
     engine.close()
     assert sum(outcome.ok for outcome in asked.outcomes.values()) == 10
     assert len(asked.outcomes) < 30
@@ -118,7 +118,7 @@ def test_a_stop_from_elsewhere_ends_hanging_requests(
     stopper = threading.Thread(target=stop_when_under_way)
     stopper.start()
     with pytest.raises(Interrupted, match="enough"):
-        engine.run(requests(100), asked.deliver, asked.stop)
+        run_on(engine, requests(100), asked.deliver, asked.stop)
     stopper.join()
     engine.close()
     assert asked.outcomes == {}
@@ -137,7 +137,7 @@ def test_what_is_in_flight_at_a_stop_may_still_end(scripted_server: ScriptedServ
     stopper = threading.Thread(target=stop_then_release)
     stopper.start()
     with pytest.raises(Interrupted):
-        engine.run(requests(100), asked.deliver, asked.stop)
+        run_on(engine, requests(100), asked.deliver, asked.stop)
     stopper.join()
     engine.close()
     assert len(asked.outcomes) == CONCURRENCY
@@ -147,7 +147,7 @@ def test_a_run_stopped_before_it_began_asks_nothing(scripted_server: ScriptedSer
     asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
     asked.stop.set(Interrupted("never mind"))
     with pytest.raises(Interrupted):
-        engine.run(requests(100), asked.deliver, asked.stop)
+        run_on(engine, requests(100), asked.deliver, asked.stop)
     engine.close()
     assert scripted_server.stats().requests == 0
 
@@ -163,7 +163,7 @@ def test_an_iterators_fault_comes_out(scripted_server: ScriptedServer) -> None:
 
     asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
     with pytest.raises(DiskFullError):
-        engine.run(broken(), asked.deliver, asked.stop)  # type: ignore[arg-type]
+        run_on(engine, broken(), asked.deliver, asked.stop)  # type: ignore[arg-type]
     engine.close()
     assert len(asked.outcomes) == 3
 
@@ -188,7 +188,7 @@ def test_what_fails_after_a_stop_is_not_asked_again(scripted_server: ScriptedSer
     scripted_server.script_all(steps.hang(steps.status(503)))
     asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, attempt_s=60))
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(engine.run, requests(100), asked.deliver, asked.stop)
+        run = pool.submit(run_on, engine, requests(100), asked.deliver, asked.stop)
         scripted_server.wait_for(in_flight=CONCURRENCY)
         asked.stop.set(Interrupted("enough"))
         scripted_server.release()
@@ -206,7 +206,7 @@ def test_whenever_it_is_stopped_no_document_is_delivered_twice_and_none_afterwar
     scripted_server.delay(0.01)
     asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(engine.run, requests(500), asked.deliver, asked.stop)
+        run = pool.submit(run_on, engine, requests(500), asked.deliver, asked.stop)
         scripted_server.wait_for(answered=answered)
         asked.stop.set(Interrupted("enough"))
         assert isinstance(run.exception(timeout=5), Interrupted)

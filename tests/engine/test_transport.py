@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.engine.asking import ask, provider_at, requests
+from tests.engine.asking import ask, provider_at, requests, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
@@ -184,5 +184,5 @@ def test_a_client_that_cannot_be_made_ends_the_run_with_its_own_error(scripted_s
 
     engine = Engine(replace(provider_at(scripted_server.base_url), http_client=broken))  # type: ignore[arg-type]
     with pytest.raises(LookupError, match="no certificate"):
-        engine.run(requests(20), lambda *_: None, StopSignal())
+        run_on(engine, requests(20), lambda *_: None, StopSignal())
     engine.close()

@@ -87,15 +87,15 @@ def test_many_errors_are_told_once() -> None:
 def test_an_outage_is_told_when_it_begins_and_when_it_ends() -> None:
     notices = AlertRules(0.2)
     states = [(CLOSED, 0), (OPEN, 1), (HALF_OPEN, 1), (OPEN, 1), (CLOSED, 1), (CLOSED, 1)]
-    news = [told(notices.of(Observed(standings=[ProviderStatus("h", state, outages)]))) for state, outages in states]
+    news = [told(notices.of(Observed(statuses=[ProviderStatus("h", state, outages)]))) for state, outages in states]
     assert news == [[], ["breaker.opened"], [], [], ["breaker.closed"], []]
 
 
 def test_an_outage_is_told_with_its_address_its_cause_and_when_the_run_stops() -> None:
-    standing = ProviderStatus(
+    status = ProviderStatus(
         "h", OPEN, 1, base_url="http://h:8000/v1", fault="no connection: Connection refused", outage_limit_s=30.0
     )
-    (notice,) = AlertRules(0.2).of(Observed(standings=[standing]))
+    (notice,) = AlertRules(0.2).of(Observed(statuses=[status]))
     assert notice.message == (
         "http://h:8000/v1 fails (no connection: Connection refused): nothing is sent but a probe now and then; "
         "it is given up after 30 s without a success"
@@ -105,16 +105,16 @@ def test_an_outage_is_told_with_its_address_its_cause_and_when_the_run_stops() -
 
 def test_an_outage_between_two_looks_is_told_too() -> None:
     notices = AlertRules(0.2)
-    assert told(notices.of(Observed(standings=[ProviderStatus("h", CLOSED, 1)]))) == [
+    assert told(notices.of(Observed(statuses=[ProviderStatus("h", CLOSED, 1)]))) == [
         "breaker.opened",
         "breaker.closed",
     ]
-    notices.of(Observed(standings=[ProviderStatus("h", OPEN, 2)]))
-    again = notices.of(Observed(standings=[ProviderStatus("h", OPEN, 3)]))
+    notices.of(Observed(statuses=[ProviderStatus("h", OPEN, 2)]))
+    again = notices.of(Observed(statuses=[ProviderStatus("h", OPEN, 3)]))
     assert told(again) == ["breaker.closed", "breaker.opened"]
 
 
 def test_each_provider_has_its_own_outages() -> None:
     notices = AlertRules(0.2)
-    seen = Observed(standings=[ProviderStatus("first", OPEN, 1), ProviderStatus("second", CLOSED, 0)])
+    seen = Observed(statuses=[ProviderStatus("first", OPEN, 1), ProviderStatus("second", CLOSED, 0)])
     assert [each.figures["provider"] for each in notices.of(seen)] == ["first"]

@@ -10,6 +10,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from tests.engine.asking import run_on
+
 from prefect_llm.engine import close_engines, engine_for
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.tasks.shared_limit import give_all_back, limits_shared
@@ -41,7 +43,7 @@ def main() -> None:
         answered += outcome.ok
 
     with limits_shared(provider):
-        engine_for(provider).run(requests(), deliver, StopSignal())
+        run_on(engine_for(provider), requests(), deliver, StopSignal())
     print(answered, flush=True)
     enough.wait()
     give_all_back()

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from tests.engine.asking import run_on
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server.client import ScriptedServer
 
@@ -117,7 +118,7 @@ def asked(workers: Workers, scripted_server: ScriptedServer, monkeypatch: pytest
 
 def ask(provider: Provider) -> None:
     request = Request(0, "doc-0", ({"role": "user", "content": "doc-0 hello"},), Parameters("m"), "")
-    engine_for(provider).run(iter([request]), lambda *_: None, StopSignal())
+    run_on(engine_for(provider), iter([request]), lambda *_: None, StopSignal())
 
 
 def asked_once(provider: Provider, workers: Workers, error: Exception | None = None) -> None:

@@ -1,6 +1,6 @@
-"""What happens on an engine's thread: every job that may leave is started, attempted, judged, delivered.
+"""What happens on an engine's thread: jobs are started, attempted, decided on and delivered.
 
-There are at most as many coroutines as requests in flight: a served request's coroutine goes on with the next one.
+There are at most as many coroutines as requests in flight: a coroutine whose request is served goes on with the next.
 Everything here runs on the loop's thread, except where it says otherwise.
 """
 
@@ -13,10 +13,11 @@ from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.classifier import FailureClassifier
 from prefect_llm.engine.failures.policy import Fail, ResponsePolicy, StopRun, Verdict
 from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.job import Attempts, Job
 from prefect_llm.engine.limits.endpoint_time import EndpointTime
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import FallbackReason, Job, Submission
+from prefect_llm.engine.submission import FallbackReason, Submission
 from prefect_llm.engine.transport import Transport, open_transport
 from prefect_llm.system import telemetry
 from prefect_llm.values.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
@@ -36,63 +37,79 @@ class Dispatcher:
     """One provider's requests on one event loop. `breaker` and `scheduler` may be looked at from any thread."""
 
     def __init__(self, provider: Provider, loop: asyncio.AbstractEventLoop) -> None:
+        retry_policy = RetryPolicy(provider.retries)
         self._provider = provider
         self._format = format_of(provider)
-        policy = RetryPolicy(provider.retries)
-        self.breaker = Breaker(policy.pause_s, provider.retries.outage_s)
-        encode = self._format.encoder(provider)
-        self.scheduler = Scheduler(provider.limits, encode, self.breaker, self._money_changed)
-        self.health = FailureClassifier(provider, self.breaker)
-        self._judge = ResponsePolicy(provider, policy, self.breaker, self.health, self.scheduler)
-        self._occupancy = EndpointTime()
-        self._recorder: telemetry.Recorder | None = None
-        self._submissions: set[Submission] = set()
-        self._serving: dict[asyncio.Task[None], Job] = {}
-        self._gone: set[str] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._transport: Transport | None = None
         self._loop = loop
 
+        self.breaker = Breaker(retry_policy.pause_s, provider.retries.outage_s)
+        encode = self._format.encoder(provider)
+        self.scheduler = Scheduler(provider.limits, encode, self.breaker, self._budget_changed)
+        self.classifier = FailureClassifier(provider, self.breaker)
+        self._policy = ResponsePolicy(provider, retry_policy, self.breaker, self.classifier)
+        self._endpoint_time = EndpointTime()
+        self._recorder: telemetry.Recorder | None = None
+
+        self._submissions: set[Submission] = set()
+        self._serving: dict[asyncio.Task[None], Job] = {}
+        self._models_gone: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: Transport | None = None
+
     async def close(self) -> None:
-        """Stop what is under way, close connections."""
+        """Cancel what is in flight, close connections."""
         for submission in list(self._submissions):
             submission.stop.set(Interrupted("the engine was closed"))
-            self._cancel(submission)
+            self._cancel_in_flight(submission)
+
         await asyncio.gather(*self._serving, return_exceptions=True)
         if self._transport is not None:
             await self._transport.close()
 
     def admit(self, submission: Submission) -> None:
-        """Begin to ask its requests."""
+        """Begin to send its requests."""
         self._recorder = telemetry.recorder()
         if self.scheduler.idle:
-            self._judge.rest()
-            self._gone.clear()
+            self._policy.forget_failures()
+            self._models_gone.clear()
+
         self._submissions.add(submission)
         submission.done.add_done_callback(lambda _: self._submissions.discard(submission))
         if submission.stop.error is not None:
-            self.scheduler.drop(submission)
+            self.scheduler.remove(submission)
         elif not submission.open:
             self.scheduler.add(submission)
             self._pump()
 
-    def take_over(self, submission: Submission, request: Request, given: Job) -> None:
-        """Ask a request that began elsewhere for the submission."""
+    def accept_handover(self, submission: Submission, request: Request, attempts: Attempts) -> None:
+        """Send a request that another provider's engine handed over, for the submission."""
         if submission.exhausted:
             return  # given up in the meantime: its document stays pending
         try:
-            self.scheduler.hand(submission, request, given, self._loop.time())
+            self.scheduler.accept_handover(submission, request, attempts, self._loop.time())
         except Exception as fault:  # a request that cannot be written as JSON
             submission.fault = fault
-            self.give_up(submission)
+            self.cancel(submission)
         self._pump()
 
+    def stop(self, submission: Submission) -> None:
+        """Send no more of it. What is in flight may still end, for `GRACE_S`."""
+        self.scheduler.remove(submission)
+        self._loop.call_soon(self._pump)  # its waiting retries may have kept others from leaving
+        if not submission.done.done():
+            self._loop.call_later(GRACE_S, self._cancel_in_flight, submission)
+
+    def cancel(self, submission: Submission) -> None:
+        """Send no more of it, and cancel what is in flight."""
+        self.scheduler.remove(submission)
+        self._cancel_in_flight(submission)
+
     def set_share(self, share: float) -> None:
-        """Hold to that part of the limits."""
+        """Keep to this share of the provider's limits."""
         self.scheduler.share = share
         self._pump()
 
-    def _money_changed(self) -> None:
+    def _budget_changed(self) -> None:
         """A budget may have room again. Any thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._unpark)
@@ -110,9 +127,10 @@ class Dispatcher:
 
     def _next_job(self) -> Job | None:
         now = self._loop.time()
-        for waiting in self.scheduler.divertible(now):
-            if not self._divert(waiting, FallbackReason.OUTAGE):
-                waiting.submission.ended()  # pending: its run was stopped meanwhile
+        for waiting in self.scheduler.take_for_fallback(now):
+            if not self._hand_over(waiting, FallbackReason.OUTAGE):
+                waiting.submission.jobs_done()  # pending: its run was stopped meanwhile
+
         while isinstance(decision := self.scheduler.next(now), Job):
             if decision.submission.stop.error is None:
                 return decision
@@ -122,11 +140,11 @@ class Dispatcher:
         return None
 
     def _turn_back(self, job: Job) -> None:
-        """Its run was stopped a moment ago: the loop has not come to halting it, where answers come at once."""
+        """Its run was stopped a moment ago: the loop has not come to `stop`, where answers come at once."""
         job.release()
-        self.scheduler.land(job)
-        self.scheduler.drop(job.submission)
-        job.submission.ended()
+        self.scheduler.release_slot(job)
+        self.scheduler.remove(job.submission)
+        job.submission.jobs_done()
 
     def _wake_at(self, instant: float) -> None:
         if self._timer is not None:
@@ -136,150 +154,163 @@ class Dispatcher:
     async def _serve(self, job: Job | None) -> None:
         task = asyncio.current_task()
         assert task is not None
+
         while job is not None:
             self._serving[task] = job
             try:
                 await self._attempt(job)
             except Exception as fault:  # a receiver's failed write, or a fault of ours, ends its chunk loudly
-                self._fail(job, fault)
+                self._end_by_fault(job, fault)
             finally:
-                job.lose()  # cancelled, or a fault of ours: nothing else leaves it held
-                self.scheduler.land(job)
+                job.forfeit()  # cancelled, or a fault of ours: nothing else leaves it reserved
+                self.scheduler.release_slot(job)
             job = self._next_job()
 
     def _served(self, task: asyncio.Task[None]) -> None:
         job = self._serving.pop(task)
         if task.cancelled():
-            job.lose()  # where it was cancelled before it began
-            self.scheduler.land(job)
-            job.submission.ended()
+            job.forfeit()  # where it was cancelled before it began
+            self.scheduler.release_slot(job)
+            job.submission.jobs_done()
             self._pump()
 
     async def _attempt(self, job: Job) -> None:
-        if job.request.parameters.model in self._gone and self._divert(job, FallbackReason.MODEL_GONE):
+        """Send it once, and act on what comes back."""
+        if job.request.parameters.model in self._models_gone and self._hand_over(job, FallbackReason.MODEL_GONE):
             job.release()
             return
-        if self._transport is None:
-            self._transport = open_transport(self._provider)
+
         now = self._loop.time()
-        self._judge.left(now, job)
-        time_left_s = self._judge.time_left_s(now, job)
+        self._policy.attempt_left(now, job, self.scheduler.in_flight)
+        time_left_s = self._policy.time_left_s(now, job)
         if time_left_s is not None and time_left_s <= 0:
             job.release()
-            self._deliver(job, self._judge.overdue(), None)
+            self._deliver(job, self._policy.overdue(), None)
             return
-        job.attempts += 1
-        job.started_at_us = job.started_at_us or _now_us()
-        job.submission.sent(job.attempts)
+
+        attempts = job.attempts
+        attempts.sent += 1
+        attempts.started_at_us = attempts.started_at_us or _now_us()
+        job.submission.sent(attempts.sent)
+
         began = time.perf_counter()
         try:
-            answer = redacted(await self._posted(job, self._transport, time_left_s), self._provider)
+            answer = redacted(await self._post(job, time_left_s), self._provider)
             completion = self._format.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
-            latency_s = time.perf_counter() - began
-            job.settle(error)
-            self._record(job, error, latency_s)
-            self._carry_out(job, self._judge.failed(self._loop.time(), job, error), latency_s)
-            self._widen()
-            return
-        latency_s = time.perf_counter() - began
-        now = self._loop.time()
-        job.bill(completion)
-        self._record(job, completion, latency_s)
-        self._judge.answered(now, job, completion, latency_s)
-        self._judge.heed(now, job, answer.headers, time.time())
-        self._widen()
-        self._deliver(job, completion, latency_s)
+            self._attempt_failed(job, error, time.perf_counter() - began)
+        else:
+            self._attempt_succeeded(job, answer, completion, time.perf_counter() - began)
 
-    async def _posted(self, job: Job, transport: Transport, time_left_s: float | None) -> Answer:
-        entered = self._occupancy.enter(self._loop.time())
+    async def _post(self, job: Job, time_left_s: float | None) -> Answer:
+        if self._transport is None:
+            self._transport = open_transport(self._provider)
+        entered = self._endpoint_time.enter(self._loop.time())
         try:
             url = self._format.url(self._provider, job.request)
-            return await transport.post(url, job.body, time_left_s)
+            return await self._transport.post(url, job.body, time_left_s)
         finally:
-            job.endpoint_s += self._occupancy.leave(self._loop.time(), entered)
+            job.attempts.endpoint_s += self._endpoint_time.leave(self._loop.time(), entered)
+
+    def _attempt_failed(self, job: Job, error: RequestError, latency_s: float) -> None:
+        now = self._loop.time()
+        job.fail(error)
+        self._record(job, error, latency_s)
+        if error.completion is not None and error.completion.usage is not None:
+            self.scheduler.record_usage(now, job, error.completion.usage)
+
+        decision = self._policy.failed(now, job, error, self.scheduler.in_flight)
+        self.scheduler.apply(decision.effects)
+        self._carry_out(job, decision.verdict, error, latency_s)
+        self._use_free_slots()
+
+    def _attempt_succeeded(self, job: Job, answer: Answer, completion: Completion, latency_s: float) -> None:
+        now = self._loop.time()
+        job.settle(completion)
+        self._record(job, completion, latency_s)
+        if completion.usage is not None:
+            self.scheduler.record_usage(now, job, completion.usage)
+
+        self.scheduler.apply(self._policy.succeeded(now, job, latency_s, self.scheduler.in_flight))
+        self.scheduler.apply(self._policy.heed_rate_headers(now, job, answer.headers, time.time()))
+        self._use_free_slots()
+        self._deliver(job, completion, latency_s)
 
     def _record(self, job: Job, end: Completion | RequestError, latency_s: float) -> None:
         if self._recorder is not None:
             attempt = telemetry.RequestAttempt(
-                self._format.operation, job.request, job.attempts, latency_s, end, job.submission.trace
+                self._format.operation, job.request, job.attempts.sent, latency_s, end, job.submission.trace
             )
             self._recorder.attempt(self._provider, attempt)
 
-    def _widen(self) -> None:
-        """Where places are free there is room for more than the job that this coroutine goes on with."""
-        if self.scheduler.in_flight < self.scheduler.limit:
+    def _use_free_slots(self) -> None:
+        """Where slots are free, more may leave than the job that this coroutine goes on with."""
+        if self.scheduler.in_flight < self.scheduler.in_flight_limit:
             self._loop.call_soon(self._pump)
 
-    def _carry_out(self, job: Job, verdict: Verdict, latency_s: float) -> None:
+    def _carry_out(self, job: Job, verdict: Verdict, error: RequestError, latency_s: float) -> None:
         if isinstance(verdict, StopRun):
             if verdict.why is FallbackReason.MODEL_GONE:
-                self._gone.add(job.request.parameters.model)
-            self._stop(verdict, job.submission)
-            if verdict.why is None or not self._divert(job, verdict.why):
-                job.submission.ended()  # pending: it was not its fault
+                self._models_gone.add(job.request.parameters.model)
+            self._stop_runs(verdict, job.submission)
+            if verdict.why is None or not self._hand_over(job, verdict.why):
+                job.submission.jobs_done()  # pending: it was not its fault
         elif isinstance(verdict, Fail):
-            if verdict.why is None or not self._divert(job, verdict.why):
+            if verdict.why is None or not self._hand_over(job, verdict.why):
                 self._deliver(job, verdict, latency_s)
-        elif job.submission.stop.error is not None:
-            job.submission.ended()  # pending: the run ends before its next attempt
         else:
-            self.scheduler.again(job, self._loop.time(), verdict.delay_s)
+            job.discard(error.completion)
+            self._retry(job, verdict.delay_s)
 
-    def _divert(self, job: Job, why: FallbackReason) -> bool:
-        """Hand it to the fallback, if there is one: it has then ended here."""
+    def _retry(self, job: Job, delay_s: float) -> None:
+        if job.submission.stop.error is not None:
+            job.submission.jobs_done()  # pending: the run ends before its next attempt
+        else:
+            self.scheduler.schedule_retry(job, self._loop.time(), delay_s)
+
+    def _hand_over(self, job: Job, why: FallbackReason) -> bool:
+        """Hand it to the fallback, if one accepts it: it is then done here."""
         fallback = job.submission.fallback
-        if fallback is None or not job.submission.diverts(why):
+        if fallback is None or not job.submission.has_fallback(why):
             return False
-        fallback.take(job, why)
-        job.submission.ended()
+        fallback.accept(job, why)
+        job.submission.jobs_done()
         return True
 
     def _deliver(self, job: Job, end: Completion | Fail, latency_s: float | None) -> None:
+        attempts = job.attempts
         outcome = Outcome(
             completion=end.completion if isinstance(end, Fail) else end,
             failure=end.failure if isinstance(end, Fail) else None,
-            attempts=job.attempts,
-            throttled=job.throttled,
+            attempts=attempts.sent,
+            throttled=attempts.throttled,
             latency_ms=None if latency_s is None else latency_s * 1e3,
-            queued_ms=job.queued_s * 1e3,
-            started_at_us=job.started_at_us,
+            queued_ms=attempts.queued_s * 1e3,
+            started_at_us=attempts.started_at_us,
             finished_at_us=_now_us(),
-            discarded=tuple(job.discarded),
+            discarded=tuple(attempts.discarded),
             route=job.submission.route,
-            lost=job.lost,
-            endpoint_s=job.endpoint_s,
+            lost=attempts.lost,
+            endpoint_s=attempts.endpoint_s,
         )
         job.submission.deliver(job.request, outcome)
-        job.submission.ended()
+        job.submission.jobs_done()
 
-    def _stop(self, verdict: StopRun, asked: Submission) -> None:
+    def _stop_runs(self, verdict: StopRun, asked: Submission) -> None:
         """Stop every run at this provider, or the one that chose what is refused; not those with a fallback."""
         for submission in list(self._submissions):
             concerned = submission.stop is asked.stop or not isinstance(verdict.error, OWN_CHOICE)
-            if concerned and not (verdict.why is not None and submission.diverts(verdict.why)):
+            if concerned and not (verdict.why is not None and submission.has_fallback(verdict.why)):
                 submission.stop.set(verdict.error)
-                self.halt(submission)
+                self.stop(submission)
 
-    def halt(self, submission: Submission) -> None:
-        """Take no new work of it; what is in flight may still end, for `GRACE_S`."""
-        self.scheduler.drop(submission)
-        self._loop.call_soon(self._pump)  # its waiting retries may have kept others from leaving
-        if not submission.done.done():
-            self._loop.call_later(GRACE_S, self._cancel, submission)
-
-    def _fail(self, job: Job, fault: Exception) -> None:
+    def _end_by_fault(self, job: Job, fault: Exception) -> None:
         job.submission.fault = job.submission.fault or fault
-        self.give_up(job.submission)
-        job.submission.ended()
+        self.cancel(job.submission)
+        job.submission.jobs_done()
 
-    def give_up(self, submission: Submission) -> None:
-        """Drop what waits of it and cancel what is in flight."""
-        self.scheduler.drop(submission)
-        self._cancel(submission)
-
-    def _cancel(self, submission: Submission) -> None:
-        """Give up what is in flight; not the task that asks for it, which is done with its job."""
+    def _cancel_in_flight(self, submission: Submission) -> None:
+        """Cancel its requests in flight; not the task that calls this, which is done with its job."""
         for task, job in self._serving.items():
             if job.submission is submission and task is not asyncio.current_task(self._loop):
                 task.cancel()

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 
-from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.engine.dispatcher import GRACE_S, Dispatcher
 from prefect_llm.engine.failures.breaker import ProviderStatus
+from prefect_llm.engine.job import Attempts
 from prefect_llm.engine.limits.shared_limit import Demand
-from prefect_llm.engine.submission import Job, Submission, unheard
+from prefect_llm.engine.submission import Submission
 from prefect_llm.engine.transport import check_provider
 from prefect_llm.system import telemetry
 from prefect_llm.system.event_loop import allow_open_files, new_event_loop
-from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import Interrupted
-from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
@@ -43,41 +40,28 @@ class Engine:
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
-    def run(
-        self,
-        requests: Iterator[Request],
-        deliver: Callable[[Request, Outcome], None],
-        stop: StopSignal,
-        *,
-        keep_raw: bool = False,
-        sent: Callable[[int], None] = unheard,
-        budget: BudgetGate | None = None,
-    ) -> None:
-        """Ask every request; return when each has been delivered. Blocks the calling thread.
-
-        `requests` is drawn, `sent` told the number of every attempt (from 1) and `deliver` called on the
-        engine's thread, as places and answers come: none of them may block. Raises
-        the `RunError` that stopped the run, or what one of the three raised; outcomes delivered before that
-        are good.
-        """
-        submission = Submission(requests, deliver, stop, keep_raw, sent, budget)
-        self.start(submission)
-        self.finish(submission)
-
     def start(self, submission: Submission) -> None:
-        """Begin to ask its requests; `finish` or `abandon` must follow."""
+        """Begin to send its requests. `finish` or `cancel` must follow.
 
-        def halt() -> None:
-            self._loop.call_soon_threadsafe(self._dispatcher.halt, submission)
+        `requests` is drawn, `sent` called with the number of every attempt (from 1) and `deliver` called on the
+        engine's thread, as slots and answers come: none of them may block.
+        """
 
-        submission.stop.listen(halt)  # first: between the two, a stop would let requests leave
+        def stop() -> None:
+            self._loop.call_soon_threadsafe(self._dispatcher.stop, submission)
+
+        submission.stop.listen(stop)  # first: between the two, a stop would let requests leave
         self._loop.call_soon_threadsafe(self._dispatcher.admit, submission)
-        submission.done.add_done_callback(lambda _: submission.stop.forget(halt))
+        submission.done.add_done_callback(lambda _: submission.stop.forget(stop))
 
     def finish(self, submission: Submission) -> None:
-        """Take nothing more for it and wait until all of it has ended. Raises as `run` does."""
+        """Accept no more handovers for it, and wait until all of it has ended.
+
+        Raises the `RunError` that stopped the run, or what one of the caller's three functions raised. Outcomes
+        delivered before that are good.
+        """
         if submission.open:
-            self._loop.call_soon_threadsafe(submission.close)
+            self._loop.call_soon_threadsafe(submission.finish)
         try:
             submission.done.result()
         except (KeyboardInterrupt, SystemExit):
@@ -85,17 +69,17 @@ class Engine:
             wait([submission.done], timeout=GRACE_S + 1)
             raise
 
-    def abandon(self, submission: Submission) -> None:
-        """Give it up; return when nothing of it is delivered any more."""
-        self._loop.call_soon_threadsafe(self._dispatcher.give_up, submission)
+    def cancel(self, submission: Submission) -> None:
+        """Send no more of it and cancel what is in flight. Returns when no more of it is delivered."""
+        self._loop.call_soon_threadsafe(self._dispatcher.cancel, submission)
         wait([submission.done])
 
-    def hand_over(self, submission: Submission, request: Request, given: Job) -> None:
-        """Ask that request for a submission of this engine, with what it has been through elsewhere. Any thread."""
-        self._loop.call_soon_threadsafe(self._dispatcher.take_over, submission, request, given)
+    def accept_handover(self, submission: Submission, request: Request, attempts: Attempts) -> None:
+        """Send a request for a submission of this engine, with its attempts at other providers. Any thread."""
+        self._loop.call_soon_threadsafe(self._dispatcher.accept_handover, submission, request, attempts)
 
     def set_share(self, share: float) -> None:
-        """Hold this process to its part, from 0 to 1, of the provider's limits; at 0 nothing leaves. Any thread."""
+        """Hold this process to its share, from 0 to 1, of the provider's limits; at 0 nothing leaves. Any thread."""
         if not self.closed:
             self._loop.call_soon_threadsafe(self._dispatcher.set_share, share)
 
@@ -107,9 +91,10 @@ class Engine:
         return Demand(not scheduler.idle, scheduler.is_held_back(self._loop.time()), scheduler.in_flight)
 
     @property
-    def standing(self) -> ProviderStatus:
-        """How the provider does at this moment. Any thread."""
-        breaker, health, scheduler = self._dispatcher.breaker, self._dispatcher.health, self._dispatcher.scheduler
+    def status(self) -> ProviderStatus:
+        """The provider as it is at this moment. Any thread."""
+        breaker, scheduler = self._dispatcher.breaker, self._dispatcher.scheduler
+        classifier = self._dispatcher.classifier
         return ProviderStatus(
             provider=self.provider.name,
             state=breaker.state,
@@ -117,17 +102,17 @@ class Engine:
             in_flight=scheduler.in_flight,
             waiting=scheduler.waiting,
             base_url=self.provider.base_url,
-            fault=health.fault,
-            outage_limit_s=health.outage_limit_s,
+            fault=classifier.fault,
+            outage_limit_s=classifier.outage_limit_s,
         )
 
     @property
     def closed(self) -> bool:
-        """Whether it asks nothing any more."""
+        """Whether it sends nothing any more."""
         return self._loop.is_closed()
 
     def close(self) -> None:
-        """Stop what is under way, close connections, end the thread."""
+        """Cancel what is in flight, close connections, end the thread."""
         asyncio.run_coroutine_threadsafe(self._dispatcher.close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.engine.engine import Engine
+from prefect_llm.engine.job import Job
 from prefect_llm.engine.registry import engine_for
-from prefect_llm.engine.submission import FallbackReason, Job, Submission, unheard
+from prefect_llm.engine.submission import FallbackReason, Submission, unheard
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
@@ -35,23 +36,24 @@ def ask(
 ) -> None:
     """Ask every request of the provider or one of its fallbacks; each outcome's `route` says of whom.
 
-    Blocks, calls back and raises as `Engine.run` does; `deliver` may be called on several engines' threads.
+    Blocks until each is delivered; calls back as `Engine.start` says and raises as `Engine.finish` does.
+    `deliver` may be called on several engines' threads.
     """
     routes = provider.routes
     links: list[_Link] = []
     for route, each in enumerate(routes):
         submission = Submission(requests if route == 0 else iter(()), deliver, stop, keep_raw, sent, budget)
         submission.route, submission.open = route, route > 0
-        submission.fallback = _Onwards(links, route, rewritten) if route + 1 < len(routes) else None
+        submission.fallback = FallbackChain(links, route, rewritten) if route + 1 < len(routes) else None
         links.append(_Link(engine_for(each), submission))
-    for link in reversed(links):  # whoever may be handed something is there first
+    for link in reversed(links):  # a fallback is there before anything is handed over to it
         link.engine.start(link.submission)
     try:
         for link in links:
             link.engine.finish(link.submission)
     except BaseException:
         for link in links:
-            link.engine.abandon(link.submission)
+            link.engine.cancel(link.submission)
         raise
 
 
@@ -61,7 +63,7 @@ class _Link:
     submission: Submission
 
 
-class _Onwards:
+class FallbackChain:
     """The fallbacks behind one link of the chain."""
 
     def __init__(self, links: Sequence[_Link], route: int, rewritten: Rewritten) -> None:
@@ -69,13 +71,16 @@ class _Onwards:
         self._route = route
         self._rewritten = rewritten
 
-    def takes(self, why: FallbackReason) -> bool:
+    def accepts(self, why: FallbackReason) -> bool:
+        """Whether a provider behind this one can be asked."""
         return self._next(why) is not None
 
-    def take(self, job: Job, why: FallbackReason) -> None:
+    def accept(self, job: Job, why: FallbackReason) -> None:
+        """Ask the next one, which goes on counting the job's attempts."""
         link = self._next(why)
-        assert link is not None, "only where takes() said so"
-        link.engine.hand_over(link.submission, self._rewritten(job.request, link.submission.route), job)
+        assert link is not None, "only if accepts()"
+        request = self._rewritten(job.request, link.submission.route)
+        link.engine.accept_handover(link.submission, request, job.attempts)
 
     def _next(self, why: FallbackReason) -> _Link | None:
         """Another model of the same provider helps in anything but an outage."""

@@ -1,4 +1,4 @@
-"""Which request leaves next, and when: breaker, concurrency, cooldown, quota and retries in one decision.
+"""Which request leaves next, and when: breaker, concurrency, cooldown, rate limits and retries in one decision.
 
 Pure in `now` and without a lock: it lives on the engine's loop thread. Requests are drawn from their
 submissions only when they can leave, so that a million documents cost no more memory than those in flight.
@@ -13,29 +13,31 @@ from collections import deque
 from collections.abc import Callable
 
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker
+from prefect_llm.engine.failures.policy import Effects
+from prefect_llm.engine.job import Attempts, Job, Slot
 from prefect_llm.engine.limits.concurrency import Ramp
 from prefect_llm.engine.limits.concurrency_controller import FIRST_CONCURRENCY
 from prefect_llm.engine.limits.rate_limits import RateLimits
 from prefect_llm.engine.limits.token_sizes import TokenSizes
-from prefect_llm.engine.submission import FallbackReason, Job, Submission
+from prefect_llm.engine.submission import FallbackReason, Submission
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import Limits
 from prefect_llm.values.request import Request
 
 WAITING_ALWAYS_ALLOWED = OUTAGE_DOCUMENTS
-"""As many documents may wait for a retry as may be in flight, but so many in any case: a few must not stall all,
-and an outage must be told from their own faults."""
+"""As many documents may wait for a retry as may be in flight, but at least this many: a few must not stall all, and
+an outage must be told from their own faults."""
 HELD_BACK_S = 2.0
-"""So long after it had to wait for quota, more of it would still be used."""
+"""For this long after a wait for a rate limit, a higher limit would still be used."""
 RETRY_SHARE = 0.5
-"""Share of the places that retries may take while new documents can leave."""
+"""Share of the slots that retries may take while new documents can leave."""
 
 
 class Scheduler:
-    """Decides; the engine carries out.
+    """Decides; the dispatcher carries out.
 
-    `encode` makes a request's body; `money_changed` is what budgets call, from any thread, when a submission that was
-    parked for want of money may go on: `unpark` follows then.
+    `encode` makes a request's body. Budgets call `budget_changed`, from any thread, when a submission that waits for
+    money may go on; its answer is a call of `unpark`.
     """
 
     def __init__(
@@ -43,21 +45,21 @@ class Scheduler:
         limits: Limits,
         encode: Callable[[Request], bytes],
         breaker: Breaker,
-        money_changed: Callable[[], None] = lambda: None,
+        budget_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.concurrency = min(limits.most_in_flight, FIRST_CONCURRENCY) if limits.adaptive else limits.most_in_flight
         self.in_flight = 0
         self._ramp: Ramp | None = None
-        self._waited_for_quota_at = -math.inf
+        self._rate_limited_at = -math.inf
         self._limits = limits
         self._share = 1.0
-        self._quota = RateLimits(limits)
-        self._estimates = TokenSizes(limits.token_accounting)
+        self._rate_limits = RateLimits(limits)
+        self._token_sizes = TokenSizes(limits.token_accounting)
         self._encode = encode
         self._breaker = breaker
         self._submissions: deque[Submission] = deque()
         self._parked: list[Submission] = []
-        self._money_changed = money_changed
+        self._budget_changed = budget_changed
         self._head: Job | None = None
         self._retries: list[tuple[float, int, Job]] = []
         self._retries_in_flight = 0
@@ -71,23 +73,23 @@ class Scheduler:
 
     @property
     def waiting(self) -> int:
-        """Requests that were drawn and wait: for a retry, for quota or for another to leave."""
+        """Requests that were drawn and wait: for a retry, a rate limit or another to leave."""
         return len(self._retries) + (self._head is not None)
 
     @property
     def share(self) -> float:
-        """The part that this process has of the provider's limits, from 0 to 1; at 0 nothing leaves."""
+        """The process's share of the provider's limits, from 0 to 1; at 0 nothing leaves."""
         return self._share
 
     @share.setter
     def share(self, share: float) -> None:
         self._share = share
         if share:
-            self._quota.share = share
+            self._rate_limits.share = share
 
     @property
-    def places(self) -> int:
-        """How many may be in flight: the concurrency, within the share of what the provider allows."""
+    def slots(self) -> int:
+        """The most requests in flight: the concurrency, within the share of what the provider allows."""
         if self._share == 1.0:
             return self.concurrency
         if not self._share:
@@ -95,149 +97,158 @@ class Scheduler:
         return min(self.concurrency, max(1, int(self._limits.most_in_flight * self._share + 1e-9)))
 
     @property
-    def limit(self) -> float:
-        """The places, while a provider that was down is let recover."""
-        return min(self.places, self._breaker.places)
+    def in_flight_limit(self) -> float:
+        """The slots, or fewer while a provider recovers from an outage."""
+        return min(self.slots, self._breaker.slots)
 
-    def hold(self, concurrency: int, ramp: Ramp | None = None) -> None:
-        """So many may be in flight; by the ramp, if one is given."""
+    def set_concurrency(self, concurrency: int, ramp: Ramp | None = None) -> None:
+        """Allow this many in flight, reached by the ramp if there is one."""
         self.concurrency, self._ramp = concurrency, ramp
+
+    def apply(self, effects: Effects) -> None:
+        """Change what the response policy decided for all requests of the provider."""
+        if effects.concurrency is not None:
+            self.set_concurrency(effects.concurrency, effects.ramp)
+        if effects.cool_down_until is not None:
+            self.cool_down(effects.cool_down_until)
 
     def add(self, submission: Submission) -> None:
         """Queue a chunk's requests behind those of the chunks before it."""
         self._submissions.append(submission)
 
-    def hand(self, submission: Submission, request: Request, given: Job, now: float) -> None:
-        """Queue a request that another provider's engine gave up, with what it has been through."""
-        submission.hand(self._made(request, submission, now).carry(given))
+    def accept_handover(self, submission: Submission, request: Request, attempts: Attempts, now: float) -> None:
+        """Queue a request that another provider's engine handed over, with its attempts there."""
+        job = self._make_job(request, submission, now)
+        job.attempts = attempts
+        submission.enqueue(job)
         if submission not in self._submissions:
             self._submissions.append(submission)
 
     def next(self, now: float) -> Job | float | None:
-        """The job that leaves now; or the instant to ask again; or nothing to do until something ends."""
-        if self.in_flight >= self.places:
+        """The job that leaves now, the instant to ask again, or `None`: ask again when a job ends."""
+        if self.in_flight >= self.slots:
             return None
         if self._ramp is not None and (opens_at := self._ramp.opens_at(self.in_flight + 1)) > now:
             return opens_at
+
         if now < self._cool_until:
             return self._cool_until
         if not self._breaker.admits(now, self.in_flight):
             return self._breaker.wait_until()
+
         if self._head is None:
-            self._head = self._affordable(now)
+            self._head = self._reserve_next(now)
         if self._head is None:
             return self._retries[0][0] if self._retries else None
-        if (wait_s := self._quota.take(now, self._head.tokens)) > 0:
-            self._waited_for_quota_at = now
+        if (wait_s := self._rate_limits.take(now, self._head.tokens)) > 0:
+            self._rate_limited_at = now
             return now + wait_s
-        job, self._head = self._head, None
-        return self._leaving(job, now)
 
-    def land(self, job: Job) -> None:
-        """Give back the place that `next` gave; a second time does nothing."""
-        if not job.in_flight:
+        job, self._head = self._head, None
+        self._occupy_slot(job, now)
+        return job
+
+    def release_slot(self, job: Job) -> None:
+        """Free the slot that `next` gave; a second time does nothing."""
+        slot, job.slot = job.slot, None
+        if slot is None:
             return
-        job.in_flight = False
+
         self.in_flight -= 1
-        self._retries_in_flight -= job.retries
-        if job.is_probe:
+        self._retries_in_flight -= slot.is_retry
+        if slot.is_probe:
             self._breaker.probe_ended()
 
-    def again(self, job: Job, now: float, delay_s: float) -> None:
-        """Ask once more after a pause; the document is queued from now on."""
+    def schedule_retry(self, job: Job, now: float, delay_s: float) -> None:
+        """Send it again after a pause; it is queued from now on."""
         job.queued_since = now
         heapq.heappush(self._retries, (now + delay_s, next(self._order), job))
 
     def is_held_back(self, now: float) -> bool:
-        """Whether something waits, and for a place or for quota: more of either would be used."""
+        """Whether something waits for a slot or a rate limit, so that a larger share would be used."""
         waits = self._head is not None or bool(self._submissions) or bool(self._retries)
-        return waits and (self.in_flight >= self.places or now - self._waited_for_quota_at < HELD_BACK_S)
+        return waits and (self.in_flight >= self.slots or now - self._rate_limited_at < HELD_BACK_S)
 
     def cool_down(self, until: float) -> None:
         """Let nothing leave before that instant."""
         self._cool_until = max(self._cool_until, until)
 
-    def cooling(self, now: float) -> bool:
-        """Whether the provider is in a cooldown."""
-        return now < self._cool_until
-
-    def settle(self, now: float, job: Job, used: Usage) -> None:
-        """Correct the quota, and the estimates for the model, by what an answer really took."""
+    def record_usage(self, now: float, job: Job, used: Usage) -> None:
+        """Correct the rate limits, and the model's token sizes, by what an answer really used."""
         if self._limits.counts_tokens:
-            self._quota.settle(now, job.tokens, used, job.left_at)
-            self._estimates.learn(job.request.parameters.model, len(job.body), used)
+            self._rate_limits.settle(now, job.tokens, used, job.left_at)
+            self._token_sizes.learn(job.request.parameters.model, len(job.body), used)
 
     def unpark(self) -> None:
-        """Let the submissions that wait for money try again, before all others."""
+        """Let submissions that wait for money go on, before all others."""
         self._submissions.extendleft(reversed([each for each in self._parked if each not in self._submissions]))
         self._parked.clear()
 
-    def drop(self, submission: Submission) -> None:
-        """Forget what of a submission has not left."""
-        dropped = len(self._taken_out(submission)) + len(submission.handed)
-        submission.handed.clear()
+    def remove(self, submission: Submission) -> None:
+        """Give up all of a submission that is not in flight."""
+        removed = len(self._take_out(submission)) + len(submission.queued)
+        submission.queued.clear()
         submission.exhausted = True
-        submission.ended(dropped)
+        submission.jobs_done(removed)
 
-    def divertible(self, now: float) -> list[Job]:
-        """While the breaker holds all: take out what waits and has a fallback, drawn to the last document."""
+    def take_for_fallback(self, now: float) -> list[Job]:
+        """While the breaker holds everything back: take out all jobs that have a fallback, to the last document."""
         if not self._breaker.holds_all(now):
             return []
-        diverting = [each for each in self._submissions if each.diverts(FallbackReason.OUTAGE)]
-        waiting = [job.submission for _, _, job in self._retries if job.submission.diverts(FallbackReason.OUTAGE)]
-        return [job for submission in dict.fromkeys(diverting + waiting) for job in self._drained(submission, now)]
 
-    def _drained(self, submission: Submission, now: float) -> list[Job]:
-        jobs = self._taken_out(submission)
-        while (job := submission.draw(self._made, now)) is not None:
+        waiting = [*self._submissions, *(job.submission for _, _, job in self._retries)]
+        leaving = [each for each in dict.fromkeys(waiting) if each.has_fallback(FallbackReason.OUTAGE)]
+        return [job for submission in leaving for job in self._drain(submission, now)]
+
+    def _drain(self, submission: Submission, now: float) -> list[Job]:
+        jobs = self._take_out(submission)
+        while (job := submission.draw(self._make_job, now)) is not None:
             jobs.append(job)
         if not jobs:
-            submission.ended(0)
+            submission.jobs_done(0)
         return jobs
 
-    def _taken_out(self, submission: Submission) -> list[Job]:
-        """Its jobs that were drawn and wait here; the submission is no longer drawn from."""
+    def _take_out(self, submission: Submission) -> list[Job]:
+        """Its jobs that were drawn and wait here. It is no longer drawn from."""
         if submission in self._submissions:
             self._submissions.remove(submission)
         if submission in self._parked:
             self._parked.remove(submission)
+
         jobs = [job for _, _, job in self._retries if job.submission is submission]
         self._retries = [entry for entry in self._retries if entry[2].submission is not submission]
         heapq.heapify(self._retries)
+
         if self._head is not None and self._head.submission is submission:
             self._head.release()
             jobs.append(self._head)
             self._head = None
         return jobs
 
-    def _leaving(self, job: Job, now: float) -> Job:
-        job.queued_s += now - job.queued_since
-        job.left_at = now
-        job.in_flight = True
-        job.retries = job.attempts > 0
-        job.is_probe = self._breaker.left()
+    def _occupy_slot(self, job: Job, now: float) -> None:
+        job.attempts.queued_s += now - job.queued_since
+        job.slot = Slot(now, is_retry=job.attempts.sent > 0, is_probe=self._breaker.left())
         self.in_flight += 1
-        self._retries_in_flight += job.retries
-        return job
+        self._retries_in_flight += job.slot.is_retry
 
-    def _chosen(self, now: float) -> Job | None:
-        """Retries that are due before new documents, up to their share; new ones first while in doubt.
+    def _choose(self, now: float) -> Job | None:
+        """Due retries before new documents, up to their share of the slots.
 
-        So an outage is told from documents that fail by themselves, and probed, at no document's expense.
+        Fresh documents go first while the provider is in doubt: an outage must not use up one document's retries.
         """
         if not (self._retries and self._retries[0][0] <= now):
-            return self._first(now)
-        if self._breaker.doubtful or self._retries_in_flight >= max(1, int(RETRY_SHARE * self.limit)):
-            return self._first(now) or self._due()
-        return self._due()
+            return self._draw(now)
+        if self._breaker.doubtful or self._retries_in_flight >= max(1, int(RETRY_SHARE * self.in_flight_limit)):
+            return self._draw(now) or self._pop_retry()
+        return self._pop_retry()
 
-    def _affordable(self, now: float) -> Job | None:
-        """The job that was chosen, with its money set aside; a submission without enough of it is parked."""
-        while (job := self._chosen(now)) is not None:
+    def _reserve_next(self, now: float) -> Job | None:
+        """The next job, with its money reserved. A submission that cannot pay for its next job is parked."""
+        while (job := self._choose(now)) is not None:
             if (budget := job.submission.budget) is None:
                 return job
-            if (hold := budget.reserve(job.request, self._money_changed)) is not None:
-                job.hold = hold
+            if (reservation := budget.reserve(job.request, self._budget_changed)) is not None:
+                job.reservation = reservation
                 return job
             self._park(job)
         return None
@@ -250,20 +261,20 @@ class Scheduler:
         if submission not in self._parked:
             self._parked.append(submission)
 
-    def _due(self) -> Job:
+    def _pop_retry(self) -> Job:
         return heapq.heappop(self._retries)[2]
 
-    def _first(self, now: float) -> Job | None:
-        """The next document's job; none while too many documents wait for a retry."""
+    def _draw(self, now: float) -> Job | None:
+        """The next document's job; `None` while too many documents wait for a retry."""
         while self._submissions and len(self._retries) < max(self.concurrency, WAITING_ALWAYS_ALLOWED):
             submission = self._submissions[0]
-            if (job := submission.draw(self._made, now)) is not None:
+            if (job := submission.draw(self._make_job, now)) is not None:
                 return job
             self._submissions.popleft()
-            submission.ended(0)
+            submission.jobs_done(0)
         return None
 
-    def _made(self, request: Request, submission: Submission, now: float) -> Job:
+    def _make_job(self, request: Request, submission: Submission, now: float) -> Job:
         body, parameters = self._encode(request), request.parameters
-        tokens = self._estimates.tokens(parameters.model, len(body), parameters.max_output_tokens)
+        tokens = self._token_sizes.tokens(parameters.model, len(body), parameters.max_output_tokens)
         return Job(request, submission, body, tokens, queued_since=now)

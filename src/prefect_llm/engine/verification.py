@@ -121,7 +121,8 @@ def _root_cause(error: BaseException) -> BaseException:
 
 def _diagnosis(client: httpx.Client, provider: Provider, request: Request, error: RequestError) -> RunError:
     """The sentence for an answer that is not one."""
-    verdict = FailureClassifier(provider, Breaker(RetryPolicy(provider.retries).pause_s)).failed(0.0, request, error)
+    classifier = FailureClassifier(provider, Breaker(RetryPolicy(provider.retries).pause_s))
+    verdict = classifier.classify_failure(0.0, request, error)
     if isinstance(verdict, (ModelNotFound, EndpointNotFound)):
         return _not_found(client, provider, request.parameters.model, verdict)
     if verdict is not None:

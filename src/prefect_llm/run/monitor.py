@@ -79,7 +79,7 @@ class Observed:
     error_share: float | None = None
     budgets: Sequence[SpentBudget] = ()
     exceeded: bool = False
-    standings: Sequence[ProviderStatus] = ()
+    statuses: Sequence[ProviderStatus] = ()
 
 
 class AlertRules:
@@ -117,7 +117,7 @@ class AlertRules:
         )
 
     def _breakers(self, seen: Observed) -> Iterator[Alert]:
-        for each in seen.standings:
+        for each in seen.statuses:
             name, outages = each.provider, each.outages
             if outages > self._outages.get(name, 0):
                 self._outages[name] = outages
@@ -151,7 +151,7 @@ class RunMonitor:
             error_share=context.tracker.error_share.value,
             budgets=self._budgets(),
             exceeded=isinstance(context.stop.error, BudgetExceeded),
-            standings=[engine.standing for engine in self._engines()],
+            statuses=[engine.status for engine in self._engines()],
         )
 
     def _budgets(self) -> list[SpentBudget]:

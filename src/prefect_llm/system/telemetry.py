@@ -81,7 +81,7 @@ class ObservedEngine(Protocol):
     """What gauges look at, each time a reader collects."""
 
     @property
-    def standing(self) -> ObservedStatus: ...  # noqa: D102
+    def status(self) -> ObservedStatus: ...  # noqa: D102
     @property
     def closed(self) -> bool: ...  # noqa: D102
 
@@ -212,18 +212,18 @@ class _Looking:
         from opentelemetry.metrics import Observation
 
         with _engines_lock:
-            standings = [engine.standing for engine in _engines if not engine.closed]
+            statuses = [engine.status for engine in _engines if not engine.closed]
 
         by_endpoint: dict[str, list[int]] = {}
-        for each in standings:
+        for each in statuses:
             by_endpoint.setdefault(each.base_url, []).append(self._value(each))
         together = max if self._name == "breaker.state" else sum
         return [Observation(together(values), _endpoint(base_url)) for base_url, values in by_endpoint.items()]
 
-    def _value(self, standing: ObservedStatus) -> int:
+    def _value(self, status: ObservedStatus) -> int:
         if self._name == "breaker.state":
-            return BREAKER_STATES[standing.state]
-        return standing.in_flight if self._name == "requests.in_flight" else standing.waiting
+            return BREAKER_STATES[status.state]
+        return status.in_flight if self._name == "requests.in_flight" else status.waiting
 
 
 @lru_cache(maxsize=64)

@@ -17,11 +17,11 @@ from enum import StrEnum
 from prefect_llm.values.errors import Unavailable
 
 OUTAGE_DOCUMENTS = 10
-"""So many documents failing with no success between them are an outage; fewer may be their own fault."""
+"""This many documents failing with no success between them are an outage; fewer may be their own fault."""
 JUDGED_ATTEMPTS = 50
 OPENING_SHARE = 0.8
 """Share of the last `JUDGED_ATTEMPTS` that failed, from which it opens although some succeed."""
-FIRST_PLACES = 7
+FIRST_SLOTS = 7
 """In flight beyond what already was, after the first success: eight with the probe, and 256 five rounds later."""
 
 
@@ -35,7 +35,7 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """How a provider does, for who looks from outside: its breaker, the outages so far, and what waits.
+    """A provider as seen from outside: its breaker, the outages so far, and what waits.
 
     `fault` is why it did not answer last, and after `outage_limit_s` seconds without a success it is given up.
     """
@@ -75,7 +75,7 @@ class Breaker:
         self._probing = False
         self._changed_at = -math.inf
         self._answered_at = -math.inf
-        self._places = math.inf
+        self._slots = math.inf
 
     @property
     def outage(self) -> bool:
@@ -90,7 +90,7 @@ class Breaker:
     def admits(self, now: float, in_flight: int) -> bool:
         """Whether one more request may leave."""
         if self.state is BreakerState.CLOSED:
-            return in_flight < self._places
+            return in_flight < self._slots
         if self.state is BreakerState.OPEN:
             if now < self._probe_at:
                 return False
@@ -104,9 +104,9 @@ class Breaker:
         return self.state is BreakerState.HALF_OPEN and self._probing
 
     @property
-    def places(self) -> float:
+    def slots(self) -> float:
         """How many may be in flight once it is closed; grows from the first success after an outage."""
-        return self._places
+        return self._slots
 
     def wait_until(self) -> float | None:
         """The instant from which a probe may leave, while it is open."""
@@ -129,7 +129,7 @@ class Breaker:
         """A good answer came to the attempt that left at `left_at`; it still counts in `in_flight`."""
         if self.is_stale(left_at):
             return
-        self.rest()
+        self.forget_failures()
         self._recent.append(False)
         self._goes_on(now, in_flight)
 
@@ -146,7 +146,7 @@ class Breaker:
     def failed(self, now: float, left_at: float, document_id: str, error: Unavailable) -> None:
         """A timeout, a lost connection or a server's fault came of the attempt that left at `left_at`."""
         if self.is_stale(left_at):
-            self._places = max(self._places - 1, FIRST_PLACES)  # it held a place that nobody has earned
+            self._slots = max(self._slots - 1, FIRST_SLOTS)  # it held a slot that no success has earned
             return
         self.failing_since = now if self.failing_since is None else self.failing_since
         if len(self._failing) < OUTAGE_DOCUMENTS:
@@ -157,7 +157,7 @@ class Breaker:
         if self.state is BreakerState.HALF_OPEN or self._is_too_much():
             self._open(now, error.retry_after_s or 0.0)
 
-    def rest(self) -> None:
+    def forget_failures(self) -> None:
         """Forget failures in a row: an answer came, or nothing was asked for a while."""
         self._failing.clear()
         self.unreachable = False
@@ -172,10 +172,10 @@ class Breaker:
         if self.state is BreakerState.HALF_OPEN:
             self._openings = 0
             self._recent.clear()
-            self._places = in_flight + FIRST_PLACES
+            self._slots = in_flight + FIRST_SLOTS
             self._change(BreakerState.CLOSED, now)
         elif takes_more:
-            self._places += 1
+            self._slots += 1
 
     def _open(self, now: float, retry_after_s: float) -> None:
         self.outages += self.state is BreakerState.CLOSED

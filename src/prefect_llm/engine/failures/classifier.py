@@ -50,17 +50,17 @@ class FailureClassifier:
             return min(retries.first_connection_s, retries.outage_s)
         return retries.outage_s
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """An answer came: whatever went wrong before is over."""
         self._has_succeeded = True
         self._refusals = 0
 
-    def rest(self) -> None:
+    def forget_failures(self) -> None:
         """Forget failures in a row: nothing has been asked for a while."""
         self._refusals = 0
-        self._breaker.rest()
+        self._breaker.forget_failures()
 
-    def failed(self, now: float, request: Request, error: RequestError) -> RunError | None:
+    def classify_failure(self, now: float, request: Request, error: RequestError) -> RunError | None:
         """The error that stops the run, if that failed attempt is one; the breaker has taken it in before."""
         if isinstance(error, Retryable):
             return self._faulted(now, error)

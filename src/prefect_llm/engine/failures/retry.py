@@ -1,7 +1,7 @@
 """Whether a failed attempt is asked again, and after how long.
 
 tenacity's strategies compute the waits; the waiting itself is the scheduler's, so that a backoff holds no
-place among the requests in flight. Each sort of failure has a budget of its own.
+slot among the requests in flight. Each sort of failure has a budget of its own.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ class RetryPolicy:
         exponential = wait_exponential(multiplier=options.backoff_s, max=options.max_backoff_s)
         self._backoff = exponential + wait_random(0, options.backoff_s)
 
-    def delay_s(self, error: RequestError, tries: RetryCounts, *, outage: bool) -> float | None:
+    def delay_s(self, error: RequestError, counts: RetryCounts, *, outage: bool) -> float | None:
         """Count the failure; seconds until the next attempt, or `None` where this was the last.
 
         In an outage a fault costs no attempt: the document is not to blame, and the breaker decides when it leaves.
         """
         if isinstance(error, Throttled):
-            tries.throttled += 1
-            spent = tries.throttled >= THROTTLED_PER_ATTEMPT * self._max_attempts
-            return None if spent else self._wait_s(error, tries.throttled)
+            counts.throttled += 1
+            spent = counts.throttled >= THROTTLED_PER_ATTEMPT * self._max_attempts
+            return None if spent else self._wait_s(error, counts.throttled)
         if isinstance(error, Retryable):
-            return self._after_fault(error, tries, outage=outage)
+            return self._after_fault(error, counts, outage=outage)
         allowed = UNUSABLE_AGAIN.get(error.kind, 0)
-        tries.unusable[error.kind] = tries.unusable.get(error.kind, 0) + 1
-        return self._wait_s(error, 1) if tries.unusable[error.kind] <= allowed else None
+        counts.unusable[error.kind] = counts.unusable.get(error.kind, 0) + 1
+        return self._wait_s(error, 1) if counts.unusable[error.kind] <= allowed else None
 
     def cooldown_s(self, error: Throttled, in_a_row: int) -> float:
         """How long the whole provider pauses after its `in_a_row`-th throttling without a success."""
@@ -70,12 +70,12 @@ class RetryPolicy:
         """How long the breaker stays open before the next probe, after so many openings in a row."""
         return min(self._backoff(_state_after(openings)), self._longest_pause_s)
 
-    def _after_fault(self, error: Retryable, tries: RetryCounts, *, outage: bool) -> float | None:
+    def _after_fault(self, error: Retryable, counts: RetryCounts, *, outage: bool) -> float | None:
         if outage:
             return self._backoff(_state_after(1))  # the breaker holds it back for as long as it takes
-        tries.faults += 1
-        spent = tries.faults >= self._max_attempts
-        return None if spent else self._wait_s(error, tries.faults)
+        counts.faults += 1
+        spent = counts.faults >= self._max_attempts
+        return None if spent else self._wait_s(error, counts.faults)
 
     def _wait_s(self, error: RequestError, failures: int) -> float:
         """Exponential with jitter; never less than the endpoint asked for."""
