@@ -162,7 +162,7 @@ def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
         assert twice.wait(10)
     count = len(shown)
     assert [figures.rows for figures in shown] == [3] * count
-    assert not [thread for thread in threading.enumerate() if thread.name == "llm-figures"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "llm-progress"]
 
 
 @pytest.mark.parametrize(

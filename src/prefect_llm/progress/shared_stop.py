@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 from prefect_llm.store import check_owner
 from prefect_llm.system.folders import Folder
+from prefect_llm.system.periodic import Periodic
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.errors import InvalidInput, RunError, Superseded, run_error
 
@@ -67,9 +68,8 @@ class _Watch:
         self._epoch = epoch
         self._stop = stop
         self._heard = False
-        self._wake = threading.Event()
-        self._told = self._wake.set
-        self._thread = threading.Thread(target=self._watch, name="llm-stop", daemon=True)
+        self._told = False
+        self._periodic = Periodic("llm-stop", LOOK_S, self._look_or_tell)
 
     def look(self) -> None:
         """Stop this process if another has, or owns the directory."""
@@ -88,25 +88,27 @@ class _Watch:
 
     def start(self) -> None:
         """Look from now on, and tell the others where this process stops."""
-        self._stop.listen(self._told)
-        self._thread.start()
+        self._stop.listen(self._periodic.wake)
+        self._periodic.start()
 
     def end(self) -> None:
         """Returns when the others have been told, if there is anything to tell."""
-        self._stop.forget(self._told)
-        self._wake.set()
-        self._thread.join()
+        self._stop.forget(self._periodic.wake)
+        self._periodic.close()
+        self._tell()  # after the thread has ended: one of the two tells
 
-    def _watch(self) -> None:
-        while not self._wake.wait(LOOK_S):
-            self.look()
+    def _look_or_tell(self) -> bool:
+        """`False` once this process stops: the others have then been told."""
+        self.look()
         self._tell()
+        return self._stop.error is None
 
     def _tell(self) -> None:
         """Write down why this process stops; the first one's reason stays. Not that of one who owns nothing now."""
         error = self._stop.error
-        if error is None or self._heard or isinstance(error, Superseded):
+        if error is None or self._heard or self._told or isinstance(error, Superseded):
             return
+        self._told = True
         try:
             self._folder.create(self._name, json.dumps({"kind": error.kind, "message": error.message}).encode())
         except OSError as failed:

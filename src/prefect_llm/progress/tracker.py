@@ -14,6 +14,7 @@ from prefect_llm.progress.error_share import ErrorShare
 from prefect_llm.progress.progress import RunProgress
 from prefect_llm.progress.recent_rate import RecentRate
 from prefect_llm.store import ChunkStats, EndedRows, JournalEntry
+from prefect_llm.system.periodic import Periodic
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.price import Price
@@ -136,16 +137,5 @@ class RunTracker:
 @contextmanager
 def watched(tracker: RunTracker, every_s: float, show: Callable[[RunProgress], None]) -> Iterator[None]:
     """While the block runs, `show` the progress at that interval, from a thread of its own."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(every_s):
-            show(tracker.progress)
-
-    thread = threading.Thread(target=watch, name="llm-figures", daemon=True)
-    thread.start()
-    try:
+    with Periodic("llm-progress", every_s, lambda: show(tracker.progress)):
         yield
-    finally:
-        ended.set()
-        thread.join()

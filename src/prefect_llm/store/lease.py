@@ -21,6 +21,7 @@ import msgspec
 from prefect_llm.store.journal import latest_epoch
 from prefect_llm.store.process import Process, lives, this_process
 from prefect_llm.system.folders import Folder
+from prefect_llm.system.periodic import Periodic
 from prefect_llm.values.errors import InvalidInput, Superseded
 
 LEASES = "_run/lease/"
@@ -186,32 +187,31 @@ def _name(epoch: int) -> str:
 
 
 class _Renewal:
-    """A thread that renews one lease until it ends."""
+    """Renews one lease, from a thread of its own, until the lease has ended."""
 
     def __init__(self, folder: Folder, epoch: int) -> None:
         self.epoch = epoch
         self.tell: Callable[[Superseded], None] = lambda _: None
         self._folder = folder
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="llm-lease", daemon=True)
-        self._thread.start()
+        self._periodic = Periodic("llm-lease", BEAT_S, self._renew)
+        self._periodic.start()
 
-    def _renew(self) -> None:
-        while not self._ended.wait(BEAT_S):
-            try:
-                if not renew(self._folder, self.epoch):
-                    check_owner(self._folder, self.epoch)
-                    return
-            except Superseded as superseded:
-                self.tell(superseded)
-                return
-            except (OSError, InvalidInput) as error:
-                logger.warning("the lease of %s could not be renewed: %s", self._folder.url, error)
+    def _renew(self) -> bool:
+        """Write a heartbeat; `False` once the lease has ended."""
+        try:
+            if renew(self._folder, self.epoch):
+                return True
+            check_owner(self._folder, self.epoch)
+        except Superseded as superseded:
+            self.tell(superseded)
+        except (OSError, InvalidInput) as error:
+            logger.warning("the lease of %s could not be renewed: %s", self._folder.url, error)
+            return True
+        return False
 
     def stop(self) -> None:
         """Returns when nothing more is written."""
-        self._ended.set()
-        self._thread.join()
+        self._periodic.close()
 
 
 _renewals: dict[str, _Renewal] = {}
