@@ -28,8 +28,8 @@ from prefect_llm.progress.progress import RunProgress, line_of
 from prefect_llm.progress.tracker import watched
 from prefect_llm.run.context import context_of
 from prefect_llm.run.reference import RunReference
-from prefect_llm.tasks.leased_share import waiting_for
 from prefect_llm.tasks.shared_limit import awaited_limits
+from prefect_llm.tasks.slot_wait import waiting_for
 from prefect_llm.values.formatting import count
 from prefect_llm.values.provider import Provider
 

@@ -115,3 +115,13 @@ def test_processes_that_want_all_have_about_the_same_within_ten_seconds(count: i
 def test_more_processes_than_slots_each_have_their_turns(count: int) -> None:
     held_s = [process.held_s for process in together(1, count, 200)]
     assert min(held_s) > 0.5 * 200 / count
+
+
+def test_a_holding_knows_since_when_it_has_slots_and_no_work() -> None:
+    none = Holding(turn_ended_at=3.0)
+    first = none.observed((10,), claims=True, busy=True, now=5.0)
+    assert first == Holding((10,), since=5.0, claims=True, turn_ended_at=3.0)
+    idle = first.observed((10, 10), claims=False, busy=False, now=7.0)
+    assert idle == Holding((10, 10), since=5.0, idle_since=7.0, turn_ended_at=3.0)
+    assert idle.observed((10,), claims=False, busy=False, now=8.0).idle_since == 7.0
+    assert idle.observed((10,), claims=False, busy=True, now=8.0).idle_since is None

@@ -10,9 +10,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from tests.engine.asking import run_on
-
 from prefect_llm.engine import close_engines, engine_for
+from prefect_llm.engine.submission import Submission
 from prefect_llm.system.stop_signal import StopSignal
 from prefect_llm.tasks.shared_limit import give_all_back, limits_shared
 from prefect_llm.values.outcome import Outcome
@@ -43,7 +42,9 @@ def main() -> None:
         answered += outcome.ok
 
     with limits_shared(provider):
-        run_on(engine_for(provider), requests(), deliver, StopSignal())
+        engine, submission = engine_for(provider), Submission(requests(), deliver, StopSignal())
+        engine.start(submission)
+        engine.finish(submission)
     print(answered, flush=True)
     enough.wait()
     give_all_back()

@@ -22,9 +22,8 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import close_engines, engine_for
 from prefect_llm.system.stop_signal import StopSignal
-from prefect_llm.tasks.leased_share import SharedLimit
 from prefect_llm.tasks.limit_leases import give_back, prepare_limit, take
-from prefect_llm.tasks.shared_limit import awaited_limits, give_all_back, limits_shared
+from prefect_llm.tasks.shared_limit import SharedLimit, awaited_limits, give_all_back, limits_shared
 from prefect_llm.values.provider import Limits, Provider
 from prefect_llm.values.request import Parameters, Request
 
@@ -154,7 +153,8 @@ def test_a_process_that_comes_back_after_an_hour_waits_for_its_turn(
     asked_once(asked, workers)
     eventually(workers.taken, lambda taken: taken == 0)
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 3_600)
-    monkeypatch.setattr("prefect_llm.tasks.leased_share.time", clock)
+    for module in ("shared_limit", "slot_wait"):
+        monkeypatch.setattr(f"prefect_llm.tasks.{module}.time", clock)
     with prefect_server.client() as client, ThreadPoolExecutor(1) as pool:
         lease = take(client, f"llm-{workers.name}", 8)
         assert lease is not None

@@ -8,7 +8,7 @@ evenly among those, and what nobody claims may be taken by anyone.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PORTIONS = 8
 """A lease is about so small a part of the limit, so that a part can be given back."""
@@ -60,6 +60,17 @@ class Holding:
     def slots(self) -> int:
         """Of all its leases."""
         return sum(self.leases)
+
+    def observed(self, leases: tuple[int, ...], *, claims: bool, busy: bool, now: float) -> Holding:
+        """The next one, by what is held and whether there is work at this look."""
+        idle_since = now if self.idle_since is None else self.idle_since
+        return replace(
+            self,
+            leases=leases,
+            since=now if leases and not self.leases else self.since,
+            claims=claims,
+            idle_since=None if busy else idle_since,
+        )
 
     def rests(self, now: float) -> bool:
         """Whether it has been without work, or without a chunk, for long enough."""
