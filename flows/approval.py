@@ -20,8 +20,8 @@ from prefect_llm.estimating import (
     SampleOptions,
     headline,
     sample_directory,
-    taking_answers,
     to_markdown,
+    with_sample_answers,
 )
 from prefect_llm.flows.form import Choice
 from prefect_llm.run.finishing import finish_run, release_run
@@ -124,7 +124,7 @@ def _await_approval(run: RunReference, provider: ProviderReference, options: App
     else:
         _pause(estimate, options)
 
-    return run if estimate.sample is None else taking_answers(run, estimate.sample.output, estimate.sample.cost)
+    return run if estimate.sample is None else with_sample_answers(run, estimate.sample.output, estimate.sample.cost)
 
 
 def _is_cheap(estimate: Estimate, above: Decimal | None) -> bool:

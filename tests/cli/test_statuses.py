@@ -12,8 +12,8 @@ from tests.scripted_server.client import ScriptedServer, free_port
 
 KEYS = [
     "state", "stopped", "rows", "ok", "failed", "failed_by_kind", "reused", "input_tokens", "cached_input_tokens",
-    "cache_write_tokens", "output_tokens", "reasoning_tokens", "cost", "cost_uncertain", "currency", "requests", "retries", "throttled",
-    "seconds", "output",
+    "cache_write_tokens", "output_tokens", "reasoning_tokens", "cost", "cost_uncertain", "currency", "requests",
+    "retries", "throttled", "seconds", "output",
 ]  # fmt: skip
 
 

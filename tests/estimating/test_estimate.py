@@ -21,9 +21,9 @@ from prefect_llm.estimating import (
     estimate_input,
     estimate_run,
     sample_directory,
-    taking_answers,
+    with_sample_answers,
 )
-from prefect_llm.estimating.report import headline, to_markdown, to_rich
+from prefect_llm.estimating.rendering import headline, to_markdown, to_rich
 from prefect_llm.run.finishing import release_run
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.options import RunOptions
@@ -249,7 +249,7 @@ def test_what_the_sample_cost_is_no_longer_in_the_run_s_budget(scripted_server: 
         found = estimate_run(run, provider, sample=replace(sample_of(10, output), budget=budget))
         assert found.sample is not None
         assert found.sample.cost is not None
-        taking = taking_answers(run, found.sample.output, found.sample.cost)
+        taking = with_sample_answers(run, found.sample.output, found.sample.cost)
         assert taking.budget is not None
         assert taking.budget.max_cost == 10_000 - found.sample.cost
         summary = infer_pending(taking, provider)

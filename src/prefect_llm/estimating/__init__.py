@@ -3,8 +3,8 @@
 from prefect_llm.estimating.costing import Line
 from prefect_llm.estimating.estimate import Estimate, SampleFigures, estimate_input, estimate_run
 from prefect_llm.estimating.intervals import LEAST_SAMPLE, Interval
-from prefect_llm.estimating.report import headline, to_markdown, to_rich
-from prefect_llm.estimating.sample import SampleOptions, sample_directory, taking_answers
+from prefect_llm.estimating.rendering import headline, to_markdown, to_rich
+from prefect_llm.estimating.sample import SampleOptions, sample_directory, with_sample_answers
 
 __all__ = [
     "LEAST_SAMPLE",
@@ -17,7 +17,7 @@ __all__ = [
     "estimate_run",
     "headline",
     "sample_directory",
-    "taking_answers",
     "to_markdown",
     "to_rich",
+    "with_sample_answers",
 ]

@@ -14,7 +14,7 @@ from prefect_llm.documents import Snapshot, open_source, stage
 from prefect_llm.estimating.costing import Line, lines_of
 from prefect_llm.estimating.intervals import LEAST_SAMPLE, Interval, total_of
 from prefect_llm.estimating.population import Population, population_of
-from prefect_llm.estimating.sample import Sample, SampleOptions, asked_sample
+from prefect_llm.estimating.sample import Sample, SampleOptions, ask_sample
 from prefect_llm.estimating.timing import seconds_of
 from prefect_llm.prompts import Prompt
 from prefect_llm.reuse.earlier_runs import EarlierRuns, previous_runs
@@ -132,7 +132,7 @@ def estimate_input(
         snapshot = stage(source, spec.staging(prompt), folder)
         check_varies(prompt, spec, snapshot.rows)
         population = population_of(folder, snapshot, range(snapshot.chunks), prompt, spec, provider, answered)
-        return _estimated(folder, snapshot, population, spec, provider, sample, models)
+        return _estimate(folder, snapshot, population, spec, provider, sample, models)
 
 
 def estimate_run(
@@ -142,7 +142,7 @@ def estimate_run(
     plan = context_of(run).plan
     folder, answered = plan.directory.folder, EarlierRuns((run.url, *run.reuse), keep_raw=plan.spec.keep_raw)
     population = population_of(folder, plan.snapshot, run.pending, plan.prompt, plan.spec, provider, answered)
-    return _estimated(folder, plan.snapshot, population, plan.spec, provider, sample, models)
+    return _estimate(folder, plan.snapshot, population, plan.spec, provider, sample, models)
 
 
 def _answered(spec: RunSpec, reuse: str | None, siblings: str | None, output: str | None) -> EarlierRuns:
@@ -158,7 +158,7 @@ def _answered(spec: RunSpec, reuse: str | None, siblings: str | None, output: st
     return earlier
 
 
-def _estimated(
+def _estimate(
     folder: Folder,
     snapshot: Snapshot,
     population: Population,
@@ -172,7 +172,7 @@ def _estimated(
     if options is not None and population.requests:
         if options.size < min(LEAST_SAMPLE, population.requests):
             raise InvalidInput(f"sample: {options.size} requests say too little: give {LEAST_SAMPLE} or more")
-        taken = asked_sample(folder, snapshot, population, spec, provider, options)
+        taken = ask_sample(folder, snapshot, population, spec, provider, options)
         if taken.failed == len(taken.answers):
             raise TooManyFailures(f"all {taken.failed} requests of the sample failed: {taken.answers[0].content}")
 

@@ -113,7 +113,7 @@ def sample_directory(output: str) -> str:
     return f"{above}/{SAMPLES}/{name}" if above or output.startswith("/") else f"{SAMPLES}/{name}"
 
 
-def asked_sample(
+def ask_sample(
     folder: Folder,
     snapshot: Snapshot,
     population: Population,
@@ -130,7 +130,7 @@ def asked_sample(
         directory = RunDirectory.open(options.output)
         manifest = directory.check_ours()
         if manifest is None:
-            manifest = _begun(directory, folder, snapshot, population, spec, options, named)
+            manifest = _create_sample(directory, folder, snapshot, population, spec, options, named)
         elif manifest.snapshot["source_fingerprint"] != named:
             raise InvalidInput(
                 f"{directory.url} holds another sample, of other documents, size or seed: remove it, or give another "
@@ -147,8 +147,8 @@ def asked_sample(
     return Sample(_answers(directory, members), summary, directory.url, options.seed)
 
 
-def taking_answers(run: RunReference, sample: str, cost: Decimal | None = None) -> RunReference:
-    """The run, which takes the answers of the sample in that directory first, also when it is resumed.
+def with_sample_answers(run: RunReference, sample: str, cost: Decimal | None = None) -> RunReference:
+    """The run as one that reuses the answers of the sample in that directory first, also when it is resumed.
 
     `cost` is what the sample cost: it counts in what this run may cost. Raises `Superseded` where the run's directory
     has been taken over.
@@ -158,13 +158,14 @@ def taking_answers(run: RunReference, sample: str, cost: Decimal | None = None) 
     check_owner(directory.folder, run.epoch)
     reuse = tuple(dict.fromkeys((sample, *run.reuse)))
     directory.write_manifest(manifest.changed(reuse=reuse))
+
     budget = run.budget
     if budget is not None and budget.max_cost is not None and cost is not None:
         budget = replace(budget, max_cost=max(budget.max_cost - cost, Decimal(0)))
     return replace(run, reuse=reuse, budget=budget)
 
 
-def _begun(
+def _create_sample(
     directory: RunDirectory,
     folder: Folder,
     snapshot: Snapshot,
@@ -175,6 +176,7 @@ def _begun(
 ) -> Manifest:
     size = min(options.size, population.requests)
     chosen = sorted(random.Random(options.seed).sample(range(population.requests), size))
+
     with acquired(directory.folder) as epoch:
         places = by_chunk(population, chosen)
         staged = stage_sample(folder, snapshot, places, named=named, target=directory.folder)

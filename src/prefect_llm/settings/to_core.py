@@ -113,7 +113,7 @@ def with_fallbacks(provider: Provider, api: ApiOptions, block: Callable[[str], P
     what the provider has for that model by name: a price stated for the run is another model's.
     """
 
-    def made(entry: str) -> Provider:
+    def fallback(entry: str) -> Provider:
         name, _, model = entry.partition("/")
         if name:
             other = block(name)
@@ -125,7 +125,7 @@ def with_fallbacks(provider: Provider, api: ApiOptions, block: Callable[[str], P
             raise InvalidInput(f"the fallback {entry!r} has no model: write {entry}/MODEL, or give its block one")
         return other
 
-    return replace(provider, fallbacks=tuple(made(entry) for entry in api.fallback))
+    return replace(provider, fallbacks=tuple(fallback(entry) for entry in api.fallback))
 
 
 def _stated_price(api: ApiOptions) -> Price | None:
