@@ -103,7 +103,9 @@ def test_each_request_is_a_span_of_whoever_handed_it_in(
 def test_a_span_says_what_was_asked_for_and_what_came(
     spans: InMemorySpanExporter, scripted_server: ScriptedServer
 ) -> None:
-    scripted_server.script_all(steps.ok(finish_reason="length", usage=steps.tokens(10, 7, cached=4, reasoning=2)))
+    scripted_server.script_all(
+        steps.ok(finish_reason="length", usage=steps.tokens(10, 7, cached=4, written=3, reasoning=2))
+    )
     (request,) = requests(1)
     parameters = replace(request.parameters, max_output_tokens=7, temperature=0.0)
     ask(provider_at(scripted_server.base_url), iter([replace(request, parameters=parameters)]))
@@ -119,6 +121,7 @@ def test_a_span_says_what_was_asked_for_and_what_came(
         "gen_ai.response.finish_reasons": ("length",),
         "gen_ai.usage.input_tokens": 10,
         "gen_ai.usage.cache_read.input_tokens": 4,
+        "gen_ai.usage.cache_creation.input_tokens": 3,
         "gen_ai.usage.output_tokens": 7,
         "gen_ai.usage.reasoning.output_tokens": 2,
     }

@@ -72,13 +72,19 @@ def ok(
     )
 
 
-def tokens(prompt: int, completion: int, *, cached: int = 0, reasoning: int = 0) -> dict[str, Any]:
-    """A `usage` object; cached ones lie inside prompt, reasoning ones inside completion."""
+def tokens(
+    prompt: int, completion: int, *, cached: int = 0, written: int | None = None, reasoning: int = 0
+) -> dict[str, Any]:
+    """A `usage` object; what was read from a cache or written to one is inside prompt, reasoning inside completion.
+
+    Without `written` the endpoint does not tell what it has written to a cache.
+    """
+    of_prompt = {"cached_tokens": cached} | ({} if written is None else {"cache_write_tokens": written})
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "prompt_tokens_details": of_prompt,
         "completion_tokens_details": {"reasoning_tokens": reasoning},
     }
 

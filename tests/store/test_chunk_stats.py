@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal, localcontext
 
@@ -65,3 +66,14 @@ def test_the_sum_adds_every_figure_exactly() -> None:
 def test_one_unknown_cost_makes_the_sum_unknown() -> None:
     unknown = replace(STATS, discarded=replace(STATS.discarded, cost=None))
     assert sum([STATS, unknown, STATS], ChunkStats()).discarded.cost is None
+
+
+def test_what_another_version_counted_differently_is_read_all_the_same() -> None:
+    """What an earlier one did not count is 0; what a later one counts besides is left out."""
+    read = json.loads(STATS.to_json())
+    del read["discarded"]["cache_write_tokens"], read["lost"], read["uncertain"], read["cache_saved"]
+    earlier = ChunkStats.from_json(json.dumps(read))
+    assert earlier.discarded.tokens == replace(STATS.discarded.tokens, cache_write_tokens=0)
+    assert replace(earlier, discarded=STATS.discarded) == STATS
+    read["discarded"]["later_tokens"] = read["later"] = 5
+    assert ChunkStats.from_json(json.dumps(read)) == earlier
