@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from tests.run.running import carry_out, documents, provider_at, rows_of
 from tests.scripted_server import steps
@@ -15,7 +14,9 @@ from tests.scripted_server.client import ScriptedServer
 from prefect_llm.values.price import Price
 from prefect_llm.values.tally import TOKEN_COLUMNS, TokenTally
 
-PRICE = Price(Decimal("3"), Decimal("15"), cached_input=Decimal("0.30"), cache_write=Decimal("3.75"))
+INPUT, CACHED_INPUT, CACHE_WRITE, OUTPUT = (Decimal(each) for each in ("3", "0.30", "3.75", "15"))
+MILLION = Decimal(1_000_000)
+PRICE = Price(INPUT, OUTPUT, cached_input=CACHED_INPUT, cache_write=CACHE_WRITE)
 USAGE = steps.tokens(1_009, 31, cached=503, written=257, reasoning=7)
 UNUSABLE = replace(steps.null_content(), usage=steps.tokens(907, 11, cached=401, written=101))
 
@@ -47,11 +48,8 @@ def test_summary_and_reports_have_the_tokens_written_to_a_cache(scripted_server:
     assert "| in the results |" in report.split("of it written to a cache")[1]
 
 
-def bill_of(line: dict[str, Any]) -> Decimal:
+def bill_of(line: dict[str, int]) -> Decimal:
     """What the provider bills for these tokens."""
-    read, written = Decimal(line["cached_input_tokens"]), Decimal(line["cache_write_tokens"])
-    assert PRICE.cached_input is not None
-    assert PRICE.cache_write is not None
+    read, written = line["cached_input_tokens"], line["cache_write_tokens"]
     other = line["input_tokens"] - read - written
-    total = other * PRICE.input + read * PRICE.cached_input + written * PRICE.cache_write
-    return (total + Decimal(line["output_tokens"]) * PRICE.output) / 1_000_000
+    return (other * INPUT + read * CACHED_INPUT + written * CACHE_WRITE + line["output_tokens"] * OUTPUT) / MILLION
