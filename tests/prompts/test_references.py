@@ -8,11 +8,11 @@ from prefect_llm.prompts import Prompt, PromptSpec
 
 
 def needed(template: str) -> set[str]:
-    return set(Prompt(PromptSpec(model="m", template=template)).needed)
+    return set(Prompt(PromptSpec(model="m", template=template)).columns.needed)
 
 
 def wanted(template: str) -> set[str] | None:
-    found = Prompt(PromptSpec(model="m", template=template)).wanted
+    found = Prompt(PromptSpec(model="m", template=template)).columns.wanted
     return None if found is None else set(found)
 
 
@@ -138,11 +138,11 @@ def test_the_id_is_wanted_but_never_needed() -> None:
 
 def test_the_system_template_and_the_row_parameters_count_too() -> None:
     prompt = Prompt(PromptSpec(model="m", template="{{ a }}", system="{{ b }}", row_params="c"))
-    assert prompt.needed == {"a", "b", "c"}
-    assert prompt.wanted == frozenset({"a", "b", "c"})
+    assert prompt.columns.needed == {"a", "b", "c"}
+    assert prompt.columns.wanted == frozenset({"a", "b", "c"})
 
 
 def test_without_a_template_the_messages_column_is_needed() -> None:
     prompt = Prompt(PromptSpec(model="m", template=None, row_params="c"))
-    assert prompt.needed == {"messages", "c"}
-    assert prompt.wanted == frozenset({"messages", "c"})
+    assert prompt.columns.needed == {"messages", "c"}
+    assert prompt.columns.wanted == frozenset({"messages", "c"})

@@ -25,7 +25,7 @@ from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
 _FINGERPRINT_DIGITS = 16
-"""64 of the 128 bits: one request in a billion taken for another's twin changes no estimate."""
+"""64 of the 128 bits: one request in a billion taken for another changes no estimate."""
 
 
 class Kind(NamedTuple):

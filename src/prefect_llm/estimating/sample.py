@@ -32,7 +32,7 @@ SAMPLES = ".samples"
 PREVIEWED_CHARACTERS = 300
 
 Ask = Callable[[RunReference, Provider], Summary]
-"""Carries a run out, as `side_by_side.infer_pending` does."""
+"""Carries a run out, as `run.threads.infer_pending` does."""
 
 
 @dataclass(frozen=True, slots=True)

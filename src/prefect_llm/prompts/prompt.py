@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import pyarrow as pa
 
 from prefect_llm.prompts.answer_schema import answer_format
 from prefect_llm.prompts.field_values import template_value
@@ -20,7 +18,7 @@ from prefect_llm.prompts.template import Template
 from prefect_llm.prompts.template_environment import make_environment
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.provider import DEFAULT_API
-from prefect_llm.values.request import Message, Parameters, Request
+from prefect_llm.values.request import Message, Request
 
 ID = "id"
 """Every document has one, with or without a column of that name."""
@@ -47,42 +45,60 @@ class PromptSpec:
     fail_truncated: bool = False
 
 
-class Prompt:
-    """A compiled `PromptSpec`.
+@dataclass(frozen=True, slots=True)
+class PromptColumns:
+    """The columns of the input that a prompt uses.
 
-    `needed` are the columns that every document must have, `wanted` those that may be used (`None`: any),
-    `output_type` the type of the column `output` (`None` without a schema), `parameters` the run's own. Of a
-    `constant` one every document's request is the same.
+    Every document must have the `needed` ones; the `wanted` ones may be used, `None` for any. `fields` are the names
+    that templates use, all of them if a template takes the `whole_row`.
     """
 
     needed: frozenset[str]
     wanted: frozenset[str] | None
-    output_type: pa.DataType | None
-    parameters: Parameters
-    constant: bool
+    fields: frozenset[str]
+    whole_row: bool
+
+    @classmethod
+    def of(cls, templates: Sequence[Template], other: frozenset[str]) -> PromptColumns:
+        """Those of the templates, and `other` columns that the spec names."""
+        references = [template.references for template in templates]
+        whole_row = any(each.whole_row for each in references)
+        fields = frozenset[str]().union(*(each.used for each in references))
+
+        needed = other.union(*(each.needed - {ID} for each in references))
+        return cls(needed, None if whole_row else fields | other, fields, whole_row)
+
+
+class Prompt:
+    """A compiled `PromptSpec`.
+
+    `columns` are what it uses of the input, `output_type` the type of the column `output` (`None` without a schema),
+    `parameters` the run's own.
+    """
 
     def __init__(self, spec: PromptSpec) -> None:
-        """Raises `InvalidInput`, in one sentence, on whatever in the spec no document could be asked with."""
+        """Raises `InvalidInput`, in one sentence, for whatever in the spec no document could be asked with."""
         self.spec = spec
-        self._null_as = spec.null_as
         self._prompt, self._system = _templates(spec)
-        wanted_format = None if spec.schema is None else answer_format(spec.schema)
         self.output_type = None if spec.schema is None else output_type(spec.schema)
         self.parameters = run_parameters(
-            spec.model, spec.max_output_tokens, spec.temperature, spec.params, wanted_format, spec.fail_truncated
+            spec.model,
+            spec.max_output_tokens,
+            spec.temperature,
+            spec.params,
+            None if spec.schema is None else answer_format(spec.schema),
+            spec.fail_truncated,
         )
-        self._row_parameters = None
-        own = {MESSAGES} if self._prompt is None else set()
-        if spec.row_params is not None:
-            self._row_parameters = RowParameters(spec.row_params, self.parameters)
-            own.add(spec.row_params)
-        references = [each.references for each in (self._prompt, self._system) if each is not None]
-        self._whole_row = any(each.whole_row for each in references)
-        self._fields = frozenset[str]().union(*(each.used for each in references))
-        self.needed = frozenset(own).union(*(each.needed - {ID} for each in references))
-        self.wanted = None if self._whole_row else self._fields | own
+        self._row_parameters = None if spec.row_params is None else RowParameters(spec.row_params, self.parameters)
 
-        self.constant = self.wanted == frozenset()
+        templates = [template for template in (self._prompt, self._system) if template is not None]
+        other = (MESSAGES if self._prompt is None else None, spec.row_params)
+        self.columns = PromptColumns.of(templates, frozenset(name for name in other if name is not None))
+
+    @property
+    def constant(self) -> bool:
+        """Whether every document's request is the same."""
+        return self.columns.wanted == frozenset()
 
     def request(self, row: int, document_id: str, fields: Mapping[str, Any], api: str = DEFAULT_API) -> Request:
         """The request of one document, in the wire format called `api`.
@@ -105,10 +121,10 @@ class Prompt:
         return [{"role": "system", "content": self._system.render(variables)}, user]
 
     def _variables(self, document_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        null_as = self._null_as
-        names = fields if self._whole_row else self._fields & fields.keys()
+        columns, null_as = self.columns, self.spec.null_as
+        names = fields if columns.whole_row else columns.fields & fields.keys()
         values = {name: template_value(name, fields[name], null_as) for name in names}
-        if ID in self._fields and ID not in values:
+        if ID in columns.fields and ID not in values:
             values[ID] = document_id
         return {**values, ROW: values}
 

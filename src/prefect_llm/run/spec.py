@@ -73,8 +73,8 @@ class RunSpec:
         return Staging(
             id_column=self.id_column,
             keep=self.keep,
-            needed=prompt.needed,
-            wanted=prompt.wanted,
+            needed=prompt.columns.needed,
+            wanted=prompt.columns.wanted,
             limit=self.limit,
             chunk_rows=self.chunk_rows,
             reserved=RESULT_COLUMNS,
