@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 import orjson
 
-from prefect_llm.cli.commands.run import log_to_stderr, show_progress, stop_on_signals
+from prefect_llm.cli.commands.run import log_to_stderr, show_progress
 from prefect_llm.cli.exit_status import Exit
 from prefect_llm.cli.provider import provider_of
+from prefect_llm.cli.signals import stop_on_signals
 from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, sample_directory, to_rich
 from prefect_llm.report import Summary
 from prefect_llm.run.reference import RunReference

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from types import FrameType
 
 from prefect_llm.cli.error_output import report_fault
 from prefect_llm.cli.exit_status import Exit, show, status_of, tell_stop
 from prefect_llm.cli.progress import alert_log, progress_bar, progress_log
 from prefect_llm.cli.provider import provider_of
+from prefect_llm.cli.signals import stop_on_signals
 from prefect_llm.report import Summary
 from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import check_failed_share, finish_run
@@ -32,7 +31,7 @@ from prefect_llm.settings import (
     unknown_variables,
 )
 from prefect_llm.values.budget import RunBudget
-from prefect_llm.values.errors import Interrupted, InvalidInput, LLMBatchError, TooManyFailedRows
+from prefect_llm.values.errors import InvalidInput, LLMBatchError, TooManyFailedRows
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Provider
 
@@ -133,26 +132,6 @@ def _infer(opened: RunReference, carry_out: Callable[[], Summary], settings: Run
         tell_stop(summary.stopped.message, settings)
     status = status_of(summary, error)
     return summary, 128 + received[0] if status == Exit.INTERRUPTED and received else status
-
-
-@contextmanager
-def stop_on_signals(run: RunReference) -> Iterator[list[int]]:
-    """The first signal stops the run in good order, a second one leaves at once; gives the signals received."""
-    received: list[int] = []
-
-    def stop(number: int, _: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
-            os._exit(128 + number)
-        name = signal.Signals(number).name
-        context_of(run).stop.set(Interrupted(f"{name}: finished rows are kept"))
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
