@@ -64,8 +64,8 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
     if not model:
         raise InvalidInput("no model to verify: give one, or set the provider's default model")
     check_provider(provider)
-    api = format_of(provider)
-    request = api.probe(model)
+    wire_format = format_of(provider)
+    request = wire_format.probe(model)
 
     timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     with httpx.Client(headers=request_headers(provider), timeout=timeout) as client:
@@ -73,7 +73,7 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
         answer = _ask(client, provider, request)
         latency_ms = (time.perf_counter() - started) * 1e3
         try:
-            completion = api.decode(answer, request, keep_raw=False)
+            completion = wire_format.decode(answer, request, keep_raw=False)
         except RequestError as error:
             if error.completion is None or error.completion.finish_reason is None:
                 raise _diagnosis(client, provider, request, error) from error
@@ -83,8 +83,8 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
 
 
 def _ask(client: httpx.Client, provider: Provider, request: Request) -> Answer:
-    api = format_of(provider)
-    url, body = api.url(provider, request), api.encoder(provider)(request)
+    wire_format = format_of(provider)
+    url, body = wire_format.url(provider, request), wire_format.encoder(provider)(request)
     try:
         response = client.post(url, content=body)
     except httpx.ConnectError as error:
@@ -120,7 +120,7 @@ def _root_cause(error: BaseException) -> BaseException:
 
 
 def _diagnosis(client: httpx.Client, provider: Provider, request: Request, error: RequestError) -> RunError:
-    """The sentence for an answer that is not one."""
+    """The error, in one sentence, that an unusable answer stands for."""
     classifier = FailureClassifier(provider, Breaker(RetryPolicy(provider.retries).pause_s))
     verdict = classifier.classify_failure(0.0, request, error)
     if isinstance(verdict, (ModelNotFound, EndpointNotFound)):
@@ -137,10 +137,10 @@ def _diagnosis(client: httpx.Client, provider: Provider, request: Request, error
 def _not_found(
     client: httpx.Client, provider: Provider, model: str, verdict: ModelNotFound | EndpointNotFound
 ) -> RunError:
-    api, base_url = format_of(provider), provider.base_url.rstrip("/")
-    missing = api.base_path
-    if (names := _listed_models(client, api, base_url)) is None:
-        if not base_url.endswith(missing) and _listed_models(client, api, base_url + missing) is not None:
+    wire_format, base_url = format_of(provider), provider.base_url.rstrip("/")
+    missing = wire_format.base_path
+    if (names := _listed_models(client, wire_format, base_url)) is None:
+        if not base_url.endswith(missing) and _listed_models(client, wire_format, base_url + missing) is not None:
             return EndpointNotFound(f"base_url {base_url} lacks {missing}: write {base_url}{missing}")
         return verdict
 
@@ -149,10 +149,10 @@ def _not_found(
     return ModelNotFound(f"{provider.name} does not know the model {model!r}{listed}")
 
 
-def _listed_models(client: httpx.Client, api: WireFormat, base_url: str) -> list[str] | None:
+def _listed_models(client: httpx.Client, wire_format: WireFormat, base_url: str) -> list[str] | None:
     """The models an endpoint lists, `None` if it has no such list."""
     try:
-        response = client.get(api.models_url(base_url))
+        response = client.get(wire_format.models_url(base_url))
     except httpx.RequestError:
         return None
-    return api.model_names(response.content) if response.status_code == 200 else None
+    return wire_format.model_names(response.content) if response.status_code == 200 else None

@@ -80,13 +80,13 @@ class Connection(asyncio.Protocol):
 
     def _take(self, head: Head, body: bytes) -> None:
         self._closes = head.closes
-        spoken = format_at(head.path) if head.method == "POST" else None
-        if spoken is None:
+        wire_format = format_at(head.path) if head.method == "POST" else None
+        if wire_format is None:
             self._deliver(self._route(head))
             return
 
         first = self._provider.figures.first_request_at is None
-        decided = self._provider.admit(spoken, head, body, now := time.monotonic())
+        decided = self._provider.admit(wire_format, head, body, now := time.monotonic())
         if first:
             self._turns.begin(now)
         if isinstance(decided, Delivery):

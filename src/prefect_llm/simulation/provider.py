@@ -33,7 +33,7 @@ class Service:
     """An admitted request: what will be answered, once `latency_s` have passed since its turn came."""
 
     number: int
-    spoken: SimulatedFormat
+    wire_format: SimulatedFormat
     asked: Asked
     ending: Ending
     latency_s: float
@@ -66,7 +66,7 @@ class SimulatedProvider:
         self._figures = self._figures.after_reset()
         self._start_over()
 
-    def admit(self, spoken: SimulatedFormat, head: Head, body: bytes, now: float) -> Service | Delivery:
+    def admit(self, wire_format: SimulatedFormat, head: Head, body: bytes, now: float) -> Service | Delivery:
         """A request has come in that format: a service to be carried out, or the answer that refuses it."""
         figures = self._figures
         figures.requests += 1
@@ -76,34 +76,35 @@ class SimulatedProvider:
         # Drawn before anything is refused, so that the n-th request meets the same draws whatever came before it.
         fault = choose(self._simulation.faults, self._draw_fault())
         latency_s, tokens = self._draw_latency_s(), max(1, round(min(self._draw_tokens(), MOST_OUTPUT_TOKENS)))
+
         if self._in_outage(now):
             figures.faults[OUTAGE] += 1
             return answers.unavailable()
 
         try:
-            self._check_key(spoken, head)
-            asked = spoken.read(head, body)
-            self._check_model(spoken, asked.model)
+            self._check_key(wire_format, head)
+            asked = wire_format.read(head, body)
+            self._check_model(wire_format, asked.model)
             ending = answers.ending(tokens, asked.output_limit, asked.schema)
         except _Refused as refused:
             figures.refused += 1
             return refused.delivery
         except BadRequest as error:
             figures.refused += 1
-            return spoken.error(Problem.BAD_REQUEST, error.message, error.parameter)
+            return wire_format.error(Problem.BAD_REQUEST, error.message, error.parameter)
         except NoInstance as error:
             figures.refused += 1
-            return spoken.error(Problem.BAD_SCHEMA, str(error))
+            return wire_format.error(Problem.BAD_SCHEMA, str(error))
 
         if fault in AT_THE_DOOR:
             figures.faults[fault] += 1
-            return self._turned_away(spoken, fault, now)
+            return self._turned_away(wire_format, fault, now)
 
-        return self._admitted(spoken, asked, ending, latency_s, fault, now)
+        return self._admitted(wire_format, asked, ending, latency_s, fault, now)
 
     def _admitted(
         self,
-        spoken: SimulatedFormat,
+        wire_format: SimulatedFormat,
         asked: Asked,
         ending: Ending,
         latency_s: float,
@@ -114,13 +115,14 @@ class SimulatedProvider:
         reserved = asked.output_limit or ending.output_tokens
         if shortage := self._buckets.admit(now, asked.input_tokens, reserved):
             figures.throttled += 1
-            return rate_limited(spoken, asked.model, shortage, now, self.rate_headers(now))
+            return rate_limited(wire_format, asked.model, shortage, now, self.rate_headers(now))
 
         if fault is Fault.SLOW:
             latency_s *= SLOWNESS
+
         figures.admitted_tokens += asked.input_tokens + reserved
         figures.begin()
-        return Service(figures.requests, spoken, asked, ending, latency_s, fault, reserved)
+        return Service(figures.requests, wire_format, asked, ending, latency_s, fault, reserved)
 
     def answer(self, service: Service, now: float) -> Delivery:
         """The whole answer to a request that was served."""
@@ -129,7 +131,7 @@ class SimulatedProvider:
 
     def stream(self, service: Service, now: float) -> list[bytes]:
         """The pieces of a streamed answer, of which the first carries the head; `end_stream` must follow."""
-        events = service.spoken.events(service.number, service.asked, service.ending, service.fault)
+        events = service.wire_format.events(service.number, service.asked, service.ending, service.fault)
         return pieces(events, service.fault, self.rate_headers(now))
 
     def end_stream(self, service: Service, now: float) -> Then:
@@ -161,35 +163,35 @@ class SimulatedProvider:
             figures.answered += 1
         figures.admitted_tokens -= self._buckets.settle(now, service.reserved_tokens, used)
 
-    def models(self, spoken: SimulatedFormat, head: Head) -> Delivery:
+    def models(self, wire_format: SimulatedFormat, head: Head) -> Delivery:
         """The list of models."""
         try:
-            self._check_key(spoken, head)
+            self._check_key(wire_format, head)
         except _Refused as refused:
             return refused.delivery
         names = self._simulation.models or (UNNAMED_MODEL,)
-        return Delivery(answers.ok(spoken.models(names)))
+        return Delivery(answers.ok(wire_format.models(names)))
 
     def rate_headers(self, now: float) -> bytes:
         """Header lines, none without limits."""
         return rate_headers(self._buckets, now, time.time()) if self._buckets.by_name else b""
 
-    def _check_key(self, spoken: SimulatedFormat, head: Head) -> None:
+    def _check_key(self, wire_format: SimulatedFormat, head: Head) -> None:
         expected = self._simulation.api_key
-        if expected is not None and not compare_digest(spoken.key(head).encode(), expected.encode()):
-            raise _Refused(spoken.error(Problem.WRONG_KEY, "Incorrect API key provided."))
+        if expected is not None and not compare_digest(wire_format.key(head).encode(), expected.encode()):
+            raise _Refused(wire_format.error(Problem.WRONG_KEY, "Incorrect API key provided."))
 
-    def _check_model(self, spoken: SimulatedFormat, model: str) -> None:
+    def _check_model(self, wire_format: SimulatedFormat, model: str) -> None:
         if self._simulation.models and model not in self._simulation.models:
             message = f"The model `{model}` does not exist or you do not have access to it."
-            raise _Refused(spoken.error(Problem.UNKNOWN_MODEL, message))
+            raise _Refused(wire_format.error(Problem.UNKNOWN_MODEL, message))
 
-    def _turned_away(self, spoken: SimulatedFormat, fault: Fault | None, now: float) -> Delivery:
+    def _turned_away(self, wire_format: SimulatedFormat, fault: Fault | None, now: float) -> Delivery:
         match fault:
             case Fault.RATE_LIMIT:
                 message = "Rate limit reached. Please try again in 1s."
                 headers = retry_after(FAULT_RETRY_AFTER_S) + self.rate_headers(now)
-                return spoken.error(Problem.REQUESTS_PER_MINUTE, message, headers=headers)
+                return wire_format.error(Problem.REQUESTS_PER_MINUTE, message, headers=headers)
             case Fault.UNAVAILABLE:
                 return answers.unavailable()
             case Fault.OVERLOADED:
@@ -200,7 +202,7 @@ class SimulatedProvider:
                 return Delivery(b"", Then.CLOSE)
 
         message = "The request was refused on purpose (--fault bad_request)."
-        return spoken.error(Problem.BAD_REQUEST_ON_PURPOSE, message)
+        return wire_format.error(Problem.BAD_REQUEST_ON_PURPOSE, message)
 
     def _in_outage(self, now: float) -> bool:
         if not self._simulation.outages:
@@ -225,7 +227,7 @@ def _random(seed: int | None, purpose: str) -> Random:
 
 
 def _whole(service: Service, headers: bytes) -> Delivery:
-    body = service.spoken.body(service.number, service.asked, service.ending, service.fault)
+    body = service.wire_format.body(service.number, service.asked, service.ending, service.fault)
     return Delivery(answers.ok(body, headers))
 
 
@@ -241,7 +243,7 @@ def _not_json(_: Service, headers: bytes) -> Delivery:
 
 def _server_error(service: Service, headers: bytes) -> Delivery:
     message = "The server had an error while processing your request. Sorry about that!"
-    return service.spoken.error(Problem.SERVER_ERROR, message, headers=headers)
+    return service.wire_format.error(Problem.SERVER_ERROR, message, headers=headers)
 
 
 _ANSWERS: dict[Fault | None, Callable[[Service, bytes], Delivery]] = {

@@ -56,19 +56,21 @@ def duration(seconds: float) -> str:
     return text
 
 
-def rate_limited(spoken: SimulatedFormat, model: str, shortage: Shortage, now: float, headers: bytes) -> Delivery:
+def rate_limited(
+    wire_format: SimulatedFormat, model: str, shortage: Shortage, now: float, headers: bytes
+) -> Delivery:
     """429 for a request that a bucket has no room for."""
     of, bucket = shortage.of, shortage.bucket
     problem = Problem.REQUESTS_PER_MINUTE if of == "requests" else Problem.TOKENS_PER_MINUTE
     what = f"{model} on {of.replace('-', ' ')} per min ({_SHORT_NAMES[of]}): Limit {bucket.limit}"
     if math.isinf(shortage.wait_s):
         message = f"Request too large for {what}, Requested {shortage.requested}."
-        return spoken.error(problem, message, headers=headers)
+        return wire_format.error(problem, message, headers=headers)
     message = (
         f"Rate limit reached for {what}, Used {round(bucket.missing(now))}, Requested {shortage.requested}. "
         f"Please try again in {duration(shortage.wait_s)}."
     )
-    return spoken.error(problem, message, headers=headers + retry_after(shortage.wait_s))
+    return wire_format.error(problem, message, headers=headers + retry_after(shortage.wait_s))
 
 
 def retry_after(wait_s: float) -> bytes:

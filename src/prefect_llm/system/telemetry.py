@@ -1,8 +1,8 @@
 """Metrics and spans by OpenTelemetry's API package, named after its conventions for generative AI.
 
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
-Whoever wants them sets a provider up, as an application does. Where nobody has, `recorder` says `None`: nothing is
-imported and nothing recorded.
+An application that wants them sets a provider up. Without one `recorder` returns `None`: nothing is imported and
+nothing recorded.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class RequestAttempt:
 
 
 def recorder() -> Recorder | None:
-    """Who records, where this process has set OpenTelemetry up. Cheap: it is asked for each chunk and each row."""
+    """The recorder, if this process has set OpenTelemetry up. Cheap: it is called for each chunk and each row."""
     if "opentelemetry" not in sys.modules and "OTEL_PYTHON_METER_PROVIDER" not in os.environ:
         return None
     from opentelemetry import metrics, trace
@@ -291,6 +291,6 @@ def _is_the_api_s_own(provider: object) -> bool:
 
 _lock = threading.Lock()
 _engines_lock = threading.Lock()
-"""Of its own: a reader asks the gauges under a lock that whoever makes a recorder under `_lock` waits for."""
+"""Apart from `_lock`: a reader calls the gauges under a lock that making a recorder, under `_lock`, waits for."""
 _last: dict[str, Any] = {}
 _engines: weakref.WeakSet[ObservedEngine] = weakref.WeakSet()

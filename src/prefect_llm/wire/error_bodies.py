@@ -82,12 +82,12 @@ def raise_refusal(answer: Answer, words: ErrorWords, complaint: Complaint | None
     raise Rejected(message, kind=kind, status=status, code=code, cause=cause, parameters=complaint.parameters)
 
 
-def raise_told_error(answer: Answer, data: bytes, words: ErrorWords) -> NoReturn:
+def raise_embedded_error(answer: Answer, data: bytes, words: ErrorWords) -> NoReturn:
     """Raise what an error inside a 200 stands for: the same as if it had come with a status of its own."""
-    raise_refusal(Answer(_told_status(data, words), answer.headers, data), words)
+    raise_refusal(Answer(_embedded_status(data, words), answer.headers, data), words)
 
 
-def _told_status(data: bytes, words: ErrorWords) -> int:
+def _embedded_status(data: bytes, words: ErrorWords) -> int:
     """The status that an error names, else the one its words stand for."""
     if (named := _named_status(data)) is not None:
         return named

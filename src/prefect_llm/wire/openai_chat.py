@@ -93,7 +93,7 @@ def _encoded_parameters(parameters: Parameters, limit_name: str, streamed: bool)
 
 
 def output_limit_name(provider: Provider) -> str:
-    """OpenAI's own models take `max_completion_tokens` only; everyone else knows `max_tokens`."""
+    """OpenAI's own models take `max_completion_tokens` only; all other endpoints know `max_tokens`."""
     return "max_completion_tokens" if provider.name == "api.openai.com" else "max_tokens"
 
 

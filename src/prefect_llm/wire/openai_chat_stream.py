@@ -11,7 +11,7 @@ import msgspec
 
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.outcome import ErrorKind
-from prefect_llm.wire.error_bodies import raise_told_error
+from prefect_llm.wire.error_bodies import raise_embedded_error
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.openai_api import ERROR_WORDS
 from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, text_of
@@ -20,7 +20,7 @@ from prefect_llm.wire.usage import usage_in
 
 END = b"[DONE]"
 ERROR = "error"
-"""How an event says that it is none: by its name, its `object` (vLLM) or its `type` (Anthropic)."""
+"""How an event says that it is an error: by its name, its `object` (vLLM) or its `type` (Anthropic)."""
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -44,7 +44,7 @@ class _Event(msgspec.Struct, gc=False):
     object: Any = None
     type: Any = None
 
-    def told_usage(self) -> Any:
+    def reported_usage(self) -> Any:
         """The counts, where the endpoint puts them: Groq beside the choices, Moonshot inside the last one."""
         if self.usage is not None:
             return self.usage
@@ -52,7 +52,7 @@ class _Event(msgspec.Struct, gc=False):
             return usage_in(self.x_groq)
         return next((piece.usage for piece in self.choices or () if piece.usage is not None), None)
 
-    def tells_an_error(self) -> bool:
+    def is_error(self) -> bool:
         """Whether the answer ends here."""
         return bool(self.error) or self.object == ERROR or self.type == ERROR
 
@@ -74,10 +74,10 @@ def joined(answer: Answer) -> Chat:
         if data == END:
             ended = True
             break
-        if name == ERROR.encode() or (event := _decode_event(data)).tells_an_error():
-            raise_told_error(answer, data, ERROR_WORDS)
+        if name == ERROR.encode() or (event := _decode_event(data)).is_error():
+            raise_embedded_error(answer, data, ERROR_WORDS)
         chat.model = event.model or chat.model
-        chat.usage = chat.usage if (told := event.told_usage()) is None else told
+        chat.usage = chat.usage if (reported := event.reported_usage()) is None else reported
         pieces += [piece for piece in event.choices or () if not piece.index]
 
     reasons = [piece.finish_reason for piece in pieces if piece.finish_reason]  # some say "" until the end

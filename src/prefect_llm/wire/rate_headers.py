@@ -1,4 +1,4 @@
-"""What an answer's headers say of the account's rates: heeded before the endpoint has to answer 429.
+"""What an answer's headers say of the account's rates, heeded before the endpoint has to answer 429.
 
 OpenAI's spelling (`x-ratelimit-remaining-requests: 0`, `x-ratelimit-reset-requests: 6m0s`), which most imitate,
 and Anthropic's (`anthropic-ratelimit-tokens-reset` as an RFC 3339 instant).
@@ -14,7 +14,7 @@ from datetime import datetime
 from prefect_llm.wire.http import Headers
 
 LONGEST_WAIT_S = 60.0
-"""Some limits are per day: a run that has used one up learns it from a 429 and its Retry-After."""
+"""Some limits are per day: a run learns that one is used up from a 429 and its Retry-After."""
 
 Spelling = tuple[str, str, str]
 """The headers of limit, rest and reset, with `{}` for the bucket's name."""

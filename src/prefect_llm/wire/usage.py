@@ -10,7 +10,7 @@
 | Mistral | `num_cached_tokens`, `prompt_token_details` | docs.mistral.ai/api |
 | Perplexity | `reasoning_tokens` beside the others | docs.perplexity.ai/api-reference |
 | xAI | reasoning outside `completion_tokens`, inside `total_tokens` | docs.x.ai/docs/guides/reasoning |
-| Google | thoughts outside `completion_tokens` and untold, inside `total_tokens` | ai.google.dev/gemini-api/docs/openai |
+| Google | thoughts outside `completion_tokens` and unreported, inside `total_tokens` | ai.google.dev/gemini-api/docs/openai |
 | Groq | streams it as `x_groq.usage` | console.groq.com/docs/api-reference |
 """  # noqa: E501
 
@@ -27,16 +27,16 @@ _APART = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens")
 
 
-def usage_of(told: Any) -> Usage | None:
+def usage_of(reported: Any) -> Usage | None:
     """The counts in `usage`; `None` where it is no object."""
-    if not isinstance(told, dict):
+    if not isinstance(reported, dict):
         return None
-    cached = _detail(told, _INPUT_DETAILS, ("cached_tokens",), _CACHED)
-    written = _detail(told, _INPUT_DETAILS, ("cache_write_tokens", "cache_creation_tokens"), _WRITTEN)
-    reasoning = _detail(told, _OUTPUT_DETAILS, ("reasoning_tokens",), ("reasoning_tokens",))
-    total = _count(told, "total_tokens")
-    given = _input(told, cached, written)
-    output = _first(told, ("completion_tokens", "output_tokens"))
+    cached = _detail(reported, _INPUT_DETAILS, ("cached_tokens",), _CACHED)
+    written = _detail(reported, _INPUT_DETAILS, ("cache_write_tokens", "cache_creation_tokens"), _WRITTEN)
+    reasoning = _detail(reported, _OUTPUT_DETAILS, ("reasoning_tokens",), ("reasoning_tokens",))
+    total = _count(reported, "total_tokens")
+    given = _input(reported, cached, written)
+    output = _first(reported, ("completion_tokens", "output_tokens"))
     if total is not None:
         given, output, reasoning = _by_total(total, given, output, reasoning)
     return Usage(given, cached, output, reasoning, written)
@@ -47,10 +47,10 @@ def usage_in(extension: Any) -> Any:
     return extension.get("usage") if isinstance(extension, dict) else None
 
 
-def _input(told: dict[str, Any], cached: int | None, written: int | None) -> int | None:
-    """All input tokens. Whoever counts as Anthropic does leaves out those of the cache."""
-    given = _first(told, ("prompt_tokens", "input_tokens"))
-    apart = "prompt_tokens" not in told and not told.keys().isdisjoint(_APART)
+def _input(reported: dict[str, Any], cached: int | None, written: int | None) -> int | None:
+    """All input tokens. Endpoints that count as Anthropic does leave out those of the cache."""
+    given = _first(reported, ("prompt_tokens", "input_tokens"))
+    apart = "prompt_tokens" not in reported and not reported.keys().isdisjoint(_APART)
     return given + (cached or 0) + (written or 0) if apart and given is not None else given
 
 
@@ -69,13 +69,13 @@ def _by_total(
 
 
 def _detail(
-    told: dict[str, Any], objects: tuple[str, ...], inside: tuple[str, ...], beside: tuple[str, ...]
+    reported: dict[str, Any], objects: tuple[str, ...], inside: tuple[str, ...], beside: tuple[str, ...]
 ) -> int | None:
     for name in objects:
-        details = told.get(name)
+        details = reported.get(name)
         if isinstance(details, dict) and (count := _first(details, inside)) is not None:
             return count
-    return _first(told, beside)
+    return _first(reported, beside)
 
 
 def _first(counts: dict[str, Any], names: tuple[str, ...]) -> int | None:
