@@ -125,11 +125,11 @@ def _time_cost(price: Price, endpoint_s: float) -> Decimal:
 
 
 def cache_saving(usage: Usage | None, price: Price | None) -> Decimal:
-    """What the answer's cached input would have cost more, read anew: 0 where there is none, or no cost is known."""
+    """How much more the cached input would have cost at the full price; 0 if that is unknown."""
     if usage is None or not usage.cached_input_tokens:
         return ZERO
-    paid, anew = cost(usage, price), cost(replace(usage, cached_input_tokens=None), price)
-    return ZERO if paid is None or anew is None else MONEY.subtract(anew, paid)
+    paid, uncached = cost(usage, price), cost(replace(usage, cached_input_tokens=None), price)
+    return ZERO if paid is None or uncached is None else MONEY.subtract(uncached, paid)
 
 
 def at_prices_of(price: Price, usage: Usage, answers: int) -> Decimal | None:

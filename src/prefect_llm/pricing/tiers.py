@@ -9,7 +9,7 @@ from prefect_llm.values.price import Price, PriceTier
 
 
 def tier_of(price: Price, input_tokens: int) -> Price | PriceTier:
-    """The price of a request with so many input tokens: its last tier that is below them, else the price itself."""
+    """The price of a request of that size: the last tier it is above, else the price itself."""
     for tier in reversed(price.tiers):
         if input_tokens > tier.above:
             return tier
@@ -17,7 +17,7 @@ def tier_of(price: Price, input_tokens: int) -> Price | PriceTier:
 
 
 def dearest(price: Price, most_input_tokens: int | None = None) -> Price:
-    """The most that a request with at most so many input tokens may cost a token, as one price without tiers.
+    """The most per token that a request of up to `most_input_tokens` may cost, as one price without tiers.
 
     `None`: of any size. Input is taken at the dearest of plain, read from a cache and written to one.
     """

@@ -1,4 +1,4 @@
-"""The most that a request can cost, before it is sent: what a budget sets aside for it (docs/contract.md, Budget)."""
+"""The most that a request can cost, before it is sent: what a budget reserves for it (docs/contract.md, Budget)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TOKENS_PER_MESSAGE = 16
 
 
 def worst_case(request: Request, prices: Iterable[Price | None]) -> Decimal:
-    """Money for the whole input and the whole output limit at the dearest of the prices that may serve it.
+    """The cost of the whole input and the whole output limit, at the highest of the prices.
 
     No token is shorter than a byte: (UTF-8 bytes of all message text + 16 per message + bytes of schema and other
-    parameters) bound the input. Raises `BadDocument` where nothing bounds it: no output limit, a price that is not
-    known, or a message with parts other than text.
+    parameters) bound the input. Raises `BadDocument` if nothing bounds the cost: no output limit, an unknown price,
+    or a message with parts other than text.
     """
     limit = request.parameters.max_output_tokens
     if limit is None:
