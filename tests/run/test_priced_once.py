@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from importlib import import_module
 from typing import Any
@@ -88,3 +89,20 @@ def test_a_price_that_changes_before_the_row_is_written_does_not_change_what_it_
     summary = run(scripted_server, output, budget=True)
     assert len(set(settled)) == len(settled) == 7
     assert sum(settled) == summary.totals.cost
+
+
+def test_an_answer_that_is_too_late_to_ask_again_is_settled_and_counts_as_discarded(
+    scripted_server: ScriptedServer, output: str, settled: list[Decimal]
+) -> None:
+    scripted_server.script({"doc-3": steps.null_content(), "*": ANSWER})
+    provider = provider_at(scripted_server.base_url, prices={"m": PRICE})
+    patient = replace(
+        provider,
+        timeouts=replace(provider.timeouts, deadline_s=10.0),
+        retries=replace(provider.retries, backoff_s=60.0, max_backoff_s=120.0),
+    )
+    summary = carry_out(documents(6), output, patient, SPEC, budget=RunBudget(Decimal(1), "USD"))
+    assert [row["error_kind"] for row in rows_of(summary)].count("timeout") == 1
+    assert summary.totals.chunk_stats.discarded.attempts == 1
+    assert sum(settled) == summary.totals.cost
+    assert summary.cost_uncertain == 0

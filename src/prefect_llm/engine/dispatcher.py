@@ -256,6 +256,8 @@ class Dispatcher:
             if verdict.why is None or not self._hand_over(job, verdict.why):
                 job.submission.jobs_done()  # pending: it was not its fault
         elif isinstance(verdict, Fail):
+            if verdict.completion is None:
+                job.discard(error.completion)  # its deadline passed: the answer was billed all the same
             if verdict.why is None or not self._hand_over(job, verdict.why):
                 self._deliver(job, verdict, latency_s)
         else:
