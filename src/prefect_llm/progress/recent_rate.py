@@ -37,4 +37,4 @@ class RecentRate:
 
 
 SINCE_THE_START = RecentRate()
-"""With no look as yet."""
+"""Before the first look."""

@@ -1,4 +1,4 @@
-"""One run's stop signal over processes: whoever stops writes down why, in the run's directory, and the others look.
+"""One run's stop signal across processes: the one that stops records why in the run's directory, the others poll it.
 
 Between two looks, a second apart, no request costs anything. Who finds that another owner has taken the directory
 over stops as well: the chunk tasks of a killed flow go on in a cluster, and would only pay.

@@ -36,7 +36,7 @@ class Flushed:
             raise self._fault
 
     def begin(self, now: float) -> bool:
-        """Whether to flush it now: it is due, and not being flushed as yet, where the store is slower than that."""
+        """True if a flush is due and none is running."""
         if self.due > now:
             return False
         self.due = now + self._every_s

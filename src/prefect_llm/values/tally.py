@@ -147,7 +147,7 @@ class Tally:
         )
 
     def plus_unpaid(self, outcome: Outcome, rows: int = 1) -> Tally:
-        """With so many rows that ended so and were paid for at another time; -1 takes such a row out again."""
+        """With rows that ended like this and were paid for at another time; -1 takes one out again."""
         failure = outcome.failure
         ended = Tally(ok=rows) if failure is None else Tally(failed_by_kind={str(failure.kind): rows})
         return self + ended

@@ -1,7 +1,7 @@
 """Which failures a run has, and one message that stands for most of them.
 
-Messages may differ in every row (a request id, a position): so many are remembered per kind and no more, the
-rarest are forgotten, and memory does not grow with the number of failures.
+Messages may differ in every row (a request id, a position): a bounded number is kept per kind, the rarest are
+forgotten, and memory does not grow with the number of failures.
 """
 
 from __future__ import annotations

@@ -213,6 +213,7 @@ def _keyed(table: pa.Table) -> pa.Table:
     day = pc.if_else(table["reused"], pa.scalar(None, pa.date32()), pc.cast(table["finished_at"], pa.date32()))
     lane = pc.if_else(pc.equal(table["lane"], ""), pa.scalar(None, pa.string()), table["lane"])
     asked = pc.greater(table["attempts"], 0)
+
     masks = {"ok": ok, "reused": table["reused"], "metered": pc.and_(asked, metered(table)), "unpriced": unpriced,
              "unmetered": unmetered}  # fmt: skip
     return pa.table(
@@ -260,9 +261,11 @@ def _estimated(
     rows = Counter[str | None]()
     for line in lines:
         rows[line.model] += getattr(line, counted)
+
     of_rows = [line for line in lines if line.entry == "rows" and line.metered]
     if not of_rows:
         return _by_size(rows.total(), sizes())
+
     given = written = 0
     cost: Decimal | None = Decimal(0)
     for model, number in (+rows).items():
@@ -274,6 +277,7 @@ def _estimated(
         known = not any(line.unpriced for line in like) and len({line.currency for line in like}) == 1
         spent = MONEY.multiply(sum_known(line.known_cost for line in like), number)
         cost = MONEY.add(cost, MONEY.divide(spent, basis_rows)) if known and cost is not None else None
+
     cost = None if cost is None else MONEY.quantize(cost, COST_STEP)
     return EstimatedUse(
         rows.total(), given, written, cost, "the mean of the same model's counted answers, else the run's"

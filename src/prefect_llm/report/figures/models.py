@@ -82,6 +82,7 @@ def _figures(model: str, provider: str, lane: str, lines: Sequence[LedgerLine]) 
     cost: Decimal | None = ZERO
     for line in lines:
         cost = add_money(cost, line.cost)
+
     currencies = {line.currency for line in lines if line.currency}
     rows, ok, reused = (sum(getattr(line, name) for line in lines) for name in ("rows", "ok", "reused"))
     return ModelFigures(
@@ -117,6 +118,7 @@ def _alike(one: ModelFigures, other: ModelFigures) -> bool:
 def _listed(paid: ModelFigures) -> list[Offer]:
     address = f"https://{paid.provider}/v1"
     offered = []
+
     prices: set[Price] = set()
     for model in models_at(address):
         price = list_price(address, model)

@@ -47,7 +47,7 @@ class Moment:
 
     @property
     def in_flight(self) -> float:
-        """How many requests were under way on the average (Little's law), by the last attempts of the rows."""
+        """The mean number of requests in flight (Little's law), by the last attempts of the rows."""
         return self.busy_ms / 1000 / self.seconds
 
 
@@ -72,7 +72,7 @@ class Pace:
 
     @property
     def in_flight(self) -> float:
-        """How many requests were under way on the average, over the bins that have rows."""
+        """The mean number of requests in flight, over the bins that have rows."""
         seconds = sum(moment.seconds for moment in self.moments)
         return sum(moment.busy_ms for moment in self.moments) / 1000 / seconds if seconds else 0.0
 
@@ -106,6 +106,7 @@ class PaceFold:
         for (moment, step), rows in sorted(self._latency.items()):
             by_moment.setdefault(moment, {})[step] = rows
             latency[step] += rows
+
         return Pace(
             moments=tuple(self._moment(number, by_moment.get(number, {})) for number in sorted(self._moments)),
             latency=latency,
@@ -142,11 +143,13 @@ class PaceFold:
                 "busy_ms": asked["latency_ms"],
             }
         )
+
         for line in _grouped(keyed, ["moment"], [([], "count_all"), *((name, "sum") for name in _SUMS)]):
             sums = self._moments.setdefault(line["moment"], Counter())
             sums["rows"] += line["count_all"]
             for name in _SUMS:
                 sums[name] += line[f"{name}_sum"] or 0
+
         answered = keyed.filter(pc.and_(ok, pc.is_valid(keyed["step"])))
         for line in _grouped(answered, ["moment", "model", "step"], [([], "count_all")]):
             self._latency[line["moment"], line["step"]] += line["count_all"]

@@ -183,6 +183,7 @@ class TotalsFold:
         """The totals so far."""
         count, discarded_cost = self._count, self.chunk_stats.discarded.cost
         tally = self._tally + Tally(known_cost=discarded_cost or ZERO, unknown_costs=int(discarded_cost is None))
+
         return Totals(
             rows=rows,
             tally=replace(tally, failed_by_kind=self._failures.by_kind()),

@@ -56,6 +56,7 @@ def _speed(figures: RunFigures) -> Iterator[str]:
         )
     elif figures.totals.asked >= ENOUGH_ROWS:
         yield from _of_capacity(figures)
+
     if requests.sent and requests.lost / requests.sent >= LOST_SHARE:
         yield (
             f"{text.counted(requests.lost, 'attempt')} of {text.count(requests.sent)} brought no answer (time ran "
@@ -70,6 +71,7 @@ def _of_capacity(figures: RunFigures) -> Iterator[str]:
     latency, queued = percentile(pace.latency, 0.5, LATENCY_STEPS), percentile(pace.queued, 0.5, LATENCY_STEPS)
     if not latency or queued is None:
         return
+
     grew = growth(pace)
     if queued > latency:
         yield (
@@ -132,16 +134,19 @@ def _money(figures: RunFigures) -> Iterator[str]:
             f"and cost {wasted} of {known}: their documents were asked again, or have failed. Try the prompt on a "
             "few documents (`limit`)."
         )
+
     if totals.unpriced_rows:
         yield (
             f"No price is known for {text.counted(totals.unpriced_rows, 'row')} with tokens: state it in the "
             "provider's block or by `price_input` and `price_output`, and the next run knows its cost."
         )
+
     if ledger.unmetered is not None:
         yield (
             f"{text.counted(ledger.unmetered.rows, 'answer')} came without token counts, so their cost is not known: "
             "compare the provider's bill with the estimate in `_run/ledger.json`."
         )
+
     counted = sum(line.metered for line in ledger.rows)
     tokens = totals.tokens
     long = counted >= ENOUGH_ROWS and tokens.input_tokens / counted >= LONG_INPUT
@@ -151,6 +156,7 @@ def _money(figures: RunFigures) -> Iterator[str]:
             "from the provider's cache: put what all documents share at the beginning of the prompt and the "
             "document last."
         )
+
     yield from _cheaper(figures)
 
 

@@ -49,6 +49,7 @@ def _cost_by_model(figures: RunFigures) -> Iterator[Picture]:
     if currency is None or len(spent) < 2:
         return
     rows: list[Row] = [{"model": model, "lane": lane or " ", currency: float(cost)} for model, lane, cost in spent]
+
     several = len({lane for _, lane, _ in spent if lane}) > 1
     title = "Cost by model and lane" if several else "Cost by model"
     svg = (
@@ -56,6 +57,7 @@ def _cost_by_model(figures: RunFigures) -> Iterator[Picture]:
         if several
         else charts.bars(rows, x=currency, y="model", title=title)
     )
+
     dearest = max(spent, key=lambda each: each[2])
     told = f"{dearest[0]} cost most: {text.money(dearest[2], currency)}."
     table = tuple((model, lane, text.money(cost, currency)) for model, lane, cost in spent)
@@ -67,11 +69,13 @@ def _cost_by_day(figures: RunFigures) -> Iterator[Picture]:
     lines = [line for line in figures.ledger.rows if line.day is not None and line.known_cost]
     if currency is None or len({line.day for line in lines}) < 2:
         return
+
     sums: dict[tuple[str, str], Decimal] = {}
     for line in lines:
         key = (str(line.day), line.model or "")
         sums[key] = sum_known((sums.get(key), line.known_cost))
     rows: list[Row] = [{"day": day, "model": model, currency: float(cost)} for (day, model), cost in sums.items()]
+
     title = "Cost by day (UTC)"
     svg = charts.stacked(rows, x=currency, y="day", series="model", title=title)
     days = sorted({day for day, _ in sums})
@@ -89,6 +93,7 @@ def _throughput(figures: RunFigures) -> Iterator[Picture]:
     if figures.totals.failed:
         failed = ((each, each.rows - each.ok) for each in moments)
         rows += [{"time": _at(each), "what": "failed", rate: count / each.seconds} for each, count in failed]
+
     most = max(moments, key=lambda each: each.rows)
     told = f"At most {text.rate(most.rows / most.seconds)} documents a second, over {text.duration(most.seconds)}."
     table = tuple(
@@ -110,6 +115,7 @@ def _latency_over_time(figures: RunFigures) -> Iterator[Picture]:
         for name, share in shares
         for each in moments
     ]
+
     told = f"Last attempts of answered documents: {_quantiles(figures.pace.latency)}."
     table = tuple(
         (_clock(each), *(_duration(percentile(each.latency, share, LATENCY_STEPS)) for share in (0.5, 0.95)))
@@ -123,6 +129,7 @@ def _latency_spread(figures: RunFigures) -> Iterator[Picture]:
     by = figures.pace.latency_by_model
     if not by:
         return
+
     spreads = dict(by) if len(by) <= MOST_SERIES else {"all models": figures.pace.latency}
     rows = [
         {"from": edge(step, LATENCY_STEPS) / 1000, "to": edge(step + 1, LATENCY_STEPS) / 1000, "documents": count,
@@ -130,6 +137,7 @@ def _latency_spread(figures: RunFigures) -> Iterator[Picture]:
         for name, spread in spreads.items()
         for step, count in sorted(spread.items())
     ]  # fmt: skip
+
     title = "How long answers took"
     svg = charts.histogram(
         rows, low="from", high="to", y="documents", title=title, x_title="seconds (logarithmic)", series="model"
@@ -177,6 +185,7 @@ def _lengths(figures: RunFigures) -> Iterator[Picture]:
             {"from": edge(step, LENGTH_STEPS), "to": edge(step + 1, LENGTH_STEPS), "documents": count}
             for step, count in sorted(spread.items())
         ]
+
         title = f"{name} tokens per document"
         svg = charts.histogram(
             rows, low="from", high="to", y="documents", title=title, x_title="tokens (logarithmic)"
@@ -214,7 +223,7 @@ def _filled(pace: Pace) -> list[Moment]:
 
 
 def _thinned(moments: Sequence[Moment]) -> list[Moment]:
-    """Few enough for a table: one in so many."""
+    """Every nth moment: few enough for a table."""
     return list(moments[:: -(-len(moments) // _TABLE_ROWS)])
 
 

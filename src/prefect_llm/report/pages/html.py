@@ -34,6 +34,7 @@ MOST_LINES = 200
 def to_html(summary: Summary, figures: RunFigures, manifest: Manifest) -> str:
     """The page. Needs the extra `report`."""
     drawn = [(number, picture, Markup(_svg(picture, number))) for number, picture in enumerate(pictures(figures))]
+
     totals, lines = summary.totals, figures.ledger.lines
     return (
         _environment()
@@ -105,12 +106,14 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         tiles.append(("Cost", text.money(totals.cost, totals.currency), f"{per} per 1,000 asked" if per else ""))
     else:
         tiles.append(("Cost", "unknown" if totals.cost is None else "nothing", sentences.cost(summary)))
+
     rate = summary.rows_per_second
     if rate is not None:
         tiles.append(("Speed", f"{text.rate(rate)}/s", f"documents, {_unbroken(summary.seconds)} in all"))
     if totals.latency is not None:
         tail = f"median; 95% within{NO_BREAK}{_unbroken(totals.latency.p95_ms / 1000)}"
         tiles.append(("Latency", text.duration(totals.latency.p50_ms / 1000), tail))
+
     tokens = totals.tokens
     split = f"{text.count(tokens.input_tokens)}{NO_BREAK}in, {text.count(tokens.output_tokens)}{NO_BREAK}out"
     tiles.append(("Tokens", text.count(tokens.total), split))
@@ -190,9 +193,10 @@ def _saved(summary: Summary, figures: RunFigures) -> list[tuple[str, str, str]]:
                 f"estimated by {ledger.taken_over.basis}",
             )
         )
+
     if ledger.cached_input_tokens:
         worth = text.money(ledger.cache_saved, currency) if ledger.cache_saved else "–"
-        basis = "exact, against the price of input that is read anew"
+        basis = "exact, against the price of uncached input"
         known = ledger.cache_saved or summary.totals.cost
         rows.append(
             (

@@ -30,6 +30,7 @@ def headline(summary: Summary) -> str:
         parts.append(f"{text.count(totals.failed)} failed")
     if totals.pending > 0:
         parts.append(f"{text.count(totals.pending)} pending")
+
     spent = totals.cost if totals.currency else None
     price = f" for {text.money(spent, totals.currency)}" if spent is not None else ""
     if price and again:
@@ -74,6 +75,7 @@ def cost(summary: Summary) -> str:
         return f"in several currencies ({', '.join(totals.currencies)}): not added up"
     if totals.cost is None:
         return "; ".join([*_at_least(summary), *_unknown_costs(summary), *_uncertain(summary)])
+
     spent = text.money(totals.cost, totals.currency)
     if discarded.attempts and discarded.cost is not None:
         wasted = text.money(discarded.cost, totals.currency)
@@ -119,6 +121,7 @@ def _unknown_costs(summary: Summary) -> list[str]:
         # where other rows have one it was given, or is known for other models only
         told = "" if totals.price_sources else "; state it in the block, or give price_input and price_output"
         reasons.append(f"{reason}{told}")
+
     if totals.unmetered_rows:
         reasons.append(f"unknown usage: {text.counted(totals.unmetered_rows, 'answer')} came without token counts")
     if totals.chunk_stats.discarded.cost is None and not reasons:
