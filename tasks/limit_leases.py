@@ -36,15 +36,16 @@ class Lease:
 
 
 def prepare_limit(client: SyncPrefectClient, name: str, limit: int, log: Log = logger) -> None:
-    """Create the limit, or change it to so many slots. While anybody holds a part of it, it is not lowered.
+    """Create the limit, or change it to that many slots. While any process holds a part of it, it is not lowered.
 
-    A run that is to ask less than its block allows thus holds back nobody but itself. What became of the limit is
+    A run that is to ask less than its block allows thus holds back only itself. What became of the limit is
     written to `log`.
     """
     try:
         known = client.read_global_concurrency_limit_by_name(name)
     except ObjectNotFound:
         known = None
+
     if known is not None:
         if known.limit == limit:
             return
@@ -57,7 +58,7 @@ def prepare_limit(client: SyncPrefectClient, name: str, limit: int, log: Log = l
 
 
 def take(client: SyncPrefectClient, name: str, slots: int) -> Lease | None:
-    """A lease, or `None` where there are not so many slots now."""
+    """A lease, or `None` where fewer slots are free."""
     try:
         answer = client.increment_concurrency_slots_with_lease([name], slots, "concurrency", LEASE_S)
     except httpx.HTTPStatusError as error:

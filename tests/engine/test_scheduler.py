@@ -289,9 +289,9 @@ def test_a_request_that_cannot_be_written_ends_its_chunk_and_no_other() -> None:
 def test_more_slots_may_be_used_at_once_and_fewer_as_they_come_free() -> None:
     made = scheduler(4, submission(20))
     jobs = departing(made)
-    made.concurrency = 6
+    made.set_concurrency(6)
     assert len(departing(made)) == 2
-    made.concurrency = 3
+    made.set_concurrency(3)
     end(made, jobs[0])
     end(made, jobs[1])
     assert departing(made) == []
@@ -447,7 +447,7 @@ def test_who_has_no_share_sends_nothing_until_it_has_one() -> None:
 def test_a_share_is_of_the_limit_and_not_of_what_the_controller_has_found() -> None:
     made = Scheduler(Limits(max_concurrency=100), written, unbroken())
     made.add(submission(1000))
-    made.concurrency = 30
+    made.set_concurrency(30)
     made.share = 0.5
     assert made.slots == 30
     made.share = 0.2

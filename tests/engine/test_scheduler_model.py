@@ -89,7 +89,7 @@ class Scheduling(RuleBasedStateMachine):
     @rule(concurrency=st.integers(1, 12))
     def change_concurrency(self, concurrency: int) -> None:
         """The controller decided."""
-        self.scheduler.concurrency = concurrency
+        self.scheduler.set_concurrency(concurrency)
 
     @rule(share=st.sampled_from([0.0, 0.25, 0.5, 1.0]))
     def change_share(self, share: float) -> None:

@@ -295,6 +295,7 @@ class Dispatcher:
             lost=attempts.lost,
             endpoint_s=attempts.endpoint_s,
         )
+
         job.submission.deliver(job.request, outcome)
         job.submission.jobs_done()
 

@@ -1,4 +1,4 @@
-"""Who is asked where a provider cannot answer: its fallbacks in their order, each by an engine of its own.
+"""Asks the fallbacks of a provider, in their order, where it cannot answer; each by an engine of its own.
 
 A request moves on when the provider's breaker is open, its model is gone, or the context is too long for it.
 New documents go to the first provider again as soon as it answers.
@@ -46,8 +46,10 @@ def ask(
         submission.route, submission.open = route, route > 0
         submission.fallback = FallbackChain(links, route, rewritten) if route + 1 < len(routes) else None
         links.append(_Link(engine_for(each), submission))
+
     for link in reversed(links):  # a fallback is there before anything is handed over to it
         link.engine.start(link.submission)
+
     try:
         for link in links:
             link.engine.finish(link.submission)

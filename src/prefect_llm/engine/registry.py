@@ -1,4 +1,4 @@
-"""One engine per provider and process, found by whoever asks; all closed when the interpreter ends."""
+"""One engine per provider and process, found by its settings; all closed when the interpreter ends."""
 
 from __future__ import annotations
 

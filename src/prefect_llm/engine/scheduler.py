@@ -6,8 +6,6 @@ submissions only when they can leave, so that a million documents cost no more m
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 from collections import deque
 from collections.abc import Callable
@@ -16,9 +14,10 @@ from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker
 from prefect_llm.engine.failures.policy import Effects
 from prefect_llm.engine.job import Attempts, Job, Slot
 from prefect_llm.engine.limits.concurrency import Ramp
-from prefect_llm.engine.limits.concurrency_controller import FIRST_CONCURRENCY
+from prefect_llm.engine.limits.in_flight import InFlight
 from prefect_llm.engine.limits.rate_limits import RateLimits
 from prefect_llm.engine.limits.token_sizes import TokenSizes
+from prefect_llm.engine.retry_queue import RetryQueue
 from prefect_llm.engine.submission import FallbackReason, Submission
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import Limits
@@ -47,29 +46,34 @@ class Scheduler:
         breaker: Breaker,
         budget_changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.concurrency = min(limits.most_in_flight, FIRST_CONCURRENCY) if limits.adaptive else limits.most_in_flight
-        self.in_flight = 0
-        self._ramp: Ramp | None = None
-        self._rate_limited_at = -math.inf
-        self._limits = limits
-        self._share = 1.0
+        self._breaker = breaker
+        self._in_flight = InFlight(limits)
         self._rate_limits = RateLimits(limits)
         self._token_sizes = TokenSizes(limits.token_accounting)
         self._encode = encode
-        self._breaker = breaker
+        self._budget_changed = budget_changed
+
         self._submissions: deque[Submission] = deque()
         self._parked: list[Submission] = []
-        self._budget_changed = budget_changed
         self._head: Job | None = None
-        self._retries: list[tuple[float, int, Job]] = []
-        self._retries_in_flight = 0
-        self._order = itertools.count()
+        self._retries = RetryQueue()
+        self._rate_limited_at = -math.inf
         self._cool_until = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight."""
+        return self._in_flight.count
+
+    @property
+    def concurrency(self) -> int:
+        """The concurrency that was set last, whatever this process's share."""
+        return self._in_flight.concurrency
 
     @property
     def idle(self) -> bool:
         """Whether nothing is in flight or waits."""
-        return not (self.in_flight or self._submissions or self._retries or self._head or self._parked)
+        return not (self._in_flight.count or self._submissions or self._retries or self._head or self._parked)
 
     @property
     def waiting(self) -> int:
@@ -79,31 +83,27 @@ class Scheduler:
     @property
     def share(self) -> float:
         """The process's share of the provider's limits, from 0 to 1; at 0 nothing leaves."""
-        return self._share
+        return self._in_flight.share
 
     @share.setter
     def share(self, share: float) -> None:
-        self._share = share
+        self._in_flight.share = share
         if share:
             self._rate_limits.share = share
 
     @property
     def slots(self) -> int:
         """The most requests in flight: the concurrency, within the share of what the provider allows."""
-        if self._share == 1.0:
-            return self.concurrency
-        if not self._share:
-            return 0
-        return min(self.concurrency, max(1, int(self._limits.most_in_flight * self._share + 1e-9)))
+        return self._in_flight.slots
 
     @property
     def in_flight_limit(self) -> float:
         """The slots, or fewer while a provider recovers from an outage."""
-        return min(self.slots, self._breaker.slots)
+        return min(self._in_flight.slots, self._breaker.slots)
 
     def set_concurrency(self, concurrency: int, ramp: Ramp | None = None) -> None:
         """Allow this many in flight, reached by the ramp if there is one."""
-        self.concurrency, self._ramp = concurrency, ramp
+        self._in_flight.set_concurrency(concurrency, ramp)
 
     def apply(self, effects: Effects) -> None:
         """Change what the response policy decided for all requests of the provider."""
@@ -126,20 +126,21 @@ class Scheduler:
 
     def next(self, now: float) -> Job | float | None:
         """The job that leaves now, the instant to ask again, or `None`: ask again when a job ends."""
-        if self.in_flight >= self.slots:
+        in_flight = self._in_flight
+        if in_flight.count >= in_flight.slots:
             return None
-        if self._ramp is not None and (opens_at := self._ramp.opens_at(self.in_flight + 1)) > now:
+        if (opens_at := in_flight.opens_at(now)) > now:
             return opens_at
 
         if now < self._cool_until:
             return self._cool_until
-        if not self._breaker.admits(now, self.in_flight):
+        if not self._breaker.admits(now, in_flight.count):
             return self._breaker.wait_until()
 
         if self._head is None:
             self._head = self._reserve_next(now)
         if self._head is None:
-            return self._retries[0][0] if self._retries else None
+            return self._retries.next_due
         if (wait_s := self._rate_limits.take(now, self._head.tokens)) > 0:
             self._rate_limited_at = now
             return now + wait_s
@@ -154,15 +155,14 @@ class Scheduler:
         if slot is None:
             return
 
-        self.in_flight -= 1
-        self._retries_in_flight -= slot.is_retry
+        self._in_flight.leave(is_retry=slot.is_retry)
         if slot.is_probe:
             self._breaker.probe_ended()
 
     def schedule_retry(self, job: Job, now: float, delay_s: float) -> None:
         """Send it again after a pause; it is queued from now on."""
         job.queued_since = now
-        heapq.heappush(self._retries, (now + delay_s, next(self._order), job))
+        self._retries.push(job, now + delay_s)
 
     def is_held_back(self, now: float) -> bool:
         """Whether something waits for a slot or a rate limit, so that a larger share would be used."""
@@ -175,7 +175,7 @@ class Scheduler:
 
     def record_usage(self, now: float, job: Job, used: Usage) -> None:
         """Correct the rate limits, and the model's token sizes, by what an answer really used."""
-        if self._limits.counts_tokens:
+        if self._rate_limits.counts_tokens:
             self._rate_limits.settle(now, job.tokens, used, job.left_at)
             self._token_sizes.learn(job.request.parameters.model, len(job.body), used)
 
@@ -196,7 +196,7 @@ class Scheduler:
         if not self._breaker.holds_all(now):
             return []
 
-        waiting = [*self._submissions, *(job.submission for _, _, job in self._retries)]
+        waiting = [*self._submissions, *self._retries.submissions()]
         leaving = [each for each in dict.fromkeys(waiting) if each.has_fallback(FallbackReason.OUTAGE)]
         return [job for submission in leaving for job in self._drain(submission, now)]
 
@@ -215,10 +215,7 @@ class Scheduler:
         if submission in self._parked:
             self._parked.remove(submission)
 
-        jobs = [job for _, _, job in self._retries if job.submission is submission]
-        self._retries = [entry for entry in self._retries if entry[2].submission is not submission]
-        heapq.heapify(self._retries)
-
+        jobs = self._retries.remove(submission)
         if self._head is not None and self._head.submission is submission:
             self._head.release()
             jobs.append(self._head)
@@ -228,19 +225,19 @@ class Scheduler:
     def _occupy_slot(self, job: Job, now: float) -> None:
         job.attempts.queued_s += now - job.queued_since
         job.slot = Slot(now, is_retry=job.attempts.sent > 0, is_probe=self._breaker.left())
-        self.in_flight += 1
-        self._retries_in_flight += job.slot.is_retry
+        self._in_flight.enter(is_retry=job.slot.is_retry)
 
     def _choose(self, now: float) -> Job | None:
         """Due retries before new documents, up to their share of the slots.
 
         Fresh documents go first while the provider is in doubt: an outage must not use up one document's retries.
         """
-        if not (self._retries and self._retries[0][0] <= now):
+        due = self._retries.next_due
+        if due is None or due > now:
             return self._draw(now)
-        if self._breaker.doubtful or self._retries_in_flight >= max(1, int(RETRY_SHARE * self.in_flight_limit)):
-            return self._draw(now) or self._pop_retry()
-        return self._pop_retry()
+        if self._breaker.doubtful or self._in_flight.retries >= max(1, int(RETRY_SHARE * self.in_flight_limit)):
+            return self._draw(now) or self._retries.pop()
+        return self._retries.pop()
 
     def _reserve_next(self, now: float) -> Job | None:
         """The next job, with its money reserved. A submission that cannot pay for its next job is parked."""
@@ -260,9 +257,6 @@ class Scheduler:
             self._submissions.remove(submission)
         if submission not in self._parked:
             self._parked.append(submission)
-
-    def _pop_retry(self) -> Job:
-        return heapq.heappop(self._retries)[2]
 
     def _draw(self, now: float) -> Job | None:
         """The next document's job; `None` while too many documents wait for a retry."""

@@ -65,12 +65,14 @@ class Breaker:
         self.opened_at: float | None = None
         self.failing_since: float | None = None
         self.unreachable = False
+
         self._pause_s = pause_s
         self._outage_limit_s = outage_limit_s
         self._failing: set[str] = set()
         self._recent: deque[bool] = deque(maxlen=JUDGED_ATTEMPTS)
         self.outages = 0
         self._openings = 0
+
         self._probe_at = 0.0
         self._probing = False
         self._changed_at = -math.inf
@@ -98,7 +100,7 @@ class Breaker:
         return not self._probing
 
     def holds_all(self, now: float) -> bool:
-        """Whether nothing may leave for now: it is open, or its probe is under way."""
+        """Whether nothing may leave for now: it is open, or its probe is in flight."""
         if self.state is BreakerState.OPEN:
             return now < self._probe_at
         return self.state is BreakerState.HALF_OPEN and self._probing
@@ -134,9 +136,9 @@ class Breaker:
         self._goes_on(now, in_flight)
 
     def answered(self, now: float, left_at: float, in_flight: int, *, throttled: bool) -> None:
-        """Someone answered, though not well: no success, but no outage for want of an endpoint either.
+        """An answer came, though not a good one: no success, but no outage for want of an endpoint either.
 
-        Who throttles does not take more.
+        A provider that throttles does not take more.
         """
         if self.is_stale(left_at):
             return

@@ -27,7 +27,7 @@ from prefect_llm.values.request import Request
 from prefect_llm.wire.formats import format_of
 
 REFUSALS_IN_A_ROW = 10
-"""403, 404 or redirects after the first success: so many in a row are no longer single documents' faults."""
+"""403, 404 or redirects after the first success: this many in a row are no longer single documents' faults."""
 
 
 class FailureClassifier:
@@ -96,10 +96,12 @@ class FailureClassifier:
             )
         if status == 402:
             return self._exhausted(error)
+
         if status in (403, 404) or 300 <= status < 400:
             self._refusals += 1
             stops = not self._has_succeeded or self._refusals >= REFUSALS_IN_A_ROW
             return self._out_of_place(request, error, status) if stops else None
+
         parameter = self._format.answer_format_parameter
         if not self._has_succeeded and _is_about_answer_format(request, error, parameter):
             return RequestRefused(

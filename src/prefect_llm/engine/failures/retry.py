@@ -67,7 +67,7 @@ class RetryPolicy:
         return self._wait_s(error, in_a_row)
 
     def pause_s(self, openings: int) -> float:
-        """How long the breaker stays open before the next probe, after so many openings in a row."""
+        """How long the breaker stays open before the next probe, after that many openings in a row."""
         return min(self._backoff(_state_after(openings)), self._longest_pause_s)
 
     def _after_fault(self, error: Retryable, counts: RetryCounts, *, outage: bool) -> float | None:

@@ -20,11 +20,11 @@ class Ramp:
     began: float
     lasts_s: float
 
-    def opens_at(self, place: int) -> float:
-        """The instant from which so many may be in flight."""
-        if place <= self.start:
+    def opens_at(self, slot: int) -> float:
+        """The instant from which `slot` requests may be in flight."""
+        if slot <= self.start:
             return self.began
-        return self.began + self.lasts_s * (place - self.start) / (self.end - self.start)
+        return self.began + self.lasts_s * (slot - self.start) / (self.end - self.start)
 
 
 class AdaptiveConcurrency:
@@ -50,7 +50,7 @@ class AdaptiveConcurrency:
         return self._control.concurrency
 
     def left(self, now: float, in_flight: int) -> None:
-        """A request left; so many are under way with it."""
+        """A request left; `in_flight` counts it, too."""
         self._began = now if self._began is None else self._began
         self._peak_in_flight = max(self._peak_in_flight, in_flight)
 
@@ -71,7 +71,7 @@ class AdaptiveConcurrency:
         self._end_interval(now)
 
     def outage(self) -> None:
-        """What failed since the last good answer was an outage: take its decisions back, measure anew."""
+        """What failed since the last good answer was an outage: take its decisions back, and measure again."""
         self._control = self._when_last_answered
         self._begin_interval(None)
 

@@ -34,13 +34,13 @@ NOISE_ALLOWED = 2.0
 CHANCE_ALLOWED = 3.0
 """Standard errors of a share of faults that are no sign of more."""
 REMEMBERED_ANSWERS = 1000
-"""The share of faults at rest is that of about so many answers."""
+"""The share of faults at rest is that of about this many answers."""
 ENOUGH_ANSWERS, MOST_ANSWERS = 20, 200
 """With fewer than the first an interval decides nothing about latency; none waits for more than the second."""
 PRECISE = 0.08
 """The standard error that an interval waits for, as a share of its median."""
 REST_REMEMBERED = 300
-"""The latency at rest is learnt from the first so many answers; then it only falls, or is believed anew."""
+"""The latency at rest is learnt from this many answers; then it only falls, or is learnt again."""
 LEAST_USE = 0.8
 """Concurrency that was not used says nothing about more of it."""
 
@@ -50,7 +50,7 @@ class Observation:
     """One interval of `lasted_s` seconds: good answers, 429s, and timeouts or server's faults.
 
     `median_latency_s` is of good answers, `None` without any, and `noise` the standard error of that median as
-    a share of it; `peak_in_flight` is the most that were under way.
+    a share of it; `peak_in_flight` is the most that were in flight.
     """
 
     good: int
@@ -170,6 +170,7 @@ def decide(control: Control, seen: Observation) -> Control:
     if control.settling:
         control = replace(control, settling=False)
         return _faults_learnt(control, seen) if control.at_rest_s is None else control
+
     if seen.throttled > max(PUSHED_BACK_SHARE * seen.answers, 1 if seen.served else 0):
         return replace(_fewer(control, PUSHED_BACK), shrinks=None)
     control = _faults_learnt(control, seen)
@@ -177,6 +178,7 @@ def decide(control: Control, seen: Observation) -> Control:
         return _shrunk(control, PUSHED_BACK, seen)
     if seen.median_latency_s is None or seen.good < ENOUGH_ANSWERS:
         return control
+
     control = replace(_rested(control, seen, seen.median_latency_s), grew=False)
     ratio = seen.median_latency_s / (control.at_rest_s or seen.median_latency_s)
     tolerance = NOISE_ALLOWED * seen.noise
@@ -209,6 +211,7 @@ def _rested(control: Control, seen: Observation, latency_s: float) -> Control:
     at_rest_s, first = control.at_rest_s, control.shrinks
     if at_rest_s is None:
         return replace(control, at_rest_s=latency_s, at_rest_of=seen.good)
+
     shrunk_from_s = first.latency_s if first is not None and first.count >= SHRUNK_IN_VAIN else None
     if shrunk_from_s is not None and latency_s > shrunk_from_s / GENTLY:
         return replace(control, at_rest_s=latency_s, at_rest_of=seen.good, slow_start=True)

@@ -1,6 +1,6 @@
-"""Whose the endpoint's time is: of each moment every request in flight bears an equal part.
+"""Splits endpoint time evenly among the requests in flight, to price machines rented by the hour.
 
-So the parts add up to the time in which anything was in flight: what machines of one's own are paid for.
+The parts add up to the time in which anything was in flight.
 """
 
 from __future__ import annotations

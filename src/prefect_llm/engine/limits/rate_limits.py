@@ -19,7 +19,7 @@ PROVIDER_BURST_S = 1.0
 """The least that a provider's bucket is taken to hold: 60,000 requests a minute "may be enforced as 1,000
 requests/second", https://help.openai.com/en/articles/6891753."""
 JITTER_S = 0.02
-"""By so much the ways of two requests to the provider may differ."""
+"""How much the ways of two requests to the provider may differ."""
 SLOTS_PER_S = 16
 """Resolution of the log; with a power of two, slots begin at exact instants."""
 HELD_SLOTS = math.ceil((WINDOW_S + JITTER_S) * SLOTS_PER_S) + 1
@@ -37,7 +37,7 @@ class Tokens:
 
 
 class TokenBucket:
-    """A small bucket that fills evenly. Who takes more than it holds waits for a full one and leaves a debt.
+    """A small bucket that fills evenly. A request for more than it holds waits for a full one and leaves a debt.
 
     A provider's bucket with the same rate has then always more in it: what it holds beyond this one, but for
     the jitter. Requests for which that may not be enough wait until this one has been full as long as the jitter.
@@ -60,23 +60,23 @@ class TokenBucket:
         self._long_full = self._capacity + jitter
 
     def wait_s(self, now: float, units: int) -> float:
-        """Seconds until so many units may leave; 0 means now."""
+        """Seconds until `units` may leave; 0 means now."""
         self._fill(now)
         needed = max(min(units, self._capacity), min(units, self._burst) - self._spare)
         wait_s = (needed - self._level) / self._per_s
         return wait_s if wait_s > ROUNDING_S else 0.0
 
     def take(self, now: float, units: int) -> None:
-        """So many units leave, or had left unnoticed."""
+        """Charge `units`, including ones discovered late."""
         self._fill(now)
         self.take_now(units)
 
     def take_now(self, units: int) -> None:
-        """So many units leave at the instant that was given last."""
+        """Charge `units` at the instant of the last call."""
         self._level = min(self._level, self._capacity) - units
 
     def give_back(self, now: float, units: int) -> None:
-        """So many units were taken in vain; what does not fit is lost, as a provider's full bucket gains nothing."""
+        """Return unused units. What does not fit is lost, as a provider's full bucket gains nothing."""
         self._fill(now)
         self._level = max(self._level, min(self._level + units, self._capacity))
 
@@ -103,17 +103,17 @@ class SlidingWindow:
         return (self._oldest + HELD_SLOTS) / SLOTS_PER_S - now
 
     def take(self, now: float, units: int) -> None:
-        """So many units leave, or had left unnoticed."""
+        """Charge `units`, including ones discovered late."""
         self._expire(now)
         self.take_now(units)
 
     def take_now(self, units: int) -> None:
-        """So many units leave at the instant that was given last."""
+        """Charge `units` at the instant of the last call."""
         self._slots[self._current % HELD_SLOTS] += units
         self._held += units
 
     def give_back(self, now: float, taken_at: float, units: int) -> None:
-        """So many of the units that left at that instant were taken in vain."""
+        """Return unused units of those that were charged at `taken_at`."""
         self._expire(now)
         slot = math.floor(taken_at * SLOTS_PER_S)
         if slot >= self._oldest:
@@ -124,45 +124,45 @@ class SlidingWindow:
         """Forget what is older than the window."""
         self._current = current = math.floor(now * SLOTS_PER_S)
         while self._held:
-            place = self._oldest % HELD_SLOTS
-            if self._slots[place] and current - self._oldest < HELD_SLOTS:
+            index = self._oldest % HELD_SLOTS
+            if self._slots[index] and current - self._oldest < HELD_SLOTS:
                 return
-            self._held -= self._slots[place]
-            self._slots[place] = 0
+            self._held -= self._slots[index]
+            self._slots[index] = 0
             self._oldest += 1
         self._oldest = current
 
 
 class RateLimit:
-    """One limit of so many units a minute."""
+    """One limit, in units a minute."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._pace = TokenBucket(limit / WINDOW_S)
+        self._bucket = TokenBucket(limit / WINDOW_S)
         self._window = SlidingWindow(limit)
 
     def set_share(self, share: float) -> None:
         """Keep that part of the limit; what was taken stays taken."""
-        self._pace.set_rate(share * self._limit / WINDOW_S)
+        self._bucket.set_rate(share * self._limit / WINDOW_S)
         self._window.limit = share * self._limit
 
     def wait_s(self, now: float, units: int) -> float:
-        """Seconds until it is worth asking again; 0 means that so many units may leave now."""
-        return max(self._pace.wait_s(now, units), self._window.wait_s(now, units))
+        """Seconds until it is worth asking again; 0 means that `units` may leave now."""
+        return max(self._bucket.wait_s(now, units), self._window.wait_s(now, units))
 
     def take(self, now: float, units: int) -> None:
-        """So many units leave, or had left unnoticed."""
-        self._pace.take(now, units)
+        """Charge `units`, including ones discovered late."""
+        self._bucket.take(now, units)
         self._window.take(now, units)
 
     def take_now(self, units: int) -> None:
-        """So many units leave at the instant that was given last."""
-        self._pace.take_now(units)
+        """Charge `units` at the instant of the last call."""
+        self._bucket.take_now(units)
         self._window.take_now(units)
 
     def give_back(self, now: float, taken_at: float, units: int) -> None:
-        """So many of the units that left at that instant were taken in vain."""
-        self._pace.give_back(now, units)
+        """Return unused units of those that were charged at `taken_at`."""
+        self._bucket.give_back(now, units)
         self._window.give_back(now, taken_at, units)
 
 
@@ -174,6 +174,7 @@ class RateLimits:
     """
 
     def __init__(self, limits: Limits) -> None:
+        self.counts_tokens = limits.counts_tokens
         self._share = 1.0
         self._gives_back = limits.token_accounting == "used"
         rates: tuple[tuple[int | None, Callable[[Tokens], int]], ...] = (

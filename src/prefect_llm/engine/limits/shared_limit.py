@@ -1,8 +1,8 @@
 """How much of a provider's limits one of several processes holds: decided from what it sees, without IO.
 
 The provider has as many slots as requests that may be in flight. A process holds slots by leases; its part of
-every limit is the part of the slots that it holds. Whoever uses all it holds claims: the slots are divided
-evenly among those, and what nobody claims may be taken by anyone.
+every limit is the part of the slots that it holds. A process that uses all it holds claims: the slots
+are divided evenly among those that claim, and unclaimed ones may be taken by any.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import math
 from dataclasses import dataclass, replace
 
 PORTIONS = 8
-"""A lease is about so small a part of the limit, so that a part can be given back."""
+"""A lease is about this part of the limit, so that a part can be given back."""
 IDLE_S = 4.0
-"""A process without work gives everything back after so long."""
+"""A process without work gives everything back after this long."""
 UNUSED_S = 0.5
-"""And so soon where no chunk is under way there either: the process may be killed as its run ends (Ray's are)."""
+"""And after this long without a chunk: the process may be killed as its run ends (Ray's are)."""
 TURN_S = 10.0
-"""Where there are more processes than slots, a slot goes round after so long."""
+"""With more processes than slots, a slot goes round after this long."""
 REST_S = 3.0
-"""Who has ended a turn leaves what is free to the others for so long."""
+"""A process that has ended a turn leaves what is free to the others for this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """An engine's side: whether it has work, whether a limit lately held it back, and what is under way."""
+    """An engine's side: whether it has work, whether a limit lately held it back, and how much is in flight."""
 
     busy: bool
     held_back: bool
@@ -45,7 +45,7 @@ class Holding:
     """What one process holds: the slots of each lease, oldest first, since when, and whether it claims.
 
     `idle_since` is when it last had work to do, `None` while it has; `unused_since` when its last chunk ended,
-    `None` while one is under way; `turn_ended_at` when it last made room for others. Instants in seconds of a steady
+    `None` while one runs; `turn_ended_at` when it last made room for others. Instants in seconds of a steady
     clock.
     """
 
@@ -80,7 +80,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What to do: give back so many of the newest leases, take leases of these sizes, claim or not.
+    """What to do: give back this many of the newest leases, take leases of these sizes, claim or not.
 
     `ends_turn` says that what is given back was a turn.
     """
@@ -95,12 +95,14 @@ def decide(holding: Holding, seen: SharedState, demand: Demand, now: float) -> S
     """The next steps of one process."""
     if not demand.busy:
         return Steps(give_back=len(holding.leases) if holding.rests(now) else 0)
+
     claim = demand.held_back or not holding.leases
     # itself too, also where it is content: what it holds beyond its part others may be waiting for
     claimants = max(seen.claims + (not holding.claims), 1)
     fair = seen.limit / claimants
     free = seen.limit - seen.taken
     others_claim = seen.claims > holding.claims
+
     if free > 0:
         rests = others_claim and now - holding.turn_ended_at < REST_S
         wanted = _wanted(holding, seen, claimants, free) if claim and not rests else 0
@@ -111,7 +113,7 @@ def decide(holding: Holding, seen: SharedState, demand: Demand, now: float) -> S
 
 
 def _wanted(holding: Holding, seen: SharedState, claimants: int, free: int) -> int:
-    """Free slots up to the fair part; all of them where nobody else claims any."""
+    """Free slots up to the fair part; all of them where no other process claims any."""
     if claimants == 1:
         return free
     fair = max(math.floor(seen.limit / claimants), 1)

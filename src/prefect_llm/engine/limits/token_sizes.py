@@ -14,7 +14,7 @@ from prefect_llm.values.provider import TokenAccounting
 from prefect_llm.values.request import BYTES_PER_TOKEN
 
 UNSTATED_OUTPUT_TOKENS = 256
-"""Expected of an answer whose length nobody limited, before the first."""
+"""Expected of an answer of unlimited length, before the first."""
 LEAST_WEIGHT = 0.02
 """Of the last answer; so the last 50 or so count, and a change in the documents is followed."""
 MARGIN = 0.25
@@ -82,23 +82,23 @@ class TokenSizes:
 
     def tokens(self, model: str, body_bytes: int, max_output_tokens: int | None) -> Tokens:
         """What a request with a body of that many bytes, parameters included, is expected to take."""
-        learnt = self._models.get(model) or ModelSizes()
+        sizes = self._models.get(model) or ModelSizes()
         return Tokens(
-            math.ceil(learnt.input_tokens(body_bytes, MARGIN)), math.ceil(self._output(learnt, max_output_tokens))
+            math.ceil(sizes.input_tokens(body_bytes, MARGIN)), math.ceil(self._output(sizes, max_output_tokens))
         )
 
     def learn(self, model: str, body_bytes: int, usage: Usage) -> None:
         """An answer came; what the endpoint did not count teaches nothing."""
-        learnt = self._models.setdefault(model, ModelSizes())
+        sizes = self._models.setdefault(model, ModelSizes())
         if usage.input_tokens is not None:
-            learnt.learn_input(body_bytes, usage.input_tokens)
+            sizes.learn_input(body_bytes, usage.input_tokens)
         if usage.output_tokens is not None:
-            learnt.learn_output(usage.output_tokens)
+            sizes.learn_output(usage.output_tokens)
 
-    def _output(self, learnt: ModelSizes, limit: int | None) -> float:
-        if limit is not None and (self._reserved or not learnt.outputs):
+    def _output(self, sizes: ModelSizes, limit: int | None) -> float:
+        if limit is not None and (self._reserved or not sizes.outputs):
             return limit
-        if not learnt.outputs:
+        if not sizes.outputs:
             return UNSTATED_OUTPUT_TOKENS
-        expected = learnt.output_tokens(WIDE_MARGIN if self._reserved else MARGIN)
+        expected = sizes.output_tokens(WIDE_MARGIN if self._reserved else MARGIN)
         return expected if limit is None else min(limit, expected)
