@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -189,7 +188,7 @@ def test_attempts_in_an_outage_cost_their_documents_nothing() -> None:
         assert isinstance(provided.decide(now, job, DOWN), Retry)
         assert provided.breaker.admits(now + 5, in_flight=0)
         assert job.slot is not None
-        job.slot = replace(job.slot, left_at=now + 5)
+        job.slot = job.slot._replace(left_at=now + 5)
     assert job.retry_counts.faults == before
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prefect_llm.engine.budget import Reservation, is_ambiguous
 from prefect_llm.engine.failures.retry import RetryCounts
@@ -33,8 +33,7 @@ class Attempts:
     discarded: list[DiscardedAnswer] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """The scheduler's permission to be in flight: since when, whether for a retry, whether as the breaker's probe."""
 
     left_at: float
