@@ -15,7 +15,7 @@ def engine(url: str, count: int, concurrency: int) -> int:
     from prefect_llm.engine.submission import Submission
     from prefect_llm.pricing import cost
     from prefect_llm.store import ResultRow
-    from prefect_llm.system.stop_signal import StopSignal
+    from prefect_llm.system.stop_flag import StopFlag
     from prefect_llm.values.outcome import Outcome
     from prefect_llm.values.price import Price
     from prefect_llm.values.provider import Limits, Provider
@@ -38,7 +38,7 @@ def engine(url: str, count: int, concurrency: int) -> int:
 
     limits = Limits(concurrency, requests_per_minute=10_000_000, tokens_per_minute=10_000_000_000)
     asked = Engine(Provider(url, api_key="key", limits=limits))
-    submission = Submission(requests(), deliver, StopSignal())
+    submission = Submission(requests(), deliver, StopFlag())
     asked.start(submission)
     asked.finish(submission)
     asked.close()

@@ -17,7 +17,7 @@ from simulated import SimulatedProvider, simulated_provider
 from tables import Table, heading, verdict
 
 from prefect_llm.engine import Engine
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Limits, Provider
@@ -95,7 +95,7 @@ def follow(seen: Seen) -> None:
 def asked(provider: SimulatedProvider, limits: Limits, seconds: float) -> Seen:
     """Ask for so long."""
     provider.reset()
-    engine, stop = Engine(Provider(provider.url, limits=limits)), StopSignal()
+    engine, stop = Engine(Provider(provider.url, limits=limits)), StopFlag()
     timer = threading.Timer(seconds, stop.set, [Interrupted("measured")])
     timer.start()
     seen = Seen()

@@ -18,7 +18,7 @@ from workload import MODEL, documents
 
 from prefect_llm.engine import Engine
 from prefect_llm.engine.submission import Submission
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Limits, Provider
@@ -91,7 +91,7 @@ def used(case: Case) -> tuple[float, int]:
 
 
 def _used(case: Case, provider: SimulatedProvider) -> tuple[float, int]:
-    engine, stop = Engine(Provider(provider.url, limits=case.limits)), StopSignal()
+    engine, stop = Engine(Provider(provider.url, limits=case.limits)), StopFlag()
     asking = threading.Thread(target=_ask, args=(engine, requests(case.max_output_tokens), stop))
     asking.start()
     counts = []
@@ -113,7 +113,7 @@ def requests(max_output_tokens: int) -> Iterator[Request]:
 
 
 def run_on(
-    engine: Engine, asked: Iterator[Request], deliver: Callable[[Request, Outcome], None], stop: StopSignal
+    engine: Engine, asked: Iterator[Request], deliver: Callable[[Request, Outcome], None], stop: StopFlag
 ) -> None:
     """Ask every request of that engine; return when each has been delivered."""
     submission = Submission(asked, deliver, stop)
@@ -121,7 +121,7 @@ def run_on(
     engine.finish(submission)
 
 
-def _ask(engine: Engine, asked: Iterator[Request], stop: StopSignal) -> None:
+def _ask(engine: Engine, asked: Iterator[Request], stop: StopFlag) -> None:
     try:
         run_on(engine, asked, lambda *_: None, stop)
     except Interrupted:

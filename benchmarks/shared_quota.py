@@ -16,7 +16,7 @@ from simulated import SimulatedProvider, simulated_provider
 from tables import Table, heading, verdict
 
 from prefect_llm.engine import engine_for
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.provider import Limits, Provider
 
 WORKERS = 4
@@ -71,7 +71,7 @@ def work(url: str) -> None:
     limits = Limits(800, requests_per_minute=PER_MINUTE)
     provider = Provider(url, limits=limits, shared_as="benchmark")
     with limits_shared(provider):
-        run_on(engine_for(provider), requests(100), lambda *_: None, StopSignal())
+        run_on(engine_for(provider), requests(100), lambda *_: None, StopFlag())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from prefect_llm.budget.account import BudgetAccount, open_account
 from prefect_llm.budget.grants import GrantLog
 from prefect_llm.budget.sources import GrantSources
 from prefect_llm.system.folders import Folder, open_folder
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import BudgetExceeded, BudgetUnwritable
 
@@ -26,9 +26,9 @@ def folder() -> Folder:
     return open_folder(f"memory://account-tests/{uuid.uuid4().hex}")
 
 
-def account(folder: Folder, stop: StopSignal | None = None) -> BudgetAccount:
+def account(folder: Folder, stop: StopFlag | None = None) -> BudgetAccount:
     """Of a process of its own."""
-    return open_account(RunBudget(LIMIT, "USD"), folder.url, "run-1", stop or StopSignal())
+    return open_account(RunBudget(LIMIT, "USD"), folder.url, "run-1", stop or StopFlag())
 
 
 def reserve(process: BudgetAccount, amount: int) -> None:
@@ -103,7 +103,7 @@ def test_a_second_chunk_keeps_the_money_of_the_first(folder: Folder) -> None:
 
 
 def test_a_request_that_will_never_fit_stops_the_run(folder: Folder) -> None:
-    stop = StopSignal()
+    stop = StopFlag()
     process = account(folder, stop)
     with process.in_use():
         reserve_in_vain(process, 101)
@@ -117,7 +117,7 @@ def test_a_fault_in_what_waits_stops_the_run_and_the_rest_is_given_back(folder: 
     def broken() -> None:
         raise RuntimeError("Event loop is closed")
 
-    stop = StopSignal()
+    stop = StopFlag()
     process = account(folder, stop)
     with process.in_use():
         assert not process.reserve(Decimal(5), broken)
@@ -135,7 +135,7 @@ def test_a_chunk_without_requests_draws_nothing(folder: Folder) -> None:
 
 
 def test_a_stopped_run_draws_no_more(folder: Folder) -> None:
-    stop = StopSignal()
+    stop = StopFlag()
     stop.set(BudgetExceeded("enough"))
     process = account(folder, stop)
     with process.in_use():

@@ -13,7 +13,7 @@ from prefect_llm.engine import Engine
 from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.engine.job import Job, Slot
 from prefect_llm.engine.submission import Submission, unheard
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
@@ -64,7 +64,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.outcomes: dict[str, Outcome] = {}
-        self.stop = StopSignal()
+        self.stop = StopFlag()
 
     def deliver(self, request: Request, outcome: Outcome) -> None:
         """Keep one outcome."""
@@ -76,7 +76,7 @@ def run_on(
     engine: Engine,
     asked: Iterator[Request],
     deliver: Callable[[Request, Outcome], None],
-    stop: StopSignal,
+    stop: StopFlag,
     *,
     keep_raw: bool = False,
     sent: Callable[[int], None] = unheard,

@@ -16,13 +16,13 @@ import pytest
 from tests.engine.asking import requests
 
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.classifier import FailureClassifier
 from prefect_llm.engine.failures.policy import ResponsePolicy, Retry
+from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.job import Job
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import Submission
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts
@@ -61,8 +61,8 @@ class Simulation:
         provider = Provider(
             "https://llm.example/v1", limits=self.limits, timeouts=Timeouts(attempt_s=self.timeout_s), retries=retries
         )
-        policy = ResponsePolicy(provider, retry_policy, breaker, FailureClassifier(provider, breaker))
-        scheduler.add(Submission(requests(10_000_000), lambda *_: None, StopSignal()))
+        policy = ResponsePolicy(provider, retry_policy, breaker, ProviderFaults(provider, breaker))
+        scheduler.add(Submission(requests(10_000_000), lambda *_: None, StopFlag()))
         chance, order, now = random.Random(1), itertools.count(), 0.0
         free_at = [0.0] * KNEE
         in_flight: list[tuple[float, int, Job, Unavailable | None]] = []

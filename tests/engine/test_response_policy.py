@@ -8,14 +8,14 @@ import pytest
 from tests.engine.asking import requests
 
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
-from prefect_llm.engine.failures.classifier import FailureClassifier
 from prefect_llm.engine.failures.policy import Decision, Effects, Fail, ResponsePolicy, Retry, StopRun, Verdict
+from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.job import Job, Slot
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import FallbackReason, Submission
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
@@ -51,10 +51,10 @@ class Provided:
         provider = Provider("https://llm.example/v1", limits=limits, timeouts=timeouts, retries=options)
         self.breaker = Breaker(lambda openings: 5.0)
         self.scheduler = Scheduler(limits, lambda request: b"x" * 40, self.breaker)
-        classifier = FailureClassifier(provider, self.breaker)
-        self.policy = ResponsePolicy(provider, RetryPolicy(provider.retries), self.breaker, classifier)
+        provider_faults = ProviderFaults(provider, self.breaker)
+        self.policy = ResponsePolicy(provider, RetryPolicy(provider.retries), self.breaker, provider_faults)
         self.cool_down_until = 0.0
-        self.scheduler.add(Submission(requests(10_000), lambda *_: None, StopSignal()))
+        self.scheduler.add(Submission(requests(10_000), lambda *_: None, StopFlag()))
         if succeeded:
             self.answer(0.0, self.leave(0.0))
 
@@ -400,9 +400,9 @@ def alone(limits: Limits) -> tuple[ResponsePolicy, Job]:
     """A policy without a scheduler, and a job in flight since 1 s."""
     provider = Provider("https://llm.example/v1", limits=limits, retries=RetryOptions(backoff_s=1.0))
     breaker = Breaker(lambda openings: 5.0)
-    policy = ResponsePolicy(provider, RetryPolicy(provider.retries), breaker, FailureClassifier(provider, breaker))
+    policy = ResponsePolicy(provider, RetryPolicy(provider.retries), breaker, ProviderFaults(provider, breaker))
     (request,) = requests(1)
-    job = Job(request, Submission(iter(()), lambda *_: None, StopSignal()), b"{}", Tokens(1, 1), queued_since=0.0)
+    job = Job(request, Submission(iter(()), lambda *_: None, StopFlag()), b"{}", Tokens(1, 1), queued_since=0.0)
     job.slot = Slot(left_at=1.0, is_retry=False, is_probe=False)
     return policy, job
 

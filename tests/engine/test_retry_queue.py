@@ -8,12 +8,12 @@ from prefect_llm.engine.job import Job
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.retry_queue import RetryQueue
 from prefect_llm.engine.submission import Submission
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 
 
 def chunk() -> Submission:
     """An empty one."""
-    return Submission(iter(()), lambda *_: None, StopSignal())
+    return Submission(iter(()), lambda *_: None, StopFlag())
 
 
 def jobs_of(submission: Submission, count: int) -> list[Job]:

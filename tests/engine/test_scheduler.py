@@ -12,7 +12,7 @@ from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, Break
 from prefect_llm.engine.job import Job
 from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
 from prefect_llm.engine.submission import Submission
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted, Unavailable
 from prefect_llm.values.provider import Limits
 from prefect_llm.values.request import Request
@@ -27,7 +27,7 @@ def submission(count: int, first: int = 0, drawn: list[str] | None = None) -> Su
                 drawn.append(request.document_id)
             yield request
 
-    return Submission(watched(), lambda *_: None, StopSignal())
+    return Submission(watched(), lambda *_: None, StopFlag())
 
 
 def written(request: Request) -> bytes:
@@ -260,7 +260,7 @@ def test_a_broken_iterator_ends_its_chunk_with_its_fault_when_the_last_job_has_l
         yield from requests(2)
         raise LookupError("no more documents")
 
-    chunk = Submission(broken(), lambda *_: None, StopSignal())
+    chunk = Submission(broken(), lambda *_: None, StopFlag())
     made = scheduler(10, chunk, submission(1, first=10))
     jobs = departing(made)
     assert names(jobs) == ["doc-0", "doc-1", "doc-10"]

@@ -15,7 +15,7 @@ from prefect_llm.engine.failures.breaker import Breaker, BreakerState
 from prefect_llm.engine.job import Job
 from prefect_llm.engine.scheduler import RETRY_SHARE, WAITING_ALWAYS_ALLOWED, Scheduler
 from prefect_llm.engine.submission import Submission
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.provider import Limits
 from prefect_llm.values.request import Request
@@ -68,7 +68,7 @@ class Scheduling(RuleBasedStateMachine):
         return self._added(count)
 
     def _added(self, count: int) -> Chunk:
-        chunk = Chunk(Submission(iter(()), lambda *_: None, StopSignal()))
+        chunk = Chunk(Submission(iter(()), lambda *_: None, StopFlag()))
         chunk.submission.requests = self._drawing(chunk, self.first, count)
         self.first += count
         self.known.append(chunk)

@@ -17,7 +17,7 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Engine, verify
 from prefect_llm.engine.transport import open_transport
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import InvalidInput, ProviderDown, Unavailable
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Provider, Timeouts
@@ -184,5 +184,5 @@ def test_a_client_that_cannot_be_made_ends_the_run_with_its_own_error(scripted_s
 
     engine = Engine(replace(provider_at(scripted_server.base_url), http_client=broken))  # type: ignore[arg-type]
     with pytest.raises(LookupError, match="no certificate"):
-        run_on(engine, requests(20), lambda *_: None, StopSignal())
+        run_on(engine, requests(20), lambda *_: None, StopFlag())
     engine.close()

@@ -13,7 +13,7 @@ from prefect_llm.progress.progress import RunProgress, line_of
 from prefect_llm.progress.recent_rate import RecentRate
 from prefect_llm.progress.tracker import RunTracker, watched
 from prefect_llm.store import ChunkStats, EndedRows
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted, TooManyFailures
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
 from prefect_llm.values.price import Price
@@ -28,7 +28,7 @@ BILLED_FAILURE = Outcome(
 
 
 def test_outcomes_add_up_to_rows_tokens_and_cost() -> None:
-    tracker = RunTracker(10, 0.5, StopSignal())
+    tracker = RunTracker(10, 0.5, StopFlag())
     tracker.count(ANSWERED, Decimal("0.25"), PRICE)
     tracker.count(FAILED, None, PRICE)
     tracker.count(BILLED_FAILURE, Decimal("0.5"), PRICE)
@@ -39,7 +39,7 @@ def test_outcomes_add_up_to_rows_tokens_and_cost() -> None:
 
 
 def test_what_an_answer_cost_that_was_discarded_is_spent_too() -> None:
-    tracker = RunTracker(10, 0.5, StopSignal())
+    tracker = RunTracker(10, 0.5, StopFlag())
     tracker.count(ANSWERED, Decimal("0.25"), PRICE, (Decimal("0.1"), None))  # the other may have been billed
     tracker.count(FAILED, None, PRICE, (Decimal("0.4"),))
     assert tracker.progress.tally.cost == Decimal("0.75")
@@ -53,7 +53,7 @@ def test_an_outcome_changes_nothing_that_is_not_of_its_row() -> None:
 
 
 def test_the_currency_is_known_before_the_first_answer_is() -> None:
-    tracker = RunTracker(10, 0.5, StopSignal())
+    tracker = RunTracker(10, 0.5, StopFlag())
     tracker.priced_at(None)
     before = tracker.progress.tally.currency
     tracker.priced_at(PRICE)
@@ -63,27 +63,27 @@ def test_the_currency_is_known_before_the_first_answer_is() -> None:
 
 
 def test_the_cost_is_unknown_as_soon_as_one_billed_answer_has_none() -> None:
-    tracker = RunTracker(3, 0.5, StopSignal())
+    tracker = RunTracker(3, 0.5, StopFlag())
     tracker.count(ANSWERED, None, None)
     tracker.count(ANSWERED, Decimal(1), PRICE)
     assert tracker.progress.tally.cost is None
 
 
 def test_a_failure_that_was_not_billed_leaves_the_cost_known() -> None:
-    tracker = RunTracker(3, 1, StopSignal())
+    tracker = RunTracker(3, 1, StopFlag())
     tracker.count(FAILED, None, None)
     assert tracker.progress.tally.cost == 0
 
 
 def test_requests_after_the_first_of_a_document_are_retries() -> None:
-    tracker = RunTracker(2, 0.5, StopSignal())
+    tracker = RunTracker(2, 0.5, StopFlag())
     for attempt in (1, 1, 2, 3):
         tracker.sent(attempt)
     assert tracker.progress.requests == RequestTally(sent=4, retries=2)
 
 
 def test_no_outcome_is_lost_when_many_threads_count() -> None:
-    tracker = RunTracker(4_000, 1, StopSignal())
+    tracker = RunTracker(4_000, 1, StopFlag())
 
     def count(_: int) -> None:
         for _ in range(500):
@@ -114,7 +114,7 @@ def test_no_outcome_is_lost_when_many_threads_count() -> None:
 def test_the_share_of_failures_is_judged_after_a_hundred_outcomes(
     ok: int, failed: int, share: float, stops: bool
 ) -> None:
-    tracker = RunTracker(1_000, share, stop := StopSignal())
+    tracker = RunTracker(1_000, share, stop := StopFlag())
     for outcome in [ANSWERED] * ok + [FAILED] * failed:
         tracker.count(outcome, None, None)
     assert isinstance(stop.error, TooManyFailures) == stops
@@ -123,7 +123,7 @@ def test_the_share_of_failures_is_judged_after_a_hundred_outcomes(
 
 
 def test_failures_in_other_processes_count_with_those_here_as_their_chunks_end() -> None:
-    tracker = RunTracker(1_000, 0.5, stop := StopSignal())
+    tracker = RunTracker(1_000, 0.5, stop := StopFlag())
     elsewhere = EndedRows("elsewhere", Tally(40, {"timeout": 45, "rejected": 15}))
     for _ in range(99):
         tracker.count(ANSWERED, None, None)
@@ -135,13 +135,13 @@ def test_failures_in_other_processes_count_with_those_here_as_their_chunks_end()
 
 
 def test_failures_of_an_earlier_attempt_in_other_processes_stop_no_later_one() -> None:
-    tracker = RunTracker(1_000, 0.5, stop := StopSignal())
+    tracker = RunTracker(1_000, 0.5, stop := StopFlag())
     tracker.add_remote(ChunkStats(ended=EndedRows("elsewhere", Tally(failed_by_kind={"timeout": 200}))))
     assert (stop.error, tracker.error_share.value, tracker.progress.tally.failed) == (None, None, 200)
 
 
 def test_another_reason_to_stop_is_not_replaced() -> None:
-    tracker = RunTracker(1_000, 0.1, stop := StopSignal())
+    tracker = RunTracker(1_000, 0.1, stop := StopFlag())
     stop.set(Interrupted("SIGTERM"))
     for _ in range(200):
         tracker.count(FAILED, None, None)
@@ -157,7 +157,7 @@ def test_figures_are_shown_at_the_interval_until_the_block_ends() -> None:
         if len(shown) == 2:
             twice.set()
 
-    tracker = RunTracker(3, 0.5, StopSignal())
+    tracker = RunTracker(3, 0.5, StopFlag())
     with watched(tracker, 0.01, show):
         assert twice.wait(10)
     count = len(shown)
@@ -199,7 +199,7 @@ def test_figures_are_one_line_of_the_log(figures: RunProgress, line: str) -> Non
 
 
 def test_failures_are_counted_by_kind() -> None:
-    tracker = RunTracker(10, 1, StopSignal())
+    tracker = RunTracker(10, 1, StopFlag())
     for outcome in (FAILED, ANSWERED, BILLED_FAILURE, FAILED):
         tracker.count(outcome, None, None)
     assert tracker.progress.tally.failed_by_kind == {"timeout": 2, "refused": 1}
@@ -210,7 +210,7 @@ def test_failures_are_counted_by_kind() -> None:
 
 
 def test_the_error_share_is_known_after_a_hundred_outcomes_of_this_invocation() -> None:
-    tracker = RunTracker(200, 1, StopSignal())
+    tracker = RunTracker(200, 1, StopFlag())
     tracker.restore(FAILED)
     for number in range(99):
         tracker.count(FAILED if number < 20 else ANSWERED, None, None)
@@ -220,7 +220,7 @@ def test_the_error_share_is_known_after_a_hundred_outcomes_of_this_invocation() 
 
 
 def test_the_pace_is_that_of_rows_settled_now_here_and_elsewhere() -> None:
-    tracker = RunTracker(10, 1, StopSignal())
+    tracker = RunTracker(10, 1, StopFlag())
     tracker.restore(ANSWERED)
     tracker.count(ANSWERED, None, None)
     tracker.add_remote(ChunkStats(ended=EndedRows("elsewhere", Tally(5), new=3)))
@@ -233,7 +233,7 @@ def test_the_pace_is_that_of_rows_settled_now_here_and_elsewhere() -> None:
 
 
 def test_a_chunk_is_under_way_while_it_is_asked() -> None:
-    tracker = RunTracker(10, 1, StopSignal())
+    tracker = RunTracker(10, 1, StopFlag())
     with tracker.chunk_running(3, lambda: 7):
         assert tracker.running_chunks == {3: 7}
     assert tracker.running_chunks == {}

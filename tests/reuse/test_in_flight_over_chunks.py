@@ -19,7 +19,7 @@ from prefect_llm.documents import read_chunk
 from prefect_llm.run.chunk import infer_chunk
 from prefect_llm.run.chunk_requests import ChunkRequests
 from prefect_llm.run.chunk_rows import ChunkRows
-from prefect_llm.run.chunk_work import ChunkWork
+from prefect_llm.run.claimed_chunk import ClaimedChunk
 from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import finish_run
 from prefect_llm.run.opening import open_run
@@ -162,7 +162,7 @@ def test_nobody_waits_for_a_chunk_that_was_given_up(
     staged = read_chunk(plan.directory.folder, plan.snapshot, 0)
     attempt, done = claim(plan.directory.folder, 0, run.epoch)
     tickets = ChunkTickets(plan.directory.folder, JournalKind.CHUNK, 0)
-    work = ChunkWork(0, JournalKind.CHUNK, attempt, staged, plan.prompt, range(2), done, tickets)
+    work = ClaimedChunk(0, JournalKind.CHUNK, attempt, staged, plan.prompt, range(2), done, tickets)
 
     def full(_: JournalEntry) -> None:
         raise OSError("the disk is full")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from prefect_llm.engine import close_engines, engine_for
 from prefect_llm.engine.submission import Submission
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.tasks.shared_limit import give_all_back, limits_shared
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Limits, Provider
@@ -42,7 +42,7 @@ def main() -> None:
         answered += outcome.ok
 
     with limits_shared(provider):
-        engine, submission = engine_for(provider), Submission(requests(), deliver, StopSignal())
+        engine, submission = engine_for(provider), Submission(requests(), deliver, StopFlag())
         engine.start(submission)
         engine.finish(submission)
     print(answered, flush=True)

@@ -21,7 +21,7 @@ from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import close_engines, engine_for
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.tasks.limit_leases import give_back, prepare_limit, take
 from prefect_llm.tasks.shared_limit import SharedLimit, awaited_limits, give_all_back, limits_shared
 from prefect_llm.values.provider import Limits, Provider
@@ -117,7 +117,7 @@ def asked(workers: Workers, scripted_server: ScriptedServer, monkeypatch: pytest
 
 def ask(provider: Provider) -> None:
     request = Request(0, "doc-0", ({"role": "user", "content": "doc-0 hello"},), Parameters("m"), "")
-    run_on(engine_for(provider), iter([request]), lambda *_: None, StopSignal())
+    run_on(engine_for(provider), iter([request]), lambda *_: None, StopFlag())
 
 
 def asked_once(provider: Provider, workers: Workers, error: Exception | None = None) -> None:

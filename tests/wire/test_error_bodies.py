@@ -14,7 +14,7 @@ from prefect_llm.values.errors import Rejected, RequestError, Throttled, Unavail
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.wire.error_bodies import MAX_RETRY_AFTER_S, one_line, raise_refusal, read_complaint, retry_after_s
 from prefect_llm.wire.http import Answer
-from prefect_llm.wire.openai_api import ERROR_WORDS
+from prefect_llm.wire.openai_error_words import ERROR_WORDS
 
 
 @pytest.mark.parametrize(

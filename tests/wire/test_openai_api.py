@@ -10,7 +10,8 @@ from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Provider
 from prefect_llm.wire.error_bodies import raise_refusal
 from prefect_llm.wire.http import Answer
-from prefect_llm.wire.openai_api import ERROR_WORDS, bearer, model_names
+from prefect_llm.wire.openai_api import bearer, model_names
+from prefect_llm.wire.openai_error_words import ERROR_WORDS
 
 
 def refused(status: int, code: str) -> RequestError:

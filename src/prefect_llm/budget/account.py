@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from prefect_llm.budget.balance import BudgetBalance
 from prefect_llm.budget.sources import GrantSources
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import BudgetExceeded, BudgetUnwritable, RunError, reason_of
 from prefect_llm.values.formatting import money
@@ -24,7 +24,7 @@ SIGNAL_LATENCY_S = 0.5
 logger = logging.getLogger(__name__)
 
 
-def open_account(budget: RunBudget, run_folder_url: str, run_id: str, stop: StopSignal) -> BudgetAccount:
+def open_account(budget: RunBudget, run_folder_url: str, run_id: str, stop: StopFlag) -> BudgetAccount:
     """The account of a run in this process. All its chunks share one. `stop` is set once the budget is exceeded."""
     return BudgetAccount(budget, GrantSources.open(budget, run_folder_url, run_id), stop)
 
@@ -37,7 +37,7 @@ class BudgetAccount:
     every field; no IO and no callback happens under it.
     """
 
-    def __init__(self, budget: RunBudget, sources: GrantSources, stop: StopSignal) -> None:
+    def __init__(self, budget: RunBudget, sources: GrantSources, stop: StopFlag) -> None:
         self._budget = budget
         self._sources = sources
         self._stop = stop

@@ -10,8 +10,8 @@ import asyncio
 import time
 
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.classifier import FailureClassifier
 from prefect_llm.engine.failures.policy import Fail, ResponsePolicy, StopRun, Verdict
+from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.job import Attempts, Job
 from prefect_llm.engine.limits.endpoint_time import EndpointTime
@@ -45,8 +45,8 @@ class Dispatcher:
         self.breaker = Breaker(retry_policy.pause_s, provider.retries.outage_s)
         encode = self._format.encoder(provider)
         self.scheduler = Scheduler(provider.limits, encode, self.breaker, self._budget_changed)
-        self.classifier = FailureClassifier(provider, self.breaker)
-        self._policy = ResponsePolicy(provider, retry_policy, self.breaker, self.classifier)
+        self.provider_faults = ProviderFaults(provider, self.breaker)
+        self._policy = ResponsePolicy(provider, retry_policy, self.breaker, self.provider_faults)
         self._endpoint_time = EndpointTime()
         self._recorder: telemetry.Recorder | None = None
 

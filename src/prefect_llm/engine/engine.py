@@ -94,7 +94,7 @@ class Engine:
     def status(self) -> ProviderStatus:
         """The provider as it is at this moment. Any thread."""
         breaker, scheduler = self._dispatcher.breaker, self._dispatcher.scheduler
-        classifier = self._dispatcher.classifier
+        provider_faults = self._dispatcher.provider_faults
         return ProviderStatus(
             provider=self.provider.name,
             state=breaker.state,
@@ -102,8 +102,8 @@ class Engine:
             in_flight=scheduler.in_flight,
             waiting=scheduler.waiting,
             base_url=self.provider.base_url,
-            fault=classifier.fault,
-            outage_limit_s=classifier.outage_limit_s,
+            fault=provider_faults.fault,
+            outage_limit_s=provider_faults.outage_limit_s,
         )
 
     @property

@@ -14,7 +14,7 @@ from prefect_llm.engine.engine import Engine
 from prefect_llm.engine.job import Job
 from prefect_llm.engine.registry import engine_for
 from prefect_llm.engine.submission import FallbackReason, Submission, unheard
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
@@ -27,7 +27,7 @@ def ask(
     provider: Provider,
     requests: Iterator[Request],
     deliver: Callable[[Request, Outcome], None],
-    stop: StopSignal,
+    stop: StopFlag,
     *,
     rewritten: Rewritten,
     keep_raw: bool = False,

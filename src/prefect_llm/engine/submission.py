@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.engine.job import Job
 from prefect_llm.system import telemetry
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.request import Request
 
@@ -53,7 +53,7 @@ class Submission:
 
     requests: Iterator[Request]
     deliver: Callable[[Request, Outcome], None]
-    stop: StopSignal
+    stop: StopFlag
     keep_raw: bool = False
     sent: Callable[[int], None] = unheard
     budget: BudgetGate | None = None

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.classifier import FailureClassifier
+from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.transport import check_provider, request_headers
@@ -121,8 +121,8 @@ def _root_cause(error: BaseException) -> BaseException:
 
 def _diagnosis(client: httpx.Client, provider: Provider, request: Request, error: RequestError) -> RunError:
     """The error, in one sentence, that an unusable answer stands for."""
-    classifier = FailureClassifier(provider, Breaker(RetryPolicy(provider.retries).pause_s))
-    verdict = classifier.classify_failure(0.0, request, error)
+    provider_faults = ProviderFaults(provider, Breaker(RetryPolicy(provider.retries).pause_s))
+    verdict = provider_faults.classify_failure(0.0, request, error)
     if isinstance(verdict, (ModelNotFound, EndpointNotFound)):
         return _not_found(client, provider, request.parameters.model, verdict)
     if verdict is not None:

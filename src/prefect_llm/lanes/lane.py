@@ -11,7 +11,7 @@ from typing import Protocol
 
 from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.store.tickets import Ticket
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
@@ -30,7 +30,7 @@ class Delivery:
     sent: Callable[[int], None]
     keep: Callable[[Ticket], None]
     rewrite: Callable[[Request, int], Request]
-    stop: StopSignal
+    stop: StopFlag
     keep_raw: bool = False
     budget: BudgetGate | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import TooManyFailures
 
 LEAST_OUTCOMES = 100
@@ -17,7 +17,7 @@ class ErrorShare:
     Rows of earlier invocations do not count: they would stop every later one.
     """
 
-    def __init__(self, allowed: float, stop: StopSignal) -> None:
+    def __init__(self, allowed: float, stop: StopFlag) -> None:
         self._allowed = allowed
         self._stop = stop
         self._ended = self._failed = 0

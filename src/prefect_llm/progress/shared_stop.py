@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from prefect_llm.store import check_owner
 from prefect_llm.system.folders import Folder
 from prefect_llm.system.periodic import Periodic
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import InvalidInput, RunError, Superseded, run_error
 
 STOPS = "_run/stops/"
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def shared_stop(folder: Folder, invocation: str, epoch: int, stop: StopSignal) -> Iterator[None]:
+def shared_stop(folder: Folder, invocation: str, epoch: int, stop: StopFlag) -> Iterator[None]:
     """While the block runs, `stop` and those of the invocation's other processes are one, within a second.
 
     What others wrote before counts at once.
@@ -61,7 +61,7 @@ def forget_stops(folder: Folder) -> None:
 class _Watch:
     """One invocation's file, watched by a thread while there are users in this process."""
 
-    def __init__(self, folder: Folder, invocation: str, epoch: int, stop: StopSignal) -> None:
+    def __init__(self, folder: Folder, invocation: str, epoch: int, stop: StopFlag) -> None:
         self.users = 0
         self._folder = folder
         self._name = f"{STOPS}{invocation}.json"

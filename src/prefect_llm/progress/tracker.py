@@ -15,7 +15,7 @@ from prefect_llm.progress.progress import RunProgress
 from prefect_llm.progress.recent_rate import RecentRate
 from prefect_llm.store import ChunkStats, EndedRows, JournalEntry
 from prefect_llm.system.periodic import Periodic
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.price import Price
 from prefect_llm.values.tally import RequestTally, Tally
@@ -24,7 +24,7 @@ from prefect_llm.values.tally import RequestTally, Tally
 class RunTracker:
     """Counts one run's rows, tokens and money in this process; too many failed rows stop the run. Thread-safe."""
 
-    def __init__(self, rows: int, stop_error_share: float, stop: StopSignal) -> None:
+    def __init__(self, rows: int, stop_error_share: float, stop: StopFlag) -> None:
         self.error_share = ErrorShare(stop_error_share, stop)
         self._name = uuid.uuid4().hex
         self._progress = RunProgress(rows)

@@ -17,7 +17,7 @@ from prefect_llm.budget.account import BudgetAccount
 from prefect_llm.documents import read_chunk
 from prefect_llm.run.chunk_requests import ChunkRequests
 from prefect_llm.run.chunk_rows import ChunkRows, output_array
-from prefect_llm.run.chunk_work import ChunkWork
+from prefect_llm.run.claimed_chunk import ClaimedChunk
 from prefect_llm.run.context import RunContext, working_on
 from prefect_llm.run.earlier_answers import earlier_answers
 from prefect_llm.run.plan import RunPlan
@@ -54,7 +54,7 @@ def infer_chunk(run: RunReference, chunk: int, provider: Provider) -> ChunkStats
         return ChunkStats() if work is None else carry_out(context, work, provider)
 
 
-def carry_out(context: RunContext, work: ChunkWork, provider: Provider) -> ChunkStats:
+def carry_out(context: RunContext, work: ClaimedChunk, provider: Provider) -> ChunkStats:
     """Ask what has no row yet under the attempt's journal, then write the chunk's part.
 
     Returns and raises as `infer_chunk` does.
@@ -74,7 +74,7 @@ def carry_out(context: RunContext, work: ChunkWork, provider: Provider) -> Chunk
     return _stats_of_attempt(context, rows, seconds)
 
 
-def _claim(context: RunContext, chunk: int) -> ChunkWork | None:
+def _claim(context: RunContext, chunk: int) -> ClaimedChunk | None:
     """Claim the chunk for this attempt; `None` if it is complete."""
     if context.stop.error is not None:
         raise context.stop.error
@@ -89,7 +89,7 @@ def _claim(context: RunContext, chunk: int) -> ChunkWork | None:
     if _is_complete(plan, chunk):
         return None  # by another attempt since, whose journal may have been gone before it was read
 
-    return ChunkWork(
+    return ClaimedChunk(
         chunk=chunk,
         kind=JournalKind.CHUNK,
         attempt=attempt,
@@ -101,7 +101,7 @@ def _claim(context: RunContext, chunk: int) -> ChunkWork | None:
     )
 
 
-def _ask(context: RunContext, work: ChunkWork, rows: ChunkRows, provider: Provider) -> ChunkRequests:
+def _ask(context: RunContext, work: ClaimedChunk, rows: ChunkRows, provider: Provider) -> ChunkRequests:
     """Restore what is known and ask the rest; on return the journal has every new row, and is flushed."""
     run, plan = context.run, context.plan
     requests = render_requests(work.staged, work.prompt, work.missing, provider.api)
@@ -122,7 +122,7 @@ def _ask(context: RunContext, work: ChunkWork, rows: ChunkRows, provider: Provid
     return asked
 
 
-def _commit(context: RunContext, work: ChunkWork, rows: ChunkRows, seconds: float) -> None:
+def _commit(context: RunContext, work: ClaimedChunk, rows: ChunkRows, seconds: float) -> None:
     """Write the part; `Superseded` if a later attempt has claimed the chunk, or a later owner the directory."""
     plan, run = context.plan, context.run
     entries = rows.ended()
@@ -138,7 +138,7 @@ def _commit(context: RunContext, work: ChunkWork, rows: ChunkRows, seconds: floa
     plan.directory.commit_part(work.chunk, part, stats)
 
 
-def _table(context: RunContext, work: ChunkWork, rows: ChunkRows) -> pa.Table:
+def _table(context: RunContext, work: ClaimedChunk, rows: ChunkRows) -> pa.Table:
     results = [entry.row for entry in rows.ended()]
     return result_table(
         results,
@@ -149,7 +149,7 @@ def _table(context: RunContext, work: ChunkWork, rows: ChunkRows) -> pa.Table:
     )
 
 
-def _remove_leftovers(context: RunContext, work: ChunkWork) -> None:
+def _remove_leftovers(context: RunContext, work: ClaimedChunk) -> None:
     """The part holds it all: journals go, and tickets if there are any."""
     remove_journals(context.plan.directory.folder, [work.chunk], work.kind)
     if work.is_retried or context.run.lane != ONLINE:

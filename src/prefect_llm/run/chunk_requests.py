@@ -12,7 +12,7 @@ from prefect_llm.pricing import price_for
 from prefect_llm.prompts import for_provider
 from prefect_llm.reuse.duplicates import ChunkDuplicates
 from prefect_llm.run.chunk_rows import ChunkRows
-from prefect_llm.run.chunk_work import ChunkWork
+from prefect_llm.run.claimed_chunk import ClaimedChunk
 from prefect_llm.run.context import RunContext
 from prefect_llm.run.priced_rows import priced_entry, record_cost, unasked_entry
 from prefect_llm.run.rendering import Rendered
@@ -33,7 +33,7 @@ class ChunkRequests:
     def __init__(
         self,
         context: RunContext,
-        work: ChunkWork,
+        work: ClaimedChunk,
         requests: Mapping[int, Rendered],
         rows: ChunkRows,
         provider: Provider,

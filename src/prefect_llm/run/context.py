@@ -19,7 +19,7 @@ from prefect_llm.reuse.in_flight import RequestDeduplicator
 from prefect_llm.run.plan import RunPlan, read_plan
 from prefect_llm.run.reference import RunReference
 from prefect_llm.system.folders import open_folder
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 
 IDLE_CONTEXTS = 16
 """Contexts kept for runs that are closed, and for runs that sent this process a chunk and may send another."""
@@ -30,7 +30,7 @@ class RunContext:
 
     def __init__(self, run: RunReference) -> None:
         self.run = run
-        self.stop = StopSignal()
+        self.stop = StopFlag()
         self.tracker = RunTracker(run.pending_rows, run.stop_error_share, self.stop)
         self._plan: RunPlan | None = None
         self._earlier_runs: EarlierRuns | None = None

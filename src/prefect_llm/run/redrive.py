@@ -14,7 +14,7 @@ from prefect_llm.documents import Snapshot, read_chunk
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import Summary
 from prefect_llm.run.chunk import carry_out
-from prefect_llm.run.chunk_work import ChunkWork
+from prefect_llm.run.claimed_chunk import ClaimedChunk
 from prefect_llm.run.context import RunContext, working_on
 from prefect_llm.run.opening import DEFAULTS, reference_to, start, writable_output
 from prefect_llm.run.options import RunOptions
@@ -95,7 +95,7 @@ def redrive_pending(redrive: Redrive, provider: Provider) -> Summary:
     return run_in_threads(redrive.run, provider, lambda chunk: redrive_chunk(redrive, chunk, provider))
 
 
-def _work(context: RunContext, redrive: Redrive, chunk: int) -> ChunkWork:
+def _work(context: RunContext, redrive: Redrive, chunk: int) -> ClaimedChunk:
     """Claim the chunk's failed rows; what comes of them is put in their places in its part."""
     plan, run = context.plan, context.run
     folder = plan.directory.folder
@@ -108,7 +108,7 @@ def _work(context: RunContext, redrive: Redrive, chunk: int) -> ChunkWork:
         before = stats_in(part.schema, f"chunk {chunk} of {run.url}")
         return replaced(part, rows, failed), before + discarded_rows(part, failed) + stats
 
-    return ChunkWork(
+    return ClaimedChunk(
         chunk=chunk,
         kind=JournalKind.REDRIVE,
         attempt=attempt,

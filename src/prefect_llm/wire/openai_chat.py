@@ -21,6 +21,7 @@ from prefect_llm.wire.completions import Stop, checked
 from prefect_llm.wire.error_bodies import one_line, raise_refusal
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, text_of
+from prefect_llm.wire.openai_error_words import ERROR_WORDS
 from prefect_llm.wire.server_sent_events import is_stream
 from prefect_llm.wire.usage import usage_in, usage_of
 
@@ -104,7 +105,7 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
     the completion that came with it, for it was billed.
     """
     if not 200 <= answer.status < 300:
-        raise_refusal(answer, openai_api.ERROR_WORDS)
+        raise_refusal(answer, ERROR_WORDS)
     chat = _chat(answer)
 
     choice = chat.choices[0] if chat.choices else Choice(Message())

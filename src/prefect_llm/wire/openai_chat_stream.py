@@ -13,8 +13,8 @@ from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.wire.error_bodies import raise_embedded_error
 from prefect_llm.wire.http import Answer
-from prefect_llm.wire.openai_api import ERROR_WORDS
 from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, text_of
+from prefect_llm.wire.openai_error_words import ERROR_WORDS
 from prefect_llm.wire.server_sent_events import events
 from prefect_llm.wire.usage import usage_in
 

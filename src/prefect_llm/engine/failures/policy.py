@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
-from prefect_llm.engine.failures.classifier import FailureClassifier
+from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.job import Job
 from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency, Ramp
@@ -84,12 +84,12 @@ class ResponsePolicy:
     """
 
     def __init__(
-        self, provider: Provider, retry_policy: RetryPolicy, breaker: Breaker, classifier: FailureClassifier
+        self, provider: Provider, retry_policy: RetryPolicy, breaker: Breaker, provider_faults: ProviderFaults
     ) -> None:
         limits = provider.limits
         self._retry_policy = retry_policy
         self._breaker = breaker
-        self._classifier = classifier
+        self._provider_faults = provider_faults
         self._deadline_s = provider.timeouts.deadline_s
         self._rate_headers = format_of(provider).rate_headers
         self._adaptive = AdaptiveConcurrency(limits.max_concurrency) if limits.adaptive else None
@@ -98,7 +98,7 @@ class ResponsePolicy:
 
     def forget_failures(self) -> None:
         """Forget failures in a row: nothing has been asked for a while."""
-        self._classifier.forget_failures()
+        self._provider_faults.forget_failures()
 
     def attempt_left(self, now: float, job: Job, in_flight: int) -> None:
         """An attempt leaves. The deadline's clock starts with the first one, and again after an outage."""
@@ -141,7 +141,7 @@ class ResponsePolicy:
         else:
             self._record_failure(now, job, error, in_flight)
 
-        if (run_error := self._classifier.classify_failure(now, job.request, error)) is not None:
+        if (run_error := self._provider_faults.classify_failure(now, job.request, error)) is not None:
             return Decision(StopRun(run_error, _fallback_reason(run_error)))
 
         effects = self._effects_of(now, error, stale=stale)
@@ -200,7 +200,7 @@ class ResponsePolicy:
 
     def _record_success(self, now: float, job: Job, in_flight: int) -> None:
         self._breaker.succeeded(now, job.left_at, in_flight)
-        self._classifier.record_success()
+        self._provider_faults.record_success()
         self._throttled_in_a_row = 0
 
     def _record_failure(self, now: float, job: Job, error: RequestError, in_flight: int) -> None:

@@ -30,7 +30,7 @@ REFUSALS_IN_A_ROW = 10
 """403, 404 or redirects after the first success: this many in a row are no longer single documents' faults."""
 
 
-class FailureClassifier:
+class ProviderFaults:
     """One provider as its answers show it; the breaker knows whether it answers at all."""
 
     def __init__(self, provider: Provider, breaker: Breaker) -> None:

@@ -22,7 +22,7 @@ def whole_part(rows: pa.Table, stats: ChunkStats) -> tuple[pa.Table, ChunkStats]
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkWork:
+class ClaimedChunk:
     """A claimed attempt at a chunk.
 
     `row_indexes` are the rows, in order, that the work ends with: all of the chunk, or those that are asked again.

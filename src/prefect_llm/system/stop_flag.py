@@ -8,7 +8,7 @@ from collections.abc import Callable
 from prefect_llm.values.errors import RunError
 
 
-class StopSignal:
+class StopFlag:
     """Set from any thread. Once set it stays set: a resumed run has a new one."""
 
     def __init__(self) -> None:

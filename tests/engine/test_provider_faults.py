@@ -6,7 +6,7 @@ import pytest
 from tests.engine.asking import requests
 
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.classifier import FailureClassifier
+from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
@@ -34,11 +34,11 @@ OUT_OF_PLACE = {403: AuthenticationFailed, 404: EndpointNotFound, 302: EndpointN
 
 
 class Watched:
-    """The classifier and the breaker that it asks, told of each answer as the policy tells them."""
+    """The provider's faults and the breaker that it asks, told of each answer as the policy tells them."""
 
     def __init__(self) -> None:
         self._breaker = Breaker(lambda _: 0.0)
-        self._classifier = FailureClassifier(PROVIDER, self._breaker)
+        self._provider_faults = ProviderFaults(PROVIDER, self._breaker)
 
     @property
     def outage(self) -> bool:
@@ -46,12 +46,12 @@ class Watched:
 
     @property
     def status(self) -> tuple[float, str]:
-        return self._classifier.outage_limit_s, self._classifier.fault
+        return self._provider_faults.outage_limit_s, self._provider_faults.fault
 
     def succeeded(self) -> None:
         assert self._breaker.admits(0.0, in_flight=0)
         self._breaker.succeeded(0.0, left_at=0.0, in_flight=0)
-        self._classifier.record_success()
+        self._provider_faults.record_success()
 
     def failed(self, now: float, request: Request, error: RequestError) -> RunError | None:
         assert self._breaker.admits(now, in_flight=0)
@@ -59,10 +59,10 @@ class Watched:
             self._breaker.failed(now, now, request.document_id, error)
         else:
             self._breaker.answered(now, now, in_flight=0, throttled=isinstance(error, Throttled))
-        return self._classifier.classify_failure(now, request, error)
+        return self._provider_faults.classify_failure(now, request, error)
 
     def rest(self) -> None:
-        self._classifier.forget_failures()
+        self._provider_faults.forget_failures()
 
 
 def fresh(*, succeeded: bool) -> Watched:

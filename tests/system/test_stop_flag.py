@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 
-from prefect_llm.system.stop_signal import StopSignal
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import AuthenticationFailed, Interrupted
 
 FIRST, SECOND = Interrupted("first"), AuthenticationFailed("second")
 
 
 def test_the_first_error_stays() -> None:
-    stop = StopSignal()
+    stop = StopFlag()
     assert stop.error is None
     stop.set(FIRST)
     stop.set(SECOND)
@@ -19,7 +19,7 @@ def test_the_first_error_stays() -> None:
 
 
 def test_every_listener_is_told_once() -> None:
-    stop, told = StopSignal(), []
+    stop, told = StopFlag(), []
     stop.listen(lambda: told.append("a"))
     stop.listen(lambda: told.append("b"))
     stop.set(FIRST)
@@ -28,14 +28,14 @@ def test_every_listener_is_told_once() -> None:
 
 
 def test_who_listens_after_the_stop_is_told_at_once() -> None:
-    stop, told = StopSignal(), []
+    stop, told = StopFlag(), []
     stop.set(FIRST)
     stop.listen(lambda: told.append("late"))
     assert told == ["late"]
 
 
 def test_who_no_longer_listens_is_not_told() -> None:
-    stop, told = StopSignal(), []
+    stop, told = StopFlag(), []
 
     def listener() -> None:
         told.append("told")
@@ -48,14 +48,14 @@ def test_who_no_longer_listens_is_not_told() -> None:
 
 
 def test_the_error_is_there_when_the_listeners_are_told() -> None:
-    stop, seen = StopSignal(), []
+    stop, seen = StopFlag(), []
     stop.listen(lambda: seen.append(stop.error))
     stop.set(FIRST)
     assert seen == [FIRST]
 
 
 def test_of_many_threads_that_stop_at_once_one_wins_and_is_told_of_once() -> None:
-    stop, told, ready = StopSignal(), [], threading.Barrier(16)
+    stop, told, ready = StopFlag(), [], threading.Barrier(16)
     stop.listen(lambda: told.append(stop.error))
 
     def set_it(number: int) -> None:
@@ -71,7 +71,7 @@ def test_of_many_threads_that_stop_at_once_one_wins_and_is_told_of_once() -> Non
 
 
 def test_a_signal_handler_may_stop_the_run_while_its_own_thread_is_at_it() -> None:
-    stop = StopSignal()
+    stop = StopFlag()
 
     class Interrupting:
         """A listener whose comparison, made under the lock, does what a signal handler could do there."""
