@@ -1,4 +1,4 @@
-# `make` lists the targets. Each creates what it needs; nothing but Python 3.11+ and make must be there.
+# `make` lists the targets. Each creates what it needs; you need only Python 3.11+ and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,13 +10,13 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/.demo ## run a real small model on the examples, documents in, Parquet out
+demo: $(VENV)/.demo ## run a real small model on the examples: documents in, Parquet out
 	$(BIN)/prefect-llm demo
 
-test: $(VENV)/.dev ## run the tests, a file at a time in each of two processes
+test: $(VENV)/.dev ## run the tests in two processes, one file at a time in each
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/.dev ## lint, types, import rules, packaging and docs
+check: $(VENV)/.dev ## check lint, types, import rules, packaging and docs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -24,11 +24,11 @@ check: $(VENV)/.dev ## lint, types, import rules, packaging and docs
 	$(BIN)/python docs/check.py
 	$(MAKE) docs
 
-docs: $(VENV)/.dev ## build the docs site into site/; a link or reference that leads nowhere fails
+docs: $(VENV)/.dev ## build the docs site into site/; a broken link or reference fails the build
 	$(BIN)/zensical build --strict --clean
 	rm site/*.py
 
-bench: $(VENV)/.dev $(PEERS:%=$(PEER_VENVS)/%/.ready) ## measure everything, into benchmarks/RESULTS.md
+bench: $(VENV)/.dev $(PEERS:%=$(PEER_VENVS)/%/.ready) ## run all benchmarks and write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run_all.py
 
 clean: ## remove the environment, caches and demo runs
@@ -48,7 +48,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
-# A peer that does not install is a row without figures, not a reason to measure nothing.
+# A peer that fails to install becomes a row without figures; the other peers are still measured.
 $(PEER_VENVS)/%/.ready: benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEER_VENVS)/$*
 	-$(PEER_VENVS)/$*/bin/python -m pip install --quiet uvloop orjson "$$(grep -E '^$*(\[|=)' benchmarks/peers.txt)"

@@ -1,6 +1,6 @@
 """Deployments without a work pool: this process, `python deployments/serve.py`, waits for their runs and starts them.
 
-Good for one machine that is always on; a work pool (prefect.yaml) is better where workers come and go.
+This suits one machine that is always on. If workers come and go, a work pool (prefect.yaml) is better.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from prefect.flows import EntrypointType
 from prefect_llm import batch_inference
 
 INSTALLED = EntrypointType.MODULE_PATH
-"""The flow is imported by its name: what a run needs is what is installed here."""
+"""The flow is imported by its name, so a run uses the package that is installed here."""
 
 
 def main() -> None:
-    """Serve a nightly job and one to start by hand until the process ends."""
+    """Serve a nightly deployment and a manual one until the process ends."""
     nightly = batch_inference.to_deployment(
         "served-nightly",
         cron="0 2 * * *",
