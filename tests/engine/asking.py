@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 
 from prefect_llm.engine import Engine
+from prefect_llm.engine.attempts import Slot
 from prefect_llm.engine.budget import BudgetGate
-from prefect_llm.engine.job import Job, Slot
-from prefect_llm.engine.submission import Submission, unheard
+from prefect_llm.engine.submission import Job, Submission, unheard
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.engine.asking import requests
 
-from prefect_llm.engine.job import Job
 from prefect_llm.engine.limits.rate_limits import Tokens
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Throttled, Unavailable
 from prefect_llm.values.outcome import Completion, DiscardedAnswer, ErrorKind, Usage

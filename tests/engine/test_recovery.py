@@ -19,9 +19,8 @@ from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.policy import ResponsePolicy, Retry
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
-from prefect_llm.engine.job import Job
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.outcome import ErrorKind

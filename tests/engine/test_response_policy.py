@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from tests.engine.asking import requests
 
+from prefect_llm.engine.attempts import Slot
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
 from prefect_llm.engine.failures.policy import Decision, Effects, Fail, ResponsePolicy, Retry, StopRun, Verdict
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
-from prefect_llm.engine.job import Job, Slot
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import FallbackReason, Submission
+from prefect_llm.engine.submission import FallbackReason, Job, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import (
     AccountExhausted,

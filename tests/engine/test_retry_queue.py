@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from tests.engine.asking import requests
 
-from prefect_llm.engine.job import Job
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.retry_queue import RetryQueue
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.system.stop_flag import StopFlag
 
 

@@ -9,9 +9,8 @@ import pytest
 from tests.engine.asking import requests, slot_of
 
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
-from prefect_llm.engine.job import Job
 from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted, Unavailable
 from prefect_llm.values.provider import Limits

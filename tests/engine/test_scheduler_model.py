@@ -12,9 +12,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from tests.engine.asking import requests, slot_of
 
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
-from prefect_llm.engine.job import Job
 from prefect_llm.engine.scheduler import RETRY_SHARE, WAITING_ALWAYS_ALLOWED, Scheduler
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.provider import Limits

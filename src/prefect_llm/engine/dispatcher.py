@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 
+from prefect_llm.engine.attempts import Attempts
 from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.policy import Fail, ResponsePolicy, StopRun, Verdict
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
-from prefect_llm.engine.job import Attempts, Job
 from prefect_llm.engine.limits.endpoint_time import EndpointTime
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import FallbackReason, Submission
+from prefect_llm.engine.submission import FallbackReason, Job, Submission
 from prefect_llm.engine.transport import Transport, open_transport
 from prefect_llm.system import telemetry
 from prefect_llm.values.errors import Interrupted, ModelNotFound, RequestError, RequestRefused

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.engine.engine import Engine
-from prefect_llm.engine.job import Job
 from prefect_llm.engine.registry import engine_for
-from prefect_llm.engine.submission import FallbackReason, Submission, unheard
+from prefect_llm.engine.submission import FallbackReason, Job, Submission, unheard
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider

@@ -5,8 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 
-from prefect_llm.engine.job import Job
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Job, Submission
 
 
 class RetryQueue:

@@ -10,15 +10,15 @@ import math
 from collections import deque
 from collections.abc import Callable
 
+from prefect_llm.engine.attempts import Attempts, Slot
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker
 from prefect_llm.engine.failures.policy import Effects
-from prefect_llm.engine.job import Attempts, Job, Slot
 from prefect_llm.engine.limits.concurrency import Ramp
 from prefect_llm.engine.limits.in_flight import InFlight
 from prefect_llm.engine.limits.rate_limits import RateLimits
 from prefect_llm.engine.limits.token_sizes import TokenSizes
 from prefect_llm.engine.retry_queue import RetryQueue
-from prefect_llm.engine.submission import FallbackReason, Submission
+from prefect_llm.engine.submission import FallbackReason, Job, Submission
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import Limits
 from prefect_llm.values.request import Request

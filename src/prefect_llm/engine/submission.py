@@ -1,4 +1,4 @@
-"""What a caller hands to an engine: a chunk's requests, and where their outcomes go."""
+"""What a caller hands to an engine: a chunk's requests, where their outcomes go, and each request as a job."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from prefect_llm.engine.budget import BudgetGate
-from prefect_llm.engine.job import Job
+from prefect_llm.engine.attempts import Attempts, Slot
+from prefect_llm.engine.budget import BudgetGate, Reservation, is_ambiguous
+from prefect_llm.engine.failures.retry import RetryCounts
+from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.system import telemetry
 from prefect_llm.system.stop_flag import StopFlag
-from prefect_llm.values.outcome import Outcome
+from prefect_llm.values.errors import RequestError, Throttled
+from prefect_llm.values.outcome import Completion, DiscardedAnswer, Outcome
 from prefect_llm.values.request import Request
 
 if TYPE_CHECKING:
@@ -114,3 +117,66 @@ class Submission:
             self.done.set_exception(error)
         else:
             self.done.set_result(None)
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request of a submission. Instants in seconds of the loop.
+
+    The scheduler writes `queued_since`, `slot` (`None` while not in flight) and `reservation`; the retry policy
+    `retry_counts`, the response policy `deadline_from`, when the document's deadline began.
+    """
+
+    request: Request
+    submission: Submission
+    body: bytes
+    tokens: Tokens
+    queued_since: float
+    attempts: Attempts = field(default_factory=Attempts)
+    retry_counts: RetryCounts = field(default_factory=RetryCounts)
+    deadline_from: float | None = None
+    slot: Slot | None = None
+    reservation: Reservation | None = None
+
+    @property
+    def left_at(self) -> float:
+        """When its attempt left. Only while it is in flight."""
+        assert self.slot is not None, "only a job in flight has left"
+        return self.slot.left_at
+
+    def settle(self, completion: Completion) -> None:
+        """The attempt is answered: charge what it cost."""
+        reservation, self.reservation = self.reservation, None
+        if reservation is not None:
+            reservation.settle(completion, self.request.parameters.model, self.submission.route)
+
+    def release(self) -> None:
+        """The attempt is not billed."""
+        reservation, self.reservation = self.reservation, None
+        if reservation is not None:
+            reservation.release()
+
+    def forfeit(self) -> None:
+        """The attempt may have been billed: charge all that was reserved. Nothing reserved, nothing done."""
+        reservation, self.reservation = self.reservation, None
+        if reservation is not None:
+            reservation.forfeit()
+
+    def fail(self, error: RequestError) -> None:
+        """Count a failed attempt, and charge what it cost or may have cost."""
+        if isinstance(error, Throttled):
+            self.attempts.throttled += 1
+
+        if error.completion is not None:
+            self.settle(error.completion)
+        elif is_ambiguous(error):
+            self.attempts.lost += 1
+            self.forfeit()
+        else:
+            self.release()
+
+    def discard(self, completion: Completion | None) -> None:
+        """Keep the usage of an answer that was billed and is asked again."""
+        if completion is not None and completion.usage is not None:
+            model, route = self.request.parameters.model, self.submission.route
+            self.attempts.discarded.append(DiscardedAnswer(completion.usage, model, route))

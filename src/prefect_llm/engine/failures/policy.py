@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
-from prefect_llm.engine.job import Job
 from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency, Ramp
-from prefect_llm.engine.submission import FallbackReason
+from prefect_llm.engine.submission import FallbackReason, Job
 from prefect_llm.values.errors import (
     Cause,
     ModelNotFound,
