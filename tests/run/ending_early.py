@@ -42,12 +42,12 @@ def abandon_after(run: RunReference, provider: Provider, rows: int) -> list[int]
     chunk, plan = run.pending[0], context_of(run).plan
     folder = plan.directory.folder
     attempt, done = claim(folder, chunk, run.epoch)
-    staged, places_done = read_chunk(folder, plan.snapshot, chunk), {entry.row_index for entry in done}
-    places = [place for place in range(len(staged.ids)) if place not in places_done][:rows]
+    staged, done_indexes = read_chunk(folder, plan.snapshot, chunk), {entry.row_index for entry in done}
+    row_indexes = [row_index for row_index in range(len(staged.ids)) if row_index not in done_indexes][:rows]
     journal = open_journal(folder, chunk, attempt)
-    for place in places:
-        request = plan.prompt.request(place, staged.ids[place], staged.fields(place))
+    for row_index in row_indexes:
+        request = plan.prompt.request(row_index, staged.ids[row_index], staged.fields(row_index))
         answered = Outcome(Completion("written down"), attempts=1)
-        row = ResultRow(staged.ids[place], request.fingerprint, "m", answered, None, None, provider=provider.name)
-        journal.append(JournalEntry(place, row))
-    return [chunk * run.chunk_rows + place for place in places]
+        row = ResultRow(staged.ids[row_index], request.fingerprint, "m", answered, None, None, provider=provider.name)
+        journal.append(JournalEntry(row_index, row))
+    return [chunk * run.chunk_rows + row_index for row_index in row_indexes]

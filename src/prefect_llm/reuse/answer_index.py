@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_llm.reuse.answered_rows import AnswerReader, Place, answered_in
+from prefect_llm.reuse.answered_rows import AnswerReader, Location, answered_in
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.journal import journaled
 from prefect_llm.store.rows import ResultRow, as_reused
 
-_PLACE = struct.Struct(">II")
+_LOCATION = struct.Struct(">II")
 _KEY_BYTES = 16
-_RECORD_BYTES = _KEY_BYTES + _PLACE.size
+_RECORD_BYTES = _KEY_BYTES + _LOCATION.size
 
 
 class AnswerIndex:
@@ -46,24 +46,26 @@ class AnswerIndex:
     def find(self, fingerprints: Iterable[str], provider: str) -> Mapping[str, ResultRow]:
         """The rows of those that this provider (the host) has answered: nothing was paid for them."""
         wanted = list(fingerprints)
-        found = {
+        in_journals = {
             fingerprint: as_reused(row, row.id)
             for fingerprint in wanted
             if (row := self._journaled.get(fingerprint)) is not None and row.provider == provider
         }
-        places = {fingerprint: list(self._places(fingerprint)) for fingerprint in wanted if fingerprint not in found}
-        return found | self._rows.find(places, provider)
+
+        others = (fingerprint for fingerprint in wanted if fingerprint not in in_journals)
+        locations = {fingerprint: list(self._locations(fingerprint)) for fingerprint in others}
+        return in_journals | self._rows.find(locations, provider)
 
     def _records_of(self, chunk: int) -> bytes:
         answered = answered_in(self._directory, chunk)
-        return b"".join(bytes.fromhex(fingerprint) + _PLACE.pack(chunk, row) for row, fingerprint in answered)
+        return b"".join(bytes.fromhex(fingerprint) + _LOCATION.pack(chunk, row) for row, fingerprint in answered)
 
-    def _places(self, fingerprint: str) -> Iterator[Place]:
+    def _locations(self, fingerprint: str) -> Iterator[Location]:
         """Where its answers lie."""
         key = bytes.fromhex(fingerprint)
         record = self._first_not_before(key)
         while record < self._count and self._key(record) == key:
-            yield _PLACE.unpack_from(self._records, record * _RECORD_BYTES + _KEY_BYTES)
+            yield _LOCATION.unpack_from(self._records, record * _RECORD_BYTES + _KEY_BYTES)
             record += 1
 
     def _first_not_before(self, key: bytes) -> int:

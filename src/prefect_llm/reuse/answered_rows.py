@@ -31,7 +31,7 @@ _TAKEN = (
 
 _FOUND_BY = ("fingerprint", "status")
 
-Place = tuple[int, int]
+Location = tuple[int, int]
 """Chunk and row."""
 
 
@@ -54,12 +54,12 @@ class AnswerReader:
         self._columns = (*_TAKEN, RAW) if raw else _TAKEN
         self._part = lru_cache(maxsize=_PARTS_KEPT)(self._read_part)
 
-    def find(self, places: Mapping[str, Sequence[Place]], provider: str | None = None) -> dict[str, ResultRow]:
-        """Of each fingerprint the first of its places that really has an answer to it; of `provider`, if given."""
+    def find(self, locations: Mapping[str, Sequence[Location]], provider: str | None = None) -> dict[str, ResultRow]:
+        """Of each fingerprint the first of its locations that really has an answer to it; of `provider`, if given."""
         found = {}
-        # by their places, so that each part is read once
-        for fingerprint in sorted(places, key=lambda each: tuple(places[each])):
-            for chunk, row in places[fingerprint]:
+        # by their locations, so that each part is read once
+        for fingerprint in sorted(locations, key=lambda each: tuple(locations[each])):
+            for chunk, row in locations[fingerprint]:
                 values = {name: column[row].as_py() for name, column in self._part(chunk).items()}
                 answers = (values["fingerprint"], values["status"]) == (fingerprint, "ok")
                 if answers and provider in (None, values["provider"]):

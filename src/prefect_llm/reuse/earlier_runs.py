@@ -23,7 +23,7 @@ def previous_runs(base: str, run_id: str | None) -> tuple[str, ...]:
     """
     runs = [(directory, manifest) for directory, manifest in runs_below(base) if manifest.run_id != run_id]
     runs.sort(key=lambda run: run[1].created_at, reverse=True)
-    complete = next((place for place, (_, manifest) in enumerate(runs) if manifest.state == "completed"), len(runs))
+    complete = next((at for at, (_, manifest) in enumerate(runs) if manifest.state == "completed"), len(runs))
     chosen = runs[: min(complete, MOST_PREVIOUS - 1)] + runs[complete : complete + 1]
     return tuple(directory.url for directory, _ in chosen)
 

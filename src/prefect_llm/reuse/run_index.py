@@ -25,34 +25,34 @@ _KEY_MASK = (1 << 64 - _ROW_BITS) - 1
 """34 bits: of a million answers one lookup in 17,000 finds another request's: its row is read in vain."""
 
 
-class PlaceTable:
+class RowTable:
     """The row of the run that answers a request: by some bits of its fingerprint, the row's number from 0."""
 
     def __init__(self, rows: int) -> None:
         self._slots = max(2, min(rows * 4 // 3 + 1, MOST_SLOTS))
-        self._places = array("Q", [0]) * self._slots
+        self._entries = array("Q", [0]) * self._slots
         self._free = self._slots * 3 // 4
 
     def put(self, fingerprint: str, row: int) -> None:
         """Remember it, instead of an earlier row with that answer; nothing happens where the table is full."""
         key = _key(fingerprint)
         slot = self._slot_of(key)
-        if not self._places[slot]:
+        if not self._entries[slot]:
             if not self._free or row >= _MOST_ROWS:
                 return
             self._free -= 1
-        self._places[slot] = key << _ROW_BITS | row
+        self._entries[slot] = key << _ROW_BITS | row
 
     def get(self, fingerprint: str) -> int | None:
         """The row that probably has the answer."""
-        place = self._places[self._slot_of(_key(fingerprint))]
-        return place & (_MOST_ROWS - 1) if place else None
+        entry = self._entries[self._slot_of(_key(fingerprint))]
+        return entry & (_MOST_ROWS - 1) if entry else None
 
     def _slot_of(self, key: int) -> int:
         """Where the key is, or where it would be: a slot in four is always free."""
-        places, slots = self._places, self._slots
+        entries, slots = self._entries, self._slots
         slot = key % slots
-        while (there := places[slot]) and there >> _ROW_BITS != key:
+        while (there := entries[slot]) and there >> _ROW_BITS != key:
             slot = slot + 1 if slot + 1 < slots else 0
         return slot
 
@@ -67,7 +67,7 @@ class RunAnswerIndex:
     def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, *, raw: bool = False) -> None:
         self._directory = directory
         self._chunk_rows = chunk_rows
-        self._table = PlaceTable(rows)
+        self._table = RowTable(rows)
         self._rows = AnswerReader(directory, raw=raw)
         self._known: set[int] = set()
         self._lock = Lock()
@@ -92,8 +92,8 @@ class RunAnswerIndex:
     def find(self, fingerprints: Iterable[str]) -> dict[str, ResultRow]:
         """The rows of those that are answered: nothing was paid for them."""
         rows = {fingerprint: self._table.get(fingerprint) for fingerprint in fingerprints}
-        places = {each: [divmod(row, self._chunk_rows)] for each, row in rows.items() if row is not None}
-        return self._rows.find(places)
+        locations = {each: [divmod(row, self._chunk_rows)] for each, row in rows.items() if row is not None}
+        return self._rows.find(locations)
 
     def _put(self, chunk: int, fingerprints: Iterable[tuple[int, str]]) -> None:
         first = chunk * self._chunk_rows

@@ -15,11 +15,11 @@ from prefect_llm.system.folders import open_folder
 from prefect_llm.values.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows
 
 
-def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: RunError | None = None) -> Summary:
-    """Fold what lies in the directory into the summary, write manifest and reports, and release the directory.
+def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stopped: RunError | None = None) -> Summary:
+    """Fold the directory's rows into the summary, write manifest and reports, and release the directory.
 
-    `figures` are those that `infer_chunk` returned, `stopped` is what it raised. Writes nothing where a later owner
-    has taken the directory over.
+    `chunk_stats` are what `infer_chunk` returned, `stopped` is what it raised. If a later owner has taken the
+    directory over, nothing is written.
     """
     directory = RunDirectory.open(run.url)
     manifest = directory.manifest()
@@ -28,7 +28,7 @@ def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: R
 
     folded = figures_of_run(directory, manifest, run.rows)
     totals = folded.totals
-    counters, progress = sum(figures, ChunkStats()).requests, context_of(run).tracker.progress
+    counters, progress = sum(chunk_stats, ChunkStats()).requests, context_of(run).tracker.progress
 
     summary = Summary(
         totals=totals,
@@ -36,7 +36,7 @@ def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: R
         state=_state(stopped),
         stopped=Stopped(stopped.kind, stopped.message) if stopped is not None else None,
         output=run.url,
-        # a stopped chunk returns no figures, and chunks of other processes are not in `progress`
+        # a stopped chunk returns no stats, and chunks of other processes are not in `progress`
         requests=max(progress.requests.sent, counters.sent),
         retries=max(progress.requests.retries, counters.retries),
         throttled=max(progress.requests.throttled, counters.throttled),

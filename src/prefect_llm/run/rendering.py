@@ -14,13 +14,13 @@ Rendered = Request | BadDocument
 
 
 def render_requests(
-    staged: StagedChunk, prompt: Prompt, places: Iterable[int], api: str = DEFAULT_API
+    staged: StagedChunk, prompt: Prompt, row_indexes: Iterable[int], api: str = DEFAULT_API
 ) -> dict[int, Rendered]:
     """The request of each document in the wire format called `api`, or why it makes none."""
     requests: dict[int, Rendered] = {}
-    for place in places:
+    for row_index in row_indexes:
         try:
-            requests[place] = prompt.request(place, staged.ids[place], staged.fields(place), api)
+            requests[row_index] = prompt.request(row_index, staged.ids[row_index], staged.fields(row_index), api)
         except BadDocument as error:
-            requests[place] = error
+            requests[row_index] = error
     return requests

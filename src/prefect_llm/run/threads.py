@@ -41,21 +41,21 @@ def run_in_threads(run: RunReference, provider: Provider, infer: Callable[[int],
 def _inferred(
     run: RunReference, provider: Provider, infer: Callable[[int], ChunkStats]
 ) -> tuple[list[ChunkStats], RunError | None]:
-    figures: list[ChunkStats] = []
+    chunk_stats: list[ChunkStats] = []
     stopped = None
     with ThreadPoolExecutor(chunks_at_once(run, provider), thread_name_prefix="llm-chunk") as pool:
         futures = [pool.submit(infer, chunk) for chunk in run.pending]
         try:
-            figures.extend(future.result() for future in _as_ended(futures))
+            chunk_stats.extend(future.result() for future in _as_ended(futures))
         except RunError as error:
             stopped = error
         finally:
-            if len(figures) < len(futures):
+            if len(chunk_stats) < len(futures):
                 context_of(run).stop.set(stopped or Interrupted("another chunk of this run failed"))
                 pool.shutdown(wait=False, cancel_futures=True)
                 deque(_as_ended(future for future in futures if not future.cancelled()), maxlen=0)
 
-    return figures, stopped
+    return chunk_stats, stopped
 
 
 def _as_ended(futures: Iterable[Future[ChunkStats]]) -> Iterator[Future[ChunkStats]]:

@@ -22,7 +22,7 @@ class Turns:
     def __init__(self, knee: tuple[Step, ...]) -> None:
         self._knee = knee
         self._loop = asyncio.get_running_loop()
-        self._places: Slots[Served] = Slots(limit_at(knee, 0.0))
+        self._slots: Slots[Served] = Slots(limit_at(knee, 0.0))
         self._timers: list[asyncio.TimerHandle] = []
 
     def begin(self, first_request_at: float) -> None:
@@ -43,18 +43,18 @@ class Turns:
 
     def enter(self, arrival: Served) -> bool:
         """Take a place, or wait for `serve` to be called; whether there was a place."""
-        return self._places.enter(arrival)
+        return self._slots.enter(arrival)
 
     def leave(self, leaving: Served) -> None:
         """Give up the place, or the wait for one."""
-        self._places.leave(leaving)
+        self._slots.leave(leaving)
         self._take_in()
 
     def _change(self, limit: int | None) -> None:
-        self._places.limit = limit
+        self._slots.limit = limit
         self._take_in()
 
     def _take_in(self) -> None:
-        for served in self._places.take_in():
+        for served in self._slots.take_in():
             # Not called here: who is answered at once would leave, and the next would be deeper in the stack.
             self._loop.call_soon(served.serve)

@@ -1,4 +1,4 @@
-"""A part whose failed rows are asked again: which they are, and the part with new ones in their places."""
+"""The failed rows of a part: which they are, and the part with new rows in their stead."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ FAILED_BY = ("status", "error_kind")
 
 
 def failed_rows(part: pa.Table, kinds: Collection[ErrorKind] | None = None) -> list[int]:
-    """The places of the part's failed rows of these kinds (`None`: of all); it has the columns `FAILED_BY`."""
+    """The indexes of the part's failed rows of these kinds (`None`: of all); it has the columns `FAILED_BY`."""
     statuses, words = (part[name].to_pylist() for name in FAILED_BY)
     return [
-        place
-        for place, (status, kind) in enumerate(zip(statuses, words, strict=True))
+        row_index
+        for row_index, (status, kind) in enumerate(zip(statuses, words, strict=True))
         if status == "failed" and (kinds is None or kind in kinds)
     ]
 
 
-def replaced(part: pa.Table, rows: pa.Table, places: Sequence[int]) -> pa.Table:
-    """The part with `rows`, in their order, in those places."""
+def replaced(part: pa.Table, rows: pa.Table, row_indexes: Sequence[int]) -> pa.Table:
+    """The part with the rows at `row_indexes` replaced by `rows`, in order."""
     order = list(range(part.num_rows))
-    for new, place in enumerate(places):
-        order[place] = part.num_rows + new
+    for new, row_index in enumerate(row_indexes):
+        order[row_index] = part.num_rows + new
     return pa.concat_tables([part.replace_schema_metadata(None), rows.replace_schema_metadata(None)]).take(order)
 
 
-def discarded_rows(part: pa.Table, places: Sequence[int]) -> ChunkStats:
-    """What the rows in those places were billed: it stays part of the chunk's stats when new rows replace them."""
+def discarded_rows(part: pa.Table, row_indexes: Sequence[int]) -> ChunkStats:
+    """What the rows at `row_indexes` were billed. It stays in the chunk's stats once new rows replace them."""
     counted = [name for name in TOKEN_COLUMNS if name not in lacking_columns(part.schema)]
     discarded = Discarded()
-    for row in part.select([*counted, "cost"]).take(places).to_pylist():
+    for row in part.select([*counted, "cost"]).take(row_indexes).to_pylist():
         tokens = TokenTally(**{name: row[name] or 0 for name in counted})
         if tokens != TokenTally():
             discarded += Discarded(1, tokens, row["cost"])

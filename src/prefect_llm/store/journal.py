@@ -66,7 +66,7 @@ class JournalFile:
     """One file of an attempt."""
 
     name: str
-    work: JournalKind
+    kind: JournalKind
     chunk: int
     attempt: ChunkAttempt
 
@@ -85,7 +85,7 @@ class Journal(Protocol):
 
 
 def claim(
-    folder: Folder, chunk: int, epoch: int, work: JournalKind = JournalKind.CHUNK
+    folder: Folder, chunk: int, epoch: int, kind: JournalKind = JournalKind.CHUNK
 ) -> tuple[ChunkAttempt, list[JournalEntry]]:
     """Begin an attempt at the chunk: its mark, and the rows that earlier attempts wrote down.
 
@@ -93,22 +93,22 @@ def claim(
     where an owner of a later epoch has claimed the chunk.
     """
     while True:
-        earlier = [file for file in _files(folder, work) if file.chunk == chunk]
+        earlier = [file for file in _files(folder, kind) if file.chunk == chunk]
         last = max((file.attempt for file in earlier), default=ChunkAttempt(epoch, 0))
         if last.epoch > epoch:
             raise Superseded(f"chunk {chunk} was taken over by a later owner of the run, which finishes it")
         attempt = ChunkAttempt(epoch, last.number + 1)
-        if folder.create(_name(work, chunk, attempt), b""):
+        if folder.create(_name(kind, chunk, attempt), b""):
             return attempt, read_entries(folder, earlier)
 
 
-def is_latest(folder: Folder, chunk: int, attempt: ChunkAttempt, work: JournalKind = JournalKind.CHUNK) -> bool:
+def is_latest(folder: Folder, chunk: int, attempt: ChunkAttempt, kind: JournalKind = JournalKind.CHUNK) -> bool:
     """Whether nobody has claimed the chunk since, or finished it: then the attempt's mark is gone.
 
     Its flushed rows are no mark: on an object store an attempt that wakes up late may still write some.
     """
-    files = [file for file in _files(folder, work) if file.chunk == chunk]
-    marked = any(file.name == _name(work, chunk, attempt) for file in files)
+    files = [file for file in _files(folder, kind) if file.chunk == chunk]
+    marked = any(file.name == _name(kind, chunk, attempt) for file in files)
     return marked and max(file.attempt for file in files) == attempt
 
 
@@ -117,16 +117,16 @@ def latest_epoch(folder: Folder) -> int:
     return max((file.attempt.epoch for file in journal_files(folder)), default=0)
 
 
-def open_journal(folder: Folder, chunk: int, attempt: ChunkAttempt, work: JournalKind = JournalKind.CHUNK) -> Journal:
+def open_journal(folder: Folder, chunk: int, attempt: ChunkAttempt, kind: JournalKind = JournalKind.CHUNK) -> Journal:
     """The journal of a claimed attempt."""
-    name = _name(work, chunk, attempt)
+    name = _name(kind, chunk, attempt)
     return LocalJournal(folder, name) if isinstance(folder, LocalFolder) else RemoteJournal(folder, name)
 
 
-def remove_journals(folder: Folder, chunks: Iterable[int], work: JournalKind = JournalKind.CHUNK) -> None:
+def remove_journals(folder: Folder, chunks: Iterable[int], kind: JournalKind = JournalKind.CHUNK) -> None:
     """Remove what is left of chunks whose part holds it."""
     complete = frozenset(chunks)
-    for file in _files(folder, work):
+    for file in _files(folder, kind):
         if file.chunk in complete:
             folder.remove(file.name)
 
@@ -146,7 +146,7 @@ def read_entries(folder: Folder, files: Iterable[JournalFile]) -> list[JournalEn
     for file in sorted(files, key=lambda file: (file.attempt, file.name)):
         for entry in _entries(folder, file.name):
             entries.setdefault(entry.row_index, entry)
-    return [entries[place] for place in sorted(entries)]
+    return [entries[row_index] for row_index in sorted(entries)]
 
 
 def _entries(folder: Folder, name: str) -> Iterator[JournalEntry]:
@@ -256,8 +256,8 @@ class RemoteJournal:
         self.flush()
 
 
-def _name(work: JournalKind, chunk: int, attempt: ChunkAttempt) -> str:
-    return f"{INFLIGHT}{work}-{chunk:05d}-e{attempt.epoch}-a{attempt.number}.jsonl"
+def _name(kind: JournalKind, chunk: int, attempt: ChunkAttempt) -> str:
+    return f"{INFLIGHT}{kind}-{chunk:05d}-e{attempt.epoch}-a{attempt.number}.jsonl"
 
 
 def journal_files(folder: Folder) -> list[JournalFile]:
@@ -269,5 +269,5 @@ def journal_files(folder: Folder) -> list[JournalFile]:
     ]
 
 
-def _files(folder: Folder, work: JournalKind) -> list[JournalFile]:
-    return [file for file in journal_files(folder) if file.work == work]
+def _files(folder: Folder, kind: JournalKind) -> list[JournalFile]:
+    return [file for file in journal_files(folder) if file.kind == kind]
