@@ -10,10 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
-import orjson
-
+from prefect_llm.pricing import json_bytes
 from prefect_llm.values.request import BYTES_PER_TOKEN, Message, Parameters, Request
 
 LEAST_BYTES_PER_TOKEN = 1.7
@@ -41,7 +39,7 @@ def input_size(request: Request) -> InputSize:
         texts += _texts(message)
         other = other or _has_other_parts(message)
 
-    extra = _parameter_bytes(request.parameters)
+    extra = request.parameters.derived(_parameter_bytes)
     bytes_, characters = _lengths(texts)
     messages = len(request.messages)
     return InputSize(
@@ -76,9 +74,6 @@ def _lengths(texts: Iterable[str]) -> tuple[int, int]:
     return bytes_, characters
 
 
-@lru_cache(maxsize=1024)
 def _parameter_bytes(parameters: Parameters) -> int:
-    """A schema, tools and the like are read too."""
-    schema = parameters.answer_format.schema if parameters.answer_format is not None else None
-    tools = parameters.extra.get("tools")
-    return sum(len(orjson.dumps(value)) for value in (schema, tools) if value)
+    """What the model reads of them: the schema and the tools."""
+    return json_bytes(parameters.schema, parameters.extra.get("tools"))

@@ -14,7 +14,7 @@ from prefect_llm.pricing.cost import (
 from prefect_llm.pricing.list_prices import BATCH, Terms, list_price, models_at, provider_list_price, terms_of
 from prefect_llm.pricing.provenance import provenance
 from prefect_llm.pricing.tiers import dearest, tier_of
-from prefect_llm.pricing.worst_case import most_input_tokens, worst_case
+from prefect_llm.pricing.worst_case import json_bytes, most_input_tokens, worst_case
 
 __all__ = [
     "ANY_MODEL",
@@ -28,6 +28,7 @@ __all__ = [
     "cost",
     "dearest",
     "dearest_price_for",
+    "json_bytes",
     "list_price",
     "models_at",
     "most_input_tokens",

@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from prefect_llm.pricing.provenance import LIST
@@ -31,6 +31,11 @@ Terms = tuple[tuple[str, str], ...]
 BATCH: Terms = (("processing", "batch"),)
 """The terms of a provider's batch API."""
 
+MOST_REMEMBERED = 256
+"""Minutes, and hours, whose prices a model remembers: those of four hours, and of ten days."""
+
+_Found = TypeVar("_Found")
+
 _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
 _USUAL_TIERS = frozenset({"auto", "default", "standard"})
@@ -45,44 +50,37 @@ _MODALITIES = re.compile(r"(input|output|cache)_(audio|image|video)_(read_)?mtok
 def list_price(base_url: str, model: str, at_us: int | None = None, terms: Terms = ()) -> Price | None:
     """The price of a model at that address and instant (microseconds since 1970 UTC; now if `None`).
 
-    `None` where the list does not know the host, the model or the terms, or prices by more than the tokens that a
-    usage has: a fee for each request, reasoning at a price of its own.
+    `None` if the list does not know the host, the model or the terms, or prices by more than a usage's tokens: a fee
+    per request, reasoning at a price of its own.
     """
-    return _price_at(base_url, model, terms, _microseconds(at_us) // _MINUTE_US)
+    return _price_at(_listed(_provider_at, base_url, model), at_us, terms)
 
 
 def provider_list_price(provider: str, model: str, at_us: int | None = None, terms: Terms = ()) -> Price | None:
-    """The price of a model at the provider that the list calls so, as in `openai` and `gpt-4.1`; see `list_price`."""
-    at = datetime.fromtimestamp(_microseconds(at_us) // _MINUTE_US * 60, UTC)
-    return _priced(_found_at(provider, model), terms, at)
+    """The price of a model at a provider, both by their names in the list (`openai`, `gpt-4.1`); see `list_price`."""
+    return _price_at(_listed(_provider_named, provider, model), at_us, terms)
 
 
 def dearest_list_price(
     base_url: str, model: str, most_input_tokens: int | None = None, at_us: int | None = None, terms: Terms = ()
 ) -> Price | None:
-    """The most that a token may cost from that instant on for a day, as one price without tiers.
+    """The most that a token may cost within a day of that instant, as one price without tiers.
 
-    `None` if at one of its hours the price is not known.
+    `None` if the price is unknown at any of its hours.
     """
-    prices = [
-        price and dearest(price, most_input_tokens)
-        for price in _prices_of_a_day(base_url, model, terms, _microseconds(at_us) // _HOUR_US)
-    ]
-    known = [price for price in prices if price is not None]
-    if not known or len(known) < len(prices):
+    if (listed := _listed(_provider_at, base_url, model)) is None:
+        return None
+
+    prices = listed.prices_of_a_day(_microseconds(at_us) // _HOUR_US, terms)
+    known = [dearest(price, most_input_tokens) for price in prices if price is not None]
+    if len(known) < len(prices):
         return None
     return replace(known[0], input=max(each.input for each in known), output=max(each.output for each in known))
 
 
 def models_at(base_url: str) -> tuple[str, ...]:
-    """The models that the list has under that address, without those their provider is giving up."""
-    address = _address(base_url)
-    if address is None:
-        return ()
-    from genai_prices import data_snapshot
-
-    providers = data_snapshot.get_snapshot().providers
-    provider = next((each for each in providers if _is_at(each, address)), None)
+    """The models that the list has under that address, without deprecated ones."""
+    provider = _provider_at(base_url)
     return () if provider is None else tuple(model.id for model in provider.models if not model.deprecated)
 
 
@@ -92,11 +90,10 @@ def terms_of(parameters: Mapping[str, Any]) -> Terms:
     return () if tier is None or str(tier) in _USUAL_TIERS else (("service_tier", str(tier)),)
 
 
-@lru_cache(maxsize=1)
 def data_date() -> date | None:
-    """The latest change of a price that the data know of: their age, for they carry no date of their own.
+    """The latest price change in the data, which carry no date of their own: how old they are.
 
-    Changes announced for later than the data's own installation do not count.
+    Changes announced for after the data were installed do not count. Takes milliseconds: every model is looked at.
     """
     from genai_prices import data_snapshot
 
@@ -105,54 +102,85 @@ def data_date() -> date | None:
     return max((day for day in _start_dates(data_snapshot.get_snapshot()) if day <= known), default=None)
 
 
-@lru_cache(maxsize=4096)
-def _price_at(base_url: str, model: str, terms: Terms, minute: int) -> Price | None:
-    """A minute's price (since 1970): the list's hours begin and end at whole minutes."""
-    return _priced(_found(base_url, model), terms, datetime.fromtimestamp(minute * 60, UTC))
+class ListedModel:
+    """One model's entry in the list, and its prices at the times last asked for. Thread-safe."""
+
+    def __init__(self, entry: types.ModelInfo, *, is_own: bool) -> None:
+        """`is_own`: the provider lists the model itself; others are listed by the model's maker."""
+        self._entry = entry
+        self._is_own = is_own
+        day = data_date()
+        self._day = None if day is None else day.isoformat()
+        self._source = " ".join(filter(None, (LIST, importlib.metadata.version("genai-prices"), self._day)))
+        self._by_minute: dict[tuple[int, Terms], Price | None] = {}
+        self._by_day: dict[tuple[int, Terms], frozenset[Price | None]] = {}
+
+    def price(self, minute: int, terms: Terms) -> Price | None:
+        """The price in that minute since 1970: the list's hours begin and end at whole minutes."""
+        key = (minute, terms)
+        try:
+            return self._by_minute[key]
+        except KeyError:
+            return _remember(self._by_minute, key, self._price_at(minute, terms))
+
+    def prices_of_a_day(self, hour: int, terms: Terms) -> frozenset[Price | None]:
+        """What the model costs from the beginning of that hour since 1970 to a day after its end."""
+        key = (hour, terms)
+        try:
+            return self._by_day[key]
+        except KeyError:
+            quarters = range(hour * 60, (hour + 25) * 60, 15)
+            return _remember(self._by_day, key, frozenset(self._price_at(minute, terms) for minute in quarters))
+
+    def _price_at(self, minute: int, terms: Terms) -> Price | None:
+        at = datetime.fromtimestamp(minute * 60, UTC)
+        if terms and not (self._is_own and self._has_variant(terms, at)):
+            return None
+        return _converted(self._entry.get_prices(at, dict(terms)), self._source, self._day)
+
+    def _has_variant(self, terms: Terms, at: datetime) -> bool:
+        return any(_is_meant(variant, terms, at) for variant in self._entry.price_variants or ())
 
 
-def _priced(found: tuple[types.ModelInfo, bool] | None, terms: Terms, at: datetime) -> Price | None:
-    if found is None:
-        return None
-    model_info, own = found
-    if terms and not (own and any(_is_meant(variant, terms, at) for variant in model_info.price_variants or ())):
-        return None
-    return _converted(model_info.get_prices(at, dict(terms)))
-
-
-@lru_cache(maxsize=256)
-def _prices_of_a_day(base_url: str, model: str, terms: Terms, hour: int) -> frozenset[Price | None]:
-    """What the model costs at some time from the beginning of that hour (since 1970) to the end of a day later."""
-    quarters = range(hour * 60, (hour + 25) * 60, 15)
-    return frozenset(_price_at(base_url, model, terms, minute) for minute in quarters)
+def _remember(memo: dict[tuple[int, Terms], _Found], key: tuple[int, Terms], found: _Found) -> _Found:
+    """Keep it, and at most `MOST_REMEMBERED` in all."""
+    if len(memo) >= MOST_REMEMBERED:
+        memo.clear()
+    memo[key] = found
+    return found
 
 
 @lru_cache(maxsize=1024)
-def _found(base_url: str, model: str) -> tuple[types.ModelInfo, bool] | None:
-    """The list's entry, and whether it is the provider's own; some are looked up with the model's maker."""
+def _listed(
+    find_provider: Callable[[str], types.Provider | None], provider_key: str, model: str
+) -> ListedModel | None:
+    """The model at that provider. Kept while the process lives: the data come with the package and never change."""
+    provider = find_provider(provider_key)
+    if provider is None:
+        return None
+
+    entry = provider.find_model(model, all_providers=_providers())
+    return None if entry is None else ListedModel(entry, is_own=any(entry is each for each in provider.models))
+
+
+def _price_at(listed: ListedModel | None, at_us: int | None, terms: Terms) -> Price | None:
+    return None if listed is None else listed.price(_microseconds(at_us) // _MINUTE_US, terms)
+
+
+def _provider_at(base_url: str) -> types.Provider | None:
+    """Imports nothing for an address that cannot be a public API."""
     address = _address(base_url)
-    if address is None:
-        return None
+    return None if address is None else next((each for each in _providers() if _is_at(each, address)), None)
+
+
+def _provider_named(provider_id: str) -> types.Provider | None:
+    return next((each for each in _providers() if each.id == provider_id), None)
+
+
+def _providers() -> list[types.Provider]:
     from genai_prices import data_snapshot
 
-    providers = data_snapshot.get_snapshot().providers
-    return _found_with(next((each for each in providers if _is_at(each, address)), None), model)
-
-
-@lru_cache(maxsize=1024)
-def _found_at(provider_id: str, model: str) -> tuple[types.ModelInfo, bool] | None:
-    from genai_prices import data_snapshot
-
-    providers = data_snapshot.get_snapshot().providers
-    return _found_with(next((each for each in providers if each.id == provider_id), None), model)
-
-
-def _found_with(provider: types.Provider | None, model: str) -> tuple[types.ModelInfo, bool] | None:
-    from genai_prices import data_snapshot
-
-    providers = data_snapshot.get_snapshot().providers
-    found = None if provider is None else provider.find_model(model, all_providers=providers)
-    return None if provider is None or found is None else (found, any(found is each for each in provider.models))
+    return data_snapshot.get_snapshot().providers
 
 
 def _is_meant(variant: types.PriceVariant, terms: Terms, at: datetime) -> bool:
@@ -187,23 +215,14 @@ def _host_end(address: str) -> int:
     return address.index("/", len("https://"))
 
 
-@lru_cache(maxsize=1)
-def _source() -> tuple[str, str | None]:
-    """The columns `price_source` and date of every list price."""
-    day = data_date()
-    named = f"{LIST} {importlib.metadata.version('genai-prices')}"
-    return (named, None) if day is None else (f"{named} {day.isoformat()}", day.isoformat())
-
-
-def _converted(prices: types.ModelPrice) -> Price | None:
-    """The list's price as ours; `None` where ours cannot say it: then no cost is better than a wrong one."""
+def _converted(prices: types.ModelPrice, source: str, day: str | None) -> Price | None:
+    """The list's price as ours; `None` if ours cannot express it: no cost is better than a wrong one."""
     given = {name: value for name, value in vars(prices).items() if value is not None}
     if given.get("output_reasoning_mtok") == given.get("output_mtok"):
         given.pop("output_reasoning_mtok", None)
     if "input_mtok" not in given or "output_mtok" not in given or any(not _is_covered(name) for name in given):
         return None
 
-    source, day = _source()
     base = _tier(given, -1)
     starts = sorted({tier.start for value in given.values() for tier in getattr(value, "tiers", ())})
     return Price(

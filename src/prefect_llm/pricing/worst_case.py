@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -36,7 +35,12 @@ def worst_case(request: Request, prices: Iterable[Price | None]) -> Decimal:
 def most_input_tokens(request: Request) -> int:
     """More input tokens than any tokenizer makes of the request."""
     messages = sum(_message_bytes(message) + TOKENS_PER_MESSAGE for message in request.messages)
-    return messages + _parameter_bytes(request.parameters)
+    return messages + request.parameters.derived(_parameter_bytes)
+
+
+def json_bytes(*values: Any) -> int:
+    """The bytes of these values as JSON; of empty ones and `None` nothing is sent."""
+    return sum(len(orjson.dumps(value)) for value in values if value)
 
 
 def _cost(input_tokens: int, output_tokens: int, price: Price | None, model: str) -> Decimal:
@@ -61,7 +65,6 @@ def _message_bytes(message: Mapping[str, Any]) -> int:
     return len(orjson.dumps(dict(message)))
 
 
-@lru_cache(maxsize=1024)
 def _parameter_bytes(parameters: Parameters) -> int:
-    schema = parameters.answer_format.schema if parameters.answer_format is not None else None
-    return sum(len(orjson.dumps(value)) for value in (schema, dict(parameters.extra)) if value)
+    """All that a model may read of them: which of the other parameters it reads is the endpoint's secret."""
+    return json_bytes(parameters.schema, dict(parameters.extra))

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
 
 import orjson
 
@@ -40,21 +39,19 @@ def fingerprint(parameters: Parameters, messages: Sequence[Message], api: str = 
         text = orjson.dumps(messages, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
         raise BadDocument(one_line(f"the messages cannot be sent as JSON: {error}")) from error
-    digest = _head(parameters, api).copy()
+    digest = parameters.derived(_head, api).copy()
     digest.update(text)
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=1024)
 def _head(parameters: Parameters, api: str) -> hashlib.blake2b:
-    """The state of the hash after HEAD, worked out once for all requests that share their parameters."""
-    answer_format = parameters.answer_format
+    """The state of the hash after HEAD."""
     members = {
         "extra": dict(sorted(parameters.extra.items())) or None,
         "max_output_tokens": parameters.max_output_tokens,
         "model": parameters.model,
         "operation": _OLDER_THAN_NAMES.get(api, api),
-        "schema": None if answer_format is None else answer_format.schema,
+        "schema": parameters.schema,
         "temperature": None if parameters.temperature is None else float(parameters.temperature),
     }
     head = orjson.dumps({name: value for name, value in members.items() if value is not None})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 from prefect_llm.prompts.fingerprint import fingerprint
 from prefect_llm.values.provider import Provider
@@ -17,12 +16,10 @@ def for_provider(request: Request, provider: Provider) -> Request:
     """
     parameters = request.parameters
     if provider.model is not None and provider.model != parameters.model:
-        parameters = _with_model(parameters, provider.model)
+        parameters = parameters.derived(_with_model, provider.model)  # one instance for all requests that share it
     named = fingerprint(parameters, request.messages, provider.api)
     return replace(request, parameters=parameters, fingerprint=named)
 
 
-@lru_cache(maxsize=1024)
 def _with_model(parameters: Parameters, model: str) -> Parameters:
-    """One instance for all requests that share it: the wire encodes and the fingerprint hashes it only once."""
     return replace(parameters, model=model)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -186,7 +185,6 @@ def _usage(input_tokens: int, output_tokens: int) -> bytes:
     )
 
 
-@lru_cache(maxsize=256)
 def _model_member(model: str) -> bytes:
     return b'"model":%b,' % orjson.dumps(model)
 

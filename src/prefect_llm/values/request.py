@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 BYTES_PER_TOKEN = 4
 """Of text, where no usage is known: the usual rule of thumb for English, https://platform.openai.com/tokenizer."""
 Message = Mapping[str, Any]
 """One message: `role`, and `content` as text or parts. A wire format spells it as its API does."""
+
+_Derived = TypeVar("_Derived")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class AnswerFormat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameters:
-    """What shapes an answer besides its messages. One instance serves many requests: identity is its key.
+    """What shapes an answer besides its messages. Many requests share one instance; it is equal to itself only.
 
     `fail_truncated` makes an answer that the output limit cut a failure; with an answer format it always is.
     """
@@ -34,6 +36,25 @@ class Parameters:
     extra: Mapping[str, Any] = field(default_factory=dict)
     answer_format: AnswerFormat | None = None
     fail_truncated: bool = False
+    _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema of the answer; `None` if none was asked for."""
+        return None if self.answer_format is None else self.answer_format.schema
+
+    def derived(self, make: Callable[..., _Derived], *arguments: Hashable) -> _Derived:
+        """`make(self, *arguments)`, computed once for all requests that share this instance. `make` is pure.
+
+        Results live as long as the instance, one per function and arguments. Thread-safe.
+        """
+        key = (make, arguments)
+        found: _Derived | None = self._derived.get(key)
+        if found is not None:
+            return found
+
+        made: _Derived = self._derived.setdefault(key, make(self, *arguments))
+        return made
 
 
 @dataclass(frozen=True, slots=True)

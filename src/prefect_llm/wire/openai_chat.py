@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/chat. Only the fields used are de
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -73,13 +73,12 @@ class OpenAIChat:
 
 def encode(request: Request, *, limit_name: str, streamed: bool = False) -> bytes:
     """The request's body. `limit_name` is what this endpoint calls the output limit."""
-    head = _encoded_parameters(request.parameters, limit_name, streamed)
+    head = request.parameters.derived(_encoded_parameters, limit_name, streamed)
     return b'%b,"messages":%b}' % (head, orjson.dumps(request.messages))
 
 
-@lru_cache(maxsize=256)
 def _encoded_parameters(parameters: Parameters, limit_name: str, streamed: bool) -> bytes:
-    """Everything but the messages, encoded once for all requests that share it, without the last brace."""
+    """Everything but the messages, without the last brace."""
     body: dict[str, Any] = {"model": parameters.model}
     if parameters.max_output_tokens is not None:
         body[limit_name] = parameters.max_output_tokens
