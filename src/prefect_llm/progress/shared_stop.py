@@ -1,7 +1,7 @@
-"""One run's stop signal across processes: the one that stops records why in the run's directory, the others poll it.
+"""One run's stop signal across processes: the first to stop writes its reason to the run's directory; others poll it.
 
-Between two looks, a second apart, no request costs anything. Who finds that another owner has taken the directory
-over stops as well: the chunk tasks of a killed flow go on in a cluster, and would only pay.
+Each process polls once a second, so that requests pay nothing for it. A process also stops once another owner has
+taken the directory over: the chunk tasks of a killed flow live on in a cluster, and would only spend money.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from prefect_llm.store import check_owner
 from prefect_llm.system.folders import Folder
@@ -24,34 +25,42 @@ LOOK_S = 1.0
 logger = logging.getLogger(__name__)
 
 
-@contextmanager
-def shared_stop(folder: Folder, invocation: str, epoch: int, stop: StopFlag) -> Iterator[None]:
-    """While the block runs, `stop` and those of the invocation's other processes are one, within a second.
+class SharedStop:
+    """Joins one process's stop signal with those of the invocation's other processes. Thread-safe."""
 
-    What others wrote before counts at once.
-    """
-    key = (folder.url, invocation)
-    with _lock:
-        watch = _watches.setdefault(key, _Watch(folder, invocation, epoch, stop))
-        watch.users += 1
-        if watch.users == 1:
-            watch.start()
+    def __init__(self, folder: Folder, invocation: str, epoch: int, stop: StopFlag) -> None:
+        self._new_watch = partial(_Watch, folder, invocation, epoch, stop)
+        self._watch: _Watch | None = None
+        self._users = 0
+        self._lock = threading.Lock()
 
-    watch.look()
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """While a block runs, a stop of any process reaches all of them within a second.
 
-    try:
-        yield
-    finally:
-        with _lock:
-            watch.users -= 1
-            if last := not watch.users:
-                del _watches[key]
-        if last:
-            watch.end()
+        One that was written earlier counts at once. All blocks of this process share one watch.
+        """
+        with self._lock:
+            if self._watch is None:
+                self._watch = self._new_watch()
+                self._watch.start()
+            watch = self._watch
+            self._users += 1
+
+        try:
+            watch.look()
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if last := not self._users:
+                    self._watch = None
+            if last:
+                watch.end()
 
 
 def forget_stops(folder: Folder) -> None:
-    """Remove what the processes of ended invocations wrote."""
+    """Remove what the processes of earlier invocations wrote."""
     try:
         folder.remove_below(STOPS)
     except OSError as error:
@@ -59,10 +68,9 @@ def forget_stops(folder: Folder) -> None:
 
 
 class _Watch:
-    """One invocation's file, watched by a thread while there are users in this process."""
+    """A thread that polls one invocation's file, and writes it once this process stops."""
 
     def __init__(self, folder: Folder, invocation: str, epoch: int, stop: StopFlag) -> None:
-        self.users = 0
         self._folder = folder
         self._name = f"{STOPS}{invocation}.json"
         self._epoch = epoch
@@ -72,7 +80,7 @@ class _Watch:
         self._periodic = Periodic("llm-stop", LOOK_S, self._look_or_tell)
 
     def look(self) -> None:
-        """Stop this process if another has, or owns the directory."""
+        """Stop this process if another one has stopped, or owns the directory now."""
         if self._stop.error is not None:
             return
         try:
@@ -87,12 +95,12 @@ class _Watch:
             logger.warning("whether the run at %s was stopped cannot be seen: %s", self._folder.url, error)
 
     def start(self) -> None:
-        """Look from now on, and tell the others where this process stops."""
+        """Poll from now on; tell the others once this process stops."""
         self._stop.listen(self._periodic.wake)
         self._periodic.start()
 
     def end(self) -> None:
-        """Returns when the others have been told, if there is anything to tell."""
+        """Returns once the others have been told, if there is anything to tell."""
         self._stop.forget(self._periodic.wake)
         self._periodic.close()
         self._tell()  # after the thread has ended: one of the two tells
@@ -104,7 +112,7 @@ class _Watch:
         return self._stop.error is None
 
     def _tell(self) -> None:
-        """Write down why this process stops; the first one's reason stays. Not that of one who owns nothing now."""
+        """Write why this process stops. The first reason stays; a process that lost the directory writes none."""
         error = self._stop.error
         if error is None or self._heard or self._told or isinstance(error, Superseded):
             return
@@ -116,13 +124,9 @@ class _Watch:
 
 
 def _error_in(content: bytes) -> RunError:
-    """The error as the process that wrote it had it."""
+    """The error that stopped the process that wrote it."""
     try:
         read = json.loads(content)
         return run_error(str(read["kind"]), str(read["message"]))
     except (ValueError, KeyError, TypeError):
         return RunError("the run was stopped by another process")
-
-
-_watches: dict[tuple[str, str], _Watch] = {}
-_lock = threading.Lock()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from prefect_llm.budget.account import BudgetAccount, open_account
-from prefect_llm.progress.shared_stop import shared_stop
+from prefect_llm.progress.shared_stop import SharedStop
 from prefect_llm.progress.tracker import RunTracker
 from prefect_llm.reuse.earlier_runs import EarlierRuns
 from prefect_llm.reuse.in_flight import RequestDeduplicator
@@ -36,6 +36,7 @@ class RunContext:
         self._earlier_runs: EarlierRuns | None = None
         self._deduplicator: RequestDeduplicator | None = None
         self._account: BudgetAccount | None = None
+        self._shared_stop: SharedStop | None = None
         self._lock = threading.RLock()
 
     def amend(self, run: RunReference) -> None:
@@ -77,6 +78,15 @@ class RunContext:
                     self.plan.directory, self.run.rows, self.run.chunk_rows, raw=self.plan.spec.keep_raw
                 )
             return self._deduplicator
+
+    @property
+    def shared_stop(self) -> SharedStop:
+        """Joins `stop` with the run's other processes."""
+        with self._lock:
+            if self._shared_stop is None:
+                run = self.run
+                self._shared_stop = SharedStop(open_folder(run.url), run.invocation, run.epoch, self.stop)
+            return self._shared_stop
 
     def close(self) -> None:
         """Drop what takes memory. Stop signal, progress and account stay readable."""
@@ -156,10 +166,6 @@ def context_of(run: RunReference) -> RunContext:
 
 @contextmanager
 def working_on(run: RunReference) -> Iterator[RunContext]:
-    """The run's context while a chunk is worked on. In a process of a spread run it stops with the others."""
-    with _contexts.in_use(run) as context:
-        if not run.spread:
-            yield context
-            return
-        with shared_stop(open_folder(run.url), run.invocation, run.epoch, context.stop):
-            yield context
+    """The run's context while a chunk is worked on. A run that is spread over processes stops in all of them."""
+    with _contexts.in_use(run) as context, context.shared_stop.joined() if run.spread else nullcontext():
+        yield context
