@@ -120,7 +120,7 @@ def test_a_damaged_night_is_passed_over(provider: Provider, tmp_path: Path, capl
     night(base, "2", documents(20), provider)
     (tmp_path / "2" / "_run" / "manifest.json").write_text("{")
     assert night(base, "3", documents(20), provider).requests == 0
-    assert "passed over" in caplog.text
+    assert "skipped: " in caplog.text
 
 
 def test_answers_are_taken_as_they_came_where_both_runs_keep_them(provider: Provider, tmp_path: Path) -> None:

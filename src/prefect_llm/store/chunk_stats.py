@@ -1,6 +1,6 @@
-"""What a chunk took that its rows do not say: requests, retries, throttling, and billed answers that were discarded.
+"""What a chunk's rows do not tell: its requests, retries, throttling, and billed answers that were discarded.
 
-Each part carries its chunk's stats in its own metadata, so that they are durable exactly when the rows are.
+Each part carries its chunk's stats in its own metadata, so that they become durable together with the rows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from prefect_llm.values.tally import TOKEN_COLUMNS, Discarded, RequestTally, Tal
 
 @dataclass(frozen=True, slots=True)
 class EndedRows:
-    """The rows of a chunk that have ended; `counted_in` names the process whose own count has them already.
+    """The rows of a chunk that have ended; `counted_in` names the process that has already counted them.
 
-    `new` of them, `new_failed` among those, ended in this attempt: not in an earlier one, and not in another run.
+    `new` of them, `new_failed` of those, ended in this attempt, not in an earlier one or in another run.
     """
 
     counted_in: str
@@ -33,9 +33,9 @@ class EndedRows:
 class ChunkStats:
     """One chunk's counters, or the sum of several; `seconds` is the time the chunk took.
 
-    `possibly_billed` is what lost requests and answers without usage cost at most, `None` if nothing bounds it.
-    `cache_saved` is what cached input would have cost more at the price of other input. `ended` and `reused` tell
-    the process that waits for the chunk about its rows; parts do not keep them, for they have the rows.
+    `possibly_billed` bounds the cost of lost requests and of answers without usage; `None` if nothing bounds it.
+    `cache_saved` is how much more the cached input would have cost uncached. `ended` and `reused` describe the rows
+    to the process that waits for the chunk; parts hold the rows themselves and leave both out.
     """
 
     requests: RequestTally = RequestTally()  # noqa: RUF009
@@ -47,7 +47,7 @@ class ChunkStats:
     cache_saved: Decimal = ZERO
 
     def __add__(self, other: ChunkStats) -> ChunkStats:
-        """Both; whose rows they were is told of single chunks only."""
+        """The sum; `ended` describes a single chunk and is left out."""
         return ChunkStats(
             requests=self.requests + other.requests,
             discarded=self.discarded + other.discarded,
@@ -66,7 +66,7 @@ class ChunkStats:
         seconds: float,
         possibly_billed: Decimal | None = ZERO,
     ) -> ChunkStats:
-        """Count a chunk's outcomes. `discarded_cost` is what their discarded answers cost, `None` if unknown."""
+        """Count a chunk's outcomes. `discarded_cost` is that of all discarded answers, `None` if unknown."""
         requests, discarded = RequestTally(), Discarded()
         for outcome in outcomes:
             requests += RequestTally.of(outcome)
@@ -99,9 +99,9 @@ class ChunkStats:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> ChunkStats:
-        """Read what this or an earlier version wrote: what it did not count is 0.
+        """Read what this or an earlier version wrote; counters that the earlier one did not have are 0.
 
-        `ValueError`, `TypeError`, `KeyError` or `ArithmeticError` for anything else.
+        Raises `ValueError`, `TypeError`, `KeyError` or `ArithmeticError` for anything else.
         """
         read: Mapping[str, Any] = json.loads(text)
         discarded: Mapping[str, Any] = read["discarded"]

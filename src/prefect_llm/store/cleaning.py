@@ -1,4 +1,4 @@
-"""Takes out of a run's directory what only going on with it needs: the documents' texts lie there once more."""
+"""Removes from a finished run's directory what only resuming needs, above all its copy of the documents."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from prefect_llm.store.manifest import Manifest
 from prefect_llm.values.errors import InvalidInput, reason_of
 
 REMOVED = ("_run/input/", "_run/tmp/", INFLIGHT)
-"""The snapshot, temps and journals. Results, manifest, grants and report stay."""
+"""The snapshot, temporary files and journals. Results, manifest, grants and report stay."""
 TRACEBACK = "_run/fault.txt"
-"""Of a fault of ours; it may quote a document."""
+"""Written when prefect-llm itself fails; it may quote a document."""
 
 
 def clean_run(output: str, *, force: bool = False) -> int:
-    """Remove them from the completed run in `output`; returns how many files there were, 0 where it was clean.
+    """Remove them from the completed run in `output`; returns how many files were removed.
 
-    Raises `InvalidInput` for a directory that holds no run or that a living process owns, and, unless `force`, for an
-    unfinished run, which could never be finished afterwards.
+    Raises `InvalidInput` if the directory holds no run or a live process owns it, and, unless `force`, if the run is
+    unfinished: it could never be finished afterwards.
     """
     directory = RunDirectory.open(output)
     try:

@@ -1,6 +1,6 @@
 """A run's directory: its manifest first, then its parts, each file whole or absent.
 
-What is done is what has a part under its final name; nothing else is consulted to resume.
+A chunk is done if its part exists under its final name; resuming consults nothing else.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PAGE = "_run/report.html"
 LEDGER = "_run/ledger.json"
 FAILED = "_run/failed.csv"
 _BEFORE_THE_MANIFEST = ("_run/tmp/", "_run/input/", LEASES)
-"""What a run killed before its manifest was written may leave: temps, a snapshot being staged, and its lease."""
+"""What a run that is killed before its manifest is written may leave: temporary files, half a snapshot, a lease."""
 
 
 class RunDirectory:
@@ -57,16 +57,16 @@ class RunDirectory:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The directory's path or URL."""
         return self.folder.url
 
     @property
     def results_url(self) -> str:
-        """What a Parquet reader is given."""
+        """The path or URL to give a Parquet reader."""
         return f"{self.folder.url}/{RESULTS.rstrip('/')}"
 
     def manifest(self) -> Manifest | None:
-        """The manifest; `None` where there is no run yet."""
+        """The manifest; `None` if there is no run yet."""
         try:
             content = self.folder.read(MANIFEST)
         except (FileNotFoundError, NotADirectoryError):
@@ -74,10 +74,10 @@ class RunDirectory:
         return read_manifest(content, f"{self.url}/{MANIFEST}")
 
     def check_ours(self) -> Manifest | None:
-        """Refuse a directory that holds anything of someone else; return the manifest of a run to continue.
+        """Refuse a directory that holds foreign files; return the manifest of the run to continue, if any.
 
-        Without a manifest only an empty `results/` and what a run leaves before its manifest may be here;
-        with one, `results/` may hold nothing but the snapshot's parts.
+        Without a manifest only what a killed start leaves may be here; with one, `results/` may hold nothing but
+        the run's own parts.
         """
         if isinstance(self.folder, LocalFolder) and self.folder.path.is_file():
             raise InvalidInput(f"--output {self.url} is a file: give a directory")
@@ -96,7 +96,7 @@ class RunDirectory:
         return manifest
 
     def check_run(self) -> Manifest:
-        """The manifest of the run that is here; refuse a directory that holds none, or more than its run."""
+        """The manifest of the run that is here; refuse a directory without a run, or with foreign results."""
         manifest = self.manifest()
         if manifest is None:
             raise InvalidInput(f"{self.url} is not a run directory: it has no {MANIFEST}; give the --output of a run")
@@ -114,7 +114,7 @@ class RunDirectory:
         self.folder.write(MANIFEST, manifest.to_json())
 
     def write_schema_part(self, schema: pa.Schema) -> None:
-        """Make `results/` appear, readable and empty; only after the manifest."""
+        """Make `results/` appear, readable and empty. The manifest must be there."""
         if self.manifest() is None:
             raise RuntimeError("the manifest precedes everything in results/")
         empty = ChunkStats().to_json()
@@ -125,15 +125,15 @@ class RunDirectory:
         return frozenset(self._chunks())
 
     def commit_part(self, chunk: int, table: pa.Table, stats: ChunkStats) -> None:
-        """Make a chunk durable, or replace it: the part has its whole content or is not there."""
+        """Write or replace a chunk's part: readers see it whole or not at all."""
         self.folder.write(part_name(chunk), encode_part(table, {STATS_KEY: stats.to_json()}))
 
     def chunk_stats(self) -> list[ChunkStats]:
-        """The stats of every complete chunk, in order; only footers are read."""
+        """The stats of every complete chunk, in order. Reads footers only."""
         return [read_part_stats(self.folder, part_name(chunk)) for chunk in self._chunks()]
 
     def lacking_columns(self) -> frozenset[str]:
-        """The result columns that no part of this run has or is to have, because an earlier version began it."""
+        """The result columns that every part of this run lacks, because an earlier version began it."""
         parts = [name for name in self.folder.names(RESULTS) if name == SCHEMA_PART or chunk_of(name) is not None]
         if not parts:
             return frozenset()
@@ -152,7 +152,7 @@ class RunDirectory:
             yield self.read_chunk(chunk, columns)
 
     def scan_journals(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Some result columns of what unfinished chunks have in their journals, as `scan` gives those of parts."""
+        """Some result columns of the journaled rows of unfinished chunks, in the form of `scan`."""
         complete = self.complete_chunks()
         schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
         for chunk, entries in journaled(self.folder):
@@ -207,7 +207,7 @@ class RunDirectory:
 
 
 def stats_in_journal(entries: Sequence[JournalEntry], seconds: float = 0.0) -> ChunkStats:
-    """The stats of a chunk so far; money of which any part is unknown is unknown."""
+    """The stats of a chunk so far. A sum of money is `None` if any of its amounts is."""
     discarded_cost: Decimal | None = ZERO
     possibly_billed: Decimal | None = ZERO
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Finds the runs below a directory, as one output template names them."""
+"""Finds the runs below a directory, where an output template has put them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from prefect_llm.system.folders import open_folder
 from prefect_llm.values.errors import InvalidInput
 
 LEVELS_SEARCHED = 4
-"""How deep below a base directory runs are looked for: `{scheduled:%Y/%m/%d/%H}`."""
+"""How deep runs may lie below a base directory: `{scheduled:%Y/%m/%d/%H}`."""
 PREVIOUS = "previous"
-"""In place of a directory: the runs before this one, among those that the same output template names."""
+"""Instead of a directory: the runs before this one under the same output template."""
 _LOOKS_AT_ONCE = 16
 
 logger = logging.getLogger(__name__)
 
 
 def runs_below(base: str) -> list[tuple[RunDirectory, Manifest]]:
-    """As `find_runs`, but of an absent directory none, and one that cannot be read is passed over with a warning."""
+    """Like `find_runs`, but an absent directory has none, and an unreadable run is skipped with a warning."""
     try:
         return find_runs(base, _readable_manifest)
     except (FileNotFoundError, NotADirectoryError):
@@ -31,9 +31,9 @@ def runs_below(base: str) -> list[tuple[RunDirectory, Manifest]]:
 def find_runs(
     base: str, manifest_of: Callable[[RunDirectory], Manifest | None] = RunDirectory.manifest
 ) -> list[tuple[RunDirectory, Manifest]]:
-    """The runs below a base directory, level by level; a run's own folders and hidden ones are not entered.
+    """The runs below a base directory, level by level. Does not descend into runs or hidden folders.
 
-    Raises `InvalidInput` for a manifest that cannot be read, `OSError` where there is no such directory.
+    Raises `InvalidInput` for a manifest that cannot be read, `OSError` if there is no such directory.
     """
     runs: list[tuple[RunDirectory, Manifest]] = []
     level = [base.rstrip("/")]
@@ -53,7 +53,7 @@ def _readable_manifest(directory: RunDirectory) -> Manifest | None:
     try:
         return directory.manifest()
     except InvalidInput as error:
-        logger.warning("passed over: %s", error)
+        logger.warning("skipped: %s", error)
         return None
 
 

@@ -1,4 +1,4 @@
-"""Flushes a process's open journals at their interval: those that are due side by side, for a store may be slow."""
+"""Flushes this process's open journals at their interval, those that are due in parallel: a store may be slow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FLUSHES_AT_ONCE = 16
 
 
 class Flushed:
-    """A journal that is flushed while it is open; a failed flush is raised by the next row or at the end."""
+    """A journal that is flushed while it is open. A failed flush is raised by the next `append`, or by `close`."""
 
     def __init__(self, journal: Journal, every_s: float) -> None:
         self.due = time.monotonic() + every_s
@@ -24,13 +24,13 @@ class Flushed:
         self._under_way = False
 
     def append(self, entry: JournalEntry) -> None:
-        """Write a row down."""
+        """Journal a row; raises what an earlier flush failed with."""
         if self._fault is not None:
             raise self._fault
         self._journal.append(entry)
 
     def close(self) -> None:
-        """Flush for the last time; raises what a flush failed with that no row has told."""
+        """Flush for the last time; raises what an earlier flush failed with."""
         self._journal.close()
         if self._fault is not None:
             raise self._fault
@@ -44,7 +44,7 @@ class Flushed:
         return begins
 
     def flush(self) -> None:
-        """For the threads: nothing is raised here."""
+        """Flush, on a thread of the pool. Never raises: the error is kept for `append` and `close`."""
         try:
             self._journal.flush()
         except Exception as fault:
@@ -54,7 +54,7 @@ class Flushed:
 
 
 class Flusher:
-    """The thread that knows when, those that flush, and the journals; they end with the last of these."""
+    """A thread that waits for the next due time, and a pool that flushes. Both end with the last open journal."""
 
     def __init__(self) -> None:
         self._open: set[Flushed] = set()
@@ -71,7 +71,7 @@ class Flusher:
                 threading.Thread(target=self._run, name="llm-journals", daemon=True).start()
 
     def remove(self, journal: Flushed) -> None:
-        """Flush it no more."""
+        """Stop flushing it."""
         with self._changed:
             self._open.discard(journal)
             self._changed.notify()
@@ -83,7 +83,7 @@ class Flusher:
                     pool.submit(journal.flush)
 
     def _next_due(self) -> list[Flushed] | None:
-        """Wait until some are due; `None` when none is open."""
+        """Wait until some are due; `None` once no journal is open."""
         with self._changed:
             while self._open:
                 now = time.monotonic()
@@ -95,11 +95,12 @@ class Flusher:
 
 
 _flusher = Flusher()
+"""The process's one flusher; it holds open journals only."""
 
 
 @contextmanager
 def flushed(journal: Journal, every_s: float) -> Iterator[Flushed]:
-    """While the block runs, the journal is flushed at that interval; at its end it is closed, which flushes, too."""
+    """While the block runs, flush the journal every `every_s` seconds; then close it, which flushes too."""
     kept = Flushed(journal, every_s)
     _flusher.add(kept)
     try:

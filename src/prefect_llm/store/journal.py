@@ -1,9 +1,9 @@
-"""The journal of a running chunk: a row is written down as it ends, so that a killed process loses none.
+"""The journal of a running chunk: each row is written as it ends, so that a killed process loses none.
 
-`_run/inflight/chunk-00007-e3-a1.jsonl`: the owner's epoch and the chunk's attempt are in the name. Every attempt
-claims a name of its own and only the latest claimed may commit, so that one that was paused and wakes up changes
-nothing. A line is a checksum and JSON, so that what a power cut left of one is told from a whole one. On an object
-store each flush is an object of its own, `chunk-00007-e3-a1-00000.jsonl`.
+The name `_run/inflight/chunk-00007-e3-a1.jsonl` holds the owner's epoch and the chunk's attempt. Every attempt claims
+a name of its own, and only the latest may commit: one that was paused and wakes up changes nothing. A line is a
+checksum and JSON, so that a line cut by a power failure is recognised. On an object store each flush is an object,
+`chunk-00007-e3-a1-00000.jsonl`.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ logger = logging.getLogger(__name__)
 
 
 class JournalKind(StrEnum):
-    """What a journal is of: a chunk without a part, or the failed rows of one that has its part."""
+    """What a journal holds: rows of a chunk without a part, or new answers to failed rows of one with a part."""
 
     CHUNK = "chunk"
     REDRIVE = "redrive"
 
 
 class JournalEntry(NamedTuple):
-    """A row that has ended: its place in the chunk, what each of its discarded answers cost, and what may have been
-    billed besides, at most; `None` for what is not known.
+    """A row that has ended, and its index in the chunk.
+
+    `discarded_costs` are what its discarded answers cost, `uncertain_cost` bounds what may have been billed besides;
+    `None` is unknown.
     """
 
     row_index: int
@@ -55,7 +57,7 @@ _decode = msgspec.json.Decoder(JournalEntry).decode
 
 
 class ChunkAttempt(NamedTuple):
-    """Who works on a chunk; a greater one was claimed later."""
+    """An attempt at a chunk. A greater one was claimed later."""
 
     epoch: int
     number: int
@@ -72,13 +74,13 @@ class JournalFile:
 
 
 class Journal(Protocol):
-    """Takes the rows of one attempt. A failed write is raised, at the latest by the next call."""
+    """Takes the rows of one attempt. A failed write is raised by this call or the next."""
 
     def append(self, entry: JournalEntry) -> None:
-        """Write a row down; returns at once. Any one thread."""
+        """Journal a row; returns at once. From one thread at a time."""
 
     def flush(self) -> None:
-        """Make durable what was appended. Any thread."""
+        """Make durable what was appended. From any thread."""
 
     def close(self) -> None:
         """Flush for the last time."""
@@ -87,10 +89,10 @@ class Journal(Protocol):
 def claim(
     folder: Folder, chunk: int, epoch: int, kind: JournalKind = JournalKind.CHUNK
 ) -> tuple[ChunkAttempt, list[JournalEntry]]:
-    """Begin an attempt at the chunk: its mark, and the rows that earlier attempts wrote down.
+    """Begin an attempt at the chunk; also returns the rows that earlier attempts have journaled.
 
-    Creates the attempt's first file, so that whoever claimed before it can no longer commit. Raises `Superseded`
-    where an owner of a later epoch has claimed the chunk.
+    Creates the attempt's first file, after which no earlier attempt can commit. Raises `Superseded` if an owner of a
+    later epoch has claimed the chunk.
     """
     while True:
         earlier = [file for file in _files(folder, kind) if file.chunk == chunk]
@@ -103,9 +105,9 @@ def claim(
 
 
 def is_latest(folder: Folder, chunk: int, attempt: ChunkAttempt, kind: JournalKind = JournalKind.CHUNK) -> bool:
-    """Whether nobody has claimed the chunk since, or finished it: then the attempt's mark is gone.
+    """True if no later attempt has claimed the chunk, or finished it and removed this attempt's first file.
 
-    Its flushed rows are no mark: on an object store an attempt that wakes up late may still write some.
+    Flushed rows do not count: on an object store an attempt that wakes up late may still write some.
     """
     files = [file for file in _files(folder, kind) if file.chunk == chunk]
     marked = any(file.name == _name(kind, chunk, attempt) for file in files)
@@ -113,7 +115,7 @@ def is_latest(folder: Folder, chunk: int, attempt: ChunkAttempt, kind: JournalKi
 
 
 def latest_epoch(folder: Folder) -> int:
-    """The latest epoch of any journal; 0 where there is none."""
+    """The latest epoch of any journal; 0 without journals."""
     return max((file.attempt.epoch for file in journal_files(folder)), default=0)
 
 
@@ -124,7 +126,7 @@ def open_journal(folder: Folder, chunk: int, attempt: ChunkAttempt, kind: Journa
 
 
 def remove_journals(folder: Folder, chunks: Iterable[int], kind: JournalKind = JournalKind.CHUNK) -> None:
-    """Remove what is left of chunks whose part holds it."""
+    """Remove the journals of chunks whose part holds their rows."""
     complete = frozenset(chunks)
     for file in _files(folder, kind):
         if file.chunk in complete:
@@ -132,7 +134,7 @@ def remove_journals(folder: Folder, chunks: Iterable[int], kind: JournalKind = J
 
 
 def journaled(folder: Folder) -> Iterator[tuple[int, list[JournalEntry]]]:
-    """Every chunk that has the journal of its first rows, and those."""
+    """Every chunk with journals of its first answers, and their rows."""
     by_chunk: dict[int, list[JournalFile]] = {}
     for file in _files(folder, JournalKind.CHUNK):
         by_chunk.setdefault(file.chunk, []).append(file)
@@ -141,7 +143,7 @@ def journaled(folder: Folder) -> Iterator[tuple[int, list[JournalEntry]]]:
 
 
 def read_entries(folder: Folder, files: Iterable[JournalFile]) -> list[JournalEntry]:
-    """The rows of some files of one chunk in the order of their places; of two for one place the earlier."""
+    """The rows in some files of one chunk, by row index. Of two for one row the earlier counts."""
     entries: dict[int, JournalEntry] = {}
     for file in sorted(files, key=lambda file: (file.attempt, file.name)):
         for entry in _entries(folder, file.name):
@@ -166,7 +168,7 @@ def _entries(folder: Folder, name: str) -> Iterator[JournalEntry]:
 
 
 def line_of(entry: JournalEntry) -> bytes:
-    """The journal's line. The parsed answer stays out: it is parsed again from the text."""
+    """The journal's line. It leaves out the parsed answer, which is parsed again from the text."""
     completion = entry.row.outcome.completion
     if completion is not None and completion.output is not None:
         outcome = replace(entry.row.outcome, completion=replace(completion, output=None))
@@ -176,7 +178,7 @@ def line_of(entry: JournalEntry) -> bytes:
 
 
 def whole_entry(line: bytes, where: str) -> JournalEntry | None:
-    """The row of a file's line; `None` for what is no whole line. Raises `InvalidInput` for another version's."""
+    """The row in a line; `None` if the line is cut. Raises `InvalidInput` if another version wrote it."""
     checksum, _, encoded = line.partition(b" ")
     if not encoded or checksum != b"%08x" % zlib.crc32(encoded):
         return None
@@ -190,7 +192,7 @@ def whole_entry(line: bytes, where: str) -> JournalEntry | None:
 
 
 class LocalJournal:
-    """A file to which each row is appended in one write: what the process wrote outlives it."""
+    """A file to which each row is appended in one write, so that rows outlive the process."""
 
     def __init__(self, folder: LocalFolder, name: str) -> None:
         self._path = folder.path / name
@@ -199,20 +201,20 @@ class LocalJournal:
         self._dirty = False
 
     def append(self, entry: JournalEntry) -> None:
-        """One write; the system has it then."""
+        """One write: the operating system has the row then."""
         line = memoryview(line_of(entry))
         try:
-            while line:  # a disk that fills up takes a part, and says so at the rest
+            while line:  # a disk that fills up takes part of the line, and fails on the rest
                 line = line[os.write(self._descriptor, line) :]
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._dirty = True
 
     def flush(self) -> None:
-        """Onto the disk."""
+        """Fsync."""
         with self._lock:
             if self._dirty and self._descriptor >= 0:
-                self._dirty = False  # first: a row that is appended meanwhile makes it dirty again
+                self._dirty = False  # before fsync: a row appended meanwhile makes it dirty again
                 os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -241,14 +243,14 @@ class RemoteJournal:
         self._lines.append(line_of(entry))
 
     def flush(self) -> None:
-        """One object with what came since the last."""
+        """Write the rows since the last flush as one object."""
         with self._lock:
             if not self._lines:
                 return
             count = len(self._lines)
             content = b"".join(self._lines[:count])
             self._folder.write(f"{self._stem}-{self._flushes:05d}.jsonl", content)
-            del self._lines[:count]  # only now: what could not be written is kept for another try
+            del self._lines[:count]  # after the write: rows that could not be written are kept for the next try
             self._flushes += 1
 
     def close(self) -> None:
@@ -261,7 +263,7 @@ def _name(kind: JournalKind, chunk: int, attempt: ChunkAttempt) -> str:
 
 
 def journal_files(folder: Folder) -> list[JournalFile]:
-    """Every file of a journal, in the order of the names."""
+    """Every journal file, in the order of the names."""
     matches = (match for name in folder.names(INFLIGHT) if (match := _NAME.fullmatch(name)) is not None)
     return [
         JournalFile(match[0], JournalKind(match[1]), int(match[2]), ChunkAttempt(int(match[3]), int(match[4])))

@@ -1,9 +1,9 @@
-"""The lease of a run directory: one owner at a time, and whoever was one cannot commit any more.
+"""The lease of a run directory: one owner at a time, and a former owner can no longer commit.
 
-`_run/lease/epoch-00003.json`: the greatest epoch is the owner. Taking over creates the next epoch's file, which
-only one can; older files are removed then. The owner renews its file every 15 s. A dead process beside this one is
-taken over at once, one elsewhere after 60 s of silence, by this host's clock. A clock that is wrong lets a living
-owner be taken over, and even then only the newer one commits: `check_owner` stands before every write that counts.
+`_run/lease/epoch-00003.json`: the greatest epoch is the owner. Taking over creates the next epoch's file, which only
+one process can, and removes older ones. The owner renews its file every 15 s. A dead owner on this host is taken over
+at once, one on another host after 60 s of silence, by this host's clock. A wrong clock can take a directory from a
+live owner; even then only the newer one commits, since `check_owner` precedes every write that counts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who owns a directory since when; `heartbeat` is the owner's wall clock in seconds."""
+    """The owner of a directory; `heartbeat` is the owner's wall clock in seconds."""
 
     epoch: int
     process: Process
@@ -52,9 +52,9 @@ _decode = msgspec.json.Decoder(Lease).decode
 
 @contextmanager
 def acquired(folder: Folder) -> Iterator[int]:
-    """Own the directory and renew the lease until `release`; gives the epoch.
+    """Own the directory and renew the lease until `release`; yields the epoch.
 
-    Where the block fails, the lease is given back. Raises `InvalidInput` where another process owns the directory.
+    The lease is given back if the block raises. Raises `InvalidInput` if another process owns the directory.
     """
     epoch = acquire(folder)
     _start_renewing(folder, epoch)
@@ -66,7 +66,7 @@ def acquired(folder: Folder) -> Iterator[int]:
 
 
 def acquire(folder: Folder, process: Process | None = None, clock: Clock = time.time) -> int:
-    """Become the owner; returns the epoch. Raises `InvalidInput` where another process is."""
+    """Become the owner; returns the epoch. Raises `InvalidInput` if another process is."""
     process = process or this_process()
     while True:
         last = current_epoch(folder)
@@ -79,8 +79,8 @@ def acquire(folder: Folder, process: Process | None = None, clock: Clock = time.
 
         epoch = max(last, latest_epoch(folder)) + 1
         if not folder.create(_name(epoch), _encode(Lease(epoch, process, clock()))):
-            continue  # another was quicker: it is refused for that one
-        if current_epoch(folder) > epoch:  # the lease read above was long out of date
+            continue  # another process was quicker; the next round refuses, because of it
+        if current_epoch(folder) > epoch:  # the lease read above was out of date
             folder.remove(_name(epoch))
             continue
 
@@ -99,12 +99,12 @@ def when_superseded(folder: Folder, epoch: int, tell: Callable[[Superseded], Non
 
 
 def current_epoch(folder: Folder) -> int:
-    """The owner's epoch; 0 for a directory that nobody has owned."""
+    """The owner's epoch; 0 for a directory that was never owned."""
     return max(_epochs(folder), default=0)
 
 
 def check_owner(folder: Folder, epoch: int) -> None:
-    """Raise `Superseded` where a later owner has taken the directory over."""
+    """Raise `Superseded` if a later owner has taken the directory over."""
     if current_epoch(folder) > epoch:
         raise Superseded(f"{folder.url} was taken over by another process, which finishes it: nothing is left to do")
 
@@ -118,9 +118,9 @@ def renew(folder: Folder, epoch: int, clock: Clock = time.time) -> bool:
 
 
 def release(folder: Folder, epoch: int) -> None:
-    """Let the next one have the directory at once. From any process, and again without effect.
+    """Let the next owner have the directory at once. Idempotent, and allowed from any process.
 
-    A failed write is logged only: what was done is durable, and a dead process is taken over anyway.
+    A failed write is only logged: what was done is durable, and a dead process is taken over anyway.
     """
     _stop_renewing(folder.url, epoch)
     try:
@@ -131,7 +131,7 @@ def release(folder: Folder, epoch: int) -> None:
 
 
 def _give_back(folder: Folder, epoch: int) -> None:
-    """Of a directory whose first owner could not open it no file is left."""
+    """Release; if this was the first owner, leave no file behind."""
     release(folder, epoch)
     if epoch == 1:
         folder.remove(_name(epoch))
@@ -154,7 +154,7 @@ def _check_free(url: str, lease: Lease, process: Process, now: float) -> None:
         return
 
     if owner.beside(process):
-        # Without start times the pid may be another's by now, so its silence counts too.
+        # Without start times the pid may belong to another process by now, so silence counts too.
         if lives(owner) and (owner.started is not None or silent_s < SILENCE_S):
             raise InvalidInput(
                 f"{url} belongs to a run that is going on in process {owner.pid} on this host ({owner.host}): "

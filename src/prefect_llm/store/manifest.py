@@ -1,6 +1,6 @@
-"""What a run is and how it stands, as one JSON file: written before any result, replaced as a whole.
+"""What a run is and its state, as one JSON file: written before any result, always replaced as a whole.
 
-It holds no secret: whoever fills `spec` leaves them out.
+It holds no secrets: callers leave them out of `spec`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STATES = frozenset(get_args(State))
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Why a run ended early: the word of the error's type, and its sentence."""
+    """Why a run ended early: the error's kind, and its message."""
 
     kind: str
     message: str
@@ -38,9 +38,9 @@ class Stopped:
 class Manifest:
     """One run. `run_id` is a uuid4 in hex; `version` is the prefect-llm that made it; instants are UTC.
 
-    It is written once staging is done: `snapshot["chunks"]` says how many parts there will be. `totals` are
-    those of the last invocation that ended. `reuse` are the directories of earlier runs whose answers it takes;
-    `None`: nobody asked for that yet. `budget` is the last that was given, `None` if none ever was.
+    It is written once staging is done: `snapshot["chunks"]` is the number of parts to come. `totals` are those of
+    the last invocation that ended. `reuse` lists the earlier runs whose answers are taken, `None` if that was never
+    asked for. `budget` is the last one given, `None` if there never was one.
     """
 
     run_id: str
@@ -64,7 +64,7 @@ class Manifest:
         return cls(run_id, now, now, version, spec, spec_fingerprint(spec), snapshot)
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with some fields replaced, and `updated_at` of now unless that is among them."""
+        """A copy with some fields replaced; `updated_at` is now, unless given."""
         return replace(self, **{"updated_at": datetime.now(UTC), **changes})
 
     @property
@@ -89,12 +89,12 @@ class Manifest:
             "spec": self.spec,
             "spec_fingerprint": self.spec_fingerprint,
         }
-        # A lone surrogate (a stray byte of a command line) becomes `\udc..`, which is JSON for itself.
+        # A lone surrogate (a stray byte on a command line) becomes `\udc..`, which is valid JSON.
         return json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def check_same_spec(manifest: Manifest, spec: Mapping[str, Any], *, where: str = "this directory") -> None:
-    """Refuse, with `InvalidInput`, to continue a run under another spec. `where` names its directory."""
+    """Raise `InvalidInput` if a run would be continued under another spec. `where` names its directory."""
     if manifest.spec_fingerprint == spec_fingerprint(spec):
         return
     differences = "; ".join(difference(manifest.spec, spec)) or "its manifest was edited"
@@ -105,7 +105,7 @@ def check_same_spec(manifest: Manifest, spec: Mapping[str, Any], *, where: str =
 
 
 def read_manifest(content: bytes, where: str) -> Manifest:
-    """The manifest in a file's content; `InvalidInput` naming the file if this version cannot read it."""
+    """The manifest in a file's content; `InvalidInput`, with `where` in it, if this version cannot read it."""
     try:
         read = json.loads(content)
     except ValueError as error:

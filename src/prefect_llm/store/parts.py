@@ -21,7 +21,7 @@ from prefect_llm.values.errors import InvalidInput, reason_of
 
 RESULTS = "results/"
 SCHEMA_PART = f"{RESULTS}part-schema.parquet"
-"""Zero rows: makes `results/` readable before the first chunk is done."""
+"""No rows: makes `results/` readable before the first chunk is done."""
 STATS_KEY = "prefect_llm.chunk"
 ROW_GROUP_ROWS = 65_536
 
@@ -34,7 +34,7 @@ def part_name(chunk: int) -> str:
 
 
 def chunk_of(name: str) -> int | None:
-    """The chunk whose part has this name; `None` if it is no part's name."""
+    """The chunk whose part has this name; `None` if it is not the name of a part."""
     match = _PART_NAME.fullmatch(name)
     chunk = int(match[1]) if match else None
     return chunk if chunk is not None and part_name(chunk) == name else None
@@ -57,9 +57,9 @@ def encode_part(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
 def read_part(folder: Folder, name: str, columns: Sequence[str], *, as_written: bool = False) -> pa.Table:
     """Some columns of a part, in the order asked for; the schema's metadata holds the chunk's stats.
 
-    A result column that the run lacks, because an earlier version began it, is null; with `as_written` a column is
-    what the file calls so. Of a remote file only the footer and these columns travel. `InvalidInput` if it is not a
-    whole part.
+    A result column that the run lacks, because an earlier version began it, is null; with `as_written` every column
+    is taken from the file. Of a remote file only the footer and these columns are fetched. Raises `InvalidInput` if
+    it is not a whole part.
     """
     try:
         with _open(folder, name) as file:

@@ -1,7 +1,7 @@
-"""Which process this is, and whether another one still lives.
+"""Which process this is, and whether another one is still alive.
 
-A pid alone names nobody: it comes again after a restart, and means another process in another container. So a
-process is its pid with its start time, and the boot and pid namespace in which both mean something.
+A pid alone identifies no process: it is used again after a restart, and in other containers. So a process is its pid
+and start time, within one boot and pid namespace.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ENDED = frozenset("ZXx")
-"""States in /proc of a process that has ended, though its parent has not asked yet."""
+"""States in /proc of a process that has ended and whose parent has not collected it yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. `place` and `started` (clock ticks since boot) are `None` where there is no /proc."""
+    """One process. `place` is its boot and pid namespace, `started` in clock ticks since boot; `None` without /proc.
+
+    The lease file has these names.
+    """
 
     host: str
     pid: int
@@ -25,18 +28,18 @@ class Process:
     started: int | None = None
 
     def beside(self, other: Process) -> bool:
-        """Whether the other's pid can be looked up from here."""
+        """Whether the other's pid can be looked up from this process."""
         return (self.host, self.place) == (other.host, other.place)
 
 
 def this_process() -> Process:
-    """The one that asks."""
+    """The calling process."""
     pid = os.getpid()
     return Process(socket.gethostname(), pid, _place(), _started(pid))
 
 
 def lives(process: Process) -> bool:
-    """Whether a process beside this one is still there. A paused one is."""
+    """Whether a process beside this one is alive. A paused one is."""
     if process.started is not None:
         return _started(process.pid) == process.started
     try:
@@ -57,7 +60,7 @@ def _place() -> str | None:
 
 
 def _started(pid: int) -> int | None:
-    """`None` for a process that has ended, and where there is no /proc."""
+    """`None` for a process that has ended, and without /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:

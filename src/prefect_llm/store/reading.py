@@ -1,4 +1,4 @@
-"""A run's results as one `pyarrow.dataset`, for whoever works with the answers in Python."""
+"""A run's results as one `pyarrow.dataset`, to work with the answers in Python."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 def read_results(path: str | os.PathLike[str]) -> ds.Dataset:
     """The results of the run in a directory, or of the newest complete run below it. Rows are in input order.
 
-    `path` is local or an fsspec URL. Of several runs the one that was begun last counts, at most four levels down.
-    An unfinished run is read where its own directory is given: then these are the rows of its finished chunks.
-    Raises `InvalidInput` where there is no such run.
+    `path` is local or an fsspec URL. Runs are looked for at most four levels down; the one begun last counts. Given
+    an unfinished run's own directory, the rows of its finished chunks are read. Raises `InvalidInput` if there is no
+    such run.
     """
     where = os.fspath(path)
     try:
@@ -91,6 +91,6 @@ def _dataset(directory: RunDirectory, manifest: Manifest) -> ds.Dataset:
         filesystem, root = fsspec.core.url_to_fs(directory.url)
         paths = [f"{root.rstrip('/')}/{name}" for name in names]
 
-    # the stats of one chunk, in the metadata of its part, are not those of the run
+    # without metadata: that of the first part holds the stats of one chunk, not of the run
     schema = with_lacking_columns(ds.dataset(paths[0], filesystem=filesystem, format="parquet").schema)
     return ds.dataset(paths, schema=schema.remove_metadata(), filesystem=filesystem, format="parquet")

@@ -1,4 +1,4 @@
-"""Outcomes become rows: one tuple a row, turned into Arrow columns in bulk."""
+"""Turns outcomes into rows: one tuple per row, then Arrow columns in bulk."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _COLUMNS = tuple(name for name in RESULT_COLUMNS if name not in (OUTPUT, RAW))
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One document's outcome and what it was charged.
+    """One document's outcome and what it cost.
 
-    `provider` is the host that was asked, or would have been. `reused` rows were paid for elsewhere:
-    their tokens, cost and attempts are written as 0. `cost` and `price` are `None` where they are not known.
+    `provider` is the host that was asked, or would have been. `reused` rows were paid for elsewhere: their tokens,
+    cost and attempts are written as 0. `cost` and `price` are `None` if unknown.
     """
 
     id: str
@@ -45,7 +45,7 @@ class ResultRow:
 
 
 def as_reused(row: ResultRow, id: str) -> ResultRow:
-    """The same answer, or failure, as the row of another document with the same request."""
+    """The same answer or failure, as the row of another document with the same request."""
     completion = row.outcome.completion
     outcome = replace(
         row.outcome,
@@ -70,10 +70,10 @@ def result_table(
     kept: pa.Table,
     output: pa.Array | None,
 ) -> pa.Table:
-    """A chunk's rows under `schema`, which `result_schema` made.
+    """A chunk's rows as a table with a schema made by `result_schema`.
 
-    `kept` and `output` hold one value per row, in the order of `rows`; `output` is `None` without a schema
-    for the answer. Figures are those of the attempt that ended the row.
+    `kept` and `output` hold one value per row, in the order of `rows`; `output` is `None` if the run asks for no
+    answer schema. Latency and tokens are those of the attempt that ended the row.
     """
     tuples = [_values(row, run_id) for row in rows]
     values = dict(zip(_COLUMNS, zip(*tuples, strict=True), strict=True)) if tuples else {}
@@ -126,7 +126,7 @@ def _values(row: ResultRow, run_id: str) -> tuple[Any, ...]:
 
 
 def _count(tokens: int | None) -> int | None:
-    """An endpoint may report any integer; what no int64 holds is not known."""
+    """Endpoints may report any integer; one that does not fit an int64 counts as unknown."""
     return tokens if tokens is None or 0 <= tokens <= MOST_TOKENS else None
 
 

@@ -1,7 +1,7 @@
 """The columns of a result row: other programs rely on their names, order and types (docs/contract.md, Rows).
 
-All parts of a run have the same columns, so that every reader can read `results/` as a whole at every instant. A run
-therefore keeps the columns of the version that began it.
+All parts of a run have the same columns, so that `results/` can be read as a whole at any time. A run therefore keeps
+the columns of the version that began it.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _TYPES: dict[str, pa.DataType | None] = {
 }
 _REQUIRED = frozenset({"id", "status", "run_id"})
 _ADDED = ("cache_write_tokens",)
-"""Columns that came after 0.1.0: the parts of a run that it began lack them."""
+"""Columns added after 0.1.0: parts of runs that 0.1.0 began lack them."""
 _LAST_OF_EVERY_VERSION = "error_message"
 
 RESULT_COLUMNS: tuple[str, ...] = tuple(_TYPES)
-"""Every name a result row may use, `output` and `raw` included: kept input columns need another."""
+"""Every name a result row may use, `output` and `raw` included; kept input columns may not."""
 
 
 def result_schema(
@@ -60,7 +60,7 @@ def result_schema(
 ) -> pa.Schema:
     """The schema of every part of a run: the result columns, without those `lacking`, then the kept input columns.
 
-    `kept` comes under names that are no result column's; its fields lose their metadata and may be null.
+    No kept column has the name of a result column; their fields lose their metadata and become nullable.
     """
     fields = []
     for name, fixed_type in _TYPES.items():
@@ -74,7 +74,7 @@ def result_schema(
 def lacking_columns(schema: pa.Schema) -> frozenset[str]:
     """The result columns that a part with this schema lacks, because an earlier version began its run.
 
-    A kept input column may have such a name: kept columns stand behind the result columns.
+    A kept input column may bear such a name; it does not count, since kept columns follow the result columns.
     """
     names = schema.names
     end = names.index(_LAST_OF_EVERY_VERSION) if _LAST_OF_EVERY_VERSION in names else len(names)
@@ -82,9 +82,9 @@ def lacking_columns(schema: pa.Schema) -> frozenset[str]:
 
 
 def with_lacking_columns(schema: pa.Schema) -> pa.Schema:
-    """The schema of an earlier version's part with the columns that came later, each in its place.
+    """The schema of an earlier version's part plus the columns added since, in today's order.
 
-    One whose name a kept input column has stays out.
+    A column whose name a kept input column bears is left out.
     """
     for name in _ADDED:
         if name not in schema.names:

@@ -1,4 +1,4 @@
-"""A spec is what is fixed for a run, as JSON: whether two are the same, and where they differ."""
+"""Compares specs, the settings fixed for a run, as JSON: whether two are the same, and how they differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNSET = "not set"
 
 
 def spec_fingerprint(spec: Mapping[str, Any]) -> str:
-    """blake2b of the spec's canonical JSON. A setting that is `None` counts as not set."""
+    """BLAKE2b of the spec's canonical JSON. A setting that is `None` counts as not set."""
     settings = {name: value for name, value in spec.items() if value is not None}
     return hashlib.blake2b(_canonical(settings).encode("ascii"), digest_size=16).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Reads on in the journals of a run that goes on: the rows that other processes have written down since."""
+"""Follows the journals of a running run: the rows that other processes have written since the last look."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from prefect_llm.system.folders import Folder, LocalFolder
 
 
 class Tail:
-    """The rows of a run directory on a file system, each once; on an object store each look would be requests."""
+    """Yields each journaled row once, on a file system only: on an object store each look would cost requests."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._read: dict[str, int] = {}
 
     def rows(self) -> Iterator[tuple[int, int, JournalEntry]]:
-        """The chunk, its owner's epoch and the row, of what has come since the last look."""
+        """Chunk, owner's epoch and row of each entry since the last call."""
         if not isinstance(self._folder, LocalFolder):
             return
         for file in journal_files(self._folder):
@@ -31,7 +31,7 @@ class Tail:
                 file.seek(begin)
                 content = file.read()
         except FileNotFoundError:
-            return []  # its part is there now
-        end = content.rfind(b"\n") + 1  # what comes after is being written
+            return []  # its part is written, so the journal was removed
+        end = content.rfind(b"\n") + 1  # the rest is still being written
         self._read[name] = begin + end
         return content[:end].splitlines()

@@ -1,7 +1,7 @@
-"""Tickets: requests that were handed in and whose outcomes are still to be collected, kept in the run's directory.
+"""Tickets: requests that were submitted and whose outcomes are still to be collected, kept in the run's directory.
 
-One file a ticket, `_run/batches/chunk-00007-NAME.json`, from before its requests can be billed until the chunk's part
-is written.
+One file per ticket, `_run/batches/chunk-00007-NAME.json`: written before its requests can be billed, removed once the
+chunk's part is written.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A group of a chunk's requests, by row index, at a lane.
+    """A group of a chunk's requests, by row index, submitted through a lane.
 
-    `name` is unique in the run and matches `[a-zA-Z0-9_-]{1,64}`. `handle` is the provider's own name for the group;
-    `None` until the provider has told it.
+    `name` is unique in the run and matches `[a-zA-Z0-9_-]{1,64}`. `handle` is the provider's id of the group, `None`
+    until it is known.
     """
 
     lane: str
@@ -33,14 +33,14 @@ class Ticket:
 
 
 class ChunkTickets:
-    """The tickets of one chunk. `kind` tells those of a redrive from those of the chunk's first answers."""
+    """The tickets of one chunk. `kind` separates those of a redrive from those of the chunk's first answers."""
 
     def __init__(self, folder: Folder, kind: str, chunk: int) -> None:
         self._folder = folder
         self._prefix = f"{TICKETS}{kind}-{chunk:05d}-"
 
     def keep(self, ticket: Ticket) -> None:
-        """Write the ticket, in place of an earlier one of that name. Durable on return."""
+        """Write or replace the ticket of that name. Durable on return."""
         if not _NAME.fullmatch(ticket.name):
             raise ValueError(f"no name for a ticket: {ticket.name!r}")
 
@@ -52,7 +52,7 @@ class ChunkTickets:
         return [self._read(file) for file in self._files()]
 
     def remove(self) -> None:
-        """The chunk's part is written: nothing is left to collect."""
+        """Remove every ticket: the chunk's part is written, and nothing is left to collect."""
         for file in self._files():
             self._folder.remove(file)
 
