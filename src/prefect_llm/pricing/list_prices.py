@@ -1,7 +1,7 @@
-"""List prices out of `genai-prices`: dated data that come with the package; nothing is asked over the network.
+"""List prices from `genai-prices`: dated data that come with the package. Nothing is fetched over the network.
 
-A price is a host's: the same model behind another address has none here. Importing the data takes about 0.2 s, so
-that is left to the first model whose price nobody has stated.
+A price belongs to a host: the same model behind another address has none here. Importing the data takes about 0.2 s,
+so they are imported for the first model whose price is not stated.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _Found = TypeVar("_Found")
 _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
 _USUAL_TIERS = frozenset({"auto", "default", "standard"})
-# Its addresses are anybody's deployments: the same pattern would price an own endpoint there.
+# Its addresses are customers' deployments: the pattern would put a price on anyone's own endpoint there.
 _HOSTS_OF_ANYBODY = frozenset({"modal"})
-# What an answer's usage does not report, and what costs nothing unless a request asks for it.
+# Not reported in an answer's usage, and free unless a request asks for it.
 _OTHER_UNITS = frozenset({"web_searches_kcount", "storage_searches_kcount", "cache_write_1h_mtok"})
 _TOKENS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
 _MODALITIES = re.compile(r"(input|output|cache)_(audio|image|video)_(read_)?mtok")
@@ -85,7 +85,7 @@ def models_at(base_url: str) -> tuple[str, ...]:
 
 
 def terms_of(parameters: Mapping[str, Any]) -> Terms:
-    """What in a request's parameters changes its price: the service tier, where it is not the usual one."""
+    """What in a request's parameters changes its price: the service tier, unless it is the usual one."""
     tier = parameters.get("service_tier")
     return () if tier is None or str(tier) in _USUAL_TIERS else (("service_tier", str(tier)),)
 
@@ -190,7 +190,7 @@ def _is_meant(variant: types.PriceVariant, terms: Terms, at: datetime) -> bool:
 
 
 def _address(base_url: str) -> str | None:
-    """The address as the list's patterns are held against it; `None` for one that can be nobody's public API."""
+    """The address as the list's patterns expect it; `None` if it cannot be a public API."""
     try:
         parts = urlsplit(base_url)
         port = parts.port
@@ -199,7 +199,7 @@ def _address(base_url: str) -> str | None:
     host = parts.hostname
     if parts.scheme != "https" or host is None or "." not in host or port not in (None, 443):
         return None
-    # no dots after the host: a path that ends in a provider's name is not that provider
+    # without dots after the host: a path that ends in a provider's name is not that provider
     return f"https://{host}/{parts.path.replace('.', '-').strip('/')}"
 
 
@@ -237,7 +237,7 @@ def _converted(prices: types.ModelPrice, source: str, day: str | None) -> Price 
 
 
 def _is_covered(name: str) -> bool:
-    """Whether our usage says how much of it there is, or text alone takes none."""
+    """Whether our usage reports how much of it was used, or requests of text alone use none."""
     return name in _TOKENS or name in _OTHER_UNITS or _MODALITIES.fullmatch(name) is not None
 
 

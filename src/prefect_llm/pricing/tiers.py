@@ -1,4 +1,4 @@
-"""Prices that depend on how large a request's input is."""
+"""Prices that depend on the size of a request's input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tier_of(price: Price, input_tokens: int) -> Price | PriceTier:
 def dearest(price: Price, most_input_tokens: int | None = None) -> Price:
     """The most per token that a request of up to `most_input_tokens` may cost, as one price without tiers.
 
-    `None`: of any size. Input is taken at the dearest of plain, read from a cache and written to one.
+    `None` means any size. Input counts at the highest of uncached, read from a cache and written to one.
     """
     reachable = (tier for tier in price.tiers if most_input_tokens is None or most_input_tokens > tier.above)
     rates: list[Price | PriceTier] = [price, *reachable]

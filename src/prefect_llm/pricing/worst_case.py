@@ -33,13 +33,13 @@ def worst_case(request: Request, prices: Iterable[Price | None]) -> Decimal:
 
 
 def most_input_tokens(request: Request) -> int:
-    """More input tokens than any tokenizer makes of the request."""
+    """An upper bound of the input tokens, for any tokenizer."""
     messages = sum(_message_bytes(message) + TOKENS_PER_MESSAGE for message in request.messages)
     return messages + request.parameters.derived(_parameter_bytes)
 
 
 def json_bytes(*values: Any) -> int:
-    """The bytes of these values as JSON; of empty ones and `None` nothing is sent."""
+    """The total size of these values as JSON; empty ones and `None` are not sent."""
     return sum(len(orjson.dumps(value)) for value in values if value)
 
 
@@ -66,5 +66,5 @@ def _message_bytes(message: Mapping[str, Any]) -> int:
 
 
 def _parameter_bytes(parameters: Parameters) -> int:
-    """All that a model may read of them: which of the other parameters it reads is the endpoint's secret."""
+    """Schema and all other parameters: which of them the model reads is not known."""
     return json_bytes(parameters.schema, dict(parameters.extra))

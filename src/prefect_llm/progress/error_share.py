@@ -1,4 +1,4 @@
-"""Stops a run when too large a share of its documents fails."""
+"""Stops a run once too large a share of its documents has failed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import TooManyFailures
 
 LEAST_OUTCOMES = 100
-"""Fewer outcomes say nothing of a share."""
+"""With fewer outcomes a share means nothing."""
 
 
 class ErrorShare:
     """The share of failures among the outcomes of this invocation. Thread-safe.
 
-    Rows of earlier invocations do not count: they would stop every later one.
+    Rows of earlier invocations do not count, or they would stop every later one.
     """
 
     def __init__(self, allowed: float, stop: StopFlag) -> None:
@@ -30,7 +30,7 @@ class ErrorShare:
             return self._failed / self._ended if self._ended >= LEAST_OUTCOMES else None
 
     def count(self, ended: int, failed: int = 0, example: str = "") -> None:
-        """Take outcomes in; failures above the allowed share stop the run, and the reason quotes `example`."""
+        """Count outcomes; failures above the allowed share stop the run with an error that quotes `example`."""
         with self._lock:
             self._ended += ended
             self._failed += failed

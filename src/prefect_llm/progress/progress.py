@@ -1,4 +1,4 @@
-"""How far a run has come, as a frozen value: each outcome makes the next one."""
+"""How far a run has come, as a frozen value: each outcome makes a new one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALMOST_DONE_S = 1.0
 class RunProgress:
     """How far an invocation has come: `rows` to do, the `tally` of those that have ended, the requests sent for them.
 
-    `settled` rows ended in these `seconds`; rows that an earlier attempt had ended are only in the tally.
+    `settled` rows ended in these `seconds`; rows from an earlier attempt are in the tally only.
     """
 
     rows: int
@@ -31,7 +31,7 @@ class RunProgress:
 
     @property
     def done(self) -> int:
-        """Rows that have ended, well or not."""
+        """Rows that have ended, answered or failed."""
         return self.tally.ended
 
     @property
@@ -41,7 +41,7 @@ class RunProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """At the rate of the last minute; `None` if no row ended in it."""
+        """At the rate of the last minute; `None` if no row has ended in it."""
         pace = self.rows_per_second
         return max(self.rows - self.done, 0) / pace if pace else None
 
@@ -52,7 +52,7 @@ class RunProgress:
         price: Price | None,
         discarded_costs: Sequence[Decimal | None] = (),
     ) -> RunProgress:
-        """With one more row that has ended, and the cost of each answer to it that was discarded."""
+        """With one more ended row, and the cost of each of its discarded answers."""
         requests = self.requests
         if outcome.throttled or outcome.lost:
             requests += RequestTally(throttled=outcome.throttled, lost=outcome.lost)
@@ -66,7 +66,7 @@ class RunProgress:
         )
 
     def plus_unpaid(self, outcome: Outcome, rows: int = 1) -> RunProgress:
-        """With rows that ended at another time; -1 takes such a row out again. Nothing was paid for it now."""
+        """With rows that an earlier attempt has paid for; `rows=-1` takes one out again."""
         return replace(self, tally=self.tally.plus_unpaid(outcome, rows))
 
     def plus_remote(self, other: RunProgress) -> RunProgress:

@@ -46,21 +46,21 @@ class RunTracker:
         )
 
     def with_rate(self, progress: RunProgress) -> RunProgress:
-        """The progress at a look, with the rate of the last minute. Rows of other processes are in it each time."""
+        """Add the rate of the last minute; `progress` includes the rows of other processes each time."""
         with self._lock:
             self._rate = self._rate.after(progress.seconds, progress.settled)
             return replace(progress, pace=self._rate)
 
     @property
     def running_chunks(self) -> Mapping[int, int]:
-        """The chunks that this process is asking, and how many of their rows have ended."""
+        """The chunks in work in this process, and how many of their rows have ended."""
         with self._lock:
             running = dict(self._running_chunks)
         return {chunk: ended() for chunk, ended in running.items()}
 
     @contextmanager
     def chunk_running(self, chunk: int, ended: Callable[[], int]) -> Iterator[None]:
-        """While the block runs, the chunk is running; `ended` says how many of its rows have ended."""
+        """While the block runs, the chunk counts as running; `ended` returns how many of its rows have ended."""
         with self._lock:
             self._running_chunks[chunk] = ended
         try:
@@ -70,7 +70,7 @@ class RunTracker:
                 self._running_chunks.pop(chunk, None)
 
     def priced_at(self, price: Price | None) -> None:
-        """What is about to be asked costs this: the progress has its currency before the first answer."""
+        """Note the price of what is about to be asked, so that the currency is known before the first answer."""
         with self._lock:
             if price is not None and self._progress.tally.currency is None:
                 tally = self._progress.tally + Tally(currency=price.currency)
@@ -89,9 +89,9 @@ class RunTracker:
         price: Price | None,
         discarded: Sequence[Decimal | None] = (),
     ) -> None:
-        """Take in one outcome; stop the run when too large a share has failed.
+        """Count one outcome; stop the run if too large a share has failed.
 
-        `discarded` is what each of its answers cost that could not be used.
+        `discarded` is what each of its discarded answers cost.
         """
         with self._lock:
             self._progress = self._progress.plus(outcome, cost, price, discarded)
@@ -101,19 +101,19 @@ class RunTracker:
             self.error_share.count(ended=1, failed=1, example=f"the last one: {outcome.failure.message}")
 
     def restore(self, outcome: Outcome) -> None:
-        """Count a document that an earlier attempt has finished: done, but not paid for now."""
+        """Count a document that an earlier attempt has finished: done, but not paid for in this one."""
         with self._lock:
             self._progress = self._progress.plus_unpaid(outcome)
 
     def ended_here(self, entries: Sequence[JournalEntry], new: Sequence[JournalEntry]) -> EndedRows:
-        """What became of these rows, which are counted here, for the process that waits for their chunk."""
+        """The totals of these rows, which are counted here, for the process that waits for their chunk."""
         tally = Tally()
         for entry in entries:
             tally = tally.plus(entry.row.outcome, entry.row.cost, entry.row.price, entry.discarded_costs)
         return EndedRows(self._name, tally, len(new), sum(not entry.row.outcome.ok for entry in new))
 
     def add_remote(self, chunk: ChunkStats) -> None:
-        """Count a chunk of another process; one of this process was counted row by row."""
+        """Count a chunk of another process; one of this process has been counted row by row."""
         ended = chunk.ended
         if ended is None or ended.counted_in == self._name:
             return
@@ -128,7 +128,7 @@ class RunTracker:
         self.error_share.count(ended=ended.new, failed=ended.new_failed, example=example)
 
     def take_back(self, outcomes: Iterable[Outcome]) -> None:
-        """Count documents out again whose chunk has no part: they are asked once more, here or elsewhere."""
+        """Uncount the documents of a chunk that got no part: they will be asked again, here or elsewhere."""
         with self._lock:
             for outcome in outcomes:
                 self._progress = self._progress.plus_unpaid(outcome, -1)

@@ -1,1 +1,1 @@
-"""Answers that need not be paid again: of this run and of earlier ones."""
+"""Answers that need not be paid for again: from this run and from earlier ones."""

@@ -1,6 +1,6 @@
-"""Answers of earlier runs, found by the fingerprint of their request and the provider that gave them.
+"""Answers of earlier runs, looked up by the fingerprint of their request and the provider that gave them.
 
-In memory an answer is 24 bytes: its fingerprint, and where it lies. Rows are read from their parts when wanted.
+In memory an answer takes 24 bytes, its fingerprint and its location. Rows are read from their parts on demand.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RECORD_BYTES = _KEY_BYTES + _LOCATION.size
 
 
 class AnswerIndex:
-    """The answered rows of one run directory: of its complete chunks, and what the journals of others hold."""
+    """The answered rows of one run directory: in the parts of complete chunks, and in the journals of the others."""
 
     def __init__(self, directory: RunDirectory, *, raw: bool = False) -> None:
         self._directory = directory
@@ -44,7 +44,7 @@ class AnswerIndex:
         return self._count + len(self._journaled)
 
     def find(self, fingerprints: Iterable[str], provider: str) -> Mapping[str, ResultRow]:
-        """The rows of those that this provider (the host) has answered: nothing was paid for them."""
+        """The rows of the requests that this provider (the host) has answered, as rows nothing was paid for."""
         wanted = list(fingerprints)
         in_journals = {
             fingerprint: as_reused(row, row.id)
@@ -61,7 +61,7 @@ class AnswerIndex:
         return b"".join(bytes.fromhex(fingerprint) + _LOCATION.pack(chunk, row) for row, fingerprint in answered)
 
     def _locations(self, fingerprint: str) -> Iterator[Location]:
-        """Where its answers lie."""
+        """Where its answers are."""
         key = bytes.fromhex(fingerprint)
         record = self._first_not_before(key)
         while record < self._count and self._key(record) == key:

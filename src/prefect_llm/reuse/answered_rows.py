@@ -1,4 +1,4 @@
-"""Answered rows read back from the parts of a run, for documents with the same request."""
+"""Reads answered rows back from the parts of a run, for documents with the same request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prefect_llm.store.schema import RAW
 from prefect_llm.values.outcome import Completion, Outcome
 
 _PARTS_KEPT = 4
-"""Documents mostly come in the order of the earlier run: its parts are read one after the other."""
+"""Documents mostly come in the order of the earlier run, so its parts are read one after the other."""
 _TAKEN = (
     "fingerprint",
     "status",
@@ -32,11 +32,11 @@ _TAKEN = (
 _FOUND_BY = ("fingerprint", "status")
 
 Location = tuple[int, int]
-"""Chunk and row."""
+"""Chunk, and row index in it."""
 
 
 def answered_in(directory: RunDirectory, chunk: int) -> list[tuple[int, str]]:
-    """The answered rows of a complete chunk: each one's row in it, and the fingerprint of its request."""
+    """The answered rows of a complete chunk: row index and fingerprint of the request."""
     table = directory.read_chunk(chunk, _FOUND_BY)
     fingerprints, statuses = (table[name].to_pylist() for name in _FOUND_BY)
     return [
@@ -47,7 +47,10 @@ def answered_in(directory: RunDirectory, chunk: int) -> list[tuple[int, str]]:
 
 
 class AnswerReader:
-    """The rows in the parts of one run directory; with `raw` as they came, where that was kept."""
+    """Reads rows from the parts of one run directory; with `raw` the answers' bytes, if they were kept.
+
+    Keeps the last `_PARTS_KEPT` parts it has read.
+    """
 
     def __init__(self, directory: RunDirectory, *, raw: bool = False) -> None:
         self._directory = directory
@@ -55,9 +58,9 @@ class AnswerReader:
         self._part = lru_cache(maxsize=_PARTS_KEPT)(self._read_part)
 
     def find(self, locations: Mapping[str, Sequence[Location]], provider: str | None = None) -> dict[str, ResultRow]:
-        """Of each fingerprint the first of its locations that really has an answer to it; of `provider`, if given."""
+        """For each fingerprint the row at the first location that has its answer, from `provider` if given."""
         found = {}
-        # by their locations, so that each part is read once
+        # in the order of locations, so that each part is read once
         for fingerprint in sorted(locations, key=lambda each: tuple(locations[each])):
             for chunk, row in locations[fingerprint]:
                 values = {name: column[row].as_py() for name, column in self._part(chunk).items()}
@@ -74,7 +77,7 @@ class AnswerReader:
 
 
 def _row(values: Mapping[str, Any]) -> ResultRow:
-    """The row as another document's; its id is the caller's to set."""
+    """The row for another document; the caller sets its id."""
     raw = values.get(RAW)
     completion = Completion(
         values["content"],

@@ -11,8 +11,8 @@ from prefect_llm.store import ResultRow
 class ChunkDuplicates:
     """Which requests of a chunk are not asked, because an identical one is.
 
-    Of identical requests of the chunk the first leads and the others follow it. Of those of several chunks, the chunk
-    that claimed it first asks, and the leaders of the others await its answer.
+    Within the chunk the first of identical requests leads and the others follow. Among chunks the first to claim a
+    request asks it; the leaders of the others await its answer.
     """
 
     def __init__(self, claims: ChunkClaims) -> None:
@@ -29,14 +29,14 @@ class ChunkDuplicates:
                 self._followers.setdefault(leader, []).append(row_index)
 
     def claim(self, done: Iterable[ResultRow]) -> Claimed:
-        """Claim the leaders' requests. `done` are rows that the chunk has already, for other chunks to take."""
+        """Claim the leaders' requests. `done` are rows that the chunk has already, for others to take."""
         claimed = self._claims.claim(self._leaders, done)
         self._awaited.update(claimed.awaited)
         return claimed
 
     @property
     def awaits(self) -> bool:
-        """Whether an answer of another chunk is still to come."""
+        """Whether another chunk's answer is still to come."""
         return bool(self._awaited)
 
     @property
@@ -48,7 +48,7 @@ class ChunkDuplicates:
     def wait(self) -> Answered:
         """Wait for the next answer of another chunk.
 
-        A run that stops needs no signal here: the other chunk ends in time, and to ask then raises why.
+        A stop needs no signal here: the other chunk ends in time, and this one's next request raises the reason.
         """
         answered = self._claims.inbox.get()
         self._awaited.discard(answered.fingerprint)
@@ -71,5 +71,5 @@ class ChunkDuplicates:
         self._claims.committed(fingerprints)
 
     def leave(self) -> None:
-        """Let go the chunks that wait for what this one did not ask to the end."""
+        """Release the chunks that wait for requests this one did not finish."""
         self._claims.leave()

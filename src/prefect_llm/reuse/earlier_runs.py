@@ -1,4 +1,4 @@
-"""Which documents of a chunk need not be asked: earlier runs have paid for the same requests."""
+"""Finds answers that earlier runs have already paid for."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 def previous_runs(base: str, run_id: str | None) -> tuple[str, ...]:
-    """The directories below `base` from which the run `run_id` loses no paid answer, newest first.
+    """The runs below `base` whose answers the run `run_id` takes, newest first.
 
-    The newest complete run has, reused rows included, what those before it had paid for. Of the unfinished ones after
-    it, stopped or killed, the newest two are looked into before it, for what they had come to pay.
+    The newest complete run includes, as reused rows, what the runs before it paid for. Before it come the newest two
+    of the unfinished runs after it, for the answers they paid for until they were stopped or killed.
     """
     runs = [(directory, manifest) for directory, manifest in runs_below(base) if manifest.run_id != run_id]
     runs.sort(key=lambda run: run[1].created_at, reverse=True)
@@ -29,7 +29,7 @@ def previous_runs(base: str, run_id: str | None) -> tuple[str, ...]:
 
 
 class EarlierRuns:
-    """The answers of earlier runs. Each run is indexed once, when its answers are first looked for. Thread-safe."""
+    """The answers of earlier runs. Each run is indexed at its first look-up. Thread-safe."""
 
     def __init__(self, urls: Sequence[str], *, keep_raw: bool) -> None:
         self._urls = urls
@@ -38,7 +38,7 @@ class EarlierRuns:
         self._lock = Lock()
 
     def check(self) -> None:
-        """Index every run; `InvalidInput` for a directory that holds no run, or cannot be read."""
+        """Index every run; `InvalidInput` for a directory without a run, or one that cannot be read."""
         for url in self._urls:
             self._index_of(url)
 
@@ -47,7 +47,7 @@ class EarlierRuns:
     ) -> Mapping[str, ResultRow]:
         """The rows, by fingerprint, of the requests that this provider (the host) has answered.
 
-        The first run counts whose answer `serves`.
+        Of several runs the first counts whose answer `serves`.
         """
         found: dict[str, ResultRow] = {}
         for url in self._urls:
@@ -75,7 +75,7 @@ def _read_index(url: str, keep_raw: bool) -> AnswerIndex:
 
 
 def still_there(urls: Iterable[str]) -> tuple[str, ...]:
-    """Those of a run's recorded directories that hold a run as yet; of others the log says that they are gone."""
+    """The recorded directories that still hold a run; a warning is logged for each of the others."""
     kept = []
     for url in urls:
         if RunDirectory.open(url).manifest() is None:

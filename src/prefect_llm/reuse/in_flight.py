@@ -1,7 +1,7 @@
-"""Identical requests of a whole run are asked once: by the chunk of this process that came first with it.
+"""Asks identical requests of a whole run once: the first chunk of this process that claims a request asks it.
 
-Others take the answer when it comes, or from the part in which it lies by then. A chunk claims all its requests
-before it asks the first, and waits for others only once it has asked them all: so nobody waits in a circle.
+The others take the answer as it comes, or from the part that holds it by then. A chunk claims all its requests before
+it asks any, and waits for other chunks only after it has asked all of its own: this rules out deadlock.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from prefect_llm.store import ResultRow, RunDirectory, journaled
 
 
 class Claimed(NamedTuple):
-    """What becomes of a chunk's requests, by fingerprint; those in none of the three are its own to ask.
+    """What becomes of a chunk's requests, by fingerprint; the chunk asks those in none of the three.
 
-    `stored` answers lie in a part, `answered` ones so far only in another chunk's journal; for those in `awaited` a
-    message will come.
+    `stored` answers are in a part, `answered` ones only in another chunk's journal so far; each in `awaited` will
+    bring a message.
     """
 
     stored: Mapping[str, ResultRow]
@@ -29,14 +29,14 @@ class Claimed(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """An awaited request has ended: with an answer, or with none, and is then this chunk's to ask."""
+    """An awaited request has ended. Without an answer (`row` is `None`), this chunk asks it."""
 
     fingerprint: str
     row: ResultRow | None
 
 
 class RequestDeduplicator:
-    """Which requests of a run are in flight in this process, and where the answers to finished ones are."""
+    """Which requests of a run are in flight in this process, and where finished answers are. Thread-safe."""
 
     def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, *, raw: bool = False) -> None:
         self._directory = directory
@@ -47,13 +47,13 @@ class RequestDeduplicator:
         self._reading = Lock()
 
     def __len__(self) -> int:
-        """Requests in flight, and those whose answer is in no part yet."""
+        """The number of requests in flight, or answered and not in a part yet."""
         return len(self._claims)
 
     def claims_of(self, chunk: int) -> ChunkClaims:
-        """The claims of a chunk, none yet.
+        """A new, empty set of claims for a chunk.
 
-        The first chunk reads the fingerprints in all parts, and the journals of unfinished chunks.
+        The first call reads the fingerprints in all parts, and the journals of unfinished chunks.
         """
         with self._reading:
             if not self._is_restored:
@@ -69,7 +69,7 @@ class RequestDeduplicator:
         self._offer([entry.row for entry in entries])
 
     def _offer(self, rows: Iterable[ResultRow]) -> None:
-        """Answers that are there already."""
+        """Make answers that exist already available to other chunks."""
         with self._lock:
             for row in rows:
                 if row.outcome.ok and row.fingerprint is not None:
@@ -90,7 +90,7 @@ class RequestDeduplicator:
         return answered, frozenset(awaited)
 
     def _ended(self, claims: ChunkClaims, fingerprints: Iterable[str], row: ResultRow | None) -> None:
-        """Claims of that member have ended; without an answer those that wait are let go."""
+        """End claims of a chunk; without an answer the chunks that wait go on to ask themselves."""
         messages = []
         with self._lock:
             for fingerprint in fingerprints:
@@ -115,7 +115,7 @@ class RequestDeduplicator:
 
 @dataclass(slots=True, eq=False)
 class _Claim:
-    """Who asks a request, the row once it was answered, and who waits for it until then."""
+    """The chunk that asks a request, the row once it is answered, and the chunks waiting until then."""
 
     owner: ChunkClaims | None
     row: ResultRow | None = None
@@ -123,9 +123,9 @@ class _Claim:
 
 
 class ChunkClaims:
-    """One attempt at a chunk among those that ask each request once; it must `leave` in the end.
+    """The claims of one attempt at a chunk; it must `leave` in the end.
 
-    `inbox` gets one message for each awaited request: whoever asks it sends one, or leaves.
+    `inbox` gets one message per awaited request, at the latest when the chunk that asks it leaves.
     """
 
     def __init__(self, deduplicator: RequestDeduplicator, index: RunAnswerIndex, chunk: int) -> None:
@@ -136,26 +136,26 @@ class ChunkClaims:
         self._claimed: frozenset[str] = frozenset()
 
     def claim(self, fingerprints: Iterable[str], done: Iterable[ResultRow]) -> Claimed:
-        """Claim the requests that no other chunk has; `done` are rows that the chunk has already."""
+        """Claim the requests that no other chunk has claimed; `done` are rows that the chunk has already."""
         wanted = frozenset(fingerprints)
         self._deduplicator._offer(done)
         answered, awaited = self._deduplicator._claim(self, wanted)
         self._claimed = wanted - awaited - answered.keys()
-        # after the claim: a chunk that ends in between is found in one of the two places
+        # after the claim: the answers of a chunk that commits in between are in the claims or in the index
         stored = self._index.find(self._claimed)
         for fingerprint, row in stored.items():
             self.ended(fingerprint, row)
         return Claimed(stored, answered, awaited)
 
     def ended(self, fingerprint: str, row: ResultRow) -> None:
-        """A request of the chunk has ended; others take only an answer. Any thread."""
+        """A request of the chunk has ended; other chunks take its answer, but not a failure. Any thread."""
         self._deduplicator._ended(self, (fingerprint,), row if row.outcome.ok else None)
 
     def committed(self, fingerprints: Mapping[int, str]) -> None:
-        """The chunk's part is written: the request that each of its answered rows answers."""
+        """The chunk's part is written; `fingerprints` are the requests of its answered rows, by row index."""
         self._index.add(self._chunk, fingerprints)
         self._deduplicator._forget(self._claimed.union(fingerprints.values()))
 
     def leave(self) -> None:
-        """Let go whoever waits for what the chunk has not asked to the end. What it has answered stays known."""
+        """Release the chunks that wait for requests this one did not finish. Its answers stay known."""
         self._deduplicator._ended(self, self._claimed, None)

@@ -1,7 +1,7 @@
-"""Where the finished parts of a run that goes on have their answers, so that a later chunk takes them.
+"""Where the finished parts of a running run have their answers, so that later chunks take them.
 
-In memory an answer is 8 bytes in a table with open addressing, a quarter of which stays empty. What is found there is
-only a hint, made sure of by reading the row.
+In memory an answer takes 8 bytes of a hash table with open addressing, a quarter of which stays empty. A hit is a
+hint that reading the row confirms.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.rows import ResultRow
 
 MOST_SLOTS = 2_000_000
-"""16 MB, for 1.5 million different requests; what a larger run asks after them is found within its chunk only."""
+"""16 MB, for 1.5 million different requests; later ones of a larger run are deduplicated within their chunk only."""
 _PARTS_AT_ONCE = 8
 _ROW_BITS = 30
 _MOST_ROWS = 1 << _ROW_BITS
 _KEY_MASK = (1 << 64 - _ROW_BITS) - 1
-"""34 bits: of a million answers one lookup in 17,000 finds another request's: its row is read in vain."""
+"""34 bits: among a million answers one look-up in 17,000 finds another request's row and reads it in vain."""
 
 
 class RowTable:
-    """The row of the run that answers a request: by some bits of its fingerprint, the row's number from 0."""
+    """Maps some bits of a request's fingerprint to the row of the run that answers it, counted from 0."""
 
     def __init__(self, rows: int) -> None:
         self._slots = max(2, min(rows * 4 // 3 + 1, MOST_SLOTS))
@@ -34,7 +34,7 @@ class RowTable:
         self._free = self._slots * 3 // 4
 
     def put(self, fingerprint: str, row: int) -> None:
-        """Remember it, instead of an earlier row with that answer; nothing happens where the table is full."""
+        """Remember the row, in place of an earlier one for that request. A full table stays as it is."""
         key = _key(fingerprint)
         slot = self._slot_of(key)
         if not self._entries[slot]:
@@ -49,7 +49,7 @@ class RowTable:
         return entry & (_MOST_ROWS - 1) if entry else None
 
     def _slot_of(self, key: int) -> int:
-        """Where the key is, or where it would be: a slot in four is always free."""
+        """The slot that has the key, or the one to put it in. Ends, since a quarter of the slots is always free."""
         entries, slots = self._entries, self._slots
         slot = key % slots
         while (there := entries[slot]) and there >> _ROW_BITS != key:
@@ -62,7 +62,7 @@ def _key(fingerprint: str) -> int:
 
 
 class RunAnswerIndex:
-    """The answered rows of the run in `directory`, of `rows` documents. Any thread."""
+    """The answered rows of the run in `directory`, which has `rows` documents. Thread-safe."""
 
     def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, *, raw: bool = False) -> None:
         self._directory = directory
@@ -73,7 +73,7 @@ class RunAnswerIndex:
         self._lock = Lock()
 
     def refresh(self) -> None:
-        """Take in the parts that were finished by others since: earlier invocations, and other processes."""
+        """Index the parts that earlier invocations and other processes have finished since."""
         with self._lock:
             new = sorted(self._directory.complete_chunks() - self._known)
             if not new:
@@ -85,12 +85,12 @@ class RunAnswerIndex:
                     self._put(chunk, fingerprints)
 
     def add(self, chunk: int, fingerprints: Mapping[int, str]) -> None:
-        """Take in a part of this process: the request that each of its answered rows answers."""
+        """Index a part of this process; `fingerprints` are the requests of its answered rows, by row index."""
         with self._lock:
             self._put(chunk, fingerprints.items())
 
     def find(self, fingerprints: Iterable[str]) -> dict[str, ResultRow]:
-        """The rows of those that are answered: nothing was paid for them."""
+        """The rows of the requests that are answered, as rows nothing was paid for."""
         rows = {fingerprint: self._table.get(fingerprint) for fingerprint in fingerprints}
         locations = {each: [divmod(row, self._chunk_rows)] for each, row in rows.items() if row is not None}
         return self._rows.find(locations)

@@ -1,6 +1,6 @@
-"""The event loop that everything of ours runs on, chosen by measurement: uvloop where there is one.
+"""The event loop of the engine and the simulated provider: uvloop, chosen by measurement, except on Windows.
 
-Every connection on it is an open file, and a process starts with leave for few: often 1,024.
+Every connection is an open file, and a process starts with a low limit on those, often 1,024.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import contextlib
 import sys
 
 SPARE = 256
-"""For everything that is no connection."""
+"""Open files besides connections."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A loop of its own for the thread that will run it."""
+    """A new loop, for the thread that will run it."""
     if sys.platform == "win32":
         return asyncio.new_event_loop()
     import uvloop
@@ -23,7 +23,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def allow_open_files(connections: int | None = None) -> None:
-    """Raise this process's own limit so far that it holds so many connections, or as far as it may."""
+    """Raise this process's limit of open files to hold that many connections; `None` raises it as far as allowed."""
     if sys.platform == "win32":
         return
     import resource
@@ -34,5 +34,5 @@ def allow_open_files(connections: int | None = None) -> None:
         wanted = min(wanted, hard)
     if soft == resource.RLIM_INFINITY or (wanted != resource.RLIM_INFINITY and soft >= wanted):
         return
-    with contextlib.suppress(ValueError, OSError):  # macOS refuses what its kernel does not have
+    with contextlib.suppress(ValueError, OSError):  # macOS refuses more than its kernel allows
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

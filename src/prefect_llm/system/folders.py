@@ -19,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from prefect_llm.values.errors import InvalidInput
 
-# Errors of object stores that are no OSError; only looked up where fsspec has loaded the store's library.
+# Errors of object stores that are not an OSError. Looked up only if fsspec has loaded the store's library.
 _STORE_ERRORS = (
     ("botocore.exceptions", "BotoCoreError"),
     ("botocore.exceptions", "ClientError"),
@@ -30,30 +30,30 @@ _STORE_ERRORS = (
 
 
 class Folder(Protocol):
-    """One directory of whole files; names are relative, with `/` between the parts. All failures are `OSError`."""
+    """A directory of whole files; names are relative and separated by `/`. All failures are `OSError`."""
 
     url: str
 
     def read(self, name: str) -> bytes:
-        """The whole file; `FileNotFoundError` where there is none."""
+        """The whole file; `FileNotFoundError` if there is none."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Create or replace the file: a reader sees the old one or the new one, never half of either."""
+        """Create or replace the file: a reader sees the old one or the new one, never a part of one."""
 
     def create(self, name: str, content: bytes) -> bool:
-        """Create the file, whole, unless there is one: then nothing is changed, and `False`."""
+        """Create the file, whole; `False`, and nothing changed, if there is one already."""
 
     def names(self, prefix: str = "") -> list[str]:
-        """The files below `prefix`, sorted; an absent folder has none."""
+        """The files below `prefix`, sorted; none for an absent folder."""
 
     def folders(self) -> list[str]:
-        """The names of the folders right in this one, sorted; `FileNotFoundError` where this one is absent."""
+        """The names of this folder's direct subfolders, sorted; `FileNotFoundError` if this folder is absent."""
 
     def remove(self, name: str) -> None:
-        """Delete the file; an absent one is no error."""
+        """Delete the file, if it exists."""
 
     def remove_below(self, prefix: str) -> int:
-        """Delete the files below `prefix`, and its folder; returns how many files there were."""
+        """Delete the files below `prefix`, and its folder; returns the number of files."""
 
 
 def open_folder(url: str) -> Folder:
@@ -73,13 +73,13 @@ def open_folder(url: str) -> Folder:
 
 
 def store_errors() -> tuple[type[Exception], ...]:
-    """What the loaded stores' libraries raise that is no `OSError`."""
+    """The errors of the loaded stores' libraries that are not an `OSError`."""
     loaded = [(sys.modules[module], name) for module, name in _STORE_ERRORS if module in sys.modules]
     return tuple(getattr(module, name) for module, name in loaded if hasattr(module, name))
 
 
 class LocalFolder:
-    """A directory on this machine's disk; temps lie in `_run/tmp`, on the same filesystem."""
+    """A directory on a local disk. Temporary files lie in `_run/tmp`, on the same file system."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -90,7 +90,7 @@ class LocalFolder:
         return (self.path / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
-        """Temp file, fsync, rename, fsync of the directory: survives a power cut."""
+        """Temp file, fsync, rename, fsync of the directory: survives a power failure."""
         target = self.path / name
         with self._temporary(target, content) as temporary:
             if not _appears_with_its_folder(temporary, target):
@@ -99,7 +99,7 @@ class LocalFolder:
         _sync_directory(target.parent)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Temp file, fsync, hard link, fsync of the directory: of two at once only one succeeds."""
+        """Temp file, fsync, hard link, fsync of the directory: of two processes at once only one succeeds."""
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._temporary(target, content) as temporary:
@@ -112,7 +112,7 @@ class LocalFolder:
 
     @contextmanager
     def _temporary(self, target: Path, content: bytes) -> Iterator[Path]:
-        """A file with that content on the target's filesystem; gone at the end, if it is still there."""
+        """A file with that content on the target's file system; removed at the end, unless it was moved."""
         temporary = self.path / "_run" / "tmp" / f"{uuid.uuid4().hex}-{target.name}"
         temporary.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -131,7 +131,7 @@ class LocalFolder:
         return sorted(path.relative_to(self.path).as_posix() for path in found)
 
     def folders(self) -> list[str]:
-        """The names of the folders right in this one."""
+        """The names of the direct subfolders."""
         with os.scandir(self.path) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir())
 
@@ -175,14 +175,14 @@ class RemoteFolder:
         return True
 
     def names(self, prefix: str = "") -> list[str]:
-        """The objects below `prefix`, sorted, asked afresh: other workers write here too."""
+        """The objects below `prefix`, sorted and never from the cache: other workers write here too."""
         self._filesystem.invalidate_cache()
         with _as_os_error():
             found = self._filesystem.find(f"{self._root}/{prefix}".rstrip("/"))
         return sorted(path.removeprefix(f"{self._root}/") for path in found)
 
     def folders(self) -> list[str]:
-        """What lies between this prefix and the next slash."""
+        """The names between this prefix and the next slash."""
         self._filesystem.invalidate_cache()
         with _as_os_error():
             found = self._filesystem.ls(self._root, detail=True)
@@ -195,7 +195,7 @@ class RemoteFolder:
                 self._filesystem.rm_file(f"{self._root}/{name}")
 
     def remove_below(self, prefix: str) -> int:
-        """Delete the objects, many in one request where the store can."""
+        """Delete the objects, many per request if the store can."""
         names = self.names(prefix)
         with _as_os_error():
             if names:
@@ -212,7 +212,7 @@ def _as_os_error() -> Iterator[None]:
 
 
 def _appears_with_its_folder(temporary: Path, target: Path) -> bool:
-    """Rename a new folder with the file in it, so that no reader finds it empty; `False` where it is not new."""
+    """Create the target's folder with the file in it, so that no reader finds it empty; `False` if it exists."""
     if target.parent.exists():
         return False
 
@@ -224,7 +224,7 @@ def _appears_with_its_folder(temporary: Path, target: Path) -> bool:
         os.replace(temporary, folder / target.name)
         _sync_directory(folder)
         os.rename(folder, target.parent)
-    except OSError:  # another was faster, and its folder is not empty
+    except OSError:  # another process was faster, and its folder is not empty
         os.replace(folder / target.name, temporary)
         folder.rmdir()
         return False

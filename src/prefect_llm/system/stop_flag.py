@@ -1,4 +1,4 @@
-"""One run's stop signal in this process: the first error wins, and everyone who asked to know is told."""
+"""One run's stop signal in this process: the first error counts, and every listener is called."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from prefect_llm.values.errors import RunError
 
 
 class StopFlag:
-    """Set from any thread. Once set it stays set: a resumed run has a new one."""
+    """May be set from any thread. Once set it stays set: a resumed run has a new flag."""
 
     def __init__(self) -> None:
-        # Re-entrant: a signal handler stops the run in whatever its thread is doing, this room included.
+        # Re-entrant: a signal handler may interrupt its thread in here and stop the run.
         self._lock = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
         self._error: RunError | None = None
 
     @property
     def error(self) -> RunError | None:
-        """Why the run stops; `None` while it goes on."""
+        """Why the run stops; `None` until it does."""
         return self._error
 
     def set(self, error: RunError) -> None:
@@ -33,7 +33,7 @@ class StopFlag:
             listener()
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called once when the run stops, at once if it has."""
+        """Call `listener` once when the run stops; at once if it has stopped already."""
         with self._lock:
             if self._error is None:
                 self._listeners.append(listener)
@@ -41,7 +41,7 @@ class StopFlag:
         listener()
 
     def forget(self, listener: Callable[[], None]) -> None:
-        """Take a listener back."""
+        """Remove a listener."""
         with self._lock:
             if listener in self._listeners:
                 self._listeners.remove(listener)

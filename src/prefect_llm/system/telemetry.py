@@ -1,8 +1,8 @@
-"""Metrics and spans by OpenTelemetry's API package, named after its conventions for generative AI.
+"""Metrics and spans through OpenTelemetry's API package, named after its conventions for generative AI.
 
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
-An application that wants them sets a provider up. Without one `recorder` returns `None`: nothing is imported and
-nothing recorded.
+An application that wants them sets up a provider. Without one `recorder` returns `None`: nothing is imported and
+nothing is recorded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -53,7 +52,7 @@ WELL_KNOWN_PATTERNS = {
     "*aiplatform.googleapis.com": "gcp.vertex_ai",
     "bedrock-runtime.*.amazonaws.com": "aws.bedrock",
 }
-"""The conventions' values of `gen_ai.provider.name` by host; any other provider is called by its host.
+"""The conventions' values of `gen_ai.provider.name` by host; any other provider goes by its host.
 
 https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
 """
@@ -65,7 +64,7 @@ _Value = TypeVar("_Value", int, float)
 
 
 class ObservedStatus(Protocol):
-    """How a provider does at one moment, as an engine says it."""
+    """The state of a provider at one moment, as an engine reports it."""
 
     @property
     def base_url(self) -> str: ...  # noqa: D102
@@ -78,7 +77,7 @@ class ObservedStatus(Protocol):
 
 
 class ObservedEngine(Protocol):
-    """What gauges look at, each time a reader collects."""
+    """What the gauges read each time metrics are collected."""
 
     @property
     def status(self) -> ObservedStatus: ...  # noqa: D102
@@ -118,7 +117,7 @@ def recorder() -> Recorder | None:
 
 
 def here() -> Context | None:
-    """The trace that this thread is in, for spans that end in others."""
+    """The trace that this thread is in, for spans that end on other threads."""
     if "opentelemetry" not in sys.modules:
         return None
     from opentelemetry.context import get_current
@@ -127,17 +126,18 @@ def here() -> Context | None:
 
 
 def observe(engine: ObservedEngine) -> None:
-    """Have gauges show how that engine's provider does, for as long as there is the engine."""
+    """Have the gauges show the state of that engine's provider for as long as the engine exists."""
     with _engines_lock:
         _engines.add(engine)
 
 
 class Recorder:
-    """The instruments. Any thread."""
+    """The instruments. Thread-safe."""
 
     def __init__(self, meters: MeterProvider, tracers: TracerProvider) -> None:
         meter = meters.get_meter(NAME)
         self._tracer = None if _is_the_api_s_own(tracers) else tracers.get_tracer(NAME)
+        self._endpoints: dict[str, Mapping[str, str | int]] = {}
         self._duration = meter.create_histogram(
             "gen_ai.client.operation.duration",
             "s",
@@ -165,7 +165,7 @@ class Recorder:
     def attempt(self, provider: Provider, attempt: RequestAttempt) -> None:
         """Record one request that has ended."""
         failed = isinstance(attempt.end, Exception)
-        attributes = _attributes(provider, attempt)
+        attributes = {**self._endpoint(provider.base_url), **_attributes(attempt)}
         self._requests.add(1, attributes)
         if attempt.number > 1:
             self._retries.add(1, attributes)
@@ -183,6 +183,12 @@ class Recorder:
         named = {"gen_ai.provider.name": provider_name(host), "server.address": host}
         self._cost.add(float(amount), {**named, "gen_ai.request.model": model, "currency": currency})
 
+    def _endpoint(self, base_url: str) -> Mapping[str, str | int]:
+        """Kept with the recorder, one per endpoint: it is wanted for every request."""
+        if base_url not in self._endpoints:
+            self._endpoints[base_url] = _endpoint(base_url)
+        return self._endpoints[base_url]
+
     def _span(self, attempt: RequestAttempt, attributes: Attributes) -> None:
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
@@ -197,13 +203,13 @@ class Recorder:
 
 
 def provider_name(host: str) -> str:
-    """The conventions' name of the provider at that host, where they have one; else the host."""
+    """The conventions' name of the provider at that host, if they have one; else the host."""
     patterns = (name for pattern, name in WELL_KNOWN_PATTERNS.items() if fnmatch.fnmatchcase(host, pattern))
     return WELL_KNOWN.get(host) or next(patterns, host)
 
 
 class _Looking:
-    """A gauge's callback: one observation for each endpoint, over all its engines of this process."""
+    """A gauge's callback: one observation per endpoint, over all its engines in this process."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -226,18 +232,16 @@ class _Looking:
         return status.in_flight if self._name == "requests.in_flight" else status.waiting
 
 
-@lru_cache(maxsize=64)
 def _endpoint(base_url: str) -> Mapping[str, str | int]:
-    """Who is asked, and where; the port is the scheme's own where none is given. Asked for at every request."""
+    """Provider, host and port; the port is the scheme's default if none is given."""
     parts = urlsplit(base_url)
     host = parts.hostname or base_url
     port = parts.port or (80 if parts.scheme == "http" else 443)
     return {"gen_ai.provider.name": provider_name(host), "server.address": host, "server.port": port}
 
 
-def _attributes(provider: Provider, attempt: RequestAttempt) -> Attributes:
+def _attributes(attempt: RequestAttempt) -> Attributes:
     attributes: Attributes = {
-        **_endpoint(provider.base_url),
         "gen_ai.operation.name": attempt.operation,
         "gen_ai.request.model": attempt.request.parameters.model,
     }
@@ -257,7 +261,7 @@ def _usage(attempt: RequestAttempt) -> Mapping[str, int]:
 
 
 def _details(attempt: RequestAttempt) -> Attributes:
-    """What the conventions ask of a span beyond a metric's attributes, as far as it is known."""
+    """What a span has beyond a metric's attributes by the conventions, as far as it is known."""
     parameters, completion = attempt.request.parameters, _completion(attempt)
     asked = {"request.max_tokens": parameters.max_output_tokens, "request.temperature": parameters.temperature}
     details: Attributes = {f"gen_ai.{name}": value for name, value in _known(asked).items()}
@@ -285,7 +289,7 @@ def _known(values: Mapping[str, _Value | None]) -> dict[str, _Value]:
 
 
 def _is_the_api_s_own(provider: object) -> bool:
-    """Whether it is the API package's stand-in, which records nothing."""
+    """Whether it is the API package's placeholder, which records nothing."""
     return type(provider).__module__.startswith(("opentelemetry.metrics", "opentelemetry.trace"))
 
 
@@ -293,4 +297,6 @@ _lock = threading.Lock()
 _engines_lock = threading.Lock()
 """Apart from `_lock`: a reader calls the gauges under a lock that making a recorder, under `_lock`, waits for."""
 _last: dict[str, Any] = {}
+"""The one recorder, and the providers it was made for; replaced once the application sets up others."""
 _engines: weakref.WeakSet[ObservedEngine] = weakref.WeakSet()
+"""Observed engines; each leaves when it is garbage-collected."""
