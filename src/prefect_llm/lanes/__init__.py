@@ -1,1 +1,1 @@
-"""How requests travel: asked one by one, or handed in and collected later."""
+"""How requests travel: asked one by one, or submitted and collected later."""

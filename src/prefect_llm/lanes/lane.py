@@ -19,11 +19,11 @@ from prefect_llm.values.request import Request
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where a chunk's outcomes go, and what holds for its requests. Any thread may call the callables.
+    """Where a chunk's outcomes go, and the conditions of its requests. The callables may be called on any thread.
 
-    `deliver` takes a request and its outcome, `sent` the number of each attempt (from 1), `keep` a ticket, durable on
-    return. `rewrite` is the request as the provider of a route is asked it. With `keep_raw` a completion keeps the
-    answer's bytes. `budget` reserves what a request may cost before it leaves.
+    `deliver` takes a request and its outcome, `sent` the number of each attempt (from 1), `keep` a ticket, which is
+    durable on return. `rewrite` adapts a request to the provider of a route. With `keep_raw` a completion keeps the
+    answer's bytes. `budget` reserves what a request may cost before it is sent.
     """
 
     deliver: Callable[[Request, Outcome], None]
@@ -36,15 +36,15 @@ class Delivery:
 
 
 class Lane(Protocol):
-    """Both steps raise the `RunError` that stopped the run. What was delivered before is good."""
+    """Both steps raise the `RunError` that stopped the run; what was delivered before stays valid."""
 
     def submit(self, provider: Provider, requests: Iterator[Request], delivery: Delivery) -> Sequence[Ticket]:
-        """Send the requests. Returns a ticket for each group of them whose outcomes are not delivered yet.
+        """Send the requests. Returns a ticket for each group whose outcomes are not delivered yet.
 
-        A ticket is kept before its requests can be billed: a process that is killed loses none.
+        A ticket is kept before its requests can be billed, so that a killed process loses none.
         """
 
     def collect(
         self, provider: Provider, tickets: Sequence[Ticket], requests: Mapping[int, Request], delivery: Delivery
     ) -> None:
-        """Deliver the outcome of each of these requests, by row index, that a ticket holds. Blocks until all are."""
+        """Deliver the outcome of each of the `requests`, by row index, that a ticket holds. Blocks until all are."""

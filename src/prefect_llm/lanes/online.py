@@ -31,4 +31,4 @@ class OnlineLane:
     def collect(
         self, provider: Provider, tickets: Sequence[Ticket], requests: Mapping[int, Request], delivery: Delivery
     ) -> None:
-        """There are no tickets."""
+        """Does nothing: there are no tickets."""

@@ -43,9 +43,9 @@ from prefect_llm.values.provider import Provider
 
 
 def infer_chunk(run: RunReference, chunk: int, provider: Provider) -> ChunkStats:
-    """Ask every document of one chunk that has no row yet and write its part. Blocks until the part is durable.
+    """Ask every document of one chunk that has no row yet, and write its part. Blocks until the part is durable.
 
-    Returns what this attempt did. Raises the `RunError` that stopped the run; then the chunk stays pending, and its
+    Returns what this attempt did. Raises the `RunError` that stopped the run; the chunk then stays pending, and its
     journal keeps the rows that have ended. Raises `Superseded` if a later attempt has claimed the chunk, or a later
     owner the directory.
     """
@@ -67,7 +67,7 @@ def carry_out(context: RunContext, work: ClaimedChunk, provider: Provider) -> Ch
         _commit(context, work, rows, seconds)
         asked.committed()
     except Exception:
-        context.tracker.take_back([entry.row.outcome for entry in rows.ended()])  # counted again by the next attempt
+        context.tracker.take_back([entry.row.outcome for entry in rows.ended()])  # the next attempt counts them again
         raise
 
     _remove_leftovers(context, work)
@@ -87,7 +87,7 @@ def _claim(context: RunContext, chunk: int) -> ClaimedChunk | None:
     staged = read_chunk(folder, plan.snapshot, chunk)
     attempt, done = claim(folder, chunk, run.epoch)
     if _is_complete(plan, chunk):
-        return None  # by another attempt since, whose journal may have been gone before it was read
+        return None  # completed by another attempt since, whose journal may have been removed before it was read
 
     return ClaimedChunk(
         chunk=chunk,
@@ -131,7 +131,7 @@ def _commit(context: RunContext, work: ClaimedChunk, rows: ChunkRows, seconds: f
 
     check_owner(plan.directory.folder, run.epoch)
     if not is_latest(plan.directory.folder, work.chunk, work.attempt, work.kind):
-        _is_complete(plan, work.chunk)  # what this attempt still wrote goes, if it is of no use to the later one
+        _is_complete(plan, work.chunk)  # if the later attempt has finished, removes this one's journal too
         raise Superseded(
             f"chunk {work.chunk} was taken over by a later attempt, which finishes it: nothing is left to do"
         )
@@ -150,14 +150,14 @@ def _table(context: RunContext, work: ClaimedChunk, rows: ChunkRows) -> pa.Table
 
 
 def _remove_leftovers(context: RunContext, work: ClaimedChunk) -> None:
-    """The part holds it all: journals go, and tickets if there are any."""
+    """Remove journals, and tickets if there are any: the part holds everything."""
     remove_journals(context.plan.directory.folder, [work.chunk], work.kind)
     if work.is_retried or context.run.lane != ONLINE:
         work.tickets.remove()
 
 
 def _stats_of_attempt(context: RunContext, rows: ChunkRows, seconds: float) -> ChunkStats:
-    """What this attempt did, and what became of the chunk's rows."""
+    """What this attempt did, and the totals of the chunk's rows."""
     ended, new = rows.ended(), rows.new()
     reused = sum(entry.row.reused for entry in ended)
     return replace(
@@ -178,7 +178,7 @@ def _account_in_use(context: RunContext) -> Iterator[BudgetAccount | None]:
 
 
 def _is_complete(plan: RunPlan, chunk: int) -> bool:
-    """Whether the chunk has its part; then nothing is left of its journals."""
+    """Whether the chunk has its part. If so, its journals are removed."""
     if chunk not in plan.directory.complete_chunks():
         return False
 

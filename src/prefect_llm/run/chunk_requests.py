@@ -25,7 +25,7 @@ from prefect_llm.values.request import Request
 
 
 class ChunkRequests:
-    """Asks what a chunk has no row of. The lane's threads call both sides.
+    """Asks the documents of a chunk that have no row yet. The lane calls back on its own threads.
 
     `requests` are those still to be asked, by row index, or why a document makes none; `rows` takes what ends.
     """
@@ -52,8 +52,8 @@ class ChunkRequests:
     def ask(self, earlier: Sequence[Ticket] = ()) -> None:
         """Ask every request; blocks until each has ended.
 
-        What `earlier` tickets hold is collected, not asked again. Raises the `RunError` that stopped the run, unless
-        every row had ended all the same.
+        Requests of `earlier` tickets are collected, not asked again. Raises the `RunError` that stopped the run,
+        unless every row had ended by then.
         """
         self._note_prices()
         wanted = tuple(self._requests)
@@ -77,7 +77,7 @@ class ChunkRequests:
         self._duplicates.committed({index: found for index, found in answered.items() if found is not None})
 
     def _note_prices(self) -> None:
-        """Reads the list of prices here, not on the engine's thread."""
+        """Note what each route costs. This loads the price list here, not on the engine's thread."""
         model = self._prompt.parameters.model
         for route in self._provider.routes:
             self._context.tracker.priced_at(price_for(route, route.model or model))
@@ -109,7 +109,7 @@ class ChunkRequests:
         )
 
     def _asked_here(self) -> list[int]:
-        """Take the answers there are; the row indexes that are this chunk's to ask."""
+        """Take the answers that exist already; returns the row indexes left for this chunk to ask."""
         duplicates = self._duplicates
         if duplicates is None:
             return list(self._requests)
@@ -128,7 +128,7 @@ class ChunkRequests:
         return [row_index for row_index in self._requests if row_index not in not_asked]
 
     def _copy_restored(self) -> None:
-        """Documents with the request of a restored row get that row."""
+        """Copy restored rows to the other documents with the same request."""
         restored = {entry.row.fingerprint: entry.row for entry in reversed(self._rows.ended())}
         for row_index, request in list(self._requests.items()):
             if isinstance(request, Request) and (row := restored.get(request.fingerprint)) is not None:
@@ -136,7 +136,7 @@ class ChunkRequests:
                 self._rows.keep(self._rows.copied(row, row_index))
 
     def _wait_for_other_chunk(self, duplicates: ChunkDuplicates) -> list[int]:
-        """Take another chunk's answer; the row index that is this chunk's to ask after all."""
+        """Take another chunk's answer. If it has none, returns the row index, for this chunk to ask after all."""
         answered = duplicates.wait()
         leader = duplicates.leader_of(answered.fingerprint)
         if answered.row is None:
@@ -146,14 +146,14 @@ class ChunkRequests:
         return []
 
     def _copy(self, leader: int, row: ResultRow, take: Callable[[JournalEntry], None]) -> None:
-        """Another chunk's answer; `rows.keep` takes one that a part has, `rows.add` one that is journaled first."""
+        """Take another chunk's answer by `rows.keep` if a part has it, else by `rows.add`, which journals it."""
         entry = self._rows.copied(row, leader)
         take(entry)
         del self._requests[leader]
         self._copy_to_followers(entry)
 
     def _bounded(self, request: Rendered) -> Rendered:
-        """The request, or why a budget cannot hold it."""
+        """The request, or why no budget can bound its cost."""
         if self._budget is not None and isinstance(request, Request):
             try:
                 self._budget.bound(request)
@@ -162,7 +162,7 @@ class ChunkRequests:
         return request
 
     def _to_be_sent(self, row_indexes: Sequence[int]) -> Iterator[Request]:
-        """The documents' requests; a document that makes none gets its failed row when its turn comes."""
+        """The documents' requests. A document that makes none gets its failed row when its turn comes."""
         for row_index in row_indexes:
             request = self._requests[row_index]
             if isinstance(request, Request):

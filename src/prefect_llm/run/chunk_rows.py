@@ -14,7 +14,7 @@ from prefect_llm.values.errors import InvalidInput
 
 
 class ChunkRows:
-    """A place for each document of a chunk, filled as rows end. Every row counts in the tracker."""
+    """The rows of a chunk, filled in as they end. The tracker counts every row."""
 
     def __init__(self, ids: Sequence[str], prompt: Prompt, tracker: RunTracker) -> None:
         self._ids = ids
@@ -29,7 +29,7 @@ class ChunkRows:
         self._journal = journal
 
     def restore(self, entry: JournalEntry) -> None:
-        """Take a row that an earlier attempt or another run has; nothing is paid for it now."""
+        """Take a row from an earlier attempt or another run; nothing is paid for it in this one."""
         if entry.row_index >= len(self._entries) or entry.row.id != self._ids[entry.row_index]:
             raise InvalidInput(
                 f"the journal of this chunk has a row of {entry.row.id!r} as document {entry.row_index}, which is "
@@ -41,13 +41,13 @@ class ChunkRows:
         self._tracker.restore(entry.row.outcome)
 
     def add(self, entry: JournalEntry) -> None:
-        """Journal a row that has ended, then take it: a row that counts is never lost."""
+        """Journal a row that has ended, then take it: a counted row is never lost."""
         assert self._journal is not None, "journal_to comes first"
         self._journal(entry)
         self.keep(entry)
 
     def keep(self, entry: JournalEntry) -> None:
-        """Take a row that costs nothing to make again, and so is not journaled."""
+        """Take a row that costs nothing to make again, without journaling it."""
         row = entry.row
         self._entries[entry.row_index] = entry
         self._tracker.count(row.outcome, row.cost, row.price, entry.discarded_costs)
@@ -57,7 +57,7 @@ class ChunkRows:
         return self._ids[row_index]
 
     def copied(self, row: ResultRow, row_index: int) -> JournalEntry:
-        """The answer to another document with the same request, as this document's row. It is not taken yet."""
+        """The answer to another document with the same request, as this document's row; not taken yet."""
         return self._with_output(JournalEntry(row_index, as_reused(row, self._ids[row_index])))
 
     def ended(self) -> list[JournalEntry]:
@@ -77,7 +77,7 @@ class ChunkRows:
         return any(self._entries[row_index] is None for row_index in row_indexes)
 
     def _with_output(self, entry: JournalEntry) -> JournalEntry:
-        """With the parsed answer, which neither journals nor the reader of parts keep."""
+        """With the parsed answer, which journals and the reader of parts leave out."""
         outcome, answer_format = entry.row.outcome, self._prompt.parameters.answer_format
         completion = outcome.completion
         if answer_format is None or completion is None or not outcome.ok or completion.output is not None:

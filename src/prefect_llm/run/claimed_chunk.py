@@ -1,4 +1,4 @@
-"""What one attempt at a chunk is to do: which rows to ask, and how its part is made of them."""
+"""What one attempt at a chunk has to do: which rows to ask, and how to make the part from them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from prefect_llm.store import ChunkAttempt, ChunkStats, JournalEntry, JournalKin
 from prefect_llm.store.tickets import ChunkTickets
 
 MakePart = Callable[[pa.Table, ChunkStats], tuple[pa.Table, ChunkStats]]
-"""The chunk's part and its stats, from the rows of this work and theirs."""
+"""Makes the chunk's part and its stats from the rows of this work and their stats."""
 
 
 def whole_part(rows: pa.Table, stats: ChunkStats) -> tuple[pa.Table, ChunkStats]:
-    """The rows of the work are the part."""
+    """The rows of the work are the whole part."""
     return rows, stats
 
 
@@ -25,8 +25,8 @@ def whole_part(rows: pa.Table, stats: ChunkStats) -> tuple[pa.Table, ChunkStats]
 class ClaimedChunk:
     """A claimed attempt at a chunk.
 
-    `row_indexes` are the rows, in order, that the work ends with: all of the chunk, or those that are asked again.
-    `done` are rows among them that earlier attempts have; `tickets` hold requests that those handed in.
+    `row_indexes` are the rows, in order, that the work produces: all of the chunk, or those that are asked again.
+    `done` are those that earlier attempts have ended; `tickets` hold requests that earlier attempts submitted.
     """
 
     chunk: int

@@ -1,7 +1,7 @@
 """What the chunks of one run share in one process: stop signal, progress, deduplication, budget, earlier answers.
 
-Whoever opens a run opens its context and closes it with the run. A worker process that is handed single chunks makes
-one when it first meets the run. A context that is open, or in use by a chunk, is never dropped.
+Opening a run opens its context; finishing or releasing the run closes it. A worker process that gets single chunks
+makes a context at the first one. A context that is open, or in use by a chunk, is never dropped.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from prefect_llm.system.folders import open_folder
 from prefect_llm.system.stop_flag import StopFlag
 
 IDLE_CONTEXTS = 16
-"""Contexts kept for runs that are closed, and for runs that sent this process a chunk and may send another."""
+"""Contexts kept for runs that are closed, and for runs that have sent this process a chunk and may send another."""
 
 
 class RunContext:
-    """One run in this process. Thread-safe; what costs memory or IO is made at first use."""
+    """One run in this process. Thread-safe; what takes memory or IO is made at first use."""
 
     def __init__(self, run: RunReference) -> None:
         self.run = run
@@ -40,14 +40,14 @@ class RunContext:
         self._lock = threading.RLock()
 
     def amend(self, run: RunReference) -> None:
-        """Take the run as it is known now; once money or answers depend on it, it stays as it is."""
+        """Take a newer reference to the run, unless money or answers already depend on the present one."""
         with self._lock:
             if self._account is None and self._earlier_runs is None:
                 self.run = run
 
     @property
     def plan(self) -> RunPlan:
-        """What is fixed for the run; `InvalidInput` if its directory holds another run by now."""
+        """What is fixed for the run; `InvalidInput` if its directory no longer holds it."""
         with self._lock:
             if self._plan is None:
                 self._plan = read_plan(self.run.url, self.run.run_id)
@@ -55,7 +55,7 @@ class RunContext:
 
     @property
     def earlier_runs(self) -> EarlierRuns:
-        """The answers of the runs that this one takes answers of."""
+        """The answers of the earlier runs that this one reuses."""
         with self._lock:
             if self._earlier_runs is None:
                 self._earlier_runs = EarlierRuns(self.run.reuse, keep_raw=self.plan.spec.keep_raw)
@@ -63,7 +63,7 @@ class RunContext:
 
     @property
     def account(self) -> BudgetAccount | None:
-        """The run's budget as this process spends it; `None` without a budget."""
+        """The process's share of the run's budget; `None` without a budget."""
         with self._lock:
             if self._account is None and self.run.budget is not None:
                 self._account = open_account(self.run.budget, self.run.url, self.run.run_id, self.stop)
@@ -89,13 +89,13 @@ class RunContext:
             return self._shared_stop
 
     def close(self) -> None:
-        """Drop what takes memory. Stop signal, progress and account stay readable."""
+        """Drop what takes memory. Stop signal, progress and account can still be read."""
         with self._lock:
             self._deduplicator = self._earlier_runs = self._plan = None
 
 
 class _Contexts:
-    """The contexts of this process by invocation, the one used last at the end."""
+    """The contexts of this process by invocation, the most recently used last."""
 
     def __init__(self) -> None:
         self._contexts: OrderedDict[str, RunContext] = OrderedDict()
@@ -155,7 +155,7 @@ def open_context(run: RunReference) -> RunContext:
 
 
 def close_context(run: RunReference) -> None:
-    """The run is over in this process."""
+    """Close the run's context: the run is over in this process."""
     _contexts.close(run)
 
 

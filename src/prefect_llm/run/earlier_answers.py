@@ -1,4 +1,4 @@
-"""What earlier runs have answered: which runs they are, and the rows they have for a chunk."""
+"""Reuse of earlier runs: which runs they are, and the rows they have for a chunk."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def earlier_answers(
 def find_earlier_runs(
     run: RunReference, manifest: Manifest, reuse: str, siblings: str | None = None
 ) -> tuple[str, ...]:
-    """The directories whose answers the run takes, noted in its manifest before anything is asked.
+    """The directories whose answers the run takes, recorded in its manifest before anything is asked.
 
     `reuse` and `siblings` are as in `RunOptions`.
     """

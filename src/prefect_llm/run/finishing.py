@@ -1,4 +1,4 @@
-"""A run's end: what lies in its directory is folded once into summary, manifest and reports, and it is let go."""
+"""Ends a run: folds its rows once into summary, manifest and reports, and releases its directory."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stoppe
         state=_state(stopped),
         stopped=Stopped(stopped.kind, stopped.message) if stopped is not None else None,
         output=run.url,
-        # a stopped chunk returns no stats, and chunks of other processes are not in `progress`
+        # the larger of two counts: a stopped chunk returns no stats, and `progress` lacks other processes' chunks
         requests=max(progress.requests.sent, counters.sent),
         retries=max(progress.requests.retries, counters.retries),
         throttled=max(progress.requests.throttled, counters.throttled),
-        seconds=round(progress.seconds, 3),  # as the manifest has it: a report made again says the same
+        seconds=round(progress.seconds, 3),  # as in the manifest, so that a report made again says the same
     )
     summary = with_words(summary, folded)
 
@@ -58,7 +58,7 @@ def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stoppe
 
 
 def _uncertain(run: RunReference, totals: Totals) -> Decimal | None:
-    """Money that may have been billed beyond the known cost: with a budget what was granted and no row proves."""
+    """What may have been billed beyond the known cost; with a budget, what was granted and no row accounts for."""
     account = context_of(run).account
     if account is None:
         return totals.chunk_stats.possibly_billed
@@ -66,7 +66,7 @@ def _uncertain(run: RunReference, totals: Totals) -> Decimal | None:
 
 
 def release_run(run: RunReference) -> None:
-    """Let another process have the directory of a run that is not going to be finished here."""
+    """Close the run and release its directory to other processes, without finishing it."""
     close_context(run)
     release(open_folder(run.url), run.epoch)
 
@@ -78,7 +78,7 @@ def _state(stopped: RunError | None) -> State:
 
 
 def check_failed_share(summary: Summary, allowed: float) -> None:
-    """Raise `TooManyFailedRows` where a finished run has a larger share of failed rows than is allowed."""
+    """Raise `TooManyFailedRows` if a larger share of a finished run's rows has failed than is allowed."""
     totals = summary.totals
     if summary.state != "completed" or not totals.rows or totals.failed / totals.rows <= allowed:
         return

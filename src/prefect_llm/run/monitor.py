@@ -37,7 +37,7 @@ class EventName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that happened: one sentence, and its figures as JSON has them, money as strings."""
+    """Something that happened: one sentence, and its figures for JSON, money as strings."""
 
     what: EventName
     message: str
@@ -65,7 +65,7 @@ class SpentBudget:
         return self.limit - self.spent
 
     def reaches(self, percent: int) -> bool:
-        """Whether so much of it is spent."""
+        """Whether that much of it is spent."""
         return self.spent * 100 >= self.limit * percent
 
 
@@ -97,7 +97,7 @@ class AlertRules:
         return [*self._spending(seen), *self._errors(seen), *self._breakers(seen)]
 
     def _spending(self, seen: Observed) -> Iterator[Alert]:
-        """Only the largest share that is new: a run that goes on with little left reached the others long ago."""
+        """Only the largest new share: a resumed run with little left has reached the smaller ones long ago."""
         used_up = min(seen.budgets, key=lambda each: each.left, default=None) if seen.exceeded else None
         for budget in seen.budgets:
             told = self._told_percents[budget.of]
@@ -155,7 +155,7 @@ class RunMonitor:
         )
 
     def _budgets(self) -> list[SpentBudget]:
-        """What was granted so far where other processes spend too; else what was granted at first and spent here."""
+        """What is granted so far if other processes spend too; else what was granted at the start plus spent here."""
         budget, account = self._run.budget, context_of(self._run).account
         if budget is None or account is None:
             return []
@@ -174,7 +174,7 @@ class RunMonitor:
         return budgets
 
     def _engines(self) -> set[Engine]:
-        """Of two routes to the same provider one."""
+        """The open engines of the run's providers, each once."""
         if self._providers is None:
             return set(open_engines())
         return {engine for each in self._providers if (engine := open_engine(each)) is not None}

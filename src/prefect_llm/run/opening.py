@@ -1,4 +1,4 @@
-"""Opens a run: checked, owned, staged or reopened, its earlier answers found, all before anything is asked."""
+"""Opens a run: checks it, owns it, stages or reopens it, finds earlier answers, all before anything is asked."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ logger = logging.getLogger(__name__)
 def open_run(input: str | pa.Table, output: str, spec: RunSpec, *, options: RunOptions = DEFAULTS) -> RunReference:
     """Check everything, stage the input, or reopen the run that `output` holds. Asks nothing.
 
-    With `reuse="previous"` the earlier runs are looked for once, and noted for whoever resumes this one. The process
-    owns the run's directory until `finish_run` or `release_run`. Raises `InvalidInput` for an input, a spec or a
-    directory that cannot be used, or that another process owns.
+    With `reuse="previous"` the earlier runs are looked up once and recorded, so that resuming this run uses the same.
+    This process owns the run's directory until `finish_run` or `release_run`. Raises `InvalidInput` for an input, a
+    spec or a directory that cannot be used, or that another process owns.
     """
     lane_named(options.lane)
     _check_reuse(options, spec)
@@ -55,7 +55,7 @@ def open_run(input: str | pa.Table, output: str, spec: RunSpec, *, options: RunO
         raise InvalidInput('reuse: "previous" needs siblings, the directory below which the runs lie')
 
     with writable_output(output):
-        # what can be refused without owning the directory is, so that nothing is written there
+        # everything that can be refused without owning the directory comes first: nothing is written to it then
         directory = RunDirectory.open(output)
         manifest = directory.check_ours()
         prompt = Prompt(spec.prompt)
@@ -72,11 +72,11 @@ def open_run(input: str | pa.Table, output: str, spec: RunSpec, *, options: RunO
 
 
 def reopen_run(output: str, *, options: RunOptions = DEFAULTS) -> RunReference:
-    """Reopen the run in `output` under its own spec and over its snapshot; the source is not looked at.
+    """Reopen the run in `output` under its own spec and over its snapshot; the source is not read.
 
-    The process owns the directory as after `open_run`. Without `reuse`, and with "previous", the run takes the
-    answers of the runs it took them of before. Raises `InvalidInput` for a directory that holds no run, or that
-    another process owns.
+    The process owns the directory as after `open_run`. Without `reuse`, and with "previous", the run reuses the
+    earlier runs it has recorded. Raises `InvalidInput` for a directory that holds no run, or that another process
+    owns.
     """
     lane_named(options.lane)
     with writable_output(output):
@@ -103,10 +103,10 @@ def reference_to(
     *,
     purpose: str,
 ) -> RunReference:
-    """The run of the chunks in `pending`, each with how many of its rows are to be asked.
+    """A reference to the run with these chunks to ask; `pending` maps each to its number of rows to ask.
 
-    Raises `InvalidInput` if their documents are gone (`purpose` is what is then impossible), if the run had a budget
-    and has none now, or if what it has spent so far is not known to its budget.
+    Raises `InvalidInput` if their documents are gone (`purpose` is what the message calls impossible then), if the
+    run had a budget and has none now, or if the budget cannot tell what was spent so far.
     """
     snapshot = Snapshot.from_json(manifest.snapshot)
     if pending and (gone := absent_chunks(directory.folder, tuple(pending))):
@@ -137,7 +137,7 @@ def reference_to(
 
 
 def start(run: RunReference) -> RunReference:
-    """Open the run's context. The run stops once another process has taken its directory over: it would only pay."""
+    """Open the run's context. The run stops once another process takes its directory over: it would only spend."""
     context = open_context(run)
     when_superseded(open_folder(run.url), run.epoch, context.stop.set)
     return run
@@ -145,7 +145,7 @@ def start(run: RunReference) -> RunReference:
 
 @contextmanager
 def writable_output(output: str) -> Iterator[None]:
-    """A directory that cannot be read or written is refused."""
+    """Raise `InvalidInput` in place of an `OSError`: the directory cannot be read or written."""
     try:
         yield
     except OSError as error:
@@ -169,7 +169,7 @@ def is_unfinished(output: str) -> bool:
 
 
 def check_varies(prompt: Prompt, spec: RunSpec, rows: int) -> None:
-    """Raise `InvalidInput` if one request would be made of all documents, and its answer given to each."""
+    """Raise `InvalidInput` if all documents would make the same request and share one answer."""
     if prompt.constant and spec.asks_once and rows > 1:
         raise InvalidInput(
             f"the prompt uses no field of the documents, so that all {rows:,} would get the same answer: name one, "
@@ -186,7 +186,7 @@ def _check_reuse(options: RunOptions, spec: RunSpec) -> None:
 def _checked_source(
     input: str | pa.Table, manifest: Manifest | None, spec: RunSpec, directory: RunDirectory
 ) -> Source | None:
-    """What a new run stages; `None` for a run that goes on with its snapshot."""
+    """The input a new run stages; `None` for a run that continues with its snapshot."""
     if manifest is None:
         return open_source(input)
 
@@ -196,7 +196,7 @@ def _checked_source(
 
 
 def _compare_source(input: str | pa.Table, manifest: Manifest) -> None:
-    """A finished run over another input is refused, an unfinished one goes on with its snapshot."""
+    """Refuse another input for a finished run; an unfinished one continues with its snapshot, with a warning."""
     staged = Snapshot.from_json(manifest.snapshot)
     try:
         same = open_source(input).fingerprint() == staged.source_fingerprint
@@ -228,7 +228,7 @@ def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prom
 
 
 def _open(directory: RunDirectory, manifest: Manifest, epoch: int, options: RunOptions) -> RunReference:
-    """The run of the chunks that have no part."""
+    """The run, with the chunks that have no part to ask."""
     plan = RunPlan.of(directory, manifest)
     directory.write_schema_part(plan.schema)
     complete = directory.complete_chunks()
@@ -240,7 +240,7 @@ def _open(directory: RunDirectory, manifest: Manifest, epoch: int, options: RunO
 
 
 def _count_earlier_spend(directory: RunDirectory, rows: int, budget: RunBudget, manifest: Manifest) -> None:
-    """Attempts without a budget drew no grants: what their rows cost counts as spent, too."""
+    """Count what earlier attempts without a budget have spent: they drew no grants."""
     totals = fold(directory, rows)
     possibly_billed = totals.chunk_stats.possibly_billed
     if totals.unpriced_rows or possibly_billed is None or totals.currency not in (None, budget.currency):

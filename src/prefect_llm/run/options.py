@@ -1,4 +1,4 @@
-"""What may differ from one attempt at a run to the next."""
+"""What may change from one attempt at a run to the next."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from prefect_llm.values.outcome import ONLINE
 class RunOptions:
     """How a run is carried out this time.
 
-    A larger share of failed documents than `stop_error_share` stops it. Journals are flushed every
-    `flush_interval_s`. `reuse` is the directory of an earlier run, whose answers to the same requests are taken;
-    "previous" stands for those before this one below the directory `siblings`. `budget` is what may be spent
+    A larger share of failed documents than `stop_error_share` stops the run. Journals are flushed every
+    `flush_interval_s`. `reuse` is the directory of an earlier run whose answers to the same requests are taken;
+    "previous" means the runs before this one below the directory `siblings`. `budget` is what may be spent
     (`run_budget` makes it). `lane` is how requests travel.
     """
 

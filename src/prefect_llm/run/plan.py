@@ -25,7 +25,7 @@ class RunPlan:
 
     @classmethod
     def of(cls, directory: RunDirectory, manifest: Manifest) -> RunPlan:
-        """The plan that a manifest tells."""
+        """The plan recorded in a manifest."""
         spec = RunSpec.from_json(manifest.spec)
         snapshot = Snapshot.from_json(manifest.snapshot)
         return cls(directory, spec, Prompt(spec.prompt), snapshot, directory.lacking_columns())
@@ -42,7 +42,7 @@ class RunPlan:
 
 
 def read_plan(url: str, run_id: str) -> RunPlan:
-    """The plan of the run `run_id` in the directory `url`; `InvalidInput` if it holds another run by now."""
+    """The plan of the run `run_id` in the directory `url`; `InvalidInput` if that no longer holds it."""
     directory = RunDirectory.open(url)
     manifest = directory.manifest()
     if manifest is None or manifest.run_id != run_id:

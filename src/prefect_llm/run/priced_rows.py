@@ -1,4 +1,4 @@
-"""An outcome as a row with its price: what the answer cost, and what else may have been billed."""
+"""Turns an outcome into a priced row: what the answer cost, and what else may have been billed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def unasked_entry(
 
 
 def record_cost(entry: JournalEntry) -> None:
-    """Add the cost of the row and its discarded answers to the process's telemetry, if there is any."""
+    """Add the cost of the row and its discarded answers to the process's telemetry, if it is set up."""
     row = entry.row
     if row.price is None or (recorder := telemetry.recorder()) is None:
         return
@@ -66,7 +66,7 @@ def cache_saved(entries: Iterable[JournalEntry]) -> Decimal:
 
 
 def _charge(request: Request, outcome: Outcome, provider: Provider, charges: Sequence[Charge]) -> Charge:
-    """What the answer costs; of a row without one, the price alone, and the endpoint's time where that is paid."""
+    """What the answer costs; without an answer, only the price, and the endpoint's time if that is paid for."""
     answer = outcome.completion
     if answer is not None and (settled := _settled(charges, answer.usage)) is not None:
         return settled
@@ -94,7 +94,7 @@ def _discarded_cost(
 
 
 def _settled(charges: Sequence[Charge], usage: Usage | None) -> Charge | None:
-    """The charge of the very answer: another one may have the same usage, at another price."""
+    """The charge for exactly this answer: another may have equal usage at another price."""
     return next((charge for charge in charges if charge.usage is usage), None)
 
 

@@ -1,6 +1,6 @@
-"""A finished run's failed rows, asked again: their chunks' parts are replaced, each at once.
+"""Asks a finished run's failed rows again and replaces their chunks' parts, each atomically.
 
-As with `run`: `open_redrive` once, `redrive_chunk` per chunk from any thread or process, `finish_run` once.
+Like a run: `open_redrive` once, `redrive_chunk` per chunk from any thread or process, `finish_run` once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from prefect_llm.values.provider import Provider
 
 @dataclass(frozen=True, slots=True)
 class Redrive:
-    """Which rows are asked again, and of which model; `None` is every kind of failure, and the run's own model."""
+    """Which rows are asked again, and of which model; `None` means every kind of failure, and the run's own model."""
 
     run: RunReference
     kinds: frozenset[ErrorKind] | None = None
@@ -57,7 +57,7 @@ def open_redrive(
 ) -> Redrive:
     """Find the chunks of the run at `output` that have failed rows of these kinds. Asks nothing.
 
-    Raises `InvalidInput` where there is no run, one that is not finished, or one whose snapshot was removed.
+    Raises `InvalidInput` if there is no run, it is not finished, or its snapshot was removed.
     """
     with writable_output(output):
         directory = RunDirectory.open(output)
@@ -82,7 +82,7 @@ def open_redrive(
 def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkStats:
     """Ask the failed rows of one chunk again and replace its part. Blocks until the part is durable.
 
-    Returns what this attempt did; raises as `infer_chunk` does. What fails again stays failed, with its new error.
+    Returns what this attempt did; raises as `infer_chunk` does. A row that fails again gets its new error.
     """
     with working_on(redrive.run) as context:
         if context.stop.error is not None:
@@ -91,7 +91,7 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkStat
 
 
 def redrive_pending(redrive: Redrive, provider: Provider) -> Summary:
-    """Ask every failed row again, chunks side by side in threads of this process, then finish the run."""
+    """Ask every failed row again, chunks in parallel threads of this process, then finish the run."""
     return run_in_threads(redrive.run, provider, lambda chunk: redrive_chunk(redrive, chunk, provider))
 
 
@@ -115,7 +115,7 @@ def _work(context: RunContext, redrive: Redrive, chunk: int) -> ClaimedChunk:
         staged=staged,
         prompt=_prompt(redrive, plan),
         row_indexes=failed,
-        # a failure in a journal may be that of a redrive that was killed after it had replaced the part
+        # only answers: a failure may come from a redrive that was killed after it had replaced the part
         done=[entry for entry in journaled if entry.row_index in failed and entry.row.outcome.ok],
         tickets=ChunkTickets(folder, JournalKind.REDRIVE, chunk),
         make_part=make_part,

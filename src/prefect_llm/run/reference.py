@@ -8,17 +8,17 @@ from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.outcome import ONLINE
 
 FLUSH_INTERVAL_S = 2.0
-"""What a power cut may lose; on an object store, what a killed process may."""
+"""How much work a power failure may lose; on an object store, a killed process too."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunReference:
-    """An opened run. What its chunks share in one process is in the process's `RunContext`.
+    """An opened run. What its chunks share within a process is in that process's `RunContext`.
 
-    `url` is its directory and `pending` the chunks without a part. `invocation` names this attempt at the run: its
-    chunks count together and stop together, over processes where it is `spread` over them. `epoch` is that of the
-    directory's lease: a later one has taken the run over. `reuse` names the directories of earlier runs whose answers
-    are taken; the first that has one counts. `lane` names how its requests travel.
+    `url` is its directory, `pending` are the chunks without a part. `invocation` identifies this attempt at the run:
+    its chunks count and stop together, across processes if it is `spread` over several. `epoch` is that of the
+    directory's lease: a later one means that the run was taken over. `reuse` lists earlier runs whose answers are
+    taken; the first that has one counts. `lane` names how its requests travel.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""A chunk's documents as requests."""
+"""Renders a chunk's documents into requests."""
 
 from __future__ import annotations
 

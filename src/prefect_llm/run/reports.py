@@ -1,6 +1,6 @@
-"""What a run leaves for people and for accounting: `report.md`, `report.html`, `ledger.json` and `failed.csv`.
+"""Writes a run's reports: `report.md`, `report.html`, `ledger.json` and `failed.csv`.
 
-All of it is made of the run's directory alone, so that `prefect-llm report DIR` makes it again.
+All of them are made from the run's directory alone, so that `prefect-llm report DIR` can make them again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from prefect_llm.values.errors import reason_of
 from prefect_llm.values.request import Request
 
 SAMPLED = 200
-"""Documents whose prompts are rendered again where no answer has its usage."""
+"""Documents whose prompts are rendered again to estimate sizes, if no answer reports its usage."""
 WITHOUT_CHARTS = "charts come with pip install 'prefect-llm[report]'; then prefect-llm report DIR draws them"
 
 logger = logging.getLogger(__name__)
@@ -36,9 +36,9 @@ def figures_of_run(directory: RunDirectory, manifest: Manifest, rows: int) -> Ru
 
 
 def with_words(summary: Summary, figures: RunFigures) -> Summary:
-    """The summary with what is said of its figures, and where the page with charts will be.
+    """The summary with models and advice in words, and the path of the page with charts.
 
-    An interrupted run has no time for charts: whoever wants them has them from `prefect-llm report DIR`.
+    An interrupted run has no time to draw charts; `prefect-llm report DIR` draws them later.
     """
     drawn = summary.state != "interrupted" and charts_available()
     return replace(
@@ -50,7 +50,7 @@ def with_words(summary: Summary, figures: RunFigures) -> Summary:
 
 
 def write_texts(directory: RunDirectory, manifest: Manifest, summary: Summary, figures: RunFigures) -> None:
-    """Replace everything but the page."""
+    """Write every report except the page."""
     directory.write_report(to_markdown(summary))
     directory.write_failed(failed_csv(directory) if summary.totals.failed else None)
     directory.write_ledger(
@@ -61,7 +61,7 @@ def write_texts(directory: RunDirectory, manifest: Manifest, summary: Summary, f
 
 
 def write_page(directory: RunDirectory, manifest: Manifest, summary: Summary, figures: RunFigures) -> None:
-    """Draw the page, or remove one that is no longer true. A page that cannot be drawn fails no run."""
+    """Draw the page, or remove an outdated one. A page that cannot be drawn does not fail the run."""
     if summary.page is None:
         directory.write_page(None)
         if not charts_available():
@@ -78,9 +78,9 @@ def write_page(directory: RunDirectory, manifest: Manifest, summary: Summary, fi
 
 
 def report_again(output: str) -> Summary:
-    """Make every report of the run at `output` anew, of an unfinished or a running one too; asks nothing.
+    """Make every report of the run at `output` again, even of an unfinished or running one; asks nothing.
 
-    Its invocation is the last one that ended. Raises `InvalidInput` where there is no run.
+    Requests and seconds are those of the last invocation that ended. Raises `InvalidInput` if there is no run.
     """
     directory = RunDirectory.open(output)
     manifest = directory.check_run()
@@ -111,7 +111,7 @@ def _sizes(directory: RunDirectory, manifest: Manifest) -> Sizes:
 
 
 def _request_bytes(directory: RunDirectory, manifest: Manifest) -> float | None:
-    """The mean of the first documents' messages; `None` where the snapshot was removed."""
+    """The mean size of the first documents' messages; `None` if the snapshot was removed."""
     snapshot, prompt = Snapshot.from_json(manifest.snapshot), Prompt(RunSpec.from_json(manifest.spec).prompt)
     try:
         staged = read_chunk(directory.folder, snapshot, 0)

@@ -1,6 +1,6 @@
-"""What is fixed for a run: the same directory takes no other prompt, model, schema or way of reading the input.
+"""What is fixed for a run: its directory accepts no other prompt, model, schema or way of reading the input.
 
-Keys, limits, timeouts, retries, prices and error shares are not in it: they may change from one attempt to the next.
+Keys, limits, timeouts, retries, prices and error shares are not part of it: they may change between attempts.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from prefect_llm.values.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """How documents are read and asked. `keep_raw` stores each answer as it came.
+    """How documents are read and asked. `keep_raw` stores each answer as it was received.
 
-    Identical requests are asked once, unless `no_dedup` or `temperature` asks for answers of their own.
+    Identical requests are asked once, unless `no_dedup` or a `temperature` above 0 is given.
     """
 
     prompt: PromptSpec
@@ -30,7 +30,7 @@ class RunSpec:
     no_dedup: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """One flat mapping for the manifest, in the command line's own words."""
+        """A flat mapping for the manifest, with the names of the command line."""
         prompt = asdict(self.prompt)
         return {
             "prompt": prompt.pop("template"),
@@ -45,7 +45,7 @@ class RunSpec:
 
     @classmethod
     def from_json(cls, spec: dict[str, Any]) -> RunSpec:
-        """Read what `to_json` wrote; `InvalidInput` for what another version wrote."""
+        """Read what `to_json` wrote; `InvalidInput` if another version wrote it and this one cannot read it."""
         rest = dict(spec)
         try:
             own = {name: rest.pop(name) for name in ("id_column", "limit", "chunk_rows", "keep_raw", "no_dedup")}
@@ -63,13 +63,13 @@ class RunSpec:
         return not self.no_dedup and not self.prompt.temperature
 
     def serves(self, row: ResultRow) -> bool:
-        """Whether an earlier answer would be one today: a cut one is none where it is made a failure."""
+        """Whether an earlier answer would count today: a truncated one does not if truncation is a failure."""
         completion = row.outcome.completion
         cut = completion is not None and completion.finish_reason == "length"
         return not (cut and (self.prompt.fail_truncated or self.prompt.schema is not None))
 
     def staging(self, prompt: Prompt) -> Staging:
-        """What of the input has to be staged for this prompt."""
+        """Which parts of the input are staged for this prompt."""
         return Staging(
             id_column=self.id_column,
             keep=self.keep,

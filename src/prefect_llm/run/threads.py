@@ -1,4 +1,4 @@
-"""Every pending chunk of a run at once, in threads of this process: what the command line does with an opened run."""
+"""Runs the pending chunks of an opened run in threads of this process, as the command line does."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from prefect_llm.values.provider import Provider
 
 MOST_CHUNKS_AT_ONCE = 64
 SIGNAL_LATENCY_S = 0.5
-"""A second signal leaves at once, at the latest after this."""
+"""A second signal ends the process within this time."""
 
 
 def infer_pending(run: RunReference, provider: Provider) -> Summary:
-    """Infer every pending chunk side by side in threads of this process, then finish the run.
+    """Infer the pending chunks in parallel threads of this process, then finish the run.
 
-    A `RunError` ends in the summary; anything else is raised after the other chunks were stopped and the directory
-    was released.
+    A `RunError` becomes part of the summary; anything else is raised once the other chunks have stopped and the
+    directory is released.
     """
     return run_in_threads(run, provider, lambda chunk: infer_chunk(run, chunk, provider))
 
 
 def run_in_threads(run: RunReference, provider: Provider, infer: Callable[[int], ChunkStats]) -> Summary:
-    """`infer` every pending chunk, as many at once as the provider's limits let be filled; see `infer_pending`."""
+    """Call `infer` for every pending chunk, several at once; see `infer_pending` and `chunks_at_once`."""
     try:
         return finish_run(run, *_inferred(run, provider, infer))
     except BaseException:
@@ -59,14 +59,14 @@ def _inferred(
 
 
 def _as_ended(futures: Iterable[Future[ChunkStats]]) -> Iterator[Future[ChunkStats]]:
-    """Each as it ends. In slices of time: a signal that the system gives to another thread wakes no waiting one."""
-    under_way = set(futures)
-    while under_way:
-        ended, under_way = wait(under_way, timeout=SIGNAL_LATENCY_S, return_when=FIRST_COMPLETED)
+    """Each as it ends. Waits in short slices: a signal delivered to another thread does not wake this one."""
+    running = set(futures)
+    while running:
+        ended, running = wait(running, timeout=SIGNAL_LATENCY_S, return_when=FIRST_COMPLETED)
         yield from ended
 
 
 def chunks_at_once(run: RunReference, provider: Provider) -> int:
-    """So many chunks that the next one fills the places that a draining one leaves."""
+    """Enough chunks to fill all slots, and one more, which fills the slots that a draining chunk frees."""
     filling = -(-provider.limits.most_in_flight // run.chunk_rows)
     return min(filling + 1, MOST_CHUNKS_AT_ONCE, max(len(run.pending), 1))
