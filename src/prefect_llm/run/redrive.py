@@ -96,7 +96,7 @@ def redrive_pending(redrive: Redrive, provider: Provider) -> Summary:
 
 
 def _work(context: RunContext, redrive: Redrive, chunk: int) -> ClaimedChunk:
-    """Claim the chunk's failed rows; what comes of them is put in their places in its part."""
+    """Claim the chunk's failed rows; their new rows replace them in the part."""
     plan, run = context.plan, context.run
     folder = plan.directory.folder
     part = plan.directory.read_chunk(chunk, plan.schema.names, as_written=True)
