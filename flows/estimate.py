@@ -67,7 +67,7 @@ def estimate_cost(
         api: Output limit, temperature, timeouts, retries, fallbacks and prices. Defaults are the block's.
         batch: Concurrency, rate limits, budget, and which earlier run's answers are reused. Defaults are the block's.
         sample: Really ask this many requests, drawn at random, 10 at least; 0 asks nothing.
-        seed: Draws the sample: the same seed, the same documents.
+        seed: Seeds the sample: the same seed draws the same documents.
         models: Estimate these models too, by list price: the provider's own, or `PROVIDER/MODEL`.
 
     Returns the estimate. Raises as `batch_inference` does.

@@ -186,7 +186,7 @@ def _of_the_estimate() -> Iterator[inspect.Parameter]:
     group = Group.create_ordered("Estimate")
     text = "Send this many requests, drawn at random; by default none is sent."
     yield _parameter("sample", int, Parameter(name="--sample", metavar="N", group=group, help=text))
-    text = "Draws the sample: the same seed, the same documents. Default: 0."
+    text = "Seeds the sample: the same seed draws the same documents. Default: 0."
     yield _parameter("seed", int, Parameter(name="--seed", metavar="N", group=group, help=text))
     text = "Estimate these models too, by list price: the provider's own, or PROVIDER/MODEL, as openai/gpt-4.1-mini."
     yield _parameter("models", str, Parameter(name="--models", metavar="M,M", group=group, help=text))

@@ -37,7 +37,7 @@ class ApiOptions(FormSection):
     base_url: Address | None = Field(
         default=None,
         title="Base URL",
-        description="The endpoint up to and including /v1, where no provider block is used.",
+        description="The endpoint up to and including /v1, if no provider block is used.",
     )
     api_key_env: Variable | None = Field(
         default=None,

@@ -83,7 +83,7 @@ class BatchOptions(FormSection):
         title="Reuse",
         description=(
             "The directory of an earlier run, whose answers to the same requests are reused if they are the same "
-            "provider's; or previous, for the last run before this one under the same output template."
+            "provider's; or previous, for the runs before this one under the same output template."
         ),
     )
     no_dedup: Annotated[bool, FIXED] = Field(

@@ -77,8 +77,8 @@ class PromptSection(FormSection):
         default=None,
         title="Prompt",
         description=(
-            "The prompt, a Jinja2 template over the document's fields; where neither it nor a prompt file is "
-            "given, the column messages is sent as it is."
+            "The prompt, a Jinja2 template over the document's fields. Without a prompt or a prompt file, the column "
+            "messages is sent as it is."
         ),
     )
     prompt_file: Annotated[File | None, FIXED] = Field(

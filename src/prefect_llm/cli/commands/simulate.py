@@ -29,19 +29,21 @@ class SimulationOptions:
     knee: Annotated[
         str | None,
         Parameter(
-            help="N[,N@S,...]: requests past N at once wait in order, and their latency counts from their turn; "
+            help="N[,N@S,...]: requests beyond N at once queue in order, and their latency starts with their turn; "
             "200,50@60 changes N 60 seconds after the first request."
         ),
     ] = None
-    requests_per_minute: Annotated[int | None, Parameter(help="Requests past this rate get 429.")] = None
-    tokens_per_minute: Annotated[int | None, Parameter(help="The same for input and output tokens together.")] = None
-    input_tokens_per_minute: Annotated[int | None, Parameter(help="The same for input tokens.")] = None
-    output_tokens_per_minute: Annotated[int | None, Parameter(help="The same for output tokens.")] = None
+    requests_per_minute: Annotated[int | None, Parameter(help="Requests above this rate get 429.")] = None
+    tokens_per_minute: Annotated[
+        int | None, Parameter(help="The same limit for input and output tokens together.")
+    ] = None
+    input_tokens_per_minute: Annotated[int | None, Parameter(help="The same limit for input tokens.")] = None
+    output_tokens_per_minute: Annotated[int | None, Parameter(help="The same limit for output tokens.")] = None
     token_accounting: Annotated[
         TokenAccounting,
         Parameter(
-            help="reserved: a request takes its input and its output limit, and nothing comes back; used: what the "
-            "answer did not use of its limit comes back."
+            help="reserved: a request is counted with its input and its output limit, and nothing is refunded; used: "
+            "what the answer did not use of its limit is refunded."
         ),
     ] = "reserved"
     burst: Annotated[float, Parameter(help="Seconds' worth of its rate that a bucket holds.")] = 60.0
