@@ -1,6 +1,6 @@
-"""A simulated provider: an OpenAI-compatible endpoint with settable latency, rates, capacity and faults.
+"""A simulated provider: an OpenAI-compatible endpoint with configurable latency, rates, capacity and faults.
 
-Protocol objects on one event loop answer from prepared bytes, so that it is never slower than what it measures.
+Protocol objects on one event loop answer from prepared bytes, so that it is faster than anything it measures.
 """
 
 from __future__ import annotations

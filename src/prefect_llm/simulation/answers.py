@@ -1,4 +1,4 @@
-"""Answers as bytes of HTTP/1.1, put together from prepared parts."""
+"""Answers as HTTP/1.1 bytes, assembled from prepared parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prefect_llm.simulation.schema_instance import NoInstance, minimal_instance
 _WORDS = b"the simulated provider answers with words that mean nothing and are as long as an answer would be, "
 _PREPARED_TOKENS = 16_384
 CONTENT_PIECES = 4
-"""Of a streamed text."""
+"""The pieces of a streamed text."""
 _FILLER = (_WORDS * (_PREPARED_TOKENS * CHARACTERS_PER_TOKEN // len(_WORDS) + 1))[
     : _PREPARED_TOKENS * CHARACTERS_PER_TOKEN
 ]
@@ -23,7 +23,7 @@ _GATEWAY_PAGE = b"<html><head><title>503</title></head><body><h1>503 Service Una
 
 
 class Then(Enum):
-    """What becomes of the connection after the bytes."""
+    """What happens to the connection after the bytes."""
 
     KEEP = auto()
     CLOSE = auto()
@@ -31,7 +31,7 @@ class Then(Enum):
 
 
 class Delivery(NamedTuple):
-    """What a connection is to write, and what then."""
+    """What a connection writes, and what happens to it then."""
 
     data: bytes
     then: Then = Then.KEEP
@@ -46,9 +46,9 @@ class Ending(NamedTuple):
 
 
 def ending(drawn_tokens: int, limit: int | None, schema: Any) -> Ending:
-    """The answer of about the drawn length within the limit. Raises `NoInstance` for a schema that has none.
+    """An answer of about the drawn length, within the limit. Raises `NoInstance` for a schema without instances.
 
-    With a schema the text is as long as its instance is; the tokens are the drawn ones, if they are more.
+    With a schema the text is as long as its instance; the token count is the drawn one if that is larger.
     """
     if schema is not None:
         return _structured_ending(drawn_tokens, limit, schema)
@@ -67,6 +67,7 @@ def _structured_ending(drawn_tokens: int, limit: int | None, schema: Any) -> End
 
 @lru_cache(maxsize=256)
 def _instance_text(schema: bytes) -> str:
+    """Pure; kept while the process lives, since the requests of a run share a schema."""
     try:
         return orjson.dumps(minimal_instance(orjson.loads(schema))).decode()
     except orjson.JSONEncodeError as error:  # bounds beyond 64 bits
@@ -80,7 +81,7 @@ def _filler(tokens: int) -> bytes:
 
 
 def text_pieces(ending: Ending) -> list[str]:
-    """The text as a stream tells it: a few pieces of equal length, one empty one of no text."""
+    """The text in the pieces of a stream: a few of equal length; an empty text is one empty piece."""
     text: str = orjson.loads(ending.content)
     length = max(1, -(-len(text) // CONTENT_PIECES))
     return [text[start : start + length] for start in range(0, max(1, len(text)), length)]
@@ -110,7 +111,7 @@ def error(
 
 
 def unavailable() -> Delivery:
-    """503 with a gateway's page."""
+    """503 with the HTML page of a gateway."""
     return Delivery(with_status(503, b"text/html", _GATEWAY_PAGE))
 
 

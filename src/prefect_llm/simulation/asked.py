@@ -1,4 +1,4 @@
-"""What a request asks for, in any format: only what an answer depends on."""
+"""What a request asks for, in any format, as far as the answer depends on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CHARACTERS_PER_TOKEN = 4
 
 
 class BadRequest(Exception):
-    """The body cannot be answered: a message, and the member of the body that is to blame."""
+    """The body cannot be answered; `parameter` is the member of the body that is to blame."""
 
     def __init__(self, message: str, parameter: str | None = None) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. `schema` is a JSON schema the answer must fit; `{}` fits any JSON."""
+    """One request. `schema` is a JSON schema that the answer must fit; `{}` fits any JSON."""
 
     model: str
     input_tokens: int

@@ -1,6 +1,6 @@
-"""The account's rates as a provider keeps them: buckets that fill evenly and hold `burst` seconds' worth.
+"""The account's rate limits as a provider keeps them: token buckets that fill evenly and hold `burst` seconds' worth.
 
-A refused request takes nothing. Pure in `now`, in seconds of any steady clock.
+A refused request takes nothing. Time is an input: `now` is in seconds of any monotonic clock.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from prefect_llm.values.provider import TokenAccounting
 
 WINDOW_S = 60.0
 _ROUNDING = 1e-6
-"""Sums of fractions of a unit must not refuse the last whole one."""
+"""Rounding errors in sums of fractions must not refuse the last whole unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Units per minute, `None` where there is no limit; `burst_s` is how many seconds' worth a bucket holds."""
+    """Units per minute, `None` without a limit; `burst_s` is how many seconds' worth a bucket holds."""
 
     requests: int | None = None
     tokens: int | None = None
@@ -27,7 +27,7 @@ class Rates:
 
 
 class Bucket:
-    """`limit` units a minute, full at first."""
+    """A token bucket of `limit` units per minute, full at first."""
 
     __slots__ = ("_as_of", "_level", "capacity", "limit", "per_second")
 
@@ -39,7 +39,7 @@ class Bucket:
         self._as_of: float | None = None
 
     def missing(self, now: float) -> float:
-        """Units that the bucket lacks to be full."""
+        """How many units the bucket is short of full."""
         if self._as_of is None:
             self._as_of = now
         elif now > self._as_of:
@@ -48,24 +48,24 @@ class Bucket:
         return self.capacity - self._level
 
     def wait_s(self, now: float, amount: float) -> float:
-        """Seconds until `amount` is there: 0 now, infinite if the bucket is too small for it."""
+        """Seconds until `amount` is available; infinite if the bucket is too small for it."""
         lacking = amount - (self.capacity - self.missing(now))
         if lacking <= _ROUNDING:
             return 0.0
         return lacking / self.per_second if amount <= self.capacity else float("inf")
 
     def take(self, amount: float) -> None:
-        """Take what `wait_s` said is there."""
+        """Take an amount for which `wait_s` was 0."""
         self._level -= amount
 
     def give_back(self, amount: float) -> None:
-        """Return what was reserved and not used."""
+        """Put back what was reserved and not used."""
         self._level = min(self.capacity, self._level + amount)
 
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """Why a request is refused: the bucket, how much was asked of it, and in how many seconds it is there."""
+    """Why a request is refused: the bucket, the amount requested of it, and the seconds until it is available."""
 
     of: str
     bucket: Bucket
@@ -86,14 +86,14 @@ class Buckets:
         }
 
         self.by_name = {
-            # A bucket below one request would never admit any.
+            # A bucket that holds less than one request would never admit any.
             name: Bucket(limit, rates.burst_s, least=1.0 if name == "requests" else 0.0)
             for name, limit in limits.items()
             if limit is not None
         }
 
     def admit(self, now: float, input_tokens: int, output_tokens: int) -> Shortage | None:
-        """Reserve one request of so many tokens; where a bucket lacks, say which lacks longest, and take nothing."""
+        """Reserve one request of that many tokens; on a shortage take nothing and return the longest wait."""
         if not self.by_name:
             return None
 
@@ -111,7 +111,7 @@ class Buckets:
         return None
 
     def settle(self, now: float, reserved: int, used: int) -> int:
-        """Give back the output tokens that were not used, where usage counts; returns how many."""
+        """Give back the unused output tokens, if the account counts used ones; returns how many."""
         if not self._settles or used >= reserved:
             return 0
         for name, amount in _amounts(0, 0, reserved - used).items():

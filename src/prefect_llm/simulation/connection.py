@@ -1,4 +1,4 @@
-"""One client's connection: its requests in order, each answered before the next is looked at."""
+"""One client's connection: its requests in order, each answered before the next is read."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 Route = Callable[[Head], Delivery]
-"""Answers everything but requests to a model."""
+"""Answers everything except requests to a model."""
 
 
 class Connection(asyncio.Protocol):
-    """Waits for its turn and its latency by a timer of the loop; a client that goes away frees its place."""
+    """Waits for a slot, then for its latency on a timer of the loop; a client that disconnects frees its slot."""
 
     def __init__(self, provider: SimulatedProvider, turns: Turns, route: Route, opened: set[Connection]) -> None:
         self._provider = provider
@@ -39,12 +39,12 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection to write to."""
+        """Keep the transport."""
         self._transport = cast(asyncio.Transport, transport)
         self._opened.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Give up the place, or the wait for one."""
+        """Give up the slot, or the wait for one."""
         self._opened.discard(self)
         service, self._service = self._service, None
         if service is None:
@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; while an answer is under way it waits."""
+        """Take the bytes; while a request is being answered they wait."""
         self._reader.feed(data)
         if self._service is None:
             self._read_on()
@@ -97,9 +97,9 @@ class Connection(asyncio.Protocol):
             self.serve()
 
     def serve(self) -> None:
-        """The turn has come: the latency runs from now."""
+        """The request has its slot: the latency counts from now."""
         service = self._service
-        if service is None:  # the client went away between its turn and this call
+        if service is None:  # the client disconnected before this call
             return
         if service.asked.stream and service.fault is not Fault.SERVER_ERROR:
             pieces = self._provider.stream(service, time.monotonic())
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         self._turns.leave(self)
 
     def _write_piece(self, pieces: list[bytes], written: int, apart_s: float, started: float) -> None:
-        """Wait for the time of the next piece, until all are written."""
+        """Schedule the next piece, at even distances from the start."""
         due = started + apart_s * (written + 1)
         self._timer = self._loop.call_at(due, self._piece_due, pieces, written, apart_s, started)
 

@@ -1,4 +1,4 @@
-"""How latencies and answer lengths are spread: `0.5`, `uniform:A,B`, `normal:MEAN,SD`, and so on."""
+"""The distributions of latencies and answer lengths: `0.5`, `uniform:A,B`, `normal:MEAN,SD`, and so on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Distribution:
     parameters: tuple[float, ...]
 
     def sampler(self, random: Random) -> Callable[[], float]:
-        """Draws one value at each call, never below 0."""
+        """A function that draws one value per call, never below 0."""
         first, second = (*self.parameters, 0.0)[:2]
         match self.kind:
             case "uniform":
@@ -46,7 +46,7 @@ class Distribution:
 
 
 def parse_distribution(option: str, text: str) -> Distribution:
-    """The distribution an option was given. Raises `InvalidInput`."""
+    """The distribution that an option gives. Raises `InvalidInput`."""
     kind, colon, numbers = text.partition(":")
     try:
         parameters = tuple(float(number) for number in (numbers if colon else kind).split(","))

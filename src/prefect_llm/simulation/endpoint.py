@@ -1,4 +1,4 @@
-"""The simulated provider on a port of the running loop: what all its connections share."""
+"""The simulated provider on a port of the running loop, and what all its connections share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ METHODS = {STATS_PATH: "GET", RESET_PATH: "POST"}
 
 
 class Endpoint:
-    """One provider that listens. Made inside a running loop."""
+    """A provider that listens. Must be created inside a running loop."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._provider = SimulatedProvider(simulation)
@@ -38,11 +38,11 @@ class Endpoint:
         return self._provider.figures
 
     async def listen(self, host: str, port: int) -> str:
-        """Take connections from now on; returns the base URL.
+        """Accept connections from now on; returns the base URL.
 
         Raises `InvalidInput` for an address that cannot be listened on.
         """
-        if not 0 <= port <= MOST_PORT:  # uvloop would take its last 16 bits
+        if not 0 <= port <= MOST_PORT:  # uvloop would use the last 16 bits
             raise InvalidInput(f"cannot listen on port {port}: ports are 0 to {MOST_PORT} (0: any free)")
         loop = asyncio.get_running_loop()
         try:
@@ -54,7 +54,7 @@ class Endpoint:
         return _base_url(host, self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
-        """Drop every connection, whatever is under way."""
+        """Drop every connection, even those being answered."""
         self._server.close()
         for connection in tuple(self._opened):
             connection.abort()
@@ -63,7 +63,7 @@ class Endpoint:
         return Connection(self._provider, self._turns, self._route, self._opened)
 
     def _route(self, head: Head) -> Delivery:
-        """Answer what is no request to a model."""
+        """Answer anything that is not a request to a model."""
         listing = format_listing_at(head.path)
         method = "GET" if listing else "POST" if format_at(head.path) else METHODS.get(head.path)
         if method is None:

@@ -1,4 +1,4 @@
-"""What may go wrong with a request on purpose, and which requests meet it."""
+"""The faults that requests may meet on purpose, and how one is chosen."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Fault(StrEnum):
 AT_THE_DOOR = frozenset(
     {Fault.RATE_LIMIT, Fault.UNAVAILABLE, Fault.OVERLOADED, Fault.RESET, Fault.CLOSE, Fault.BAD_REQUEST}
 )
-"""Met at once, as from a gateway: such a request takes no tokens and no place. The others are admitted."""
+"""Met at once, as from a gateway: such a request takes no tokens and no slot. The others are admitted."""
 
 SLOWNESS = 10.0
-"""How many times the latency a slow request takes."""
+"""A slow request takes this many times its latency."""
 
 Shares = Sequence[tuple[Fault, float]]
 
 
 def choose(shares: Shares, draw: float) -> Fault | None:
-    """The fault that a number drawn evenly from [0, 1) stands for."""
+    """The fault that `draw`, uniform over [0, 1), stands for."""
     for fault, share in shares:
         if draw < share:
             return fault

@@ -12,7 +12,7 @@ from typing import Any
 class Figures:
     """Counts of requests to a model; each ends as answered, throttled, refused, abandoned or under one of the faults.
 
-    A slow one is counted twice, as a fault and as answered.
+    A slow one counts twice, as a fault and as answered.
     """
 
     requests: int = 0
@@ -21,20 +21,20 @@ class Figures:
     refused: int = 0
     """Answered with 400, 401 or 404 for what they asked."""
     abandoned: int = 0
-    """The client went away first."""
+    """The client disconnected first."""
     faults: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     max_in_flight: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     admitted_tokens: int = 0
-    """What the buckets gave out, less what came back."""
+    """What the buckets gave out, minus what was given back."""
     first_request_at: float | None = None
-    """On the steady clock."""
+    """On the monotonic clock."""
     cpu_before_s: float = field(default_factory=time.process_time)
 
     def begin(self) -> None:
-        """A request is admitted and will take time."""
+        """Count a request that is admitted and will take time."""
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
 

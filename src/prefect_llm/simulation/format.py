@@ -1,6 +1,6 @@
-"""What a wire format is to the simulated provider: how requests are read and answers are spelled.
+"""A wire format on the side of the simulated provider: how requests are read and answers are written.
 
-A format is one stateless object in a file of its own here, and one line in `formats.py`.
+A format is one stateless object in a file of its own in this room, and one line in `formats.py`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class SimulatedFormat(Protocol):
     """One wire format, from the other side."""
 
     models_path: str
-    """Where the models are listed."""
+    """The path of the list of models."""
 
     def takes(self, path: str) -> bool:
-        """Whether requests to that path are this format's."""
+        """Whether requests to that path are in this format."""
 
     def key(self, head: Head) -> str:
         """The key that came with a request; empty without one."""
@@ -44,7 +44,7 @@ class SimulatedFormat(Protocol):
         """What a request asks for. Raises `BadRequest`."""
 
     def body(self, number: int, asked: Asked, ending: Ending, fault: Fault | None) -> bytes:
-        """The body of a 200; of the faults only `NO_CHOICES` and `NULL_CONTENT` show in it."""
+        """The body of a 200; of the faults only `NO_CHOICES` and `NULL_CONTENT` affect it."""
 
     def events(self, number: int, asked: Asked, ending: Ending, fault: Fault | None) -> Iterator[bytes]:
         """The same as server-sent events: role and text, then the rest of the text, then the end."""

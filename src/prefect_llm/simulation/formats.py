@@ -1,4 +1,4 @@
-"""The formats that the simulated provider speaks: the one place where one is registered."""
+"""The formats that the simulated provider speaks. A new format is registered here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FORMATS: tuple[SimulatedFormat, ...] = (OpenAIChat(),)
 
 
 def format_at(path: str) -> SimulatedFormat | None:
-    """The format of requests to that path; `None` where none goes there."""
+    """The format of requests to that path; `None` if there is none."""
     for each in FORMATS:
         if each.takes(path):
             return each
@@ -17,5 +17,5 @@ def format_at(path: str) -> SimulatedFormat | None:
 
 
 def format_listing_at(path: str) -> SimulatedFormat | None:
-    """The format that lists its models there."""
+    """The format whose models are listed at that path."""
     return next((each for each in FORMATS if each.models_path == path), None)

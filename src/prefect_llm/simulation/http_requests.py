@@ -1,4 +1,4 @@
-"""HTTP/1.1 requests out of bytes that arrive in pieces of any size: pipelined, split, chunked (RFC 9112)."""
+"""Parses HTTP/1.1 requests from bytes that arrive in pieces of any size: pipelined, split, chunked (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(;.*)?", re.DOTALL)
 
 
 class MalformedRequest(Exception):
-    """The bytes are no request that can be read; the connection ends with `status`."""
+    """The bytes are not a readable request; the connection ends with `status`."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class MalformedRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What matters of a request's head. `length` is `None` for a chunked body."""
+    """The parts of a request's head that matter. `length` is `None` for a chunked body."""
 
     method: str
     path: str
@@ -36,12 +36,12 @@ class Head:
     fields: Mapping[bytes, bytes]
 
     def field(self, name: str) -> str:
-        """A header's value; its name in lower case. Empty where it did not come."""
+        """The value of a header, whose name is in lower case; empty if it is missing."""
         return self.fields.get(name.encode(), b"").decode("latin-1")
 
 
 class RequestReader:
-    """Takes bytes as they come and gives whole requests."""
+    """Takes bytes as they arrive and returns whole requests."""
 
     __slots__ = ("_body", "_head", "_received", "_searched", "_unanswered_expectation")
 
@@ -53,11 +53,11 @@ class RequestReader:
         self._unanswered_expectation = False
 
     def feed(self, data: bytes) -> None:
-        """Take what was read."""
+        """Add received bytes."""
         self._received += data
 
     def next_request(self) -> tuple[Head, bytes] | None:
-        """The next whole request, `None` while it is under way. Raises `MalformedRequest`."""
+        """The next request, `None` until it has arrived whole. Raises `MalformedRequest`."""
         head = self._head or self._next_head()
         if head is None:
             return None
@@ -76,7 +76,7 @@ class RequestReader:
         return head, body
 
     def must_continue(self) -> bool:
-        """Whether the client waits for `100 Continue` before it sends the body; true once a request."""
+        """Whether the client waits for `100 Continue` before it sends the body; true once per request."""
         due, self._unanswered_expectation = self._unanswered_expectation and self._head is not None, False
         return due
 
@@ -94,7 +94,7 @@ class RequestReader:
         return head
 
     def _read_chunks(self) -> bool:
-        """Move the chunks that are whole into the body; whether the last one was among them."""
+        """Move whole chunks into the body; returns whether the last one was among them."""
         while (line_end := self._received.find(b"\r\n")) >= 0:
             size = _CHUNK_SIZE.fullmatch(self._received[:line_end])
             if size is None:
@@ -122,9 +122,9 @@ class RequestReader:
 
 @lru_cache(maxsize=1024)
 def read_head(head: bytes) -> Head:
-    """Request line and fields, up to and with the last field's line break; a client repeats its heads.
+    """Request line and fields, up to and including the last field's line break. Raises `MalformedRequest`.
 
-    Raises `MalformedRequest`.
+    Pure; kept while the process lives, since clients repeat their heads but for the length.
     """
     line = _REQUEST_LINE.match(head.lstrip(b"\r\n"))
     if line is None:

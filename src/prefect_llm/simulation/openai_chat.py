@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, as an endpoint reads and answers them: `POST /v1/chat/completions`.
+"""OpenAI's chat completions from the endpoint's side: `POST /v1/chat/completions`.
 
 https://platform.openai.com/docs/api-reference/chat, https://platform.openai.com/docs/api-reference/chat-streaming
 """

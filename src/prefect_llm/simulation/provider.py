@@ -1,4 +1,4 @@
-"""The simulated provider without its sockets: what becomes of each request, by the clock it is told."""
+"""The simulated provider without its sockets: decides what happens to each request. Time is an input."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ OUTAGE = "outage"
 FAULT_RETRY_AFTER_S = 1.0
 UNNAMED_MODEL = "simulated"
 MOST_OUTPUT_TOKENS = 1_000_000
-"""Whatever the distribution draws: the text is as long."""
+"""A cap on what the distribution draws: the text is really that long."""
 
 
 @dataclass(slots=True)
 class Service:
-    """An admitted request: what will be answered, once `latency_s` have passed since its turn came."""
+    """An admitted request: what will be answered once `latency_s` have passed since it got its slot."""
 
     number: int
     wire_format: SimulatedFormat
@@ -42,7 +42,7 @@ class Service:
 
 
 class SimulatedProvider:
-    """Decides and counts. The n-th request meets the same fault, latency and length for the same seed."""
+    """Decides and counts. With the same seed the n-th request meets the same fault, latency and length."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
@@ -62,18 +62,18 @@ class SimulatedProvider:
         return self._figures
 
     def reset(self) -> None:
-        """Forget the figures, refill the buckets, begin the draws again; what is in flight goes on."""
+        """Reset the figures, refill the buckets, restart the draws; requests in flight continue."""
         self._figures = self._figures.after_reset()
         self._start_over()
 
     def admit(self, wire_format: SimulatedFormat, head: Head, body: bytes, now: float) -> Service | Delivery:
-        """A request has come in that format: a service to be carried out, or the answer that refuses it."""
+        """Decide on a request in that format: admit it as a service, or refuse it with an answer."""
         figures = self._figures
         figures.requests += 1
         if figures.first_request_at is None:
             figures.first_request_at = now
 
-        # Drawn before anything is refused, so that the n-th request meets the same draws whatever came before it.
+        # Drawn before anything can be refused, so that the n-th request always meets the same draws.
         fault = choose(self._simulation.faults, self._draw_fault())
         latency_s, tokens = self._draw_latency_s(), max(1, round(min(self._draw_tokens(), MOST_OUTPUT_TOKENS)))
 
@@ -130,17 +130,17 @@ class SimulatedProvider:
         return _ANSWERS[service.fault](service, self.rate_headers(now))
 
     def stream(self, service: Service, now: float) -> list[bytes]:
-        """The pieces of a streamed answer, of which the first carries the head; `end_stream` must follow."""
+        """The pieces of a streamed answer, the first with the head; `end_stream` must follow."""
         events = service.wire_format.events(service.number, service.asked, service.ending, service.fault)
         return pieces(events, service.fault, self.rate_headers(now))
 
     def end_stream(self, service: Service, now: float) -> Then:
-        """The last piece was written."""
+        """The last piece is written."""
         self._settle(service, now, service.ending.output_tokens)
         return Then.CLOSE if service.fault is Fault.CUT else Then.KEEP
 
     def abandon(self, service: Service, now: float) -> None:
-        """The client went away before its answer."""
+        """The client disconnected before its answer."""
         self._figures.in_flight -= 1
         self._figures.admitted_tokens -= self._buckets.settle(now, service.reserved_tokens, 0)
         if service.fault is Fault.HANG:
@@ -173,7 +173,7 @@ class SimulatedProvider:
         return Delivery(answers.ok(wire_format.models(names)))
 
     def rate_headers(self, now: float) -> bytes:
-        """Header lines, none without limits."""
+        """Header lines; none without limits."""
         return rate_headers(self._buckets, now, time.time()) if self._buckets.by_name else b""
 
     def _check_key(self, wire_format: SimulatedFormat, head: Head) -> None:
@@ -222,7 +222,7 @@ class _Refused(Exception):
 
 
 def _random(seed: int | None, purpose: str) -> Random:
-    """Streams of their own: more faults must not change the lengths."""
+    """A separate stream of random numbers per purpose: more faults must not change the lengths."""
     return Random() if seed is None else Random(f"{seed} {purpose}")
 
 

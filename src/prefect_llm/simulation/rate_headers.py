@@ -1,4 +1,4 @@
-"""How an answer tells the state of the buckets: OpenAI's headers, Anthropic's where input and output are apart.
+"""Reports the state of the buckets in headers: OpenAI's, or Anthropic's if input and output are separate.
 
 https://platform.openai.com/docs/guides/rate-limits, https://docs.anthropic.com/en/api/rate-limits
 """
@@ -18,7 +18,7 @@ _SHORT_NAMES = {"requests": "RPM", "tokens": "TPM", "input-tokens": "ITPM", "out
 def rate_headers(buckets: Buckets, now: float, wall_clock_s: float) -> bytes:
     """Header lines for every bucket; `wall_clock_s` is `now` in seconds since 1970.
 
-    The limit is per minute whatever the bucket holds: only 429s tell of a provider that enforces by the second.
+    The limit is per minute whatever the bucket holds: that a provider enforces it by the second shows in 429s only.
     """
     return b"".join(_of_bucket(name, bucket, now, wall_clock_s) for name, bucket in buckets.by_name.items())
 

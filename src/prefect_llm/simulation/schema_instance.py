@@ -1,7 +1,7 @@
 """A minimal instance of a JSON schema, so that a rehearsed pipeline's answers pass its own validation.
 
-What language models are asked for is covered: enum, const, required properties, arrays, alternatives, references,
-bounds. `pattern`, `not`, `if`, `contains` and `uniqueItems` are met by luck only.
+Covers what language models are asked for: enum, const, required properties, arrays, alternatives, references, bounds.
+`pattern`, `not`, `if`, `contains` and `uniqueItems` are met only by chance.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 MOST_STEPS = 10_000
-"""Alternatives multiply: a schema made to be slow must not stop everyone else's answers."""
+"""Alternatives multiply: a maliciously slow schema must not block all other answers."""
 
 _BY_FORMAT = {
     "date-time": "2026-01-01T00:00:00Z",
@@ -30,11 +30,11 @@ _TEXT = "text"
 _GUESSES = (_TEXT, "a", "A", "0", "00", "000", "0000", "00000", "A-1", "AAA", "+10000000000", "#000000", "en-GB")
 
 Entered = frozenset[str]
-"""The references on the way down. Whatever has an instance has one in which none of them recurs."""
+"""The references followed so far. A schema with an instance has one in which no reference recurs."""
 
 
 class NoInstance(Exception):
-    """The schema allows nothing that is found here, or recurs without end."""
+    """No instance was found, or the schema recurs without end."""
 
 
 def minimal_instance(schema: Any) -> Any:
@@ -51,7 +51,7 @@ class _Search:
         self._steps = 0
 
     def instance(self, schema: Any, entered: Entered) -> Any:
-        """The value, of the first alternative that has one."""
+        """The instance of the first alternative that has one."""
         self._steps += 1
         if self._steps > MOST_STEPS:
             raise NoInstance("the schema has too many alternatives")
@@ -79,7 +79,7 @@ class _Search:
         return self._of_type(kind, schema, entered)
 
     def _of_all(self, parts: Iterable[Any], rest: dict[str, Any], entered: Entered) -> Any:
-        """The value that fits every part and what stands beside them."""
+        """The instance of all parts and of what stands beside them."""
         merged: dict[str, Any] = {}
         for part in [*parts, rest]:
             while isinstance(part, dict) and "$ref" in part:
@@ -130,7 +130,7 @@ class _Search:
 
 
 def _both(first: Any, second: Any) -> Any:
-    """A schema for what fits both, as far as properties and requirements go; of other keywords the second's hold."""
+    """A schema of what fits both: properties and requirements are merged, other keywords are the second's."""
     if not (isinstance(first, dict) and isinstance(second, dict)):
         return False if first is False or second is False else (first if isinstance(first, dict) else second)
     merged = first | second
@@ -165,7 +165,7 @@ def _string(schema: dict[str, Any]) -> str:
 
 
 def _number(schema: dict[str, Any], *, whole: bool) -> float | int:
-    """0 if it is allowed, else an allowed number near a bound."""
+    """0 if allowed, else an allowed number near a bound."""
     return next((number for number in _near_bounds(schema, whole) if _allowed(schema, number)), 0)
 
 

@@ -1,4 +1,4 @@
-"""The simulated provider as a process: until a signal ends it."""
+"""Runs the simulated provider in this process until a signal ends it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prefect_llm.system.event_loop import allow_open_files, new_event_loop
 
 
 def serve(simulation: Simulation, host: str, port: int, announce: Callable[[str], None]) -> Figures:
-    """Serve until SIGINT or SIGTERM; `announce` is given the base URL. Returns the figures.
+    """Serve until SIGINT or SIGTERM; `announce` gets the base URL. Returns the figures.
 
     Raises `InvalidInput` for an address that cannot be listened on.
     """
@@ -30,8 +30,8 @@ async def _until_signal(simulation: Simulation, host: str, port: int, announce: 
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     endpoint = Endpoint(simulation)
     announce(await endpoint.listen(host, port))
-    gc.freeze()  # what was imported is never looked through again
+    gc.freeze()  # imported modules need not be scanned again
     await ended.wait()
-    figures = replace(endpoint.figures)  # those that are dropped were not abandoned
+    figures = replace(endpoint.figures)  # before closing: requests dropped now do not count as abandoned
     endpoint.close()
     return figures

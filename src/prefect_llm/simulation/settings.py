@@ -1,4 +1,4 @@
-"""What a simulated provider is like: the options of `prefect-llm simulate`, parsed once."""
+"""The settings of a simulated provider: the options of `prefect-llm simulate`, parsed once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Every request meets 503 between these seconds after the first one."""
+    """Every request gets a 503 between these seconds after the first request."""
 
     from_s: float
     to_s: float
@@ -36,9 +36,9 @@ class Simulation:
     faults: tuple[tuple[Fault, float], ...] = ()
     outages: tuple[Outage, ...] = ()
     models: tuple[str, ...] = ()
-    """Empty: any."""
+    """Empty means any."""
     api_key: str | None = field(default=None, repr=False)
-    """`None`: any."""
+    """`None` means any."""
     seed: int | None = None
 
 

@@ -1,4 +1,4 @@
-"""The knee: at most so many requests are served at once, the rest wait in order of arrival."""
+"""The knee: a limited number of requests is served at once; the rest wait in order of arrival."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Step:
 
 
 def limit_at(knee: tuple[Step, ...], seconds_since_first: float) -> int | None:
-    """How many are served at once by then; `None`: no limit. The steps are in the order of time."""
+    """How many are served at once at that time, `None` without a limit. The steps are in order of time."""
     reached = list(takewhile(lambda step: step.at_s <= seconds_since_first, knee))
     return reached[-1].limit if reached else None
 
 
 class Slots(Generic[Waiting]):
-    """Who is served and who waits. `limit` may change at any time; nobody who is served is turned out."""
+    """Who is served and who waits. `limit` may change at any time; requests being served stay."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
@@ -34,7 +34,7 @@ class Slots(Generic[Waiting]):
         self._waiting: OrderedDict[Waiting, None] = OrderedDict()
 
     def enter(self, arrival: Waiting) -> bool:
-        """Take a place, or the end of the queue; whether it was a place."""
+        """Take a slot, or join the end of the queue; returns whether there was a slot."""
         if self._waiting or not self._free():
             self._waiting[arrival] = None
             return False
@@ -42,14 +42,14 @@ class Slots(Generic[Waiting]):
         return True
 
     def leave(self, leaving: Waiting) -> None:
-        """Give up the place, or the wait for one."""
+        """Give up the slot, or the wait for one."""
         if leaving in self._waiting:
             del self._waiting[leaving]
         else:
             self._served -= 1
 
     def take_in(self) -> Iterator[Waiting]:
-        """Those whose turn has come, each with a place from now on."""
+        """Give free slots to those who wait longest; yields each."""
         while self._waiting and self._free():
             first, _ = self._waiting.popitem(last=False)
             self._served += 1

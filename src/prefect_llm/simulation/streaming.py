@@ -1,4 +1,4 @@
-"""Streamed answers: server-sent events in chunks of HTTP/1.1, a few pieces spread over the latency."""
+"""Streamed answers: server-sent events in HTTP/1.1 chunks, in a few pieces spread over the latency."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LAST_CHUNK = b"0\r\n\r\n"
 
 
 def pieces(events: Iterable[bytes], fault: Fault | None, headers: bytes) -> list[bytes]:
-    """What is written at even distances, an event each; the first carries the head.
+    """The pieces to write at even distances, one event each; the first carries the head.
 
-    A cut stream ends in the middle of its text and has no end of its own.
+    A cut stream breaks off in the middle of its text.
     """
     sent = list(events)
     if fault is Fault.CUT:

@@ -1,4 +1,4 @@
-"""Whose turn it is, by the clock of the loop: places that change in number as the knee says."""
+"""Slots on the clock of the loop: their number changes as the knee says."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from prefect_llm.simulation.slots import Slots, Step, limit_at
 
 
 class Served(Protocol):
-    """Something that waits for its turn."""
+    """Something that waits for a slot."""
 
     def serve(self) -> None:
-        """The turn has come."""
+        """A slot is free, and now taken."""
 
 
 class Turns:
-    """Places whose steps count from the first request. Made inside a running loop."""
+    """Slots whose steps count from the first request. Must be created inside a running loop."""
 
     def __init__(self, knee: tuple[Step, ...]) -> None:
         self._knee = knee
@@ -26,7 +26,7 @@ class Turns:
         self._timers: list[asyncio.TimerHandle] = []
 
     def begin(self, first_request_at: float) -> None:
-        """The first request came then, on the steady clock."""
+        """Start the steps: the first request arrived at that time on the monotonic clock."""
         passed_s = time.monotonic() - first_request_at
         self._timers = [
             self._loop.call_later(step.at_s - passed_s, self._change, step.limit)
@@ -35,18 +35,18 @@ class Turns:
         ]
 
     def start_over(self) -> None:
-        """Back to before the first request; those with a place keep it."""
+        """Return to the state before the first request; those with a slot keep it."""
         for timer in self._timers:
             timer.cancel()
         self._timers = []
         self._change(limit_at(self._knee, 0.0))
 
     def enter(self, arrival: Served) -> bool:
-        """Take a place, or wait for `serve` to be called; whether there was a place."""
+        """Take a slot, or wait until `serve` is called; returns whether there was a slot."""
         return self._slots.enter(arrival)
 
     def leave(self, leaving: Served) -> None:
-        """Give up the place, or the wait for one."""
+        """Give up the slot, or the wait for one."""
         self._slots.leave(leaving)
         self._take_in()
 
@@ -56,5 +56,5 @@ class Turns:
 
     def _take_in(self) -> None:
         for served in self._slots.take_in():
-            # Not called here: who is answered at once would leave, and the next would be deeper in the stack.
+            # Not called directly: requests that are answered at once would nest one call in another.
             self._loop.call_soon(served.serve)

@@ -1,4 +1,4 @@
-"""What every wire format does with the completion it has read: the ways in which a 200 is a failure all the same."""
+"""Checks that every wire format makes of a completion: the ways in which a 200 is a failure all the same."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ class Stop(Enum):
 
 
 def checked(completion: Completion, request: Request, stop: Stop, refusal: str | None = None) -> Completion:
-    """The completion, with its parsed `output` where a schema was asked for.
+    """The completion, with its parsed `output` if a schema was asked for.
 
-    `refusal` is what the model said where it declined. Raises `Rejected` or `BadResponse` with the completion, which
-    was billed, where it is no answer.
+    `refusal` is what the model said if it declined. Raises `Rejected` or `BadResponse` if it is not an answer; the
+    error carries the completion, which was billed.
     """
     answer_format = request.parameters.answer_format
+
     if stop is Stop.FILTERED:
         message = "the endpoint's content filter stopped the answer"
         raise Rejected(message, kind=ErrorKind.CONTENT_FILTERED, status=200, completion=completion)

@@ -1,8 +1,7 @@
-"""What a status other than 2xx means: from status and code to the error tree.
+"""Turns a status other than 2xx into an error of `values.errors`.
 
-Bodies differ between endpoints (`{"error": {...}}`, `{"error": "text"}`, `{"detail": [...]}`, HTML); whatever
-can be read of them becomes a code and one line of text, and only the code decides. Which codes there are is the
-wire format's to say: `ErrorWords`.
+Bodies differ between endpoints (`{"error": {...}}`, `{"error": "text"}`, `{"detail": [...]}`, HTML). What can be read
+of them becomes a code and one line of text; only the code decides. Each wire format lists its codes in `ErrorWords`.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from prefect_llm.values.outcome import MAX_MESSAGE_CHARACTERS, ErrorKind
 from prefect_llm.wire.http import Answer, Headers
 
 THROTTLE_STATUSES = frozenset({429, 498})
-"""498 is Groq's flex capacity exceeded."""
+"""498 is Groq's "flex capacity exceeded"."""
 TEMPORARY_STATUSES = frozenset({408, 409, 425})
 MAX_RETRY_AFTER_S = 300.0
-"""A bogus date in a Retry-After must not park a run for a year."""
+"""A wrong date in a Retry-After must not pause a run for a year."""
 
 
 _ERROR_STATUS = re.compile("[45][0-9]{2}")
@@ -35,8 +34,9 @@ _ERROR_STATUS = re.compile("[45][0-9]{2}")
 class ErrorWords:
     """The codes by which the endpoints of one wire format say what is wrong.
 
-    `kinds` are what a 400, 413 or 422 so coded does to its request, `causes` what a code says of the provider.
-    `statuses` are those that a code stands for where an error comes inside a 200; of several the highest.
+    `kinds` maps the code of a 400, 413 or 422 to the failure of its request, `causes` maps a code to what is wrong
+    with the provider. `statuses` maps a code to the status it stands for in an error inside a 200; of several the
+    highest counts.
     """
 
     kinds: Mapping[str, ErrorKind] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Complaint:
     parameters: frozenset[str] = frozenset()
 
     def code(self, words: ErrorWords) -> str | None:
-        """The word that decides, if any of the body's codes is a known one; else any of them."""
+        """The known code of the body, if it has one; else any of its codes."""
         known = self.codes & (words.kinds.keys() | words.causes.keys())
         return min(known or self.codes, default=None)
 
@@ -83,7 +83,7 @@ def raise_refusal(answer: Answer, words: ErrorWords, complaint: Complaint | None
 
 
 def raise_embedded_error(answer: Answer, data: bytes, words: ErrorWords) -> NoReturn:
-    """Raise what an error inside a 200 stands for: the same as if it had come with a status of its own."""
+    """Raise what an error inside a 200 stands for, as if it had come with a status of its own."""
     raise_refusal(Answer(_embedded_status(data, words), answer.headers, data), words)
 
 
@@ -101,13 +101,13 @@ def _named_status(data: bytes) -> int | None:
     except orjson.JSONDecodeError:
         return None
     inner = told.get("error") if isinstance(told, dict) else None
-    places = [place for place in (inner, told) if isinstance(place, dict)]
-    texts = (str(place.get(name)) for place in places for name in ("status", "status_code", "code"))
+    objects = [each for each in (inner, told) if isinstance(each, dict)]
+    texts = (str(each.get(name)) for each in objects for name in ("status", "status_code", "code"))
     return next((int(text) for text in texts if _ERROR_STATUS.fullmatch(text)), None)
 
 
 def read_complaint(body: bytes) -> Complaint:
-    """Whatever can be read of an error body."""
+    """What can be read of an error body."""
     try:
         parsed: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -137,7 +137,7 @@ def _blamed_parameters(error: dict[str, Any]) -> frozenset[str]:
 
 
 def retry_after_s(headers: Headers) -> float | None:
-    """Seconds to wait by `retry-after-ms` or `Retry-After` (seconds or an HTTP date, RFC 9110 10.2.3)."""
+    """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds or an HTTP date, RFC 9110 10.2.3)."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
         seconds = _seconds(value) if value else None
@@ -156,7 +156,7 @@ def _seconds(value: str) -> float | None:
 
 
 def one_line(text: bytes | str) -> str:
-    """Text for people: tags and line breaks gone, at most 500 characters."""
+    """Text for people, without tags and line breaks, of at most 500 characters."""
     if isinstance(text, bytes):
         text = text[: 8 * MAX_MESSAGE_CHARACTERS].decode("utf-8", "replace")
     return formatting.one_line(re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL))

@@ -1,4 +1,4 @@
-"""The wire formats by name: the one place where a format is registered."""
+"""The wire formats by name. A new format is registered here."""
 
 from __future__ import annotations
 

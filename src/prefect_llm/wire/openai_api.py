@@ -11,7 +11,7 @@ from prefect_llm.values.provider import Provider
 from prefect_llm.wire.rate_headers import ANTHROPIC_SPELLING, OPENAI_SPELLING, RateHeaders
 
 RATE_HEADERS = RateHeaders(OPENAI_SPELLING, ANTHROPIC_SPELLING)
-"""Gateways pass the headers of the API behind them through."""
+"""Both spellings, since gateways pass on the headers of the API behind them."""
 
 
 def bearer(provider: Provider) -> dict[str, str]:

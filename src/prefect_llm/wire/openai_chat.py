@@ -26,7 +26,7 @@ from prefect_llm.wire.server_sent_events import is_stream
 from prefect_llm.wire.usage import usage_in, usage_of
 
 STOPS = {"length": Stop.CUT, "content_filter": Stop.FILTERED}
-"""Every other `finish_reason` is an end of the model's own."""
+"""Any other `finish_reason` means that the model ended the answer itself."""
 
 _decode_chat = msgspec.json.Decoder(Chat).decode
 
@@ -49,7 +49,7 @@ class OpenAIChat:
         return openai_api.bearer(provider)
 
     def encoder(self, provider: Provider) -> Callable[[Request], bytes]:
-        """Makes the bodies of every request to that provider."""
+        """The function that makes the bodies of all requests to that provider."""
         streamed = provider.timeouts.idle_s is not None
         return partial(encode, limit_name=output_limit_name(provider), streamed=streamed)
 

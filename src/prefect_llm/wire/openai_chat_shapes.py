@@ -1,6 +1,6 @@
 """The parts of a chat completion that are read, whether it came whole or as a stream of events.
 
-Not tracked by the garbage collector: they hold no cycle, and one is made for every answer.
+The garbage collector does not track them: they hold no cycles, and one is made for every answer.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class _Event(msgspec.Struct, gc=False):
     type: Any = None
 
     def reported_usage(self) -> Any:
-        """The counts, where the endpoint puts them: Groq beside the choices, Moonshot inside the last one."""
+        """The counts, wherever the endpoint puts them: Groq beside the choices, Moonshot inside the last one."""
         if self.usage is not None:
             return self.usage
         if self.x_groq is not None:
@@ -63,8 +63,8 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 def joined(answer: Answer) -> Chat:
     """The completion that the events add up to.
 
-    Raises `Unavailable` for a stream that broke off, what an error among the events stands for, and msgspec's
-    errors for an event that is no JSON of a completion.
+    Raises `Unavailable` for a stream that broke off, the error that an error event stands for, and msgspec's errors
+    for an event that is not the JSON of a completion.
     """
     chat = Chat()
     pieces: list[_Piece] = []

@@ -32,14 +32,14 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """One bucket as the endpoint sees it: `remaining` of `limit`, full again in `reset_s` seconds."""
+    """One bucket as the endpoint reports it: `remaining` of `limit`, full again in `reset_s` seconds."""
 
     remaining: float
     reset_s: float
     limit: float | None = None
 
     def wait_s(self, amount: float) -> float:
-        """Seconds until the bucket holds `amount`, at the pace at which it fills."""
+        """Seconds until the bucket holds `amount`, at the rate at which it fills."""
         if self.remaining >= amount:
             return 0.0
         wait_s = self.reset_s
@@ -49,10 +49,10 @@ class Allowance:
 
 
 class RateHeaders:
-    """The headers by which one wire format tells of rates; without a spelling none are heeded."""
+    """The headers by which one wire format reports rates, in one or several spellings; without any, none are read."""
 
     def __init__(self, *spellings: Spelling) -> None:
-        # spelt out once: they are looked for in every answer
+        # formatted once: they are looked up in every answer
         self._names = {
             of: tuple(tuple(name.format(of) for name in spelling) for spelling in spellings) for of in _BUCKETS
         }
@@ -66,7 +66,7 @@ class RateHeaders:
         return longest_s
 
     def allowance(self, headers: Headers, of: str, now_s: float) -> Allowance | None:
-        """The bucket of requests, tokens, input-tokens or output-tokens; `None` where the headers do not tell."""
+        """The bucket of requests, tokens, input-tokens or output-tokens; `None` if the headers do not report it."""
         for limit, remaining, reset in self._names[of]:
             if (text := headers.get(remaining)) is None or (left := _number(text)) is None:
                 continue

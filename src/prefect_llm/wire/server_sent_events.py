@@ -1,6 +1,6 @@
-"""Server-sent events, whatever they tell: the framing of streamed answers.
+"""Server-sent events: the framing of streamed answers, whatever their content.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html. The whole stream is at hand: it was read to its end.
+https://html.spec.whatwg.org/multipage/server-sent-events.html. Parses whole streams, read to their end.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ CONTENT_TYPE = "text/event-stream"
 
 
 def is_stream(headers: Headers) -> bool:
-    """Whether the endpoint streamed its answer; some send it whole although they were asked to."""
+    """Whether the endpoint streamed its answer; some send it whole although a stream was asked for."""
     return (headers.get("content-type") or "").lower().startswith(CONTENT_TYPE)
 
 
 def events(body: bytes, *, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-    """The name and the data of each event; comments and other fields are passed over.
+    """The name and the data of each event; comments and other fields are skipped.
 
-    The last one may lack its blank line; where it was cut itself, it is left out: its data is then neither JSON nor
-    `end`, the word by which a format ends its streams.
+    The last event may lack its blank line. It is left out if it was cut: its data is then neither JSON nor `end`, the
+    word with which a format ends its streams.
     """
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

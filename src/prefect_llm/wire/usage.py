@@ -28,7 +28,7 @@ _WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens")
 
 
 def usage_of(reported: Any) -> Usage | None:
-    """The counts in `usage`; `None` where it is no object."""
+    """The counts in `usage`; `None` if it is not an object."""
     if not isinstance(reported, dict):
         return None
     cached = _detail(reported, _INPUT_DETAILS, ("cached_tokens",), _CACHED)
@@ -43,7 +43,7 @@ def usage_of(reported: Any) -> Usage | None:
 
 
 def usage_in(extension: Any) -> Any:
-    """The `usage` of an object that stands beside the choices, if it is one and has it."""
+    """The `usage` member of an object beside the choices, if there is one."""
     return extension.get("usage") if isinstance(extension, dict) else None
 
 
@@ -57,7 +57,7 @@ def _input(reported: dict[str, Any], cached: int | None, written: int | None) ->
 def _by_total(
     total: int, given: int | None, output: int | None, reasoning: int | None
 ) -> tuple[int | None, int | None, int | None]:
-    """What the total says of a count that is missing, and of reasoning that is billed but not in the output."""
+    """Fill in from the total a missing count, or reasoning that is billed but not part of the output."""
     if given is None or output is None:
         known = given if output is None else output
         rest = None if known is None or known > total else total - known
