@@ -24,7 +24,7 @@ def test_a_signal_ends_it_at_once_with_a_summary_though_requests_are_in_flight(n
         out, err = provider.process.communicate(timeout=DEADLINE_S)
     assert (provider.process.returncode, err) == (0, "")
     assert out == (
-        "1 requests: 0 answered, 0 throttled (429), 0 refused, 0 abandoned, 1 under way, faults: none; "
+        "1 requests: 0 answered, 0 throttled (429), 0 refused, 0 abandoned, 1 unfinished, faults: none; "
         "at most 1 in flight; 0 input and 0 output tokens\n"
     )
 

@@ -42,6 +42,7 @@ def close_engines() -> None:
 
 
 _engines: dict[tuple[int, Hashable], Engine] = {}
+"""One engine per process and provider; all are closed, and leave, at the end of the process."""
 _lock = threading.Lock()
 atexit.register(close_engines)
 

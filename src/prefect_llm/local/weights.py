@@ -150,8 +150,8 @@ def _check(path: Path, expected: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
         raise InvalidInput(
-            f"{path.name} has the SHA-256 {found}, not the pinned {expected}; it was thrown away, "
-            "look where pip's index settings point"
+            f"{path.name} has the SHA-256 {found}, not the pinned {expected}; it was discarded: "
+            "check which index pip is set to use"
         )
 
 

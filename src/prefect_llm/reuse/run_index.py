@@ -22,7 +22,7 @@ _PARTS_AT_ONCE = 8
 _ROW_BITS = 30
 _MOST_ROWS = 1 << _ROW_BITS
 _KEY_MASK = (1 << 64 - _ROW_BITS) - 1
-"""34 bits: among a million answers one look-up in 17,000 finds another request's row and reads it in vain."""
+"""34 bits: among a million answers one look-up in 17,000 finds another request's row, and reads it for nothing."""
 
 
 class RowTable:

@@ -1,7 +1,7 @@
-"""What a run tells as soon as it is so: budget used up, many errors, a provider that is down or back.
+"""Alerts of a run: budget used up, many errors, a provider that is down or back.
 
-Pure: whoever watches a run looks every second or so, and `Notices.of` says what is new in what was seen. So no
-request costs anything, and what comes and goes between two looks is told all the same where it is counted.
+A run is polled about once a second, so that requests pay nothing for it; `AlertRules.of` does no IO and returns
+what is new. An outage that comes and goes between two looks is still reported: outages are counted.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SpentBudget:
 class Observed:
     """A run at one look. Shares are from 0 to 1; `error_share` is `None` while there are too few outcomes.
 
-    A run that its budgets stopped has used up the one of which least is left.
+    With `exceeded` the run has stopped on its budgets: the one with the least left is used up.
     """
 
     error_share: float | None = None
@@ -83,7 +83,7 @@ class Observed:
 
 
 class AlertRules:
-    """What is new at each look; errors are high above `alert_error_share`, and that is told once."""
+    """Decides which alerts are new at each look. Errors above `alert_error_share` are reported once."""
 
     def __init__(self, alert_error_share: float) -> None:
         self._alert_error_share = alert_error_share
@@ -93,7 +93,7 @@ class AlertRules:
         self._open: set[str] = set()
 
     def of(self, seen: Observed) -> list[Alert]:
-        """What was not so at the look before."""
+        """The alerts that were not due at the last look."""
         return [*self._spending(seen), *self._errors(seen), *self._breakers(seen)]
 
     def _spending(self, seen: Observed) -> Iterator[Alert]:
@@ -136,13 +136,13 @@ class RunMonitor:
     def __init__(self, run: RunReference, provider: Provider | None, alert_error_share: float) -> None:
         self._run = run
         self._providers = None if provider is None else provider.routes
-        self._notices = AlertRules(alert_error_share)
+        self._rules = AlertRules(alert_error_share)
         self._granted = _granted(run)
-        self._notices.of(self.seen())  # what another run has left of a provider is nothing new
+        self._rules.of(self.seen())  # the state in which another run has left a provider is not news
 
     def news(self) -> list[Alert]:
         """What has happened since the last look."""
-        return self._notices.of(self.seen())
+        return self._rules.of(self.seen())
 
     def seen(self) -> Observed:
         """The run now."""

@@ -68,6 +68,6 @@ class Figures:
         return (
             f"{self.requests:,} requests: {self.answered:,} answered, {self.throttled:,} throttled (429), "
             f"{self.refused:,} refused, {self.abandoned:,} abandoned, "
-            f"{self.in_flight:,} under way, faults: {faults}; at most {self.max_in_flight:,} in flight; "
+            f"{self.in_flight:,} unfinished, faults: {faults}; at most {self.max_in_flight:,} in flight; "
             f"{self.input_tokens:,} input and {self.output_tokens:,} output tokens"
         )

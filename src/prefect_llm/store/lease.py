@@ -215,6 +215,7 @@ class _Renewal:
 
 
 _renewals: dict[str, _Renewal] = {}
+"""The leases that this process renews, by directory; each leaves at its `release`."""
 _lock = threading.Lock()
 
 

@@ -87,9 +87,9 @@ class ObservedEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequestAttempt:
-    """One request that has ended: `number` from 1 for its document, `seconds` it took, and what came of it.
+    """One request that has ended: its `number` for its document, from 1, how long it took, and its result.
 
-    `operation` is the conventions' word for what was asked; `trace` is what `here` said where it was handed in.
+    `operation` is the conventions' word for what was asked; `trace` is what `here` returned when it was submitted.
     """
 
     operation: str

@@ -20,7 +20,7 @@ def bearer(provider: Provider) -> dict[str, str]:
 
 
 def model_names(body: bytes) -> list[str] | None:
-    """The ids in a list of models; `None` where the body is none."""
+    """The ids in a list of models; `None` if the body is not one."""
     try:
         listed = orjson.loads(body)["data"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
