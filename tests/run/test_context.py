@@ -27,7 +27,7 @@ def run(output: str) -> Iterator[RunReference]:
     release_run(opened)
 
 
-def test_a_run_that_asks_keeps_its_stop_signal_and_progress_while_seventy_others_begin(
+def test_a_run_that_asks_keeps_its_stop_flag_and_progress_while_seventy_others_begin(
     scripted_server: ScriptedServer, tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     scripted_server.script({f"doc-{row}": steps.hang() for row in range(6)})

@@ -1,4 +1,4 @@
-"""A stop signal: the first error wins, everyone who asked is told once, and asking late is not too late."""
+"""A stop flag: the first error wins, everyone who asked is told once, and asking late is not too late."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -264,8 +265,8 @@ def _microseconds(at_us: int | None) -> int:
 
 
 def _start_dates(snapshot: data_snapshot.DataSnapshot) -> Iterator[date]:
-    for provider in snapshot.providers:
-        for model in provider.models:
-            for price in model.prices if isinstance(model.prices, list) else ():
-                if (day := getattr(price.constraint, "start_date", None)) is not None:
-                    yield day
+    models = chain.from_iterable(provider.models for provider in snapshot.providers)
+    prices = chain.from_iterable(model.prices for model in models if isinstance(model.prices, list))
+    for price in prices:
+        if (day := getattr(price.constraint, "start_date", None)) is not None:
+            yield day

@@ -1,4 +1,4 @@
-"""One run's stop signal across processes: the first to stop writes its reason to the run's directory; others poll it.
+"""One run's stop flag across processes: the first to stop writes its reason to the run's directory; others poll it.
 
 Each process polls once a second, so that requests pay nothing for it. A process also stops once another owner has
 taken the directory over: the chunk tasks of a killed flow live on in a cluster, and would only spend money.
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class SharedStop:
-    """Joins one process's stop signal with those of the invocation's other processes. Thread-safe."""
+    """Joins one process's stop flag with those of the invocation's other processes. Thread-safe."""
 
     def __init__(self, folder: Folder, invocation: str, epoch: int, stop: StopFlag) -> None:
         self._new_watch = partial(_Watch, folder, invocation, epoch, stop)
@@ -64,7 +64,7 @@ def forget_stops(folder: Folder) -> None:
     try:
         folder.remove_below(STOPS)
     except OSError as error:
-        logger.warning("what stopped the run cannot be removed from %s/%s: %s", folder.url, STOPS, error)
+        logger.warning("earlier stops cannot be removed from %s/%s: %s", folder.url, STOPS, error)
 
 
 class _Watch:
@@ -92,7 +92,7 @@ class _Watch:
         except Superseded as superseded:
             self._stop.set(superseded)
         except (OSError, InvalidInput) as error:
-            logger.warning("whether the run at %s was stopped cannot be seen: %s", self._folder.url, error)
+            logger.warning("cannot see whether another process stopped the run at %s: %s", self._folder.url, error)
 
     def start(self) -> None:
         """Poll from now on; tell the others once this process stops."""
@@ -120,7 +120,7 @@ class _Watch:
         try:
             self._folder.create(self._name, json.dumps({"kind": error.kind, "message": error.message}).encode())
         except OSError as failed:
-            logger.warning("the stop of the run at %s cannot be told to others: %s", self._folder.url, failed)
+            logger.warning("cannot tell other processes that the run at %s stops: %s", self._folder.url, failed)
 
 
 def _error_in(content: bytes) -> RunError:

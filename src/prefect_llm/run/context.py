@@ -1,4 +1,4 @@
-"""What the chunks of one run share in one process: stop signal, progress, deduplication, budget, earlier answers.
+"""What the chunks of one run share in one process: stop flag, progress, deduplication, budget, earlier answers.
 
 Opening a run opens its context; finishing or releasing the run closes it. A worker process that gets single chunks
 makes a context at the first one. A context that is open, or in use by a chunk, is never dropped.
@@ -89,7 +89,7 @@ class RunContext:
             return self._shared_stop
 
     def close(self) -> None:
-        """Drop what takes memory. Stop signal, progress and account can still be read."""
+        """Drop what takes memory. Stop flag, progress and account can still be read."""
         with self._lock:
             self._deduplicator = self._earlier_runs = self._plan = None
 

@@ -1,1 +1,1 @@
-"""What touches the operating system: folders, the event loop, stop signals, telemetry."""
+"""What touches the operating system: folders, the event loop, stop flags, telemetry."""

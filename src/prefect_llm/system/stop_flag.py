@@ -1,4 +1,4 @@
-"""One run's stop signal in this process: the first error counts, and every listener is called."""
+"""One run's stop flag in this process: the first error counts, and every listener is called."""
 
 from __future__ import annotations
 
