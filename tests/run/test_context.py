@@ -18,6 +18,7 @@ from prefect_llm.run.opening import open_run
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.values.errors import Interrupted
+from prefect_llm.values.provider import Timeouts
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ def test_a_run_that_asks_keeps_its_stop_flag_and_progress_while_seventy_others_b
 ) -> None:
     scripted_server.script({f"doc-{row}": steps.hang() for row in range(6)})
     first = open_run(documents(6), str(tmp_path / "first"), spec_of())
-    summary = pool.submit(infer_pending, first, provider_at(scripted_server.base_url, concurrency=3))
+    patient = replace(provider_at(scripted_server.base_url, concurrency=3), timeouts=Timeouts())
+    summary = pool.submit(infer_pending, first, patient)
     scripted_server.wait_for(requests=3, in_flight=3)
 
     for number in range(70):
