@@ -16,7 +16,7 @@ from prefect_llm.budget.sources import GrantSources
 from prefect_llm.system.folders import Folder, open_folder
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.budget import RunBudget
-from prefect_llm.values.errors import BudgetExceeded, BudgetUnwritable
+from prefect_llm.values.errors import BudgetExceeded, BudgetUnwritable, Interrupted
 
 LIMIT = Decimal(100)
 
@@ -132,6 +132,29 @@ def test_a_chunk_without_requests_draws_nothing(folder: Folder) -> None:
     with account(folder).in_use():
         time.sleep(0.05)  # time enough for the account's thread to draw
     assert GrantLog(folder, "USD", "run-1").last() is None
+
+
+def test_a_stopped_run_does_not_wait_for_a_store_that_is_slow(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answers = threading.Event(), threading.Event()
+
+    def slowly(self: GrantSources, wanted: Decimal, least: Decimal) -> Decimal:
+        asked.set()
+        answers.wait(SOON_S)
+        return Decimal(0)
+
+    monkeypatch.setattr(GrantSources, "grant", slowly)
+    process = account(folder, stop := StopFlag())
+    began = time.monotonic()
+    try:
+        with process.in_use():
+            reserve_in_vain(process, 1)
+            assert asked.wait(SOON_S)
+            stop.set(Interrupted("SIGINT"))
+        assert time.monotonic() - began < SOON_S / 2
+    finally:
+        answers.set()
 
 
 def test_a_stopped_run_draws_no_more(folder: Folder) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from prefect import flow, unmapped
 from tests.lanes.bulk_lane import NAME, BulkLane
@@ -17,10 +18,15 @@ from tests.prefect_server import PrefectServer, eventually
 from tests.run.running import documents, rows_of, spec_of
 
 from prefect_llm import LLMProvider, Summary, finish_run, infer_chunk, load_documents
+from prefect_llm.run.chunk import infer_chunk as infer
 from prefect_llm.run.context import context_of
+from prefect_llm.run.finishing import finish_run as finish
+from prefect_llm.run.finishing import release_run
 from prefect_llm.run.opening import open_run, reopen_run
 from prefect_llm.run.options import RunOptions
+from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
+from prefect_llm.store import ChunkStats
 from prefect_llm.store.tickets import TICKETS
 from prefect_llm.values.errors import Interrupted, InvalidInput
 from prefect_llm.values.price import Price
@@ -76,6 +82,37 @@ def test_a_run_that_goes_on_in_another_lane_collects_what_was_handed_in(
     assert (summary.totals.ok, {row["lane"] for row in rows_of(summary)}) == (25, {NAME})
 
 
+def test_what_was_handed_in_is_collected_though_another_chunk_has_the_same_request(
+    bulk: BulkLane, output: str, pool: ThreadPoolExecutor
+) -> None:
+    same = pa.table({"id": ["a", "b", "c", "d"], "text": ["doc-1 x", "doc-2 x", "doc-1 x", "doc-3 x"]})
+    spec = spec_of(chunk_rows=2)
+    run = open_run(same, output, spec, options=IN_BULK)
+    stopped = pool.submit(infer_chunk_of, run, 0)
+    eventually(lambda: tickets_in(output), lambda tickets: len(tickets) == 1)
+    context_of(run).stop.set(Interrupted("enough"))
+    assert isinstance(stopped.exception(), Interrupted)
+    release_run(run)
+
+    again = open_run(same, output, spec, options=IN_BULK)
+    other = pool.submit(infer_chunk_of, again, 1)  # claims the request of chunk 0's first document
+    eventually(lambda: batches_at(bulk), lambda batches: batches == 2)
+    resumed = pool.submit(infer_chunk_of, again, 0)
+    bulk.answer_all()
+    assert (other.result().requests.sent, resumed.result().requests.sent) == (2, 2)
+    rows = rows_of(finish(again))
+    assert [(row["status"], row["reused"]) for row in rows] == [("ok", False)] * 4
+    assert batches_at(bulk) == 2
+
+
+def test_a_lane_that_forgets_a_document_fails_its_chunk_loudly(bulk: BulkLane, output: str) -> None:
+    run = open_run(documents(3), output, spec_of(), options=IN_BULK)
+    bulk.collect = lambda *_: None  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="the lane 'bulk' left documents of this chunk without an outcome"):
+        infer_chunk_of(run, 0)
+    assert finish(run).totals.pending == 3
+
+
 @pytest.mark.usefixtures("prefect_server")
 def test_a_flow_asks_through_the_lane_of_its_run(
     bulk: BulkLane, output: str, pool: ThreadPoolExecutor, prefect_server: PrefectServer
@@ -104,3 +141,7 @@ def tickets_in(output: str) -> list[Path]:
 
 def batches_at(bulk: BulkLane) -> int:
     return len(list(bulk.folder.glob("*.asked")))
+
+
+def infer_chunk_of(run: RunReference, chunk: int) -> ChunkStats:
+    return infer(run, chunk, PROVIDER)

@@ -162,7 +162,7 @@ def test_nobody_waits_for_a_chunk_that_was_given_up(
     staged = read_chunk(plan.directory.folder, plan.snapshot, 0)
     attempt, done = claim(plan.directory.folder, 0, run.epoch)
     tickets = ChunkTickets(plan.directory.folder, JournalKind.CHUNK, 0)
-    work = ClaimedChunk(0, JournalKind.CHUNK, attempt, staged, plan.prompt, range(2), done, tickets)
+    work = ClaimedChunk(0, JournalKind.CHUNK, attempt, staged, plan.prompt, range(2), done, frozenset(), tickets)
 
     def full(_: JournalEntry) -> None:
         raise OSError("the disk is full")

@@ -12,13 +12,21 @@ from tests.run.running import documents, provider_at, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
+from prefect_llm.reuse import earlier_runs
 from prefect_llm.run.context import IDLE_CONTEXTS, context_of, working_on
 from prefect_llm.run.finishing import finish_run, release_run
 from prefect_llm.run.opening import open_run
+from prefect_llm.run.options import RunOptions
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
+from prefect_llm.store import RunDirectory
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.provider import Timeouts
+
+
+class NoAnswers:
+    def find(self, fingerprints: object, provider: object) -> dict[str, object]:
+        return {}
 
 
 @pytest.fixture
@@ -67,10 +75,37 @@ def test_a_finished_run_still_tells_what_it_did(run: RunReference, scripted_serv
     assert context_of(run).tracker.progress.done == 3
 
 
-def test_the_context_follows_the_reference_until_money_or_answers_depend_on_it(run: RunReference) -> None:
+def test_the_context_follows_the_reference_until_a_chunk_begins(run: RunReference) -> None:
     assert context_of(replace(run, reuse=("elsewhere",))).run.reuse == ("elsewhere",)
-    assert context_of(run).earlier_runs is context_of(replace(run, reuse=("elsewhere",))).earlier_runs
     assert context_of(run).run.reuse == ()
+    with working_on(run):
+        assert context_of(replace(run, reuse=("elsewhere",))).run.reuse == ()
+
+
+def test_a_context_that_is_closed_while_a_chunk_runs_drops_its_memory_when_the_chunk_ends(run: RunReference) -> None:
+    with working_on(run) as context:
+        deduplicator = context.deduplicator
+        release_run(run)
+        assert context.deduplicator is deduplicator
+    assert context.deduplicator is not deduplicator
+
+
+def test_an_earlier_run_is_indexed_once_from_its_opening_on(
+    run: RunReference, scripted_server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer_pending(run, provider_at(scripted_server.base_url))
+    read: list[str] = []
+
+    def index(directory: RunDirectory, *, raw: bool) -> NoAnswers:
+        read.append(directory.url)
+        return NoAnswers()
+
+    monkeypatch.setattr(earlier_runs, "AnswerIndex", index)
+
+    again = open_run(documents(3), str(tmp_path / "again"), spec_of(), options=RunOptions(reuse=run.url))
+    assert context_of(again).earlier_runs.find({"f"}, "host", lambda row: True) == {}
+    assert read == [run.url]
+    release_run(again)
 
 
 def test_runs_of_one_directory_share_nothing(run: RunReference, output: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -18,6 +19,8 @@ from prefect_llm.values.money import MONEY, ZERO
 
 RETRY_S = 0.5
 """From a refused draw to the next: by then other processes may have given something back."""
+STOPPED_WAIT_S = 1.0
+"""A stopped run waits this long for its rest to be given back: a slow store must not hold up the stop."""
 SIGNAL_LATENCY_S = 0.5
 """A wait in the main thread hears of a signal after this at the latest."""
 
@@ -50,7 +53,10 @@ class BudgetAccount:
 
     @contextmanager
     def in_use(self) -> Iterator[BudgetAccount]:
-        """While a chunk is asked. On return from the last one, what is left has been given back."""
+        """While a chunk is asked. On return from the last one what is left has been given back.
+
+        A stopped run does not wait for that longer than `STOPPED_WAIT_S`.
+        """
         self._enter()
         try:
             yield self
@@ -108,7 +114,7 @@ class BudgetAccount:
 
     def _enter(self) -> None:
         with self._lock:
-            if self._worker is None:
+            if self._worker is None or not self._worker.is_alive():  # a fork has no threads
                 worker = threading.Thread(target=self._work, name="llm-budget", daemon=True)
                 worker.start()  # it waits for the lock
                 self._worker = worker
@@ -116,10 +122,13 @@ class BudgetAccount:
             self._lock.notify_all()
 
     def _leave(self) -> None:
+        started = time.monotonic()
         with self._lock:
             self._users -= 1
             self._lock.notify_all()
             while self._users == 0 and self._worker is not None and self._worker.is_alive():
+                if self._stop.error is not None and time.monotonic() - started > STOPPED_WAIT_S:
+                    return  # what is not given back stays granted, and counts as spent
                 self._lock.wait(SIGNAL_LATENCY_S)
 
     # What follows runs on the account's own thread.

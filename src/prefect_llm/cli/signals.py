@@ -17,13 +17,14 @@ from prefect_llm.values.errors import Interrupted
 def stop_on_signals(run: RunReference) -> Iterator[list[int]]:
     """While the block runs, signals stop the run. Gives the list of signals received."""
     received: list[int] = []
+    stop_flag = context_of(run).stop  # looked up before: a handler may run while its thread holds a lock
 
     def stop(number: int, _: FrameType | None) -> None:
         received.append(number)
         if len(received) > 1:
             os._exit(128 + number)
         name = signal.Signals(number).name
-        context_of(run).stop.set(Interrupted(f"{name}: finished rows are kept"))
+        stop_flag.set(Interrupted(f"{name}: finished rows are kept"))
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -179,4 +179,4 @@ class Job:
         """Keep the usage of an answer that was billed and is asked again."""
         if completion is not None and completion.usage is not None:
             model, route = self.request.parameters.model, self.submission.route
-            self.attempts.discarded.append(DiscardedAnswer(completion.usage, model, route))
+            self.attempts.discarded.append(DiscardedAnswer(completion.usage, model, route, completion.model))

@@ -10,7 +10,7 @@ import difflib
 import socket
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import httpx
@@ -84,7 +84,8 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
 
 def _ask(client: httpx.Client, provider: Provider, request: Request) -> Answer:
     wire_format = format_of(provider)
-    url, body = wire_format.url(provider, request), wire_format.encoder(provider)(request)
+    whole = replace(provider, timeouts=replace(provider.timeouts, idle_s=None))  # one token is not worth a stream
+    url, body = wire_format.url(provider, request), wire_format.encoder(whole)(request)
     try:
         response = client.post(url, content=body)
     except httpx.ConnectError as error:

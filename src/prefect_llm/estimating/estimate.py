@@ -154,8 +154,7 @@ def _answered(spec: RunSpec, reuse: str | None, siblings: str | None, output: st
     if output is not None and RunDirectory.open(output).manifest() is not None:
         urls = (RunDirectory.open(output).url, *urls)
     earlier = EarlierRuns(urls, keep_raw=spec.keep_raw)
-    earlier.check()
-    return earlier
+    return earlier.read()
 
 
 def _estimate(

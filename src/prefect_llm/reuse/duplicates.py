@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from prefect_llm.reuse.in_flight import Answered, ChunkClaims, Claimed
 from prefect_llm.store import ResultRow
@@ -20,17 +20,24 @@ class ChunkDuplicates:
         self._leaders: dict[str, int] = {}
         self._followers: dict[int, list[int]] = {}
         self._awaited: set[str] = set()
+        self._submitted: frozenset[str] = frozenset()
 
-    def group(self, fingerprints: Mapping[int, str]) -> None:
-        """Tell leaders from followers; `fingerprints` are the requests to be asked, by row index, in order."""
+    def group(self, fingerprints: Mapping[int, str], submitted: Set[int] = frozenset()) -> None:
+        """Tell leaders from followers; `fingerprints` are the requests that have no row, by row index, in order.
+
+        Those `submitted` by an earlier attempt are paid for: each is collected for itself, and leads.
+        """
+        self._submitted = frozenset(fingerprints[row_index] for row_index in submitted)
+        for row_index in sorted(submitted):
+            self._leaders.setdefault(fingerprints[row_index], row_index)
         for row_index, fingerprint in fingerprints.items():
             leader = self._leaders.setdefault(fingerprint, row_index)
-            if leader != row_index:
+            if leader != row_index and row_index not in submitted:
                 self._followers.setdefault(leader, []).append(row_index)
 
     def claim(self, done: Iterable[ResultRow]) -> Claimed:
         """Claim the leaders' requests. `done` are rows that the chunk has already, for others to take."""
-        claimed = self._claims.claim(self._leaders, done)
+        claimed = self._claims.claim(self._leaders, done, self._submitted)
         self._awaited.update(claimed.awaited)
         return claimed
 

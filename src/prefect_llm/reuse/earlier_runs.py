@@ -32,15 +32,16 @@ class EarlierRuns:
     """The answers of earlier runs. Each run is indexed at its first look-up. Thread-safe."""
 
     def __init__(self, urls: Sequence[str], *, keep_raw: bool) -> None:
-        self._urls = urls
+        self.urls = tuple(urls)
         self._keep_raw = keep_raw
         self._indexes: dict[str, AnswerIndex] = {}
         self._lock = Lock()
 
-    def check(self) -> None:
-        """Index every run; `InvalidInput` for a directory without a run, or one that cannot be read."""
-        for url in self._urls:
+    def read(self) -> EarlierRuns:
+        """Index every run, and return itself; `InvalidInput` for a directory without a run, or one that fails."""
+        for url in self.urls:
             self._index_of(url)
+        return self
 
     def find(
         self, fingerprints: Set[str], provider: str, serves: Callable[[ResultRow], bool]
@@ -50,7 +51,7 @@ class EarlierRuns:
         Of several runs the first counts whose answer `serves`.
         """
         found: dict[str, ResultRow] = {}
-        for url in self._urls:
+        for url in self.urls:
             missing = fingerprints - found.keys()
             rows = self._index_of(url).find(missing, provider)
             found |= {fingerprint: row for fingerprint, row in rows.items() if serves(row)}

@@ -6,7 +6,7 @@ it asks any, and waits for other chunks only after it has asked all of its own: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Lock
@@ -89,6 +89,13 @@ class RequestDeduplicator:
                     awaited.add(fingerprint)
         return answered, frozenset(awaited)
 
+    def _claim_free(self, claims: ChunkClaims, fingerprints: Iterable[str]) -> frozenset[str]:
+        """Claim those that no chunk has; returns them."""
+        with self._lock:
+            free = frozenset(each for each in fingerprints if each not in self._claims)
+            self._claims |= {fingerprint: _Claim(claims) for fingerprint in free}
+        return free
+
     def _ended(self, claims: ChunkClaims, fingerprints: Iterable[str], row: ResultRow | None) -> None:
         """End claims of a chunk; without an answer the chunks that wait go on to ask themselves."""
         messages = []
@@ -135,16 +142,23 @@ class ChunkClaims:
         self._chunk = chunk
         self._claimed: frozenset[str] = frozenset()
 
-    def claim(self, fingerprints: Iterable[str], done: Iterable[ResultRow]) -> Claimed:
-        """Claim the requests that no other chunk has claimed; `done` are rows that the chunk has already."""
-        wanted = frozenset(fingerprints)
+    def claim(
+        self, fingerprints: Iterable[str], done: Iterable[ResultRow], submitted: Set[str] = frozenset()
+    ) -> Claimed:
+        """Claim the requests that no other chunk has claimed; `done` are rows that the chunk has already.
+
+        Requests that were `submitted` before are claimed for others to wait for, and never waited for.
+        """
+        wanted = frozenset(fingerprints) - submitted
         self._deduplicator._offer(done)
+        own = self._deduplicator._claim_free(self, submitted)
         answered, awaited = self._deduplicator._claim(self, wanted)
         self._claimed = wanted - awaited - answered.keys()
         # after the claim: the answers of a chunk that commits in between are in the claims or in the index
         stored = self._index.find(self._claimed)
         for fingerprint, row in stored.items():
             self.ended(fingerprint, row)
+        self._claimed |= own
         return Claimed(stored, answered, awaited)
 
     def ended(self, fingerprint: str, row: ResultRow) -> None:

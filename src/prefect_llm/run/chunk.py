@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from prefect_llm.budget.account import BudgetAccount
 from prefect_llm.documents import read_chunk
-from prefect_llm.run.chunk_requests import ChunkRequests
+from prefect_llm.run.chunk_requests import ChunkRequests, submitted_in
 from prefect_llm.run.chunk_rows import ChunkRows, output_array
 from prefect_llm.run.claimed_chunk import ClaimedChunk
 from prefect_llm.run.context import RunContext, working_on
@@ -97,6 +97,7 @@ def _claim(context: RunContext, chunk: int) -> ClaimedChunk | None:
         prompt=plan.prompt,
         row_indexes=range(len(staged.ids)),
         done=done,
+        journaled=frozenset(entry.row_index for entry in done),
         tickets=ChunkTickets(folder, JournalKind.CHUNK, chunk),
     )
 
@@ -105,7 +106,9 @@ def _ask(context: RunContext, work: ClaimedChunk, rows: ChunkRows, provider: Pro
     """Restore what is known and ask the rest; on return the journal has every new row, and is flushed."""
     run, plan = context.run, context.plan
     requests = render_requests(work.staged, work.prompt, work.missing, provider.api)
-    reused = earlier_answers(context.earlier_runs, work.staged, requests, plan.spec, provider)
+    tickets = work.open_tickets()
+    unsubmitted = {index: requests[index] for index in requests.keys() - submitted_in(tickets, requests)}
+    reused = earlier_answers(context.earlier_runs, work.staged, unsubmitted, plan.spec, provider)
     for entry in (*work.done, *reused):
         rows.restore(entry)
         requests.pop(entry.row_index, None)
@@ -117,8 +120,8 @@ def _ask(context: RunContext, work: ClaimedChunk, rows: ChunkRows, provider: Pro
         flushed(journal, run.flush_interval_s) as flushing,
     ):
         rows.journal_to(flushing.append)
-        asked = ChunkRequests(context, work, requests, rows, provider, account)
-        asked.ask(work.tickets.read() if work.is_retried else ())
+        asked = ChunkRequests(context, work, requests, rows, provider, account, tickets)
+        asked.ask()
     return asked
 
 
@@ -151,9 +154,9 @@ def _table(context: RunContext, work: ClaimedChunk, rows: ChunkRows) -> pa.Table
 
 def _remove_leftovers(context: RunContext, work: ClaimedChunk) -> None:
     """Remove journals, and tickets if there are any: the part holds everything."""
-    remove_journals(context.plan.directory.folder, [work.chunk], work.kind)
     if work.is_retried or context.run.lane != ONLINE:
-        work.tickets.remove()
+        work.tickets.remove()  # first: as long as there is a journal, it tells that they were collected
+    remove_journals(context.plan.directory.folder, [work.chunk], work.kind)
 
 
 def _stats_of_attempt(context: RunContext, rows: ChunkRows, seconds: float) -> ChunkStats:

@@ -27,7 +27,8 @@ from prefect_llm.values.request import Request
 class ChunkRequests:
     """Asks the documents of a chunk that have no row yet. The lane calls back on its own threads.
 
-    `requests` are those still to be asked, by row index, or why a document makes none; `rows` takes what ends.
+    `requests` are those that have no row, by row index, or why a document makes none; `rows` takes what ends.
+    Requests that `tickets` of earlier attempts hold are collected, not asked again.
     """
 
     def __init__(
@@ -38,27 +39,33 @@ class ChunkRequests:
         rows: ChunkRows,
         provider: Provider,
         account: BudgetAccount | None = None,
+        tickets: Sequence[Ticket] = (),
     ) -> None:
         asks_once = context.plan.spec.asks_once
         self._context = context
         self._prompt = work.prompt
-        self._tickets = work.tickets
+        self._earlier = tickets
+        self._keep_ticket = work.tickets.keep
+        self._submitted = submitted_in(tickets, requests)
         self._rows = rows
         self._provider = provider
         self._duplicates = ChunkDuplicates(context.deduplicator.claims_of(work.chunk)) if asks_once else None
         self._budget = None if account is None else RequestBudget(account, provider)
-        self._requests = {row_index: self._bounded(request) for row_index, request in requests.items()}
+        self._requests = {
+            row_index: request if row_index in self._submitted else self._bounded(request)
+            for row_index, request in requests.items()
+        }
 
-    def ask(self, earlier: Sequence[Ticket] = ()) -> None:
+    def ask(self) -> None:
         """Ask every request; blocks until each has ended.
 
-        Requests of `earlier` tickets are collected, not asked again. Raises the `RunError` that stopped the run,
-        unless every row had ended by then.
+        Raises the `RunError` that stopped the run, unless every row had ended by then; `RuntimeError` if the lane
+        delivered too little.
         """
         self._note_prices()
         wanted = tuple(self._requests)
         try:
-            self._send(self._asked_here(), earlier)
+            self._send(self._asked_here(), self._earlier)
             while self._duplicates is not None and self._duplicates.awaits:
                 self._send(self._wait_for_other_chunk(self._duplicates))
         except RunError:
@@ -67,6 +74,9 @@ class ChunkRequests:
         finally:
             if self._duplicates is not None:
                 self._duplicates.leave()
+
+        if self._rows.lacks(wanted):
+            raise RuntimeError(f"the lane {self._context.run.lane!r} left documents of this chunk without an outcome")
 
     def committed(self) -> None:
         """The part is written: other chunks find the answers in it."""
@@ -83,15 +93,11 @@ class ChunkRequests:
             self._context.tracker.priced_at(price_for(route, route.model or model))
 
     def _send(self, row_indexes: Sequence[int], earlier: Sequence[Ticket] = ()) -> None:
-        """Submit these requests, except those that a ticket holds, and collect all tickets."""
-        ticketed = {row_index for ticket in earlier for row_index in ticket.row_indexes}
-        unsent = [row_index for row_index in row_indexes if row_index not in ticketed]
-        delivery = self._delivery()
-
-        tickets = list(earlier)
-        if unsent:
+        """Submit these requests, then collect their tickets and the `earlier` ones."""
+        delivery, tickets = self._delivery(), list(earlier)
+        if row_indexes:
             lane = lane_named(self._context.run.lane)
-            tickets += lane.submit(self._provider, self._to_be_sent(unsent), delivery)
+            tickets += lane.submit(self._provider, self._to_be_sent(row_indexes), delivery)
         for name in dict.fromkeys(ticket.lane for ticket in tickets):
             held = [ticket for ticket in tickets if ticket.lane == name]
             lane_named(name).collect(self._provider, held, self._held_by(held), delivery)
@@ -101,7 +107,7 @@ class ChunkRequests:
         return Delivery(
             deliver=self._end,
             sent=context.tracker.sent,
-            keep=self._tickets.keep,
+            keep=self._keep_ticket,
             rewrite=self._rewrite,
             stop=context.stop,
             keep_raw=context.plan.spec.keep_raw,
@@ -112,11 +118,12 @@ class ChunkRequests:
         """Take the answers that exist already; returns the row indexes left for this chunk to ask."""
         duplicates = self._duplicates
         if duplicates is None:
-            return list(self._requests)
+            return [row_index for row_index in self._requests if row_index not in self._submitted]
 
         self._copy_restored()
         duplicates.group(
-            {index: each.fingerprint for index, each in self._requests.items() if isinstance(each, Request)}
+            {index: each.fingerprint for index, each in self._requests.items() if isinstance(each, Request)},
+            self._submitted,
         )
         claimed = duplicates.claim([entry.row for entry in self._rows.ended()])
         for fingerprint, row in claimed.stored.items():
@@ -124,14 +131,16 @@ class ChunkRequests:
         for fingerprint, row in claimed.answered.items():
             self._copy(duplicates.leader_of(fingerprint), row, self._rows.add)
 
-        not_asked = duplicates.not_asked
+        not_asked = duplicates.not_asked | self._submitted
         return [row_index for row_index in self._requests if row_index not in not_asked]
 
     def _copy_restored(self) -> None:
         """Copy restored rows to the other documents with the same request."""
         restored = {entry.row.fingerprint: entry.row for entry in reversed(self._rows.ended())}
         for row_index, request in list(self._requests.items()):
-            if isinstance(request, Request) and (row := restored.get(request.fingerprint)) is not None:
+            if row_index in self._submitted or not isinstance(request, Request):
+                continue
+            if (row := restored.get(request.fingerprint)) is not None:
                 del self._requests[row_index]
                 self._rows.keep(self._rows.copied(row, row_index))
 
@@ -203,3 +212,9 @@ class ChunkRequests:
         for follower in self._duplicates.take_followers(entry.row_index):
             del self._requests[follower]
             self._rows.keep(self._rows.copied(entry.row, follower))
+
+
+def submitted_in(tickets: Sequence[Ticket], requests: Mapping[int, Rendered]) -> frozenset[int]:
+    """The row indexes of the requests that these tickets hold."""
+    held = (row_index for ticket in tickets for row_index in ticket.row_indexes)
+    return frozenset(row_index for row_index in held if isinstance(requests.get(row_index), Request))

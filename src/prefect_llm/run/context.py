@@ -21,7 +21,7 @@ from prefect_llm.run.reference import RunReference
 from prefect_llm.system.folders import open_folder
 from prefect_llm.system.stop_flag import StopFlag
 
-IDLE_CONTEXTS = 16
+IDLE_CONTEXTS = 8
 """Contexts kept for runs that are closed, and for runs that have sent this process a chunk and may send another."""
 
 
@@ -37,18 +37,35 @@ class RunContext:
         self._deduplicator: RequestDeduplicator | None = None
         self._account: BudgetAccount | None = None
         self._shared_stop: SharedStop | None = None
+        self._has_begun = False
         self._lock = threading.RLock()
+        self._reading = threading.Lock()
 
     def amend(self, run: RunReference) -> None:
-        """Take a newer reference to the run, unless money or answers already depend on the present one."""
+        """Take a newer reference to the run, until its first chunk begins. Does no IO."""
         with self._lock:
-            if self._account is None and self._earlier_runs is None:
-                self.run = run
+            if self._has_begun or run is self.run:
+                return
+            if run.reuse != self.run.reuse:
+                self._earlier_runs = None
+            if run.budget != self.run.budget:
+                self._account = None
+            self.run = run
+
+    def begin(self) -> None:
+        """A chunk begins: the reference stays as it is from now on."""
+        with self._lock:
+            self._has_begun = True
+
+    def adopt(self, earlier_runs: EarlierRuns) -> None:
+        """Take earlier runs whose answers are indexed already."""
+        with self._lock:
+            self._earlier_runs = earlier_runs
 
     @property
     def plan(self) -> RunPlan:
         """What is fixed for the run; `InvalidInput` if its directory no longer holds it."""
-        with self._lock:
+        with self._reading:  # not `_lock`: a slow store must hold up no stop
             if self._plan is None:
                 self._plan = read_plan(self.run.url, self.run.run_id)
             return self._plan
@@ -56,9 +73,10 @@ class RunContext:
     @property
     def earlier_runs(self) -> EarlierRuns:
         """The answers of the earlier runs that this one reuses."""
+        keep_raw = self.plan.spec.keep_raw
         with self._lock:
             if self._earlier_runs is None:
-                self._earlier_runs = EarlierRuns(self.run.reuse, keep_raw=self.plan.spec.keep_raw)
+                self._earlier_runs = EarlierRuns(self.run.reuse, keep_raw=keep_raw)
             return self._earlier_runs
 
     @property
@@ -72,10 +90,11 @@ class RunContext:
     @property
     def deduplicator(self) -> RequestDeduplicator:
         """Asks identical requests of the run once."""
+        plan = self.plan
         with self._lock:
             if self._deduplicator is None:
                 self._deduplicator = RequestDeduplicator(
-                    self.plan.directory, self.run.rows, self.run.chunk_rows, raw=self.plan.spec.keep_raw
+                    plan.directory, self.run.rows, self.run.chunk_rows, raw=plan.spec.keep_raw
                 )
             return self._deduplicator
 
@@ -90,7 +109,7 @@ class RunContext:
 
     def close(self) -> None:
         """Drop what takes memory. Stop flag, progress and account can still be read."""
-        with self._lock:
+        with self._lock, self._reading:
             self._deduplicator = self._earlier_runs = self._plan = None
 
 
@@ -100,6 +119,7 @@ class _Contexts:
     def __init__(self) -> None:
         self._contexts: OrderedDict[str, RunContext] = OrderedDict()
         self._open: set[str] = set()
+        self._closing: set[str] = set()
         self._in_use: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -119,25 +139,37 @@ class _Contexts:
         return self.get(run)
 
     def close(self, run: RunReference) -> None:
+        """Now, or when the last chunk in it ends."""
         with self._lock:
             self._open.discard(run.invocation)
-            context = None if self._in_use[run.invocation] else self._contexts.get(run.invocation)
-            self._drop_idle()
-        if context is not None:
-            context.close()
+            self._closing.add(run.invocation)
+        self._close_if_unused(run)
 
     @contextmanager
     def in_use(self, run: RunReference) -> Iterator[RunContext]:
         with self._lock:
             self._in_use[run.invocation] += 1
         try:
-            yield self.get(run)
+            context = self.get(run)
+            context.begin()
+            yield context
         finally:
             with self._lock:
                 self._in_use[run.invocation] -= 1
                 if not self._in_use[run.invocation]:
                     del self._in_use[run.invocation]
-                self._drop_idle()
+            self._close_if_unused(run)
+
+    def _close_if_unused(self, run: RunReference) -> None:
+        with self._lock:
+            closes = run.invocation in self._closing and not self._in_use[run.invocation]
+            context = self._contexts.get(run.invocation) if closes else None
+            if closes:
+                self._closing.discard(run.invocation)
+            self._drop_idle()
+
+        if context is not None:
+            context.close()
 
     def _drop_idle(self) -> None:
         idle = [name for name in self._contexts if name not in self._open and not self._in_use[name]]

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from prefect_llm.documents import StagedChunk
-from prefect_llm.reuse.earlier_runs import EarlierRuns, previous_runs, still_there
+from prefect_llm.reuse.earlier_runs import NO_EARLIER_RUNS, EarlierRuns, previous_runs, still_there
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.rendering import Rendered
 from prefect_llm.run.spec import RunSpec
-from prefect_llm.store import PREVIOUS, JournalEntry, Manifest, RunDirectory, check_owner
+from prefect_llm.store import JournalEntry, Manifest, RunDirectory, check_owner
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
@@ -35,32 +35,34 @@ def earlier_answers(
     ]
 
 
-def find_earlier_runs(
-    run: RunReference, manifest: Manifest, reuse: str, siblings: str | None = None
-) -> tuple[str, ...]:
-    """The directories whose answers the run takes, recorded in its manifest before anything is asked.
+def named_runs(reuse: str, spec: RunSpec) -> EarlierRuns:
+    """The run in the directory `reuse`, indexed; `InvalidInput` if it holds none."""
+    return EarlierRuns((RunDirectory.open(reuse).url,), keep_raw=spec.keep_raw).read()
 
-    `reuse` and `siblings` are as in `RunOptions`.
+
+def find_earlier_runs(
+    run: RunReference, manifest: Manifest, named: EarlierRuns | None, siblings: str | None = None
+) -> EarlierRuns:
+    """The runs whose answers the run takes, indexed, and recorded in its manifest before anything is asked.
+
+    Those `named`, else those recorded before, else those before this run below `siblings`.
     """
     if not run.pending:
-        return ()
-    spec = RunSpec.from_json(manifest.spec)
-    if reuse != PREVIOUS:
-        urls: tuple[str, ...] = (RunDirectory.open(reuse).url,)
-    elif manifest.reuse is not None:
-        urls = still_there(manifest.reuse)
-        EarlierRuns(urls, keep_raw=spec.keep_raw).check()
-        return urls
-    elif siblings is None:
-        return ()
-    else:
-        urls = previous_runs(siblings, manifest.run_id)
-        EarlierRuns(urls, keep_raw=spec.keep_raw).check()
-        found = f"answers of {', '.join(urls)} are taken" if urls else f"no earlier run below {siblings}"
-        logger.info("reuse: %s", found)
+        return NO_EARLIER_RUNS
+    keep_raw = RunSpec.from_json(manifest.spec).keep_raw
+    if named is None and manifest.reuse is not None:
+        return EarlierRuns(still_there(manifest.reuse), keep_raw=keep_raw).read()
+    if named is None and siblings is None:
+        return NO_EARLIER_RUNS
 
-    if urls != manifest.reuse:
+    earlier = named
+    if earlier is None:
+        earlier = EarlierRuns(previous_runs(siblings or "", manifest.run_id), keep_raw=keep_raw).read()
+        taken = f"answers of {', '.join(earlier.urls)} are taken"
+        logger.info("reuse: %s", taken if earlier.urls else f"no earlier run below {siblings}")
+
+    if earlier.urls != manifest.reuse:
         directory = RunDirectory.open(run.url)
         check_owner(directory.folder, run.epoch)
-        directory.write_manifest(directory.check_run().changed(reuse=urls))
-    return urls
+        directory.write_manifest(directory.check_run().changed(reuse=earlier.urls))
+    return earlier

@@ -16,9 +16,9 @@ from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, 
 from prefect_llm.lanes.lanes import lane_named
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import fold
-from prefect_llm.reuse.earlier_runs import EarlierRuns
+from prefect_llm.reuse.earlier_runs import NO_EARLIER_RUNS, EarlierRuns
 from prefect_llm.run.context import open_context
-from prefect_llm.run.earlier_answers import find_earlier_runs
+from prefect_llm.run.earlier_answers import find_earlier_runs, named_runs
 from prefect_llm.run.options import RunOptions
 from prefect_llm.run.plan import RunPlan
 from prefect_llm.run.reference import RunReference
@@ -50,7 +50,7 @@ def open_run(input: str | pa.Table, output: str, spec: RunSpec, *, options: RunO
     spec or a directory that cannot be used, or that another process owns.
     """
     lane_named(options.lane)
-    _check_reuse(options, spec)
+    named = _named_runs(options, spec)
     if options.reuse == PREVIOUS and options.siblings is None:
         raise InvalidInput('reuse: "previous" needs siblings, the directory below which the runs lie')
 
@@ -65,10 +65,10 @@ def open_run(input: str | pa.Table, output: str, spec: RunSpec, *, options: RunO
             if source is not None:
                 manifest = _create(directory, source, spec, prompt, epoch)
             assert manifest is not None
-            run = _open(directory, manifest, epoch, options)
+            run, earlier = _open(directory, manifest, epoch, options), NO_EARLIER_RUNS
             if options.reuse is not None:
-                run = replace(run, reuse=find_earlier_runs(run, manifest, options.reuse, options.siblings))
-    return start(run)
+                earlier = find_earlier_runs(run, manifest, named, options.siblings)
+    return start(run, earlier)
 
 
 def reopen_run(output: str, *, options: RunOptions = DEFAULTS) -> RunReference:
@@ -84,14 +84,14 @@ def reopen_run(output: str, *, options: RunOptions = DEFAULTS) -> RunReference:
         manifest = directory.check_run()
         spec = RunSpec.from_json(manifest.spec)
         check_same_spec(manifest, spec.to_json(), where=directory.url)
-        _check_reuse(options, spec)
+        named = _named_runs(options, spec)
         if options.reuse == PREVIOUS and manifest.reuse is None:
             raise InvalidInput(f"reuse: {directory.url} was begun without it: give the directory of an earlier run")
 
         with acquired(directory.folder) as epoch:
             run = _open(directory, manifest, epoch, options)
-            run = replace(run, reuse=find_earlier_runs(run, manifest, options.reuse or PREVIOUS))
-    return start(run)
+            earlier = find_earlier_runs(run, manifest, named)
+    return start(run, earlier)
 
 
 def reference_to(
@@ -136,9 +136,14 @@ def reference_to(
     )
 
 
-def start(run: RunReference) -> RunReference:
-    """Open the run's context. The run stops once another process takes its directory over: it would only spend."""
+def start(run: RunReference, earlier: EarlierRuns = NO_EARLIER_RUNS) -> RunReference:
+    """Open the run's context, with the runs whose answers it takes; returns its reference.
+
+    The run stops once another process has taken its directory over: it would only pay.
+    """
+    run = replace(run, reuse=earlier.urls)
     context = open_context(run)
+    context.adopt(earlier)
     when_superseded(open_folder(run.url), run.epoch, context.stop.set)
     return run
 
@@ -178,9 +183,9 @@ def check_varies(prompt: Prompt, spec: RunSpec, rows: int) -> None:
         )
 
 
-def _check_reuse(options: RunOptions, spec: RunSpec) -> None:
-    if options.reuse not in (None, PREVIOUS):
-        EarlierRuns([options.reuse], keep_raw=spec.keep_raw).check()
+def _named_runs(options: RunOptions, spec: RunSpec) -> EarlierRuns | None:
+    """The run that `reuse` names by its directory."""
+    return None if options.reuse in (None, PREVIOUS) else named_runs(options.reuse, spec)
 
 
 def _checked_source(

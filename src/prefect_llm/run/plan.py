@@ -9,7 +9,7 @@ import pyarrow as pa
 from prefect_llm.documents import Snapshot
 from prefect_llm.prompts import Prompt
 from prefect_llm.run.spec import RunSpec
-from prefect_llm.store import Manifest, RunDirectory, result_schema
+from prefect_llm.store import RESULT_COLUMNS, Manifest, RunDirectory, result_schema
 from prefect_llm.values.errors import InvalidInput
 
 
@@ -28,7 +28,10 @@ class RunPlan:
         """The plan recorded in a manifest."""
         spec = RunSpec.from_json(manifest.spec)
         snapshot = Snapshot.from_json(manifest.snapshot)
-        return cls(directory, spec, Prompt(spec.prompt), snapshot, directory.lacking_columns())
+
+        # a kept column of that name is from before the result column: today it would be kept under another name
+        taken = frozenset(RESULT_COLUMNS) & {column.name for column in snapshot.kept}
+        return cls(directory, spec, Prompt(spec.prompt), snapshot, directory.lacking_columns() | taken)
 
     @property
     def schema(self) -> pa.Schema:

@@ -90,11 +90,15 @@ def _discarded_cost(
 
     terms = terms_of(request.parameters.extra)
     asked = provider.routes[answer.route]
-    return charge_for(asked, answer.model, answer.usage, at_us=outcome.finished_at_us, terms=terms).cost
+    return charge_for(
+        asked, answer.model, answer.usage, answered=answer.answered, at_us=outcome.finished_at_us, terms=terms
+    ).cost
 
 
 def _settled(charges: Sequence[Charge], usage: Usage | None) -> Charge | None:
     """The charge for exactly this answer: another may have equal usage at another price."""
+    if usage is None:
+        return None
     return next((charge for charge in charges if charge.usage is usage), None)
 
 

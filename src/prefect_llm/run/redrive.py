@@ -117,6 +117,7 @@ def _work(context: RunContext, redrive: Redrive, chunk: int) -> ClaimedChunk:
         row_indexes=failed,
         # only answers: a failure may come from a redrive that was killed after it had replaced the part
         done=[entry for entry in journaled if entry.row_index in failed and entry.row.outcome.ok],
+        journaled=frozenset(entry.row_index for entry in journaled),
         tickets=ChunkTickets(folder, JournalKind.REDRIVE, chunk),
         make_part=make_part,
     )

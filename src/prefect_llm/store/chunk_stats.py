@@ -87,7 +87,7 @@ class ChunkStats:
                 "throttled": requests.throttled,
                 "discarded": {
                     "attempts": discarded.attempts,
-                    **discarded.tokens.by_name(),
+                    **_readable_by_0_1_0(discarded.tokens.by_name()),
                     "cost": _money_text(discarded.cost),
                 },
                 "seconds": self.seconds,
@@ -117,6 +117,11 @@ class ChunkStats:
             possibly_billed=_money(read.get("uncertain", "0")),
             cache_saved=Decimal(read.get("cache_saved", "0")),
         )
+
+
+def _readable_by_0_1_0(tokens: Mapping[str, int]) -> dict[str, int]:
+    """Without a 0 of the count that 0.1.0 does not know, and refuses: most parts have no other."""
+    return {name: count for name, count in tokens.items() if count or name != "cache_write_tokens"}
 
 
 def _money_text(amount: Decimal | None) -> str | None:

@@ -72,6 +72,7 @@ class DiscardedAnswer:
     usage: Usage
     model: str
     route: int = 0
+    answered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
