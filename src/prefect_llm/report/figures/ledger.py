@@ -45,8 +45,8 @@ class LedgerLine:
     """Rows that share a day (UTC, when they ended), provider, model asked for, lane, currency and price source.
 
     `entry` is `discarded` for the billed answers that ended no row: `rows` then counts answers, and what parts do
-    not keep of them is `None`, as is the day of reused rows, for which nothing was paid. `known_cost` is exact; `cost` is the same, or `None` where `unpriced` or `unmetered` rows were
-    billed more.
+    not keep of them is `None`, as is the day of reused rows, for which nothing was paid. `known_cost` is exact;
+    `cost` is the same, or `None` where `unpriced` or `unmetered` rows were billed more.
     """
 
     entry: Literal["rows", "discarded"]
