@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
@@ -11,7 +12,7 @@ import pytest
 from tests.prefect_server import SOON_S, eventually
 
 from prefect_llm.budget.account import BudgetAccount, open_account
-from prefect_llm.budget.grants import GrantLog
+from prefect_llm.budget.grants import GRANTS, GrantLog
 from prefect_llm.budget.sources import GrantSources
 from prefect_llm.system.folders import Folder, open_folder
 from prefect_llm.system.stop_flag import StopFlag
@@ -129,9 +130,12 @@ def test_a_fault_in_what_waits_stops_the_run_and_the_rest_is_given_back(folder: 
 
 
 def test_a_chunk_without_requests_draws_nothing(folder: Folder) -> None:
-    with account(folder).in_use():
-        time.sleep(0.05)  # time enough for the account's thread to draw
-    assert GrantLog(folder, "USD", "run-1").last() is None
+    asking = account(folder)
+    with account(folder).in_use(), asking.in_use():
+        reserve(asking, 1)  # by then the other account's thread could have drawn, too
+        asking.settle(Decimal(1), Decimal(1))
+    holders = {json.loads(folder.read(name))["holder"] for name in folder.names(GRANTS)}
+    assert len(holders) == 1
 
 
 def test_a_stopped_run_does_not_wait_for_a_store_that_is_slow(
