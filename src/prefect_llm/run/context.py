@@ -109,8 +109,10 @@ class RunContext:
 
     def close(self) -> None:
         """Drop what takes memory. Stop flag, progress and account can still be read."""
-        with self._lock, self._reading:
-            self._deduplicator = self._earlier_runs = self._plan = None
+        with self._lock:
+            self._deduplicator = self._earlier_runs = None
+        with self._reading:  # not under `_lock`: a slow store may hold it
+            self._plan = None
 
 
 class _Contexts:
