@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 KEY = "sk-typed-into-the-form"
-RUN_S = 60.0
+RUN_S = 120.0
 TRY_MS = 8_000
 
 
