@@ -38,7 +38,6 @@ from prefect_llm.store import (
 )
 from prefect_llm.store.tickets import ChunkTickets
 from prefect_llm.values.errors import Superseded
-from prefect_llm.values.outcome import ONLINE
 from prefect_llm.values.provider import Provider
 
 
@@ -154,8 +153,7 @@ def _table(context: RunContext, work: ClaimedChunk, rows: ChunkRows) -> pa.Table
 
 def _remove_leftovers(context: RunContext, work: ClaimedChunk) -> None:
     """Remove journals, and tickets if there are any: the part holds everything."""
-    if work.is_retried or context.run.lane != ONLINE:
-        work.tickets.remove()  # first: as long as there is a journal, it tells that they were collected
+    work.tickets.remove()  # first: as long as there is a journal, it tells that they were collected
     remove_journals(context.plan.directory.folder, [work.chunk], work.kind)
 
 

@@ -38,21 +38,28 @@ class ChunkTickets:
     def __init__(self, folder: Folder, kind: str, chunk: int) -> None:
         self._folder = folder
         self._prefix = f"{TICKETS}{kind}-{chunk:05d}-"
+        self._has_any = False
 
     def keep(self, ticket: Ticket) -> None:
         """Write or replace the ticket of that name. Durable on return."""
         if not _NAME.fullmatch(ticket.name):
             raise ValueError(f"no name for a ticket: {ticket.name!r}")
 
+        self._has_any = True
         content = {"lane": ticket.lane, "handle": ticket.handle, "rows": list(ticket.row_indexes)}
         self._folder.write(f"{self._prefix}{ticket.name}.json", json.dumps(content).encode())
 
     def read(self) -> list[Ticket]:
         """Every ticket of the chunk; `InvalidInput` for a damaged one."""
-        return [self._read(file) for file in self._files()]
+        tickets = [self._read(file) for file in self._files()]
+        self._has_any |= bool(tickets)
+        return tickets
 
     def remove(self) -> None:
         """Remove every ticket: the chunk's part is written, and nothing is left to collect."""
+        if not self._has_any:
+            return  # nothing was kept or found: no store is listed in vain
+
         for file in self._files():
             self._folder.remove(file)
 
