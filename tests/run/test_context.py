@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import json
+import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,13 +17,14 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.reuse import earlier_runs
-from prefect_llm.run.context import IDLE_CONTEXTS, context_of, working_on
+from prefect_llm.run.context import IDLE_CONTEXTS, UNBEGUN_CONTEXTS, context_of, working_on
 from prefect_llm.run.finishing import finish_run, release_run
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.options import RunOptions
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
-from prefect_llm.store import RunDirectory
+from prefect_llm.store import RunDirectory, lease
+from prefect_llm.system.folders import open_folder
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.provider import Timeouts
 
@@ -68,6 +73,52 @@ def test_of_runs_that_are_over_the_last_are_remembered(run: RunReference) -> Non
     for number in range(IDLE_CONTEXTS):
         context_of(replace(run, invocation=f"later {number}"))
     assert context_of(replace(run, invocation="over")) is not over
+
+
+def test_of_runs_that_were_opened_and_never_begun_the_last_are_kept(tmp_path: Path) -> None:
+    runs = [open_run(documents(1), str(tmp_path / str(number)), spec_of()) for number in range(UNBEGUN_CONTEXTS + 1)]
+    contexts = [weakref.ref(context_of(run)) for run in runs]
+    gc.collect()
+    assert [context() is not None for context in contexts] == [False] + [True] * UNBEGUN_CONTEXTS
+    for run in runs:
+        release_run(run)
+
+
+@pytest.mark.parametrize("ended_by", ["another process", "the next opening"])
+def test_a_run_whose_lease_has_ended_is_remembered_no_longer_than_one_that_is_over(
+    run: RunReference, output: str, monkeypatch: pytest.MonkeyPatch, ended_by: str
+) -> None:
+    monkeypatch.setattr(lease, "BEAT_S", 0.001)
+    own = open_run(documents(3), output, spec_of())
+    with working_on(own) as context:
+        closed = threading.Event()
+        monkeypatch.setattr(context, "close", closed.set)
+    if ended_by == "another process":
+        while not closed.wait(timeout=0.05):  # a heartbeat at the same moment would write over it
+            release_elsewhere(own)
+    else:
+        release_run(open_run(documents(3), output, spec_of()))
+
+    assert closed.wait(timeout=10)
+    for number in range(IDLE_CONTEXTS):
+        context_of(replace(own, invocation=f"later {number}"))
+    assert context_of(own) is not context
+
+
+def release_elsewhere(run: RunReference) -> None:
+    """What another process's `finish_run` leaves of the lease."""
+    folder, name = open_folder(run.url), f"_run/lease/epoch-{run.epoch:05d}.json"
+    folder.write(name, json.dumps(json.loads(folder.read(name)) | {"released": True}).encode())
+
+
+def test_a_stopped_run_keeps_its_stop_flag_while_others_are_opened(run: RunReference, tmp_path: Path) -> None:
+    context_of(run).stop.set(Interrupted("enough"))
+    others = [
+        open_run(documents(1), str(tmp_path / str(number)), spec_of()) for number in range(UNBEGUN_CONTEXTS + 1)
+    ]
+    assert context_of(run).stop.error is not None
+    for other in others:
+        release_run(other)
 
 
 def test_a_finished_run_still_tells_what_it_did(run: RunReference, scripted_server: ScriptedServer) -> None:

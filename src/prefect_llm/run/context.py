@@ -1,7 +1,8 @@
 """What the chunks of one run share in one process: stop flag, progress, deduplication, budget, earlier answers.
 
 Opening a run opens its context; finishing or releasing the run closes it. A worker process that gets single chunks
-makes a context at the first one. A context that is open, or in use by a chunk, is never dropped.
+makes a context at the first one. A context in use by a chunk is never dropped, nor is one that is open and has begun
+or stopped.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from prefect_llm.system.stop_flag import StopFlag
 
 IDLE_CONTEXTS = 8
 """Contexts kept for runs that are closed, and for runs that have sent this process a chunk and may send another."""
+UNBEGUN_CONTEXTS = 64
+"""Contexts kept for open runs that no chunk has begun and nothing has stopped: one made again is as it was."""
 
 
 class RunContext:
@@ -56,6 +59,11 @@ class RunContext:
         """A chunk begins: the reference stays as it is from now on."""
         with self._lock:
             self._has_begun = True
+
+    @property
+    def is_unbegun(self) -> bool:
+        """Whether no chunk has begun and nothing has stopped the run."""
+        return not self._has_begun and self.stop.error is None
 
     def adopt(self, earlier_runs: EarlierRuns) -> None:
         """Take earlier runs whose answers are indexed already."""
@@ -174,17 +182,19 @@ class _Contexts:
             context.close()
 
     def _drop_idle(self) -> None:
-        idle = [name for name in self._contexts if name not in self._open and not self._in_use[name]]
-        for name in idle[: max(len(idle) - IDLE_CONTEXTS, 0)]:
+        unused = [name for name in self._contexts if not self._in_use[name]]
+        idle = [name for name in unused if name not in self._open]
+        unbegun = [name for name in unused if name in self._open and self._contexts[name].is_unbegun]
+        for name in (*idle[:-IDLE_CONTEXTS], *unbegun[:-UNBEGUN_CONTEXTS]):
             del self._contexts[name]
 
 
 _contexts = _Contexts()
-"""The one process-wide registry of runs; see `IDLE_CONTEXTS` for how long an entry lives."""
+"""The one process-wide registry of runs; `IDLE_CONTEXTS` and `UNBEGUN_CONTEXTS` say how long an entry lives."""
 
 
 def open_context(run: RunReference) -> RunContext:
-    """The run's context in this process, kept until `close_context`."""
+    """The run's context in this process, open until `close_context`."""
     return _contexts.open(run)
 
 

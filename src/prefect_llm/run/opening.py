@@ -17,7 +17,7 @@ from prefect_llm.lanes.lanes import lane_named
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import fold
 from prefect_llm.reuse.earlier_runs import NO_EARLIER_RUNS, EarlierRuns
-from prefect_llm.run.context import open_context
+from prefect_llm.run.context import close_context, context_of, open_context
 from prefect_llm.run.earlier_answers import find_earlier_runs, named_runs
 from prefect_llm.run.options import RunOptions
 from prefect_llm.run.plan import RunPlan
@@ -31,11 +31,11 @@ from prefect_llm.store import (
     check_owner,
     check_same_spec,
     remove_journals,
-    when_superseded,
+    when_lease_ends,
 )
 from prefect_llm.system.folders import open_folder
 from prefect_llm.values.budget import RunBudget
-from prefect_llm.values.errors import InvalidInput, reason_of
+from prefect_llm.values.errors import InvalidInput, Superseded, reason_of
 
 DEFAULTS = RunOptions()
 
@@ -139,12 +139,18 @@ def reference_to(
 def start(run: RunReference, earlier: EarlierRuns = NO_EARLIER_RUNS) -> RunReference:
     """Open the run's context, with the runs whose answers it takes; returns its reference.
 
-    The run stops once another process has taken its directory over: it would only pay.
+    The run stops once another process has taken its directory over: it would only pay. The context is closed when the
+    lease ends, for the run may be finished by another process.
     """
     run = replace(run, reuse=earlier.urls)
-    context = open_context(run)
-    context.adopt(earlier)
-    when_superseded(open_folder(run.url), run.epoch, context.stop.set)
+    open_context(run).adopt(earlier)
+
+    def end(superseded: Superseded | None) -> None:
+        if superseded is not None:
+            context_of(run).stop.set(superseded)
+        close_context(run)
+
+    when_lease_ends(open_folder(run.url), run.epoch, end)
     return run
 
 

@@ -15,7 +15,7 @@ from prefect_llm.store.journal import (
     open_journal,
     remove_journals,
 )
-from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_superseded
+from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_lease_ends
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.parts import stats_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
@@ -61,5 +61,5 @@ __all__ = [
     "runs_below",
     "stats_in",
     "stats_in_journal",
-    "when_superseded",
+    "when_lease_ends",
 ]

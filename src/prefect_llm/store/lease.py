@@ -90,8 +90,11 @@ def acquire(folder: Folder, process: Process | None = None, clock: Clock = time.
         return epoch
 
 
-def when_superseded(folder: Folder, epoch: int, tell: Callable[[Superseded], None]) -> None:
-    """Have the thread that renews this process's lease call `tell` once it sees a later owner."""
+def when_lease_ends(folder: Folder, epoch: int, tell: Callable[[Superseded | None], None]) -> None:
+    """Have `tell` called once this process's lease ends by another's deed: with the error if there is a later owner.
+
+    It gets `None` if another process has released the lease, or this one has acquired the directory anew.
+    """
     with _lock:
         renewal = _renewals.get(folder.url)
         if renewal is not None and renewal.epoch == epoch:
@@ -191,7 +194,7 @@ class _Renewal:
 
     def __init__(self, folder: Folder, epoch: int) -> None:
         self.epoch = epoch
-        self.tell: Callable[[Superseded], None] = lambda _: None
+        self.tell: Callable[[Superseded | None], None] = lambda _: None
         self._folder = folder
         self._periodic = Periodic("llm-lease", BEAT_S, self._renew)
         self._periodic.start()
@@ -203,11 +206,19 @@ class _Renewal:
                 return True
             check_owner(self._folder, self.epoch)
         except Superseded as superseded:
-            self.tell(superseded)
+            self._end(superseded)
         except (OSError, InvalidInput) as error:
             logger.warning("the lease of %s could not be renewed: %s", self._folder.url, error)
             return True
+        else:
+            self._end(None)
         return False
+
+    def _end(self, superseded: Superseded | None) -> None:
+        with _lock:
+            if _renewals.get(self._folder.url) is self:
+                del _renewals[self._folder.url]
+        self.tell(superseded)
 
     def stop(self) -> None:
         """Returns when nothing more is written."""
@@ -215,7 +226,7 @@ class _Renewal:
 
 
 _renewals: dict[str, _Renewal] = {}
-"""The leases that this process renews, by directory; each leaves at its `release`."""
+"""The leases that this process renews, by directory; each leaves when its lease ends."""
 _lock = threading.Lock()
 
 
@@ -225,6 +236,7 @@ def _start_renewing(folder: Folder, epoch: int) -> None:
         _renewals[folder.url] = _Renewal(folder, epoch)
     if earlier is not None:
         earlier.stop()
+        earlier.tell(None)
 
 
 def _stop_renewing(url: str, epoch: int) -> None:
