@@ -153,7 +153,7 @@ def _pause(estimate: Estimate, options: ApprovalOptions) -> None:
 
 
 def _adopt_run_count() -> None:
-    """Take over the count that resuming has raised: this process would otherwise seem replaced by a newer attempt."""
+    """Adopt the count that resuming has raised: this process would otherwise seem replaced by a newer attempt."""
     context = FlowRunContext.get()
     if context is not None and context.flow_run is not None:
         with get_client(sync_client=True) as client:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from prefect_llm.budget.grants import GRANTS, GrantLog
-from prefect_llm.budget.sources import PATIENCE_S, GrantSources
+from prefect_llm.budget.sources import SILENCE_S, GrantSources
 from prefect_llm.system.folders import Folder, open_folder
 from prefect_llm.values.budget import RunBudget
 
@@ -85,12 +85,12 @@ def test_it_stops_waiting_for_processes_that_show_no_activity(folder: Folder) ->
     other.grant(Decimal(9), Decimal(9))
     one.grant(Decimal(2), Decimal(2))
     assert one.may_grant_later(Decimal(2))
-    clock.now += PATIENCE_S - 1
+    clock.now += SILENCE_S - 1
     assert one.may_grant_later(Decimal(2))
     other.grant(Decimal("0.1"), Decimal(0))
-    clock.now += PATIENCE_S - 1
+    clock.now += SILENCE_S - 1
     assert one.may_grant_later(Decimal(2))
-    clock.now += PATIENCE_S
+    clock.now += SILENCE_S
     assert not one.may_grant_later(Decimal(2))
 
 
@@ -103,7 +103,7 @@ def test_what_other_runs_draw_is_no_activity_of_this_one(folder: Folder) -> None
     for _ in range(2):
         assert one.may_grant_later(Decimal(2))
         beside.grant(Decimal("0.1"), Decimal(0))
-        clock.now += PATIENCE_S / 2
+        clock.now += SILENCE_S / 2
     assert not one.may_grant_later(Decimal(2))
 
 

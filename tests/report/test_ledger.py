@@ -155,8 +155,8 @@ def test_what_reuse_saved_is_what_it_would_have_cost_at_the_mean(
 ) -> None:
     commit(0, [answered(), *[as_reused(answered(), f"twin-{n}") for n in range(3)]])
     ledger = _ledger(directory)
-    assert ledger.taken_over is not None
-    assert (ledger.taken_over.rows, ledger.taken_over.input_tokens, ledger.taken_over.cost) == (
+    assert ledger.reused is not None
+    assert (ledger.reused.rows, ledger.reused.input_tokens, ledger.reused.cost) == (
         3,
         30,
         Decimal("0.03"),

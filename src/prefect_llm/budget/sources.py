@@ -16,7 +16,7 @@ from prefect_llm.system.folders import open_folder
 from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.money import MONEY, ZERO
 
-PATIENCE_S = 150.0
+SILENCE_S = 150.0
 """Longer than an attempt takes by default. Without an entry of the run for so long, the others hang or have died."""
 
 
@@ -107,7 +107,7 @@ class GrantSources:
         if number != self._last_number and is_sign:
             self._last_sign_at = self._now()
         self._last_number = number
-        return self._now() - self._last_sign_at < PATIENCE_S
+        return self._now() - self._last_sign_at < SILENCE_S
 
     def _first_short_of(self, amount: Decimal) -> GrantLog | None:
         return next((log for log in self._limits if not self._leaves(log, log.last(), amount)), None)

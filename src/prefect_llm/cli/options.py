@@ -204,7 +204,7 @@ def _of_option(option: Option, group: Group) -> inspect.Parameter:
     parameter = Parameter(
         name=option.flag,
         metavar=None if option.is_switch else option.metavar,
-        # Without a twin: what is off by default needs no flag to be off.
+        # no --no-FLAG: what is off by default needs no flag to be off
         negative="",
         group=group,
         help=_help(option),

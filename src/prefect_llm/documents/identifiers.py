@@ -80,8 +80,8 @@ class IdRegister:
         for low, high in pairwise(bounds):
             part = hashes.filter(pc.and_(pc.greater_equal(hashes, low), pc.less_equal(hashes, high)))
             part = part.take(pc.array_sort_indices(part))
-            twins = part[1:].filter(pc.equal(part[1:], part[:-1]))
-            repeated.extend(twins.unique().to_pylist())
+            duplicates = part[1:].filter(pc.equal(part[1:], part[:-1]))
+            repeated.extend(duplicates.unique().to_pylist())
         return repeated
 
     def _compare(self, suspects: set[int], chunks: Iterable[list[str]]) -> None:

@@ -82,8 +82,8 @@ class Sample:
     @property
     def cost(self) -> Decimal | None:
         """What was billed for it, and what may have been; `None` where that is not known."""
-        billed, uncertain = self.summary.totals.cost, self.summary.cost_uncertain
-        return None if billed is None or uncertain is None else billed + uncertain
+        billed, possibly_billed = self.summary.totals.cost, self.summary.cost_uncertain
+        return None if billed is None or possibly_billed is None else billed + possibly_billed
 
     @property
     def busy_s(self) -> float:

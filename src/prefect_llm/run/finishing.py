@@ -32,7 +32,7 @@ def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stoppe
 
     summary = Summary(
         totals=totals,
-        cost_uncertain=_uncertain(run, totals),
+        cost_uncertain=_possibly_billed(run, totals),
         state=_state(stopped),
         stopped=Stopped(stopped.kind, stopped.message) if stopped is not None else None,
         output=run.url,
@@ -57,7 +57,7 @@ def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stoppe
     return summary
 
 
-def _uncertain(run: RunReference, totals: Totals) -> Decimal | None:
+def _possibly_billed(run: RunReference, totals: Totals) -> Decimal | None:
     """What may have been billed beyond the known cost; with a budget, what was granted and no row accounts for."""
     account = context_of(run).account
     if account is None:

@@ -87,7 +87,7 @@ def report_again(output: str) -> Summary:
     figures = figures_of_run(directory, manifest, Snapshot.from_json(manifest.snapshot).rows)
 
     ended = manifest.totals or {}
-    uncertain = ended.get("cost_uncertain", figures.totals.chunk_stats.possibly_billed)
+    possibly_billed = ended.get("cost_uncertain", figures.totals.chunk_stats.possibly_billed)
     summary = Summary(
         totals=figures.totals,
         state=manifest.state,
@@ -97,7 +97,7 @@ def report_again(output: str) -> Summary:
         throttled=int(ended.get("throttled", 0)),
         seconds=float(ended.get("seconds", 0.0)),
         stopped=manifest.stopped,
-        cost_uncertain=None if uncertain is None else Decimal(uncertain),
+        cost_uncertain=None if possibly_billed is None else Decimal(possibly_billed),
     )
 
     summary = with_words(summary, figures)

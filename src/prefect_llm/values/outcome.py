@@ -79,7 +79,7 @@ class DiscardedAnswer:
 class Outcome:
     """What a request ended as.
 
-    A failure may carry the completion that was thrown away with it (a refusal's text, a cut answer).
+    A failure may carry the completion that was discarded with it (a refusal's text, a cut answer).
     `latency_ms` is the last attempt's, `queued_ms` the time spent waiting for limits, cooldowns and backoff;
     the two instants are microseconds since 1970 UTC. `discarded` holds the billed attempts before the last,
     `throttled` is how many answers were 429. `route` is who was asked last: 0 for the provider, 1 for its first

@@ -100,13 +100,13 @@ class EstimatedUse:
 @dataclass(frozen=True, slots=True)
 class RunLedger:
     """Every line, and apart from them: `lost` attempts that may have been billed, the answers without usage, what
-    reuse and asking once saved (`taken_over`), and exactly what input read from a cache did (`cache_saved`).
+    reuse and asking once saved (`reused`), and exactly what input read from a cache did (`cache_saved`).
     """
 
     lines: tuple[LedgerLine, ...]
     lost: int
     unmetered: EstimatedUse | None
-    taken_over: EstimatedUse | None
+    reused: EstimatedUse | None
     cache_saved: Decimal
 
     @property
@@ -141,7 +141,7 @@ class RunLedger:
             "uncertain": {"lost_attempts": self.lost, "cost_at_most": plain_if_known(cost_uncertain)},
             "unmetered": None if self.unmetered is None else self.unmetered.to_json(),
             "saved": {
-                "taken_over": None if self.taken_over is None else self.taken_over.to_json(),
+                "taken_over": None if self.reused is None else self.reused.to_json(),
                 "cached_input_tokens": self.cached_input_tokens,
                 "cached_input_cost": plain_decimal(self.cache_saved),
             },
@@ -200,7 +200,7 @@ class LedgerFold:
             lines=lines,
             lost=stats.requests.lost,
             unmetered=_estimated(lines, "unmetered", sizes) if unmetered else None,
-            taken_over=_estimated(lines, "reused", Sizes) if any(line.reused for line in lines) else None,
+            reused=_estimated(lines, "reused", Sizes) if any(line.reused for line in lines) else None,
             cache_saved=stats.cache_saved,
         )
 

@@ -55,13 +55,13 @@ def to_html(summary: Summary, figures: RunFigures, manifest: Manifest) -> str:
             lines=[_ledger_row(line, totals.currency) for line in lines[:MOST_LINES]],
             all_lines=len(lines),
             known_cost=f"{text.plain_decimal(totals.known_cost)} {totals.currency or ''}".strip(),
-            uncertain=_uncertain(summary),
+            possibly_billed=_possibly_billed(summary),
             words=sentences,
         )
     )
 
 
-def _uncertain(summary: Summary) -> str | None:
+def _possibly_billed(summary: Summary) -> str | None:
     if summary.cost_uncertain is None:
         return "Attempts without an answer that can be counted may have been billed besides; how much is not known."
     if not summary.cost_uncertain:
@@ -184,13 +184,13 @@ def _saved(summary: Summary, figures: RunFigures) -> list[tuple[str, str, str]]:
     """What was not paid, by whom it was spared, and how sure that is."""
     ledger, currency = figures.ledger, summary.totals.currency
     rows = []
-    if ledger.taken_over is not None:
+    if ledger.reused is not None:
         rows.append(
             (
-                f"{text.counted(ledger.taken_over.rows, 'answer')} taken over: from earlier runs, or asked once for "
+                f"{text.counted(ledger.reused.rows, 'answer')} reused: from earlier runs, or asked once for "
                 "several documents",
-                _worth(ledger.taken_over, currency),
-                f"estimated by {ledger.taken_over.basis}",
+                _worth(ledger.reused, currency),
+                f"estimated by {ledger.reused.basis}",
             )
         )
 
