@@ -19,7 +19,7 @@ import pyarrow.csv as pacsv
 
 from prefect_llm.documents.batches import SourceBatch, place, shortened
 from prefect_llm.documents.columns import merged_schema
-from prefect_llm.documents.listing import Location, SourceFile, reading
+from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.values.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -30,14 +30,10 @@ _BLOCK_BYTES = 1024 * 1024
 _MAX_ROW_BYTES = 32 * 1024 * 1024
 
 
-class CsvSource:
+class CsvSource(LocatedSource):
     """One or more CSV files with a header each; a column that a file lacks is null there."""
 
     default_id = "id"
-
-    def __init__(self, location: Location) -> None:
-        self.name = location.name
-        self._location = location
 
     @property
     def schema(self) -> pa.Schema:
@@ -47,10 +43,6 @@ class CsvSource:
     def row_count(self) -> int | None:
         """Not known without reading."""
         return None
-
-    def fingerprint(self) -> str:
-        """A hash of paths, sizes and times."""
-        return self._location.fingerprint()
 
     def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
         """The rows of all files, some megabytes at a time. Cells are not yet checked to be UTF-8."""

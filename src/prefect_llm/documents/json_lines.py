@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NoReturn
 import msgspec
 
 from prefect_llm.documents.batches import LineBatch, place
-from prefect_llm.documents.listing import Location, reading
+from prefect_llm.documents.listing import LocatedSource, reading
 from prefect_llm.values.errors import InvalidInput
 
 _BLOCK_BYTES = 1024 * 1024
@@ -21,22 +21,14 @@ decode_line = msgspec.json.Decoder().decode
 """One line's object, its integers exact."""
 
 
-class JsonLinesSource:
+class JsonLinesSource(LocatedSource):
     """One or more JSON Lines files."""
 
     default_id = "id"
 
-    def __init__(self, location: Location) -> None:
-        self.name = location.name
-        self._location = location
-
     def row_count(self) -> int | None:
         """Not known without reading."""
         return None
-
-    def fingerprint(self) -> str:
-        """A hash of paths, sizes and times."""
-        return self._location.fingerprint()
 
     def batches(self) -> Iterator[LineBatch]:
         """The lines of all files, about 1 MB at a time; `InvalidInput` for one that is no JSON object."""

@@ -135,6 +135,18 @@ class Location:
         return SourceFile(path, relative, f"{shown.rstrip('/')}/{relative}" if shown else relative, details)
 
 
+class LocatedSource:
+    """A source that is the files of a location."""
+
+    def __init__(self, location: Location) -> None:
+        self.name = location.name
+        self._location = location
+
+    def fingerprint(self) -> str:
+        """A hash of paths, sizes and times."""
+        return self._location.fingerprint()
+
+
 def locate(input: str) -> Location:
     """Where `input` lies; `InvalidInput` where nothing is there or the store cannot be reached."""
     name = _without_secrets(input)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from prefect_llm.documents.batches import SourceBatch
 from prefect_llm.documents.columns import merged_schema
-from prefect_llm.documents.listing import Location, SourceFile, reading
+from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.values.errors import InvalidInput
 
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -21,14 +21,10 @@ _READ_BYTES = 1024 * 1024
 _READ_BYTES_REMOTE = 8 * 1024 * 1024
 
 
-class ParquetSource:
+class ParquetSource(LocatedSource):
     """One or more Parquet files with one schema; a column that a file lacks is null there."""
 
     default_id = "id"
-
-    def __init__(self, location: Location) -> None:
-        self.name = location.name
-        self._location = location
 
     @property
     def schema(self) -> pa.Schema:
@@ -38,10 +34,6 @@ class ParquetSource:
     def row_count(self) -> int:
         """As the files' footers say."""
         return self._footers[1]
-
-    def fingerprint(self) -> str:
-        """A hash of paths, sizes and times."""
-        return self._location.fingerprint()
 
     def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
         """The rows of all files, about 8 MB at a time."""

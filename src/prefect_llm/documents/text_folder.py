@@ -12,21 +12,17 @@ from fsspec.compression import compr
 from fsspec.utils import infer_compression
 
 from prefect_llm.documents.batches import SourceBatch
-from prefect_llm.documents.listing import Location, SourceFile, reading
+from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.values.errors import InvalidInput
 
 _FILES_AT_ONCE = 64
 """Fetched together: an object store answers each after tens of milliseconds."""
 
 
-class TextFolder:
+class TextFolder(LocatedSource):
     """Text files in sorted path order; the relative path is the id."""
 
     default_id = "path"
-
-    def __init__(self, location: Location) -> None:
-        self.name = location.name
-        self._location = location
 
     @property
     def schema(self) -> pa.Schema:
@@ -36,10 +32,6 @@ class TextFolder:
     def row_count(self) -> int | None:
         """Not known: the folder is walked as it is read."""
         return None
-
-    def fingerprint(self) -> str:
-        """A hash of paths, sizes and times."""
-        return self._location.fingerprint()
 
     def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
         """A few files at a time."""

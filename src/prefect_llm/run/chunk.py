@@ -75,8 +75,7 @@ def carry_out(context: RunContext, work: ClaimedChunk, provider: Provider) -> Ch
 
 def _claim(context: RunContext, chunk: int) -> ClaimedChunk | None:
     """Claim the chunk for this attempt; `None` if it is complete."""
-    if context.stop.error is not None:
-        raise context.stop.error
+    context.stop.check()
     plan, run = context.plan, context.run
     folder = plan.directory.folder
     if _is_complete(plan, chunk):
@@ -106,7 +105,8 @@ def _ask(context: RunContext, work: ClaimedChunk, rows: ChunkRows, provider: Pro
     run, plan = context.run, context.plan
     requests = render_requests(work.staged, work.prompt, work.missing, provider.api)
     tickets = work.open_tickets()
-    unsubmitted = {index: requests[index] for index in requests.keys() - submitted_in(tickets, requests)}
+    submitted = submitted_in(tickets, requests)
+    unsubmitted = {index: requests[index] for index in requests.keys() - submitted}
     reused = earlier_answers(context.earlier_runs, work.staged, unsubmitted, plan.spec, provider)
     for entry in (*work.done, *reused):
         rows.restore(entry)
@@ -119,7 +119,7 @@ def _ask(context: RunContext, work: ClaimedChunk, rows: ChunkRows, provider: Pro
         flushed(journal, run.flush_interval_s) as flushing,
     ):
         rows.journal_to(flushing.append)
-        asked = ChunkRequests(context, work, requests, rows, provider, account, tickets)
+        asked = ChunkRequests(context, work, requests, rows, provider, account, submitted, tickets)
         asked.ask()
     return asked
 

@@ -28,7 +28,7 @@ class ChunkRequests:
     """Asks the documents of a chunk that have no row yet. The lane calls back on its own threads.
 
     `requests` are those that have no row, by row index, or why a document makes none; `rows` takes what ends.
-    Requests that `tickets` of earlier attempts hold are collected, not asked again.
+    The `submitted` ones are collected by the `tickets` of earlier attempts, not asked again.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class ChunkRequests:
         rows: ChunkRows,
         provider: Provider,
         account: BudgetAccount | None = None,
+        submitted: frozenset[int] = frozenset(),
         tickets: Sequence[Ticket] = (),
     ) -> None:
         asks_once = context.plan.spec.asks_once
@@ -46,7 +47,7 @@ class ChunkRequests:
         self._prompt = work.prompt
         self._earlier = tickets
         self._keep_ticket = work.tickets.keep
-        self._submitted = submitted_in(tickets, requests)
+        self._submitted = submitted
         self._rows = rows
         self._provider = provider
         self._duplicates = ChunkDuplicates(context.deduplicator.claims_of(work.chunk)) if asks_once else None

@@ -85,8 +85,7 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: Provider) -> ChunkStat
     Returns what this attempt did; raises as `infer_chunk` does. A row that fails again gets its new error.
     """
     with working_on(redrive.run) as context:
-        if context.stop.error is not None:
-            raise context.stop.error
+        context.stop.check()
         return carry_out(context, _work(context, redrive, chunk), provider)
 
 

@@ -32,6 +32,11 @@ class StopFlag:
         for listener in listeners:
             listener()
 
+    def check(self) -> None:
+        """Raise the error that stops the run, if one does."""
+        if self._error is not None:
+            raise self._error
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` once when the run stops; at once if it has stopped already."""
         with self._lock:
