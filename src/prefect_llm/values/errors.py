@@ -24,12 +24,26 @@ from prefect_llm.values.outcome import Completion, ErrorKind
 
 
 class Cause(StrEnum):
-    """What a refusal says of the provider, not of the one request, whatever its wire format calls it."""
+    """Who is at fault, where a refusal says so in a code of its own, whatever its wire format calls it.
 
+    A refusal without a cause may be anybody's: only others like it, or a success, tell whose.
+    """
+
+    DOCUMENT_REFUSED = "document_refused"
+    """This document, whatever the status: its content was flagged, or it is too long. Others may be answered."""
     KEY_REFUSED = "key_refused"
     ACCOUNT_EXHAUSTED = "account_exhausted"
     """Waiting does not help."""
+    LIMIT_PER_DAY = "limit_per_day"
+    """A 429 for a quota per day: no request passes before it is renewed, and waiting is not worth it."""
     MODEL_NOT_FOUND = "model_not_found"
+    PARAMETER_REFUSED = "parameter_refused"
+    """A parameter of the request, not its messages; `Rejected.parameters` has its name where the endpoint gives it.
+    All requests of a run carry the same, but for those that a row's own parameters set."""
+    UNSUPPORTED = "unsupported"
+    """The server or its model cannot do what is asked (images, embeddings, a schema), and no repeat mends that."""
+    NOT_THE_API = "not_the_api"
+    """A web page of something in front of the endpoint (a firewall, a proxy): it says nothing of key or model."""
 
 
 class LLMBatchError(Exception):
@@ -44,8 +58,8 @@ class LLMBatchError(Exception):
 class RequestError(LLMBatchError):
     """One request failed.
 
-    `status` is the HTTP status if there was one, `code` the endpoint's own word for the fault, `cause` what that
-    word says of the provider. `completion` is what was answered all the same (a partial text, its token usage): it
+    `status` is the HTTP status if there was one, `code` the endpoint's own word for the fault, `cause` whose fault
+    that word says it is. `completion` is what was answered all the same (a partial text, its token usage): it
     is billed, and kept where the row has a place for it.
     """
 
