@@ -11,7 +11,7 @@ import pytest
 from tests.report.changed_totals import changed_totals
 
 from prefect_llm.report.figures.folding import RunFigures
-from prefect_llm.report.figures.ledger import EstimatedUse, LedgerLine, RunLedger
+from prefect_llm.report.figures.ledger import EstimatedUse, LedgerKey, LedgerLine, RowCounts, RunLedger
 from prefect_llm.report.figures.models import by_model, offers
 from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace
 from prefect_llm.report.figures.totals import Totals
@@ -26,8 +26,9 @@ SECOND = 10 * LATENCY_STEPS
 
 def line(model: str = "m", rows: int = 1000, cost: str = "1", provider: str = "host", **changes: Any) -> LedgerLine:
     """Rows of 100 tokens in and 10 out each."""
-    made = LedgerLine("rows", START.date(), provider, model, "online", "USD", "stated", rows, rows, 0, rows, 0, 0,
-                      TokenTally(100 * rows, output_tokens=10 * rows), Decimal(cost), Decimal(cost))  # fmt: skip
+    key = LedgerKey(START.date(), provider, model, "online", "USD", "stated")
+    tokens = TokenTally(100 * rows, output_tokens=10 * rows)
+    made = LedgerLine("rows", key, RowCounts(rows, ok=rows, metered=rows), tokens, Decimal(cost), Decimal(cost))
     return replace(made, **changes)
 
 

@@ -65,10 +65,10 @@ def test_lines_add_up_to_the_rows_and_the_discarded_answers_to_the_last_digit(
     for amount in [*(row.cost for row in rows), *_discarded_costs(run)]:
         spent = EXACT.add(spent, amount or Decimal(0))
     assert ledger.known_cost == figures.totals.known_cost == spent
-    assert sum(line.rows for line in ledger.rows) == len(rows)
+    assert sum(line.rows.total for line in ledger.rows) == len(rows)
     assert sum((line.tokens for line in ledger.rows), TokenTally()) == figures.totals.tokens
-    assert sum(line.unpriced for line in ledger.lines) == figures.totals.unpriced_rows
-    assert sum(line.unmetered for line in ledger.lines) == figures.totals.unmetered_rows
+    assert sum(line.rows.unpriced for line in ledger.lines) == figures.totals.unpriced_rows
+    assert sum(line.rows.unmetered for line in ledger.lines) == figures.totals.unmetered_rows
     read = ledger.to_json(run_id="r", cost=figures.totals.cost, cost_uncertain=None)
     assert EXACT.create_decimal(read["totals"]["known_cost"]) == spent
     assert figures.totals == fold(directory, 100)
@@ -100,7 +100,7 @@ def _on_day(row: ResultRow, day: int, **changes: Any) -> ResultRow:
 def test_a_line_is_a_day_a_model_and_a_provider(directory: RunDirectory, commit: Commit, answered: MakeRow) -> None:
     commit(0, [_on_day(answered(), 0, provider="h"), _on_day(answered(), 0, provider="h")])
     commit(1, [_on_day(answered(), 1, provider="h"), _on_day(answered(), 1, provider="h", requested_model="n")])
-    lines = [(str(line.day), line.model, line.rows, line.cost) for line in _ledger(directory).lines]
+    lines = [(str(line.key.day), line.key.model, line.rows.total, line.cost) for line in _ledger(directory).lines]
     assert lines == [
         ("1970-01-01", "m", 2, Decimal("0.02")),
         ("1970-01-02", "m", 1, Decimal("0.01")),
@@ -114,8 +114,13 @@ def test_discarded_answers_have_a_line_of_their_own(
     tokens = TokenTally(input_tokens=20, cache_write_tokens=8, output_tokens=9)
     commit(0, [answered()], ChunkStats(discarded=Discarded(2, tokens, Decimal("0.000000000001"))))
     line = _ledger(directory).lines[-1]
-    assert (line.entry, line.rows, line.tokens, line.cost) == ("discarded", 2, tokens, Decimal("0.000000000001"))
-    assert line.model == "m"  # no other was asked
+    assert (line.entry, line.rows.total, line.tokens, line.cost) == (
+        "discarded",
+        2,
+        tokens,
+        Decimal("0.000000000001"),
+    )
+    assert line.key.model == "m"  # no other was asked
 
 
 def test_a_line_whose_cost_is_not_all_known_says_null_and_what_is(
@@ -162,7 +167,7 @@ def test_what_reuse_saved_is_what_it_would_have_cost_at_the_mean(
         Decimal("0.03"),
     )
     assert ledger.known_cost == Decimal("0.01")
-    assert [line.day for line in ledger.lines if line.reused] == [None]
+    assert [line.key.day for line in ledger.lines if line.rows.reused] == [None]
 
 
 def test_what_cached_input_saved_is_kept_with_the_chunk(directory: RunDirectory, commit: Commit) -> None:

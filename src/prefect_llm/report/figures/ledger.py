@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +27,6 @@ from prefect_llm.values.tally import TOKEN_COLUMNS, Discarded, TokenTally
 FORMAT = 1
 COLUMNS = ("status", "requested_model", "provider", "lane", *TOKEN_COLUMNS, "cost", "currency", "price_source",
            "reused", "attempts", "finished_at")  # fmt: skip
-_KEYS = ("day", "provider", "model", "lane", "currency", "price_source")
 _ROW_COUNTS = ("ok", "reused", "metered", "unpriced", "unmetered")
 _COUNTS = (*_ROW_COUNTS, *TOKEN_COLUMNS)
 
@@ -40,42 +39,72 @@ class Sizes:
     answer: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerLine:
-    """Rows that share a day (UTC, when they ended), provider, model asked for, lane, currency and price source.
+class LedgerKey(NamedTuple):
+    """What the rows of a line share: the day they ended (UTC), who was asked for what, and at which price.
 
-    `entry` is `discarded` for the billed answers that ended no row: `rows` then counts answers, and what parts do
-    not keep of them is `None`, as is the day of reused rows, for which nothing was paid. `known_cost` is exact;
-    `cost` is the same, or `None` where `unpriced` or `unmetered` rows were billed more.
+    The day of reused rows is `None`: nothing was paid for them.
     """
 
-    entry: Literal["rows", "discarded"]
     day: date | None
     provider: str | None
     model: str | None
     lane: str | None
     currency: str | None
     price_source: str | None
-    rows: int
-    ok: int
-    reused: int
-    metered: int
-    unpriced: int
-    unmetered: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Rows, and how many of them were what; `metered` ones have their token usage.
+
+    `unpriced` and `unmetered` ones were billed more than is known, for want of a price or of the usage.
+    """
+
+    total: int = 0
+    ok: int = 0
+    reused: int = 0
+    metered: int = 0
+    unpriced: int = 0
+    unmetered: int = 0
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(
+            self.total + other.total,
+            self.ok + other.ok,
+            self.reused + other.reused,
+            self.metered + other.metered,
+            self.unpriced + other.unpriced,
+            self.unmetered + other.unmetered,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """Rows with one `key`. `known_cost` is exact; `cost` is the same, or `None` where more was billed than is known.
+
+    `entry` is `discarded` for the billed answers that ended no row: `rows` then counts answers, and what parts do
+    not keep of them is `None`.
+    """
+
+    entry: Literal["rows", "discarded"]
+    key: LedgerKey
+    rows: RowCounts
     tokens: TokenTally
     known_cost: Decimal
     cost: Decimal | None
 
     def to_json(self) -> dict[str, Any]:
-        """The token counts beside the others; money as strings, without an exponent."""
-        line = {each.name: getattr(self, each.name) for each in fields(self)}
-        tokens, known_cost, cost = (line.pop(name) for name in ("tokens", "known_cost", "cost"))
+        """All counts beside each other; money as strings, without an exponent."""
+        counts = asdict(self.rows)
         return {
-            **line,
-            "day": None if self.day is None else self.day.isoformat(),
-            **tokens.by_name(),
-            "known_cost": plain_decimal(known_cost),
-            "cost": plain_if_known(cost),
+            "entry": self.entry,
+            **self.key._asdict(),
+            "day": None if self.key.day is None else self.key.day.isoformat(),
+            "rows": counts.pop("total"),
+            **counts,
+            **self.tokens.by_name(),
+            "known_cost": plain_decimal(self.known_cost),
+            "cost": plain_if_known(self.cost),
         }
 
 
@@ -126,14 +155,14 @@ class RunLedger:
 
     def to_json(self, *, run_id: str, cost: Decimal | None, cost_uncertain: Decimal | None) -> dict[str, Any]:
         """The file's content. `cost` is the run's, `None` where part of it is unknown."""
-        currencies = sorted({line.currency for line in self.lines if line.currency})
+        currencies = sorted({line.key.currency for line in self.lines if line.key.currency})
         return {
             "format": FORMAT,
             "run_id": run_id,
             "currency": currencies[0] if len(currencies) == 1 else None,
             "lines": [line.to_json() for line in self.lines],
             "totals": {
-                "rows": sum(line.rows for line in self.rows),
+                "rows": rows_of(self.rows).total,
                 **tokens_of(self.lines).by_name(),
                 "known_cost": plain_decimal(self.known_cost),
                 "cost": plain_if_known(cost),
@@ -153,56 +182,54 @@ def tokens_of(lines: Iterable[LedgerLine]) -> TokenTally:
     return sum((line.tokens for line in lines), TokenTally())
 
 
+def rows_of(lines: Iterable[LedgerLine]) -> RowCounts:
+    """The rows of several lines."""
+    return sum((line.rows for line in lines), RowCounts())
+
+
 class LedgerFold:
     """Adds up tables with `COLUMNS`; what it keeps grows with the lines, not with the rows."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[Any, ...], Counter[str]] = {}
-        self._costs: dict[tuple[Any, ...], Decimal] = {}
+        self._lines: dict[LedgerKey, LedgerLine] = {}
 
     def add(self, table: pa.Table) -> None:
         """Take in a chunk's rows."""
-        sums = _keyed(table).group_by(list(_KEYS), use_threads=False).aggregate(
+        sums = _keyed(table).group_by(list(LedgerKey._fields), use_threads=False).aggregate(
             [([], "count_all"), *((name, "sum") for name in (*_COUNTS, "cost"))]
         )  # fmt: skip
-        for line in sums.to_pylist():
-            key = tuple(line[name] for name in _KEYS)
-            count = self._counts.setdefault(key, Counter())
-            count["rows"] += line["count_all"]
-            for name in _COUNTS:
-                count[name] += line[f"{name}_sum"] or 0
-            self._costs[key] = sum_known((self._costs.get(key), line["cost_sum"]))
+        for sum_ in sums.to_pylist():
+            key = LedgerKey(*(sum_[name] for name in LedgerKey._fields))
+            counts = {name: sum_[f"{name}_sum"] or 0 for name in _COUNTS}
+            rows = RowCounts(sum_["count_all"], *(counts[name] for name in _ROW_COUNTS))
+            tokens = TokenTally(*(counts[name] for name in TOKEN_COLUMNS))
+            known = sum_["cost_sum"]
+
+            if (line := self._lines.get(key)) is not None:
+                rows, tokens, known = line.rows + rows, line.tokens + tokens, sum_known((line.known_cost, known))
+            self._lines[key] = _line_of_rows(key, rows, tokens, sum_known((known,)))
 
     def lines(self, discarded: Discarded) -> tuple[LedgerLine, ...]:
         """By day, provider, model; the discarded answers last."""
-        ordered = sorted(self._counts, key=lambda key: tuple((value is None, str(value)) for value in key))
-        lines = [self._line(key) for key in ordered]
+        ordered = sorted(self._lines, key=lambda key: tuple((value is None, str(value)) for value in key))
+        lines = [self._lines[key] for key in ordered]
         return (*lines, _discarded_line(discarded, lines)) if discarded.attempts else tuple(lines)
-
-    def _line(self, key: tuple[Any, ...]) -> LedgerLine:
-        count, known = self._counts[key], self._costs[key]
-        more = count["unpriced"] or count["unmetered"]
-        named: dict[str, Any] = dict(zip(_KEYS, key, strict=True)) | {name: count[name] for name in _ROW_COUNTS}
-        return LedgerLine(
-            "rows",
-            **named,
-            rows=count["rows"],
-            tokens=TokenTally(**{name: count[name] for name in TOKEN_COLUMNS}),
-            known_cost=known,
-            cost=None if more else known,
-        )
 
     def ledger(self, stats: ChunkStats, sizes: Callable[[], Sizes] = Sizes) -> RunLedger:
         """The ledger so far. `sizes` is asked for those of the run where no answer has its usage."""
         lines = self.lines(stats.discarded)
-        unmetered = sum(line.unmetered for line in lines)
+        rows = rows_of(lines)
         return RunLedger(
             lines=lines,
             lost=stats.requests.lost,
-            unmetered=_estimated(lines, "unmetered", sizes) if unmetered else None,
-            reused=_estimated(lines, "reused", Sizes) if any(line.reused for line in lines) else None,
+            unmetered=_estimated(lines, "unmetered", sizes) if rows.unmetered else None,
+            reused=_estimated(lines, "reused", Sizes) if rows.reused else None,
             cache_saved=stats.cache_saved,
         )
+
+
+def _line_of_rows(key: LedgerKey, rows: RowCounts, tokens: TokenTally, known: Decimal) -> LedgerLine:
+    return LedgerLine("rows", key, rows, tokens, known, None if rows.unpriced or rows.unmetered else known)
 
 
 def _keyed(table: pa.Table) -> pa.Table:
@@ -232,21 +259,16 @@ def _keyed(table: pa.Table) -> pa.Table:
 
 def _discarded_line(discarded: Discarded, lines: Sequence[LedgerLine]) -> LedgerLine:
     """Parts do not say who gave the discarded answers, unless only one was asked."""
-    asked = [line for line in lines if not line.reused]
+    asked = [line.key for line in lines if not line.rows.reused]
 
-    def only(name: str) -> Any:
-        values = {getattr(line, name) for line in asked if getattr(line, name) is not None}
-        return values.pop() if len(values) == 1 else None
+    def only(values: Iterable[Any]) -> Any:
+        given = {value for value in values if value is not None}
+        return given.pop() if len(given) == 1 else None
 
     return LedgerLine(
         entry="discarded",
-        **{name: only(name) for name in _KEYS},
-        rows=discarded.attempts,
-        ok=0,
-        reused=0,
-        metered=discarded.attempts,
-        unpriced=0,
-        unmetered=0,
+        key=LedgerKey(*(only(getattr(key, name) for key in asked) for name in LedgerKey._fields)),
+        rows=RowCounts(discarded.attempts, metered=discarded.attempts),
         tokens=discarded.tokens,
         known_cost=discarded.cost or ZERO,
         cost=discarded.cost,
@@ -259,21 +281,20 @@ def _estimated(
     """Rows at the mean of those that the endpoint counted: of the same model, else of the run."""
     rows = Counter[str | None]()
     for line in lines:
-        rows[line.model] += getattr(line, counted)
+        rows[line.key.model] += getattr(line.rows, counted)
 
-    of_rows = [line for line in lines if line.entry == "rows" and line.metered]
+    of_rows = [line for line in lines if line.entry == "rows" and line.rows.metered]
     if not of_rows:
         return _by_size(rows.total(), sizes())
 
     given = written = 0
     cost: Decimal | None = Decimal(0)
     for model, number in (+rows).items():
-        like = [line for line in of_rows if line.model == model] or of_rows
-        basis_rows = sum(line.metered for line in like)
-        tokens = tokens_of(like)
+        like = [line for line in of_rows if line.key.model == model] or of_rows
+        basis_rows, tokens = rows_of(like).metered, tokens_of(like)
         given += number * tokens.input_tokens // basis_rows
         written += number * tokens.output_tokens // basis_rows
-        known = not any(line.unpriced for line in like) and len({line.currency for line in like}) == 1
+        known = not rows_of(like).unpriced and len({line.key.currency for line in like}) == 1
         spent = MONEY.multiply(sum_known(line.known_cost for line in like), number)
         cost = MONEY.add(cost, MONEY.divide(spent, basis_rows)) if known and cost is not None else None
 

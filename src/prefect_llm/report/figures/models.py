@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from prefect_llm.pricing import COST_STEP, at_prices_of, list_price, models_at
-from prefect_llm.report.figures.ledger import LedgerLine, RunLedger, tokens_of
+from prefect_llm.report.figures.ledger import LedgerLine, RowCounts, RunLedger, rows_of, tokens_of
 from prefect_llm.values.money import MONEY, ZERO, add_money
 from prefect_llm.values.price import Price
 from prefect_llm.values.tally import TokenTally
@@ -18,25 +18,26 @@ CLEARLY_CHEAPER = Decimal("0.8")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFigures:
+class ModelUse:
     """One model at one provider on one lane. `cost` is that of its rows, `None` where part of it is unknown."""
 
     model: str
     provider: str
     lane: str
     currency: str | None
-    asked: int
-    ok: int
-    failed: int
-    reused: int
-    metered: int
+    rows: RowCounts
     tokens: TokenTally
     cost: Decimal | None
 
     @property
+    def failed(self) -> int:
+        """Rows that ended without an answer."""
+        return self.rows.total - self.rows.ok
+
+    @property
     def per_document(self) -> Decimal | None:
         """Money for one counted answer."""
-        return None if self.cost is None or not self.metered else MONEY.divide(self.cost, self.metered)
+        return None if self.cost is None or not self.rows.metered else MONEY.divide(self.cost, self.rows.metered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +52,25 @@ class Offer:
     listed: bool
 
 
-def by_model(ledger: RunLedger) -> tuple[ModelFigures, ...]:
+def by_model(ledger: RunLedger) -> tuple[ModelUse, ...]:
     """The dearest first; the lines of several days and price sources are one."""
     groups: dict[tuple[str, str, str], list[LedgerLine]] = {}
-    lanes = {line.lane for line in ledger.rows if line.lane}
+    lanes = {line.key.lane for line in ledger.rows if line.key.lane}
     alone = lanes.pop() if len(lanes) == 1 else ""
     for line in ledger.rows:
-        key = (line.model or "", line.provider or "", line.lane or alone)
+        key = (line.key.model or "", line.key.provider or "", line.key.lane or alone)
         groups.setdefault(key, []).append(line)
-    made = [_figures(*key, lines) for key, lines in groups.items()]
+    made = [_use(*key, lines) for key, lines in groups.items()]
     return tuple(sorted(made, key=lambda each: (-(each.cost or 0), each.model, each.provider)))
 
 
-def offers(models: Sequence[ModelFigures]) -> tuple[Offer, ...]:
+def offers(models: Sequence[ModelUse]) -> tuple[Offer, ...]:
     """Clearly cheaper ways to have had the dearest model's answers: the run's other models, then the list's.
 
     Of the list only models of the same host, and of those the ones nearest in price: a model at a hundredth of it is
     hardly the same thing.
     """
-    paid = next((each for each in models if each.cost and each.currency and each.metered), None)
+    paid = next((each for each in models if each.cost and each.currency and each.rows.metered), None)
     if paid is None or paid.cost is None or paid.currency is None:
         return ()
     own = [offer for each in models if (offer := _own_offer(paid, each)) is not None]
@@ -78,29 +79,24 @@ def offers(models: Sequence[ModelFigures]) -> tuple[Offer, ...]:
     return (*own[:MOST_OFFERED], *listed[: MOST_OFFERED - len(own)]) if len(own) < MOST_OFFERED else tuple(own)
 
 
-def _figures(model: str, provider: str, lane: str, lines: Sequence[LedgerLine]) -> ModelFigures:
+def _use(model: str, provider: str, lane: str, lines: Sequence[LedgerLine]) -> ModelUse:
     cost: Decimal | None = ZERO
     for line in lines:
         cost = add_money(cost, line.cost)
 
-    currencies = {line.currency for line in lines if line.currency}
-    rows, ok, reused = (sum(getattr(line, name) for line in lines) for name in ("rows", "ok", "reused"))
-    return ModelFigures(
+    currencies = {line.key.currency for line in lines if line.key.currency}
+    return ModelUse(
         model=model,
         provider=provider,
         lane=lane,
         currency=currencies.pop() if len(currencies) == 1 else None,
-        asked=rows - reused,
-        ok=ok,
-        failed=rows - ok,
-        reused=reused,
-        metered=sum(line.metered for line in lines),
+        rows=rows_of(lines),
         tokens=tokens_of(lines),
         cost=cost,
     )
 
 
-def _own_offer(paid: ModelFigures, other: ModelFigures) -> Offer | None:
+def _own_offer(paid: ModelUse, other: ModelUse) -> Offer | None:
     """By money per token, in and out together: the rows do not say the rates. Only for a like share of output."""
     if other.model == paid.model or not other.cost or other.currency != paid.currency or not other.tokens.total:
         return None
@@ -110,12 +106,12 @@ def _own_offer(paid: ModelFigures, other: ModelFigures) -> Offer | None:
     return _clearly(Offer(other.model, paid.model, paid.cost or Decimal(0), cost, paid.currency or "", False))
 
 
-def _alike(one: ModelFigures, other: ModelFigures) -> bool:
+def _alike(one: ModelUse, other: ModelUse) -> bool:
     shares = [each.tokens.output_tokens / each.tokens.total for each in (one, other)]
     return abs(shares[0] - shares[1]) <= 0.15
 
 
-def _listed(paid: ModelFigures) -> list[Offer]:
+def _listed(paid: ModelUse) -> list[Offer]:
     address = f"https://{paid.provider}/v1"
     offered = []
 
@@ -125,7 +121,7 @@ def _listed(paid: ModelFigures) -> list[Offer]:
         if price is None or price in prices:
             continue
         prices.add(price)  # a model under several names
-        cost = at_prices_of(price, paid.tokens.usage, paid.metered)
+        cost = at_prices_of(price, paid.tokens.usage, paid.rows.metered)
         if cost:
             offer = _clearly(Offer(model, paid.model, paid.cost or Decimal(0), cost, price.currency, True))
             offered += [] if offer is None else [offer]

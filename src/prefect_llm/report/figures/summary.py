@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from prefect_llm.report.figures.models import ModelFigures
+from prefect_llm.report.figures.models import ModelUse
 from prefect_llm.report.figures.totals import Totals
 from prefect_llm.store.manifest import State, Stopped
 
@@ -29,7 +29,7 @@ class Summary:
     seconds: float = 0.0
     stopped: Stopped | None = None
     cost_uncertain: Decimal | None = Decimal(0)
-    models_used: tuple[ModelFigures, ...] = ()
+    models_used: tuple[ModelUse, ...] = ()
     advice: tuple[str, ...] = ()
     page: str | None = None
 

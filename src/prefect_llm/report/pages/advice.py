@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from prefect_llm.report.figures import models
 from prefect_llm.report.figures.folding import RunFigures
+from prefect_llm.report.figures.ledger import rows_of
 from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace, Spread, added, percentile
 from prefect_llm.values import formatting as text
 
@@ -147,7 +148,7 @@ def _money(figures: RunFigures) -> Iterator[str]:
             "compare the provider's bill with the estimate in `_run/ledger.json`."
         )
 
-    counted = sum(line.metered for line in ledger.rows)
+    counted = rows_of(ledger.rows).metered
     tokens = totals.tokens
     long = counted >= ENOUGH_ROWS and tokens.input_tokens / counted >= LONG_INPUT
     if long and tokens.cached_input_tokens < CACHED_SHARE * tokens.input_tokens:

@@ -66,13 +66,13 @@ def _cost_by_model(figures: RunFigures) -> Iterator[Picture]:
 
 def _cost_by_day(figures: RunFigures) -> Iterator[Picture]:
     currency = figures.totals.currency
-    lines = [line for line in figures.ledger.rows if line.day is not None and line.known_cost]
-    if currency is None or len({line.day for line in lines}) < 2:
+    lines = [line for line in figures.ledger.rows if line.key.day is not None and line.known_cost]
+    if currency is None or len({line.key.day for line in lines}) < 2:
         return
 
     sums: dict[tuple[str, str], Decimal] = {}
     for line in lines:
-        key = (str(line.day), line.model or "")
+        key = (str(line.key.day), line.key.model or "")
         sums[key] = sum_known((sums.get(key), line.known_cost))
     rows: list[Row] = [{"day": day, "model": model, currency: float(cost)} for (day, model), cost in sums.items()]
 

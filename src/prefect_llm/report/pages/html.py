@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from prefect_llm.report.figures.folding import RunFigures
 from prefect_llm.report.figures.ledger import EstimatedUse, LedgerLine
-from prefect_llm.report.figures.models import ModelFigures
+from prefect_llm.report.figures.models import ModelUse
 from prefect_llm.report.figures.summary import Summary
 from prefect_llm.report.figures.totals import Totals
 from prefect_llm.report.pages import sentences
@@ -125,13 +125,13 @@ def _unbroken(seconds: float) -> str:
     return text.duration(seconds).replace(" ", NO_BREAK)
 
 
-def _model_row(model: ModelFigures) -> tuple[str, ...]:
+def _model_row(model: ModelUse) -> tuple[str, ...]:
     per = model.per_document
     return (
         model.model,
         model.provider,
         model.lane or "–",
-        text.count(model.asked + model.reused),
+        text.count(model.rows.total),
         text.count(model.failed),
         text.count(model.tokens.input_tokens),
         text.count(model.tokens.output_tokens),
@@ -142,14 +142,16 @@ def _model_row(model: ModelFigures) -> tuple[str, ...]:
 
 def _ledger_row(line: LedgerLine, currency: str | None) -> tuple[str, ...]:
     named = "rows" if line.entry == "rows" else "unusable answers"
-    cost = "unknown" if line.cost is None else f"{text.plain_decimal(line.cost)} {line.currency or currency or ''}"
+    cost = (
+        "unknown" if line.cost is None else f"{text.plain_decimal(line.cost)} {line.key.currency or currency or ''}"
+    )
     return (
-        "–" if line.day is None else line.day.isoformat(),
-        line.model or "–",
-        line.lane or "–",
-        line.price_source or "–",
-        "reused rows" if line.reused == line.rows else named,
-        text.count(line.rows),
+        "–" if line.key.day is None else line.key.day.isoformat(),
+        line.key.model or "–",
+        line.key.lane or "–",
+        line.key.price_source or "–",
+        "reused rows" if line.rows.reused == line.rows.total else named,
+        text.count(line.rows.total),
         text.count(line.tokens.input_tokens),
         text.count(line.tokens.output_tokens),
         cost.strip(),

@@ -77,7 +77,7 @@ def _by_model(summary: Summary) -> list[str]:
             escaped(each.model),
             escaped(each.provider),
             each.lane,
-            text.count(each.asked + each.reused),
+            text.count(each.rows.total),
             text.count(each.tokens.input_tokens),
             text.count(each.tokens.output_tokens),
             sentences.cost_of(each),

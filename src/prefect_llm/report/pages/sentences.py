@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect_llm.pricing import provenance
 from prefect_llm.report.figures.failures import FailureExample
-from prefect_llm.report.figures.models import ModelFigures
+from prefect_llm.report.figures.models import ModelUse
 from prefect_llm.report.figures.summary import Summary
 from prefect_llm.report.figures.totals import Times, Totals
 from prefect_llm.values import formatting as text
@@ -101,7 +101,7 @@ def _uncertain(summary: Summary) -> list[str]:
     return []
 
 
-def cost_of(model: ModelFigures) -> str:
+def cost_of(model: ModelUse) -> str:
     """What a model's rows cost, or that it is not known."""
     if model.cost is None:
         return "unknown"
