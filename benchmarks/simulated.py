@@ -27,8 +27,8 @@ class SimulatedProvider:
 
     def stats(self) -> dict[str, Any]:
         """What it has counted since it started or was reset."""
-        figures: dict[str, Any] = json.loads(self._ask("/stats", "GET"))
-        return figures
+        stats: dict[str, Any] = json.loads(self._ask("/stats", "GET"))
+        return stats
 
     def reset(self) -> None:
         """Forget the figures and refill the buckets."""

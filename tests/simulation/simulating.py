@@ -126,9 +126,9 @@ class Started:
             connection.close()
 
     def stats(self) -> dict[str, Any]:
-        """The figures."""
-        figures: dict[str, Any] = self.ask(path="/stats").json()
-        return figures
+        """The stats."""
+        stats: dict[str, Any] = self.ask(path="/stats").json()
+        return stats
 
     def connect(self) -> socket.socket:
         """A raw connection."""

@@ -131,17 +131,17 @@ class Rehearsal:
 
     async def client(self, **members: Any) -> Client:
         """One that has asked, and whose request has come."""
-        before = self.endpoint.figures.requests
+        before = self.endpoint.stats.requests
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
         client.writer.write(request(body(**members)))
-        await self.until(lambda: self.endpoint.figures.requests == before + 1)
+        await self.until(lambda: self.endpoint.stats.requests == before + 1)
         return client
 
     async def leave(self, client: Client) -> None:
         """The client goes away, and the endpoint has noticed."""
-        before = self.endpoint.figures.in_flight
+        before = self.endpoint.stats.in_flight.now
         client.writer.close()
-        await self.until(lambda: self.endpoint.figures.in_flight < before)
+        await self.until(lambda: self.endpoint.stats.in_flight.now < before)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Let the loop turn until it holds."""
@@ -175,7 +175,7 @@ def test_past_the_knee_requests_wait_and_are_served_in_order_of_arrival() -> Non
             ended.append(number)
 
         waiting = [asyncio.ensure_future(await_answer(number, client)) for number, client in enumerate(others)]
-        assert (rehearsal.endpoint.figures.in_flight, rehearsal.endpoint.figures.answered) == (6, 0)
+        assert (rehearsal.endpoint.stats.in_flight.now, rehearsal.endpoint.stats.answered) == (6, 0)
         await rehearsal.leave(first)
         await asyncio.gather(*waiting)
         assert ended == [0, 1, 2, 3, 4]
@@ -189,7 +189,7 @@ def test_who_leaves_the_queue_is_passed_over() -> None:
         await rehearsal.leave(leaving)
         await rehearsal.leave(served)
         assert await waiting.answered() == "HTTP/1.1 200 OK"
-        assert rehearsal.endpoint.figures.abandoned == 2
+        assert rehearsal.endpoint.stats.abandoned == 2
 
     rehearse(story, (NEVER_S, NEVER_S, 0), knee="1")
 
@@ -213,8 +213,8 @@ def test_a_hanging_request_holds_no_place_and_ends_with_its_client() -> None:
         hanging, other = await rehearsal.client(), await rehearsal.client()
         assert await other.answered() == "HTTP/1.1 200 OK"
         await rehearsal.leave(hanging)
-        assert rehearsal.endpoint.figures.faults == {Fault.HANG: 1}
-        assert rehearsal.endpoint.figures.abandoned == 0
+        assert rehearsal.endpoint.stats.faults == {Fault.HANG: 1}
+        assert rehearsal.endpoint.stats.abandoned == 0
 
     rehearse(story, (0, 0), seed=seed, **shares)
 
@@ -231,7 +231,7 @@ def test_nothing_is_written_to_a_client_that_left_during_its_latency(caplog: pyt
         leaving, other = await rehearsal.client(), await rehearsal.client()
         await rehearsal.leave(leaving)
         assert await other.answered() == "HTTP/1.1 200 OK"
-        assert rehearsal.endpoint.figures.answered == 1
+        assert rehearsal.endpoint.stats.answered == 1
 
     rehearse(story, (0.02, 0.05))
     assert caplog.records == []

@@ -97,7 +97,7 @@ def test_a_body_that_cannot_be_answered_gets_400_as_openai_words_it(content: byt
     answer = asked(simulated, content)
     error = answer.json()["error"]
     assert (answer.status, error["type"], error["param"]) == (400, "invalid_request_error", parameter)
-    assert simulated.figures.refused == 1
+    assert simulated.stats.refused == 1
 
 
 def test_another_key_gets_401_and_an_unknown_model_404() -> None:
@@ -115,7 +115,7 @@ def test_between_its_seconds_an_outage_answers_503_to_everyone() -> None:
     simulated = provider(outage=["10,20"])
     statuses = {at_s: asked(simulated, now=100.0 + at_s).status for at_s in (0.0, 9.9, 10.0, 19.9, 20.0)}
     assert statuses == {0.0: 200, 9.9: 200, 10.0: 503, 19.9: 503, 20.0: 200}
-    assert simulated.figures.faults == {"outage": 2}
+    assert simulated.stats.faults == {"outage": 2}
 
 
 def test_faults_come_in_their_shares_and_every_request_is_accounted_for() -> None:
@@ -123,12 +123,12 @@ def test_faults_come_in_their_shares_and_every_request_is_accounted_for() -> Non
     simulated = provider(fault=[f"{kind}={share}" for kind, share in shares.items()], seed=3)
     for _ in range(2_000):
         asked(simulated)
-    figures = simulated.figures
-    assert {kind: figures.faults[kind] for kind in shares} == pytest.approx(
+    stats = simulated.stats
+    assert {kind: stats.faults[kind] for kind in shares} == pytest.approx(
         {kind: 2_000 * share for kind, share in shares.items()}, rel=0.2
     )
-    assert figures.answered + figures.faults.total() == figures.requests == 2_000
-    assert figures.in_flight == 0
+    assert stats.answered + stats.faults.total() == stats.requests == 2_000
+    assert stats.in_flight.now == 0
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_each_fault_answers_as_it_says(fault: Fault, status: int, then: Then) ->
     assert (answer.status, delivery.then) == (status, then)
     whole = int(answer.headers["content-length"])
     assert len(answer.body) == (whole // 2 if fault is Fault.CUT else whole)
-    assert simulated.figures.faults == {fault: 1}
+    assert simulated.stats.faults == {fault: 1}
 
 
 def test_unusable_answers_are_unusable_each_in_its_way() -> None:
@@ -178,7 +178,7 @@ def test_slow_takes_ten_times_the_latency() -> None:
 def test_a_server_error_used_no_output() -> None:
     simulated = provider(tokens_per_minute=1_000, token_accounting="used", fault=["server_error=1"])
     assert asked(simulated).status == 500
-    assert (simulated.figures.admitted_tokens, simulated.figures.output_tokens) == (10, 0)
+    assert (simulated.stats.tokens.admitted, simulated.stats.tokens.output) == (10, 0)
 
 
 def test_a_fault_at_the_door_takes_no_tokens() -> None:
@@ -189,10 +189,10 @@ def test_a_fault_at_the_door_takes_no_tokens() -> None:
 def test_who_leaves_is_abandoned_and_gives_back_what_was_not_answered() -> None:
     simulated = provider(tokens_per_minute=1_000, token_accounting="used")
     service = admitted(admit(simulated, HELLO, 0.0))
-    assert (simulated.figures.in_flight, simulated.figures.max_in_flight) == (1, 1)
+    assert (simulated.stats.in_flight.now, simulated.stats.in_flight.most) == (1, 1)
     simulated.abandon(service, 0.0)
-    assert (simulated.figures.in_flight, simulated.figures.abandoned) == (0, 1)
-    assert simulated.figures.admitted_tokens == 10
+    assert (simulated.stats.in_flight.now, simulated.stats.abandoned) == (0, 1)
+    assert simulated.stats.tokens.admitted == 10
 
 
 def drawn(seed: int | None, **options: Any) -> list[tuple[float, int, str | None]]:
@@ -230,7 +230,7 @@ def test_a_reset_forgets_the_figures_and_refills_the_buckets_but_not_what_is_in_
     service = admitted(admit(simulated, HELLO, 0.0))
     assert asked(simulated).status == 429
     simulated.reset()
-    assert (simulated.figures.requests, simulated.figures.in_flight, simulated.figures.throttled) == (0, 1, 0)
+    assert (simulated.stats.requests, simulated.stats.in_flight.now, simulated.stats.throttled) == (0, 1, 0)
     assert asked(simulated).status == 200
     simulated.answer(service, 0.0)
-    assert simulated.figures.in_flight == 0
+    assert simulated.stats.in_flight.now == 0

@@ -35,7 +35,7 @@ def test_a_request_past_the_rate_gets_429_with_the_time_to_wait() -> None:
     assert (answer.headers["retry-after"], answer.headers["retry-after-ms"]) == ("19", "19000")
     assert retry_after_s(answer.headers) == 19
     assert asked(simulated, now=20.0).status == 200
-    assert (simulated.figures.throttled, simulated.figures.answered) == (1, 2)
+    assert (simulated.stats.throttled, simulated.stats.answered) == (1, 2)
 
 
 def test_a_short_wait_is_a_second_in_whole_seconds() -> None:
@@ -59,7 +59,7 @@ def test_a_request_that_can_never_fit_is_told_so() -> None:
 def test_what_an_answer_did_not_use_comes_back_only_where_usage_counts(accounting: str, second: int) -> None:
     simulated = provider(tokens_per_minute=115, output_tokens="5", token_accounting=accounting)
     assert [asked(simulated).status, asked(simulated).status] == [200, second]
-    assert simulated.figures.admitted_tokens == (100 if accounting == "reserved" else 30)
+    assert simulated.stats.tokens.admitted == (100 if accounting == "reserved" else 30)
 
 
 def test_our_engine_reads_the_buckets_from_every_answer() -> None:

@@ -19,7 +19,7 @@ def streamed(*, fault: str | None = None, **members: Any) -> tuple[list[bytes], 
     service = admit(provider, body(stream=True, **members))
     assert isinstance(service, Service)
     pieces = provider.stream(service, 0.0)
-    assert provider.figures.in_flight == 1
+    assert provider.stats.in_flight.now == 1
     return pieces, provider.end_stream(service, 0.0)
 
 

@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
             self._deliver(self._route(head))
             return
 
-        first = self._provider.figures.first_request_at is None
+        first = self._provider.stats.first_request_at is None
         decided = self._provider.admit(wire_format, head, body, now := time.monotonic())
         if first:
             self._turns.begin(now)

@@ -10,11 +10,11 @@ import orjson
 from prefect_llm.simulation import answers
 from prefect_llm.simulation.answers import Delivery
 from prefect_llm.simulation.connection import Connection
-from prefect_llm.simulation.figures import Figures
 from prefect_llm.simulation.formats import format_at, format_listing_at
 from prefect_llm.simulation.http_requests import Head
 from prefect_llm.simulation.provider import SimulatedProvider
 from prefect_llm.simulation.settings import Simulation
+from prefect_llm.simulation.stats import EndpointStats
 from prefect_llm.simulation.turns import Turns
 from prefect_llm.values.errors import InvalidInput
 
@@ -33,9 +33,9 @@ class Endpoint:
         self._opened: set[Connection] = set()
 
     @property
-    def figures(self) -> Figures:
+    def stats(self) -> EndpointStats:
         """The counts up to now."""
-        return self._provider.figures
+        return self._provider.stats
 
     async def listen(self, host: str, port: int) -> str:
         """Accept connections from now on; returns the base URL.
@@ -78,8 +78,8 @@ class Endpoint:
         if head.path == RESET_PATH:
             self._provider.reset()
             self._turns.start_over()
-        figures = self.figures.to_json(time.monotonic(), len(self._opened))
-        return Delivery(answers.ok(orjson.dumps(figures)))
+        stats = self.stats.to_json(time.monotonic(), len(self._opened))
+        return Delivery(answers.ok(orjson.dumps(stats)))
 
 
 def _base_url(host: str, port: int) -> str:

@@ -13,12 +13,12 @@ from prefect_llm.simulation.answers import Delivery, Ending, Then
 from prefect_llm.simulation.asked import Asked, BadRequest
 from prefect_llm.simulation.buckets import Buckets
 from prefect_llm.simulation.faults import AT_THE_DOOR, SLOWNESS, Fault, choose
-from prefect_llm.simulation.figures import Figures
 from prefect_llm.simulation.format import Problem, SimulatedFormat
 from prefect_llm.simulation.http_requests import Head
 from prefect_llm.simulation.rate_headers import rate_headers, rate_limited, retry_after
 from prefect_llm.simulation.schema_instance import NoInstance
 from prefect_llm.simulation.settings import Simulation
+from prefect_llm.simulation.stats import EndpointStats
 from prefect_llm.simulation.streaming import pieces
 
 OUTAGE = "outage"
@@ -46,7 +46,7 @@ class SimulatedProvider:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        self._figures = Figures()
+        self._stats = EndpointStats()
         self._start_over()
 
     def _start_over(self) -> None:
@@ -57,28 +57,28 @@ class SimulatedProvider:
         self._draw_tokens = self._simulation.output_tokens.sampler(_random(seed, "output tokens"))
 
     @property
-    def figures(self) -> Figures:
+    def stats(self) -> EndpointStats:
         """The counts up to now."""
-        return self._figures
+        return self._stats
 
     def reset(self) -> None:
-        """Reset the figures, refill the buckets, restart the draws; requests in flight continue."""
-        self._figures = self._figures.after_reset()
+        """Reset the stats, refill the buckets, restart the draws; requests in flight continue."""
+        self._stats = self._stats.after_reset()
         self._start_over()
 
     def admit(self, wire_format: SimulatedFormat, head: Head, body: bytes, now: float) -> Service | Delivery:
         """Decide on a request in that format: admit it as a service, or refuse it with an answer."""
-        figures = self._figures
-        figures.requests += 1
-        if figures.first_request_at is None:
-            figures.first_request_at = now
+        stats = self._stats
+        stats.requests += 1
+        if stats.first_request_at is None:
+            stats.first_request_at = now
 
         # Drawn before anything can be refused, so that the n-th request always meets the same draws.
         fault = choose(self._simulation.faults, self._draw_fault())
         latency_s, tokens = self._draw_latency_s(), max(1, round(min(self._draw_tokens(), MOST_OUTPUT_TOKENS)))
 
         if self._in_outage(now):
-            figures.faults[OUTAGE] += 1
+            stats.faults[OUTAGE] += 1
             return answers.unavailable()
 
         try:
@@ -87,17 +87,17 @@ class SimulatedProvider:
             self._check_model(wire_format, asked.model)
             ending = answers.ending(tokens, asked.output_limit, asked.schema)
         except _Refused as refused:
-            figures.refused += 1
+            stats.refused += 1
             return refused.delivery
         except BadRequest as error:
-            figures.refused += 1
+            stats.refused += 1
             return wire_format.error(Problem.BAD_REQUEST, error.message, error.parameter)
         except NoInstance as error:
-            figures.refused += 1
+            stats.refused += 1
             return wire_format.error(Problem.BAD_SCHEMA, str(error))
 
         if fault in AT_THE_DOOR:
-            figures.faults[fault] += 1
+            stats.faults[fault] += 1
             return self._turned_away(wire_format, fault, now)
 
         return self._admitted(wire_format, asked, ending, latency_s, fault, now)
@@ -111,18 +111,18 @@ class SimulatedProvider:
         fault: Fault | None,
         now: float,
     ) -> Service | Delivery:
-        figures = self._figures
+        stats = self._stats
         reserved = asked.output_limit or ending.output_tokens
         if shortage := self._buckets.admit(now, asked.input_tokens, reserved):
-            figures.throttled += 1
+            stats.throttled += 1
             return rate_limited(wire_format, asked.model, shortage, now, self.rate_headers(now))
 
         if fault is Fault.SLOW:
             latency_s *= SLOWNESS
 
-        figures.admitted_tokens += asked.input_tokens + reserved
-        figures.begin()
-        return Service(figures.requests, wire_format, asked, ending, latency_s, fault, reserved)
+        stats.tokens.admitted += asked.input_tokens + reserved
+        stats.in_flight.begin()
+        return Service(stats.requests, wire_format, asked, ending, latency_s, fault, reserved)
 
     def answer(self, service: Service, now: float) -> Delivery:
         """The whole answer to a request that was served."""
@@ -141,27 +141,27 @@ class SimulatedProvider:
 
     def abandon(self, service: Service, now: float) -> None:
         """The client disconnected before its answer."""
-        self._figures.in_flight -= 1
-        self._figures.admitted_tokens -= self._buckets.settle(now, service.reserved_tokens, 0)
+        self._stats.in_flight.end()
+        self._stats.tokens.admitted -= self._buckets.settle(now, service.reserved_tokens, 0)
         if service.fault is Fault.HANG:
-            self._figures.faults[Fault.HANG] += 1
+            self._stats.faults[Fault.HANG] += 1
         else:
-            self._figures.abandoned += 1
+            self._stats.abandoned += 1
 
     def _settle(self, service: Service, now: float, used: int) -> None:
-        figures, fault = self._figures, service.fault
-        figures.in_flight -= 1
+        stats, fault = self._stats, service.fault
+        stats.in_flight.end()
         if fault is Fault.SERVER_ERROR:
             used = 0
         else:
-            figures.input_tokens += service.asked.input_tokens
-            figures.output_tokens += used
+            stats.tokens.input += service.asked.input_tokens
+            stats.tokens.output += used
 
         if fault is not None:
-            figures.faults[fault] += 1
+            stats.faults[fault] += 1
         if fault is None or fault is Fault.SLOW:
-            figures.answered += 1
-        figures.admitted_tokens -= self._buckets.settle(now, service.reserved_tokens, used)
+            stats.answered += 1
+        stats.tokens.admitted -= self._buckets.settle(now, service.reserved_tokens, used)
 
     def models(self, wire_format: SimulatedFormat, head: Head) -> Delivery:
         """The list of models."""
@@ -211,7 +211,7 @@ class SimulatedProvider:
         return any(outage.from_s <= since_first_s < outage.to_s for outage in self._simulation.outages)
 
     def _since_first_s(self, now: float) -> float:
-        first = self._figures.first_request_at
+        first = self._stats.first_request_at
         return 0.0 if first is None else now - first
 
 

@@ -6,16 +6,16 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
-from dataclasses import replace
+from copy import deepcopy
 
 from prefect_llm.simulation.endpoint import Endpoint
-from prefect_llm.simulation.figures import Figures
 from prefect_llm.simulation.settings import Simulation
+from prefect_llm.simulation.stats import EndpointStats
 from prefect_llm.system.event_loop import allow_open_files, new_event_loop
 
 
-def serve(simulation: Simulation, host: str, port: int, announce: Callable[[str], None]) -> Figures:
-    """Serve until SIGINT or SIGTERM; `announce` gets the base URL. Returns the figures.
+def serve(simulation: Simulation, host: str, port: int, announce: Callable[[str], None]) -> EndpointStats:
+    """Serve until SIGINT or SIGTERM; `announce` gets the base URL. Returns the stats.
 
     Raises `InvalidInput` for an address that cannot be listened on.
     """
@@ -24,7 +24,9 @@ def serve(simulation: Simulation, host: str, port: int, announce: Callable[[str]
         return runner.run(_until_signal(simulation, host, port, announce))
 
 
-async def _until_signal(simulation: Simulation, host: str, port: int, announce: Callable[[str], None]) -> Figures:
+async def _until_signal(
+    simulation: Simulation, host: str, port: int, announce: Callable[[str], None]
+) -> EndpointStats:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -32,6 +34,6 @@ async def _until_signal(simulation: Simulation, host: str, port: int, announce: 
     announce(await endpoint.listen(host, port))
     gc.freeze()  # imported modules need not be scanned again
     await ended.wait()
-    figures = replace(endpoint.figures)  # before closing: requests dropped now do not count as abandoned
+    stats = deepcopy(endpoint.stats)  # before closing: requests dropped now do not count as abandoned
     endpoint.close()
-    return figures
+    return stats

@@ -93,8 +93,8 @@ def simulate(
     from prefect_llm.simulation import parse_simulation, serve
 
     simulation = parse_simulation(**asdict(options), environ=os.environ)
-    figures = serve(simulation, host, port, announce=_say)
-    _say(figures.sentence())
+    stats = serve(simulation, host, port, announce=_say)
+    _say(stats.sentence())
     return 0
 
 
