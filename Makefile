@@ -31,6 +31,9 @@ docs: $(VENV)/.dev ## build the docs site into site/; a broken link or reference
 bench: $(VENV)/.dev $(PEERS:%=$(PEER_VENVS)/%/.ready) ## run all benchmarks and write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run_all.py
 
+readers: $(VENV)/.dev $(PEER_VENVS)/readers/.ready ## try which programs read results, by type of a kept column
+	$(BIN)/python benchmarks/readers.py
+
 clean: ## remove the environment, caches and demo runs
 	rm -rf $(VENV) $(PEER_VENVS) .cache build dist runs site src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
 
@@ -54,4 +57,9 @@ $(PEER_VENVS)/%/.ready: benchmarks/peers.txt
 	-$(PEER_VENVS)/$*/bin/python -m pip install --quiet uvloop orjson "$$(grep -E '^$*(\[|=)' benchmarks/peers.txt)"
 	@touch $@
 
-.PHONY: help demo test check docs bench clean
+$(PEER_VENVS)/readers/.ready: benchmarks/readers.txt
+	$(PYTHON) -m venv $(PEER_VENVS)/readers
+	$(PEER_VENVS)/readers/bin/python -m pip install --quiet --requirement benchmarks/readers.txt
+	@touch $@
+
+.PHONY: help demo test check docs bench readers clean

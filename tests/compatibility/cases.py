@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 from tests.compatibility.freezing import Case, Stage
 from tests.compatibility.frozen import FROZEN, OUTPUT
 from tests.scripted_server import steps
@@ -30,6 +31,18 @@ SCHEMA = {
     },
     "required": ["label", "score", "count", "sure", "tags", "place"],
 }
+
+RARE = pa.schema(
+    {
+        "id": pa.string(),
+        "text": pa.string(),
+        "small": pa.decimal64(9, 2),
+        "clock": pa.time32("ms"),
+        "zone": pa.timestamp("us", "Europe/Berlin"),
+        "pair": pa.list_(pa.int32(), 2),
+        "inner": pa.struct({"clock": pa.time64("us"), "half": pa.float16()}),
+    }
+)
 
 
 def finished(stage: Stage) -> Case:
@@ -129,6 +142,14 @@ def structured_stopped(stage: Stage) -> Case:
     return Case(command, stage.carry_out(command), _going_on(command), _structured_answer(1))
 
 
+def kept_types(stage: Stage) -> Case:
+    """Stopped half-way, with kept columns of types that results hold as others since; then as any stopped run."""
+    stage.write([_rare(number) for number in range(8)], "in.parquet", RARE)
+    command = _run("--concurrency", "2", source="in.parquet")
+    stage.answer({f"doc-{number}": steps.status(401, delay_s=1) for number in range(6, 8)})
+    return Case(command, stage.carry_out(command), {"run": command} | _going_on(command))
+
+
 def reuse(stage: Stage) -> Case:
     """Ten of its documents were answered by an earlier run."""
     stage.write(_documents(10))
@@ -164,6 +185,7 @@ CASES: dict[str, Callable[[Stage], Case]] = {
         redrive_killed,
         structured,
         structured_stopped,
+        kept_types,
         reuse,
         s3_finished,
         s3_killed,
@@ -234,6 +256,19 @@ def _typed(number: int) -> dict[str, Any]:
         "tags": ["a", f"b{number}"],
         "place": {"city": "Bern", "floor": number},
         "absent": None if number % 3 else "there",
+    }
+
+
+def _rare(number: int) -> dict[str, Any]:
+    """A row of `RARE`, without nulls but one."""
+    return {
+        "id": f"d{number}",
+        "text": f"doc-{number} hello",
+        "small": Decimal(number) / 4,
+        "clock": time(9, number),
+        "zone": datetime(2026, 1, 1, number, tzinfo=UTC),
+        "pair": [number, number + 1],
+        "inner": None if number == 1 else {"clock": time(9, number), "half": number / 2},
     }
 
 

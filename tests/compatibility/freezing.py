@@ -55,12 +55,14 @@ class Stage:
         """The run's directory."""
         return f"s3://{BUCKET}/out" if self.store == "s3" else "out"
 
-    def write(self, rows: Sequence[Mapping[str, Any]], name: str = "in.jsonl") -> str:
+    def write(
+        self, rows: Sequence[Mapping[str, Any]], name: str = "in.jsonl", schema: pa.Schema | None = None
+    ) -> str:
         """The input as JSON Lines or Parquet, by the name; returns where it lies."""
         path = self.folder / "input" / name
         path.parent.mkdir(exist_ok=True)
         if path.suffix == ".parquet":
-            pq.write_table(pa.Table.from_pylist(list(rows)), path, compression="zstd")
+            pq.write_table(pa.Table.from_pylist(list(rows), schema), path, compression="zstd")
         else:
             path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         os.utime(path, (INPUT_TIME_S, INPUT_TIME_S))

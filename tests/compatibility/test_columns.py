@@ -24,11 +24,11 @@ def test_parts_written_now_have_the_columns_of_those_written_then(thawed: Thawed
     if thawed.environ is not None:
         pytest.skip("the same code writes there, and these readers look at files")
     results = Path(thawed.url) / "results"
-    before = pq.read_schema(results / "part-schema.parquet").names
+    before = pq.read_schema(results / "part-schema.parquet").remove_metadata()
     ended, _ = thawed.act(action)
     assert ended.status in (0, 4), ended.err
-    assert {tuple(pq.read_schema(part).names) for part in results.glob("*.parquet")} == {tuple(before)}
-    assert ADDED not in before
+    assert {pq.read_schema(part).remove_metadata() for part in results.glob("*.parquet")} == {before}
+    assert (ADDED in before.names) == (thawed.frozen.build != "0.1.0")
     rows = len(thawed.rows())
     assert [_duckdb(results), _polars(results)] == [rows, rows]
 

@@ -7,10 +7,12 @@ import tomllib
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from tests.docs.reading import ROOT
 from tests.hosting.test_reference_case import script
 
 import prefect_llm
+from prefect_llm.documents.arrow_types import result_type
 from prefect_llm.simulation.faults import Fault
 from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
 from prefect_llm.values.errors import RunError
@@ -41,8 +43,36 @@ def test_the_columns_are_those_of_a_part_in_order_and_by_type() -> None:
 
 
 def test_the_kinds_of_failures_are_those_of_the_code_in_order() -> None:
-    kinds = re.findall(r"^\| `(\w+)` \|", page("rows.md").split("## Kinds")[1], flags=re.MULTILINE)
-    assert kinds == list(ErrorKind)
+    section = page("rows.md").split("## Kinds")[1].split("## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE) == list(ErrorKind)
+
+
+@pytest.mark.parametrize(
+    "type",
+    [
+        pa.decimal32(5, 2),
+        pa.decimal256(20, 2),
+        pa.decimal256(50, 2),
+        pa.time32("ms"),
+        pa.time64("us"),
+        pa.timestamp("us", "Europe/Berlin"),
+        pa.timestamp("s"),
+        pa.date64(),
+        pa.float16(),
+        pa.large_string(),
+        pa.list_(pa.int32(), 2),
+        pa.duration("us"),
+        pa.month_day_nano_interval(),
+        pa.struct({"a": pa.int64(), "A": pa.int64()}),
+        pa.struct({"at": pa.time32("ms")}),
+    ],
+    ids=str,
+)
+def test_kept_columns_are_written_as_the_table_says(type: pa.DataType) -> None:
+    table = page("rows.md").split("## Kept input columns")[1]
+    listed = dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", table, flags=re.MULTILINE))
+    held = result_type(type)
+    assert listed[str(type)] == ("JSON text" if held is None else f"`{held}`")
 
 
 def test_the_kinds_of_faults_to_rehearse_are_those_of_the_simulator_in_order() -> None:

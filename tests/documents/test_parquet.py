@@ -183,6 +183,17 @@ def test_what_is_kept_can_be_read_by_parquet_duckdb_and_polars(read: Any, tmp_pa
         "keys": pa.array([[({"k": 1}, 1)], None], pa.map_(pa.struct([("k", pa.int64())]), pa.int64())),
         "inner": pa.array([["a"], None], pa.list_(pa.dictionary(pa.int32(), pa.string()))),
         "large": pa.array([["a"], None], pa.large_list(pa.large_string())),
+        "small": pa.array([decimal.Decimal("1.25"), None], pa.decimal32(5, 2)),
+        "middle": pa.array([decimal.Decimal("1.25"), None], pa.decimal64(15, 2)),
+        "roomy": pa.array([[decimal.Decimal("1.25")], None], pa.list_(pa.decimal256(20, 2))),
+        "thousands": pa.array([decimal.Decimal("12000"), None], pa.decimal128(5, -3)),
+        "millions": pa.array([decimal.Decimal("12e30"), None], pa.decimal128(10, -30)),
+        "clock": pa.array([34_200_000, None], pa.time32("ms")),
+        "fine_clock": pa.array([{"at": 1}, None], pa.struct([("at", pa.time64("ns"))])),
+        "zone": pa.array([0, None], pa.timestamp("us", "Europe/Berlin")),
+        "half": pa.array([1.5, None], pa.float16()),
+        "pair": pa.array([[1, 2], None], pa.list_(pa.int8(), 2)),
+        "cases": pa.array([{"a": 1, "A": 2}, None]),
     }
     kept = read(pa.table(columns)).kept
     pq.write_table(kept, tmp_path / "kept.parquet")
@@ -209,6 +220,21 @@ def test_what_is_kept_can_be_read_by_parquet_duckdb_and_polars(read: Any, tmp_pa
         "keys": '[[{"k":1},1]]',
         "inner": ["a"],
         "large": ["a"],
+        "small": decimal.Decimal("1.25"),
+        "middle": decimal.Decimal("1.25"),
+        "roomy": [decimal.Decimal("1.25")],
+        "thousands": decimal.Decimal("12000"),
+        "millions": '"1.2E+31"',
+        "clock": "09:30:00.000",
+        "fine_clock": {"at": "00:00:00.000000001"},
+        "zone": datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
+        "half": 1.5,
+        "pair": [1, 2],
+        "cases": '{"a":1,"A":2}',
+    }
+    assert {str(kept.schema.field(name).type) for name in ("small", "middle")} == {
+        "decimal128(5, 2)",
+        "decimal128(15, 2)",
     }
     assert second.pop("union") == '"x"'
     assert second.pop("runs") == "a"

@@ -64,6 +64,14 @@ def test_a_part_is_compressed_with_statistics_and_row_groups_of_bounded_size() -
     assert file.read().equals(table)
 
 
+def test_a_part_without_rows_has_no_row_group_and_is_read_like_any_other(directory: RunDirectory) -> None:
+    content = encode_part(TABLE.schema.empty_table(), {STATS_KEY: STATS.to_json()})
+    assert pq.ParquetFile(io.BytesIO(content)).metadata.num_row_groups == 0
+    directory.folder.write("p", content)
+    assert read_part(directory.folder, "p", ["id", "cost"]).equals(TABLE.select(["id", "cost"]).slice(0, 0))
+    assert read_part_stats(directory.folder, "p") == STATS
+
+
 def test_columns_come_in_the_order_asked_for_with_the_chunks_figures(directory: RunDirectory) -> None:
     directory.folder.write("p", encode_part(TABLE, {STATS_KEY: STATS.to_json()}))
     table = read_part(directory.folder, "p", ["cost", "a", "id"])

@@ -1,4 +1,4 @@
-"""The results directory as other programs see it: pyarrow.dataset, DuckDB and Polars."""
+"""The results directory as other programs see it: pyarrow.dataset, DuckDB, Polars and Hugging Face `datasets`."""
 
 from __future__ import annotations
 
@@ -60,6 +60,13 @@ def _polars(results: Path) -> Rows:
     return polars.read_parquet(results).to_dicts()
 
 
+def _hugging_face(results: Path) -> Rows:
+    datasets = pytest.importorskip("datasets")
+    files, cache = f"{results}/*.parquet", str(results.parent / "cache")
+    found: Rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=cache).to_list()
+    return found
+
+
 def _columns(results: Path) -> dict[str, list[str]]:
     with duckdb.connect() as connection:
         described = connection.execute(f"DESCRIBE SELECT * FROM '{results}/*.parquet'").fetchall()
@@ -106,7 +113,7 @@ def test_results_are_empty_with_all_their_columns_before_the_first_part(
     assert set(map(tuple, _columns(results).values())) == {tuple(SCHEMA.names)}
 
 
-@pytest.mark.parametrize("read", [_arrow, _duckdb, _polars])
+@pytest.mark.parametrize("read", [_arrow, _duckdb, _polars, _hugging_face])
 def test_every_reader_sees_the_same_rows_of_every_type(local: RunDirectory, read: Callable[[Path], Rows]) -> None:
     _commit(local, 0, "abc")
     _commit(local, 1, "def")
@@ -121,6 +128,14 @@ def test_every_reader_sees_the_same_rows_of_every_type(local: RunDirectory, read
     assert (second["status"], second["error_kind"], second["attempts"]) == ("failed", "timeout", 5)
     assert first["started_at"] == dt.datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)
     assert set(map(tuple, _columns(Path(local.results_url)).values())) == {tuple(SCHEMA.names)}
+
+
+@pytest.mark.parametrize("split", [{"split": "train"}, {"split": "train", "streaming": True}])
+def test_hugging_face_loads_the_directory_by_its_path(local: RunDirectory, split: dict[str, Any]) -> None:
+    datasets = pytest.importorskip("datasets")
+    _commit(local, 0, "abc")
+    cache = str(Path(local.url).parent / "cache")
+    assert [row["id"] for row in datasets.load_dataset(local.results_url, cache_dir=cache, **split)] == list("abc")
 
 
 def test_sql_sums_the_cost_exactly(local: RunDirectory) -> None:

@@ -1,7 +1,8 @@
 """Arrow types on their way through a run: as staged, as a prompt sees them, as a result column holds them.
 
 Staged is the plainest type with the same values (no views, dictionaries, extensions): a chunk stands alone.
-What Parquet, DuckDB and Polars cannot all hold becomes JSON text; tried with DuckDB 2.0 and Polars 2.1.
+Results hold the nearest type with the same values that every reader of Parquet knows (`benchmarks/readers.py` tries
+them), and JSON text where there is none.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def result_type(type: pa.DataType) -> pa.DataType | None:
         return None
     if pt.is_dictionary(type) and pt.is_string(staged):
         return pa.dictionary(pa.int32(), pa.string())
-    return staged
+    return _held_type(staged)
 
 
 def holds_binary(type: pa.DataType) -> bool:
@@ -94,7 +95,7 @@ def to_result(column: pa.ChunkedArray, type: pa.DataType, *, as_json: bool) -> p
         return pa.chunked_array([[json_text(value) for value in python_values(column)]], type)
     if pt.is_dictionary(type):
         return column.dictionary_encode().cast(type)
-    return column
+    return column if column.type.equals(type) else column.cast(type)
 
 
 def python_values(column: pa.ChunkedArray) -> list[Any]:
@@ -122,13 +123,42 @@ def json_text(value: Any) -> str | None:
 def _can_be_held(type: pa.DataType) -> bool:
     if pt.is_duration(type) or pt.is_interval(type) or pt.is_union(type) or pt.is_run_end_encoded(type):
         return False
-    if pt.is_decimal(type) and type.precision > _MAX_DECIMAL_DIGITS:
+    if pt.is_decimal(type) and _digits(type) > _MAX_DECIMAL_DIGITS:
         return False
-    if pt.is_struct(type) and type.num_fields == 0:
+    # Delta and DuckDB take no two names that differ only in case; Parquet has no struct without fields.
+    if pt.is_struct(type) and not 0 < len({field.name.lower() for field in type}) == type.num_fields:
         return False
     if pt.is_map(type) and pt.is_nested(type.key_type):
         return False
     return all(_can_be_held(inner) for inner in _inner_types(type))
+
+
+def _held_type(type: pa.DataType) -> pa.DataType:
+    """A type with the same values that Delta, Iceberg, Daft, DataFusion and Hugging Face read as well.
+
+    Delta has no time of day: it is text (`09:30:00.000`). Instants are in UTC.
+    """
+    if pt.is_decimal(type):
+        return pa.decimal128(_digits(type), max(type.scale, 0))
+    if pt.is_time(type):
+        return pa.string()
+    if pt.is_timestamp(type) and type.tz is not None:
+        return pa.timestamp(type.unit, "UTC")
+    if pt.is_float16(type):
+        return pa.float32()
+    if _is_list(type) or pt.is_fixed_size_list(type):  # pyarrow 25 cannot read a null of a fixed size
+        return pa.list_(_held_type(type.value_type))
+    if pt.is_struct(type):
+        return pa.struct([pa.field(field.name, _held_type(field.type)) for field in type])
+    if pt.is_map(type):
+        return pa.map_(_held_type(type.key_type), _held_type(type.item_type))
+
+    return type
+
+
+def _digits(type: pa.DataType) -> int:
+    """How many digits a decimal has before and after its point: a negative scale stands for zeros."""
+    return int(type.precision - min(type.scale, 0))
 
 
 def _in_microseconds(type: pa.DataType) -> pa.DataType:

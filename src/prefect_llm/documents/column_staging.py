@@ -30,7 +30,7 @@ def stage_columns(source: ColumnSource, staging: Staging, writer: ChunkWriter) -
     check_distinct(schema.names, source.name)
     id_column = _id_column(source, staging)
     kept = kept_columns(staging.keep, schema, source.name)
-    names = result_names(kept, staging.reserved, source.name)
+    names = result_names(kept, staging.reserved)
     prompt = prompt_columns(staging, schema, source.name)
     staged = [name for name in schema.names if name in {*kept, *prompt}]
     check_representable(staged, schema, source.name)

@@ -128,22 +128,24 @@ def check_representable(columns: Iterable[str], schema: pa.Schema, source: str) 
             )
 
 
-def result_names(columns: Sequence[str], reserved: Collection[str], source: str) -> list[str]:
-    """The names in the results: `input_<name>` where a result column has the name, ignoring case."""
-    taken = {name.lower(): f'the result column "{name}"' for name in reserved}
-    lowered = {name.lower() for name in reserved}
-    names = []
-    for column in columns:
-        name = f"input_{column}" if column.lower() in lowered else column
-        if name.lower() in taken:
-            raise InvalidInput(
-                f'The column "{column}" of "{source}" would be written as "{name}", '
-                f"like {taken[name.lower()]}: rename it, or leave it out with keep."
-            )
-        taken[name.lower()] = f'the column "{column}"'
-        names.append(name)
+def result_names(columns: Sequence[str], reserved: Collection[str]) -> list[str]:
+    """The names in the results, no two alike but for case: `input_` is put before a name that is taken.
 
-    return names
+    `id` becomes `input_id`, and an `input_id` beside it `input_input_id`: results may be the input of the next run.
+    """
+    results = {name.lower() for name in reserved}
+    names = dict.fromkeys(columns, "")
+    taken = set(results)
+
+    # first those that a result column displaces, so that `id` is `input_id` whatever else the input holds
+    for column in sorted(columns, key=lambda name: name.lower() not in results):
+        name = column
+        while name.lower() in taken:
+            name = f"input_{name}"
+        taken.add(name.lower())
+        names[column] = name
+
+    return list(names.values())
 
 
 def not_in(source: str, name: str, names: Sequence[str]) -> str:

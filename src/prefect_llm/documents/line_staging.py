@@ -62,7 +62,7 @@ def _staged(shapes: dict[str, Shape], staging: Staging, source: str, register: I
     types = {name: shape.arrow_type() for name, shape in shapes.items()}
     schema = pa.schema([(name, pa.string() if held is None else held) for name, held in types.items()])
     kept = kept_columns(staging.keep, schema, source)
-    result = result_names(kept, staging.reserved, source)
+    result = result_names(kept, staging.reserved)
     wanted = set(names) if staging.wanted is None else staging.wanted | staging.needed
 
     return Staged(

@@ -83,6 +83,8 @@ class Shape:
         return pa.int64() if self._smallest >= -(2**63) and self._largest < 2**63 else None
 
     def _struct_type(self) -> pa.DataType | None:
+        if len({name.lower() for name in self._fields}) < len(self._fields):
+            return None  # not every reader of results tells names apart by case
         fields = []
         for name, shape in self._fields.items():
             inner = shape.arrow_type()

@@ -41,16 +41,15 @@ def chunk_of(name: str) -> int | None:
 
 
 def encode_part(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
-    """The table as a Parquet file that carries `metadata` in its footer."""
+    """The table as a Parquet file that carries `metadata` in its footer.
+
+    A table without rows has no row group: Hugging Face `datasets` refuses one of zero rows.
+    """
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.replace_schema_metadata(dict(metadata)),
-        sink,
-        compression="zstd",
-        compression_level=1,
-        row_group_size=ROW_GROUP_ROWS,
-        write_statistics=True,
-    )
+    schema = table.schema.with_metadata(dict(metadata))
+    with pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1, write_statistics=True) as writer:
+        if table.num_rows:
+            writer.write_table(table.replace_schema_metadata(dict(metadata)), row_group_size=ROW_GROUP_ROWS)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
