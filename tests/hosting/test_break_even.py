@@ -22,14 +22,14 @@ def test_at_the_break_even_volume_both_cost_the_same(
     models = [{"name": "m", "price_input": price_in, "price_output": price_out}]
     hosting = {"colocation": colocation}
     first = compare(scenario(workload={"documents_per_day": 1, **shape}, models=models, hosting=hosting))
-    span = first.models[0].break_even_running
+    span = first.models[0].own.running
     assert span is not None
     with localcontext() as context:
         context.prec = 50
         documents = span.low / (into + out) / 30
     there = compare(scenario(workload={"documents_per_day": documents, **shape}, models=models, hosting=hosting))
-    assert there.own_running is not None
-    assert abs(there.models[0].monthly - there.own_running.low) < Decimal("1e-20")
+    assert there.own is not None
+    assert abs(there.models[0].cost.monthly - there.own.running.low) < Decimal("1e-20")
 
 
 def test_a_free_api_is_never_dearer() -> None:

@@ -25,7 +25,7 @@ def test_a_model_without_a_stated_price_has_the_list_price_of_its_address(tmp_pa
     model = compare(load_scenario(written(tmp_path, GOOD))).models[0]
     assert [model.price_input, model.price_output] == [Decimal(2), Decimal(8)]
     assert model.source.startswith("list price (genai-prices ")
-    assert model.monthly == 300 * (Decimal("0.002") + Decimal("0.004"))
+    assert model.cost.monthly == 300 * (Decimal("0.002") + Decimal("0.004"))
 
 
 def test_money_is_never_a_float(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
-from prefect_llm.hosting.comparison import Comparison, ModelCost
+from prefect_llm.hosting.comparison import Comparison, ModelCost, OwnHostingCase
 from prefect_llm.hosting.spans import Span
 from prefect_llm.report.pages.markdown import escaped
 from prefect_llm.values.formatting import money
@@ -52,23 +52,27 @@ def span_text(span: Span | None, *, none: str = "never") -> str:
 
 
 def _api(comparison: Comparison) -> Iterator[str]:
-    currency = comparison.currency
+    currency = comparison.scenario.currency
+    workload, reseller = comparison.scenario.workload, comparison.reseller
     yield "## From a provider"
     yield (
-        f"A month: {comparison.documents:,.0f} documents, {tokens_text(comparison.output_tokens)} output tokens and "
-        f"{tokens_text(comparison.input_tokens)} input tokens; a year is twelve of them."
+        f"A month: {workload.documents:,.0f} documents, {tokens_text(workload.output_tokens)} output tokens and "
+        f"{tokens_text(workload.input_tokens)} input tokens; a year is twelve of them."
     )
-    reseller = [] if comparison.reseller_saving is None else ["by the reseller, a month"]
+    more = [] if reseller is None else ["by the reseller, a month"]
     yield _table(
-        ["model", "per M tokens in", "out", "latency", "a month", "a year", "a document", *reseller],
+        ["model", "per M tokens in", "out", "latency", "a month", "a year", "a document", *more],
         (_api_row(model, currency) for model in comparison.models),
     )
-    if comparison.reseller_saving is not None:
-        yield f"The reseller saves {_percent(comparison.reseller_saving)}: {comparison.reseller_terms}."
+    if reseller is not None:
+        yield f"The reseller saves {_percent(reseller.saving)}: {reseller.terms}."
     yield "By volume, output tokens a month:"
     yield _table(
-        ["model", *(tokens_text(volume) for volume in comparison.volumes)],
-        ([escaped(model.name), *(money(cost, currency) for cost in model.by_volume)] for model in comparison.models),
+        ["model", *(tokens_text(volume) for volume in comparison.scenario.volumes)],
+        (
+            [escaped(model.name), *(money(cost, currency) for cost in model.cost.by_volume)]
+            for model in comparison.models
+        ),
     )
 
     yield (
@@ -78,9 +82,10 @@ def _api(comparison: Comparison) -> Iterator[str]:
 
 def _api_row(model: ModelCost, currency: str) -> list[str]:
     latency = "" if model.latency_ms is None else f"{model.latency_ms:,f} ms"
-    sums = [model.monthly, model.yearly, model.per_document]
-    if model.by_reseller is not None:
-        sums.append(model.by_reseller)
+    cost = model.cost
+    sums = [cost.monthly, cost.yearly, cost.per_document]
+    if cost.by_reseller is not None:
+        sums.append(cost.by_reseller)
     into = "" if model.price_input is None else money(model.price_input, currency)
     shown = [money(amount, currency) for amount in sums]
     return [escaped(model.name), into, money(model.price_output, currency), latency, *shown]
@@ -91,7 +96,7 @@ def _own(comparison: Comparison) -> Iterator[str]:
     if own is None:
         return
 
-    currency = comparison.currency
+    currency = comparison.scenario.currency
     yield "## On machines of your own"
     parts = {
         "colocation": own.colocation,
@@ -126,9 +131,8 @@ def _break_even(comparison: Comparison) -> Iterator[str]:
         return
     yield "## Where they meet"
     bought = comparison.own.purchase is not None
-    more = (
-        ["with amortisation", "pays back in", f"return over {comparison.horizon_months:f} months"] if bought else []
-    )
+    months = comparison.scenario.horizon_months
+    more = ["with amortisation", "pays back in", f"return over {months:f} months"] if bought else []
     yield "Tokens a month at which the API costs as much as these machines."
     yield _table(
         ["model", "running costs alone", *more, "can these machines serve that"],
@@ -137,26 +141,26 @@ def _break_even(comparison: Comparison) -> Iterator[str]:
 
 
 def _break_even_row(model: ModelCost, comparison: Comparison, bought: bool) -> list[str]:
-    row = [escaped(model.name), span_text(model.break_even_running)]
+    row = [escaped(model.name), span_text(model.own.running)]
     if bought:
-        row += [span_text(model.break_even_total), _payback(model), _returns(model)]
-    return [*row, _served(model.break_even_running, comparison.capacity)]
+        row += [span_text(model.own.total), _payback(model.own), _returns(model.own)]
+    return [*row, _served(model.own.running, comparison.capacity)]
 
 
-def _payback(model: ModelCost) -> str:
-    if model.payback is None or model.payback.soonest is None:
+def _payback(own: OwnHostingCase) -> str:
+    if own.payback is None or own.payback.soonest is None:
         return "never"
-    soonest = f"{model.payback.soonest:,.1f} months"
-    if model.payback.latest == model.payback.soonest:
+    soonest = f"{own.payback.soonest:,.1f} months"
+    if own.payback.latest == own.payback.soonest:
         return soonest
-    latest = "never" if model.payback.latest is None else f"{model.payback.latest:,.1f} months"
+    latest = "never" if own.payback.latest is None else f"{own.payback.latest:,.1f} months"
     return f"{soonest} to {latest}"
 
 
-def _returns(model: ModelCost) -> str:
-    if model.return_on_investment is None:
+def _returns(own: OwnHostingCase) -> str:
+    if own.return_on_investment is None:
         return ""
-    worst, best = (_percent(share) for share in model.return_on_investment)
+    worst, best = (_percent(share) for share in own.return_on_investment)
     return worst if worst == best else f"{worst} to {best}"
 
 
@@ -188,8 +192,8 @@ def _sensitivity(comparison: Comparison) -> Iterator[str]:
                 each.varied,
                 f"{each.factor:f}",
                 str(each.nodes),
-                _amount(each.own_monthly, comparison.currency),
-                "" if each.own_per_million is None else _amount(each.own_per_million, comparison.currency),
+                _amount(each.own_monthly, comparison.scenario.currency),
+                "" if each.own_per_million is None else _amount(each.own_per_million, comparison.scenario.currency),
                 *(span_text(each.break_evens[model.name]) for model in comparison.models),
             ]
             for each in comparison.sensitivity

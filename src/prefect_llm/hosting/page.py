@@ -36,9 +36,9 @@ _WITHOUT = "<p>Charts come with <code>pip install 'prefect-llm[report]'</code>.<
 
 
 def _charts(comparison: Comparison) -> Iterator[str]:
-    currency = comparison.currency
+    currency = comparison.scenario.currency
     monthly = f"{currency} a month"
-    rows = [{"model": model.name, monthly: float(model.monthly)} for model in comparison.models]
+    rows = [{"model": model.name, monthly: float(model.cost.monthly)} for model in comparison.models]
     yield charts.bars(rows, x=monthly, y="model", title="The workload at each provider")
     if any(model.latency_ms is not None for model in comparison.models):
         late = [
@@ -59,7 +59,7 @@ def _charts(comparison: Comparison) -> Iterator[str]:
     meeting = [
         {"model": model.name, "least": float(span.low), "most tokens a month": float(span.high)}
         for model in comparison.models
-        if (span := model.break_even_running) is not None and span.low
+        if (span := model.own.running) is not None and span.low
     ]
     if meeting:
         title = "Break-even with own hosting, running costs alone"
@@ -71,11 +71,12 @@ def _volumes(comparison: Comparison, monthly: str) -> Iterator[dict[str, object]
     volumes = [Decimal(10) ** exponent for exponent in range(5, 11)]
     for model in comparison.models:
         for volume in volumes:
-            cost = model.per_million_tokens * volume / 1_000_000
+            cost = model.cost.per_million_tokens * volume / 1_000_000
             if cost:
                 yield {"what": model.name, "tokens a month": float(volume), monthly: float(cost)}
-    if comparison.own_total is not None and comparison.own_total.low:
-        for word, amount in (("least", comparison.own_total.low), ("most", comparison.own_total.high)):
+    own = None if comparison.own is None else comparison.own.total
+    if own is not None and own.low:
+        for word, amount in (("least", own.low), ("most", own.high)):
             for volume in volumes:
                 yield {"what": f"own, {word}", "tokens a month": float(volume), monthly: float(amount)}
 
