@@ -1,7 +1,7 @@
 """What a run would cost and how long it would take, before it is begun."""
 
 from prefect_llm.estimating.costing import Line
-from prefect_llm.estimating.estimate import Estimate, SampleFigures, estimate_input, estimate_run
+from prefect_llm.estimating.estimate import Estimate, SampleSummary, estimate_input, estimate_run
 from prefect_llm.estimating.intervals import LEAST_SAMPLE, Interval
 from prefect_llm.estimating.rendering import headline, to_markdown, to_rich
 from prefect_llm.estimating.sample import SampleOptions, sample_directory, with_sample_answers
@@ -11,8 +11,8 @@ __all__ = [
     "Estimate",
     "Interval",
     "Line",
-    "SampleFigures",
     "SampleOptions",
+    "SampleSummary",
     "estimate_input",
     "estimate_run",
     "headline",

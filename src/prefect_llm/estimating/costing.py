@@ -125,7 +125,8 @@ def _from_sample(population: Population, sample: Sample, usages: list[Usage], pr
 def _bounds(population: Population, prices: list[Price]) -> Interval:
     """From the least input and one token of output to the most input and the output limit."""
     low = high = 0.0
-    for number, least, most in zip(population.kind, population.least, population.most, strict=True):
+    tokens = population.tokens
+    for number, least, most in zip(population.kind, tokens.least, tokens.most, strict=True):
         price, limit = prices[number], population.kinds[number].max_output_tokens
         low += _amount(price, least, 1 if limit is None else min(limit, 1))
         high = high + _amount(price, most, limit) if limit is not None else float("inf")

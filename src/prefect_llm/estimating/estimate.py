@@ -32,7 +32,7 @@ _MONEY_STEP = Decimal("1E-6")
 
 
 @dataclass(frozen=True, slots=True)
-class SampleFigures:
+class SampleSummary:
     """What a sample was, and where its answers lie: `output` is the directory to reuse."""
 
     requests: int
@@ -66,7 +66,7 @@ class Estimate:
     seconds: Interval | None
     lines: tuple[Line, ...]
     is_measured: bool = False
-    sample: SampleFigures | None = None
+    sample: SampleSummary | None = None
 
     @property
     def most_cost(self) -> Decimal | None:
@@ -178,9 +178,9 @@ def _estimate(
     inputs, outputs = _tokens(population, taken)
     return Estimate(
         documents=population.documents,
-        unaskable=population.unaskable,
-        repeated=population.repeated,
-        reused=population.reused,
+        unaskable=population.not_sent.unaskable,
+        repeated=population.not_sent.repeated,
+        reused=population.not_sent.reused,
         requests=population.requests,
         others=population.others,
         input_tokens=inputs,
@@ -188,7 +188,7 @@ def _estimate(
         seconds=seconds_of(population, taken, provider.limits, inputs, outputs),
         lines=tuple(lines_of(population, taken, provider, spec.prompt.model, models)),
         is_measured=taken is not None and taken.usages is not None,
-        sample=None if taken is None else _figures(taken),
+        sample=None if taken is None else _summary_of(taken),
     )
 
 
@@ -202,9 +202,9 @@ def _tokens(population: Population, sample: Sample | None) -> tuple[Interval, In
     return inputs.scaled(factor), outputs.scaled(factor)
 
 
-def _figures(sample: Sample) -> SampleFigures:
+def _summary_of(sample: Sample) -> SampleSummary:
     preview = tuple((each.id, each.content) for each in sample.answers)
-    return SampleFigures(len(sample.answers), sample.failed, sample.seed, sample.output, sample.cost, preview)
+    return SampleSummary(len(sample.answers), sample.failed, sample.seed, sample.output, sample.cost, preview)
 
 
 def _counts(interval: Interval) -> dict[str, int | None]:

@@ -36,28 +36,45 @@ class Kind(NamedTuple):
     terms: Terms
 
 
+def _unsigned() -> array[int]:
+    return array("I")
+
+
+@dataclass(slots=True)
+class NotSent:
+    """Documents that need no request: they make none, share an earlier one's, or have been answered before."""
+
+    unaskable: int = 0
+    repeated: int = 0
+    reused: int = 0
+
+
+@dataclass(slots=True)
+class InputTokens:
+    """The input tokens of each request, by the rule."""
+
+    least: array[int] = field(default_factory=_unsigned)
+    expected: array[int] = field(default_factory=_unsigned)
+    most: array[int] = field(default_factory=_unsigned)
+
+
 @dataclass(slots=True)
 class Population:
     """The requests to be sent, in the order of the input; the arrays have an item for each.
 
-    `documents` were looked at. Of those that need no request, `unaskable` make none, `repeated` are the same as an
-    earlier one, and `reused` have been answered before. `others` are requests with images and the like, which no
-    count of text covers.
+    `documents` were looked at. `others` are requests with images and the like, which no count of text covers. `kind`
+    indexes `kinds`.
     """
 
     documents: int = 0
-    unaskable: int = 0
-    repeated: int = 0
-    reused: int = 0
+    not_sent: NotSent = field(default_factory=NotSent)
     others: int = 0
     kinds: list[Kind] = field(default_factory=list)
-    kind: array[int] = field(default_factory=lambda: array("I"))
-    chunk: array[int] = field(default_factory=lambda: array("I"))
-    place: array[int] = field(default_factory=lambda: array("I"))
-    bytes: array[int] = field(default_factory=lambda: array("I"))
-    least: array[int] = field(default_factory=lambda: array("I"))
-    expected: array[int] = field(default_factory=lambda: array("I"))
-    most: array[int] = field(default_factory=lambda: array("I"))
+    kind: array[int] = field(default_factory=_unsigned)
+    chunk: array[int] = field(default_factory=_unsigned)
+    row_index: array[int] = field(default_factory=_unsigned)
+    bytes: array[int] = field(default_factory=_unsigned)
+    tokens: InputTokens = field(default_factory=InputTokens)
 
     @property
     def requests(self) -> int:
@@ -72,7 +89,7 @@ class Population:
     @property
     def input_tokens(self) -> Interval:
         """By the rule: its range, and what it expects."""
-        return Interval(float(sum(self.least)), float(sum(self.expected)), float(sum(self.most)))
+        return Interval(*(float(sum(each)) for each in (self.tokens.least, self.tokens.expected, self.tokens.most)))
 
     @property
     def output_tokens(self) -> Interval:
@@ -128,15 +145,15 @@ class _Counting:
     ) -> None:
         """Count a chunk's documents."""
         self.population.documents += len(staged.ids)
-        for place, request in requests:
+        for row_index, request in requests:
             if isinstance(request, BadDocument):
-                self.population.unaskable += 1
-            elif place in reused:
-                self.population.reused += 1
+                self.population.not_sent.unaskable += 1
+            elif row_index in reused:
+                self.population.not_sent.reused += 1
             elif self._is_repeated(request):
-                self.population.repeated += 1
+                self.population.not_sent.repeated += 1
             else:
-                self._take(chunk, place, request)
+                self._take(chunk, row_index, request)
 
     def _is_repeated(self, request: Request) -> bool:
         if self._seen is None:
@@ -147,7 +164,7 @@ class _Counting:
         self._seen.add(key)
         return False
 
-    def _take(self, chunk: int, place: int, request: Request) -> None:
+    def _take(self, chunk: int, row_index: int, request: Request) -> None:
         population, size = self.population, input_size(request)
         parameters = request.parameters
 
@@ -158,22 +175,22 @@ class _Counting:
 
         population.kind.append(number)
         population.chunk.append(chunk)
-        population.place.append(place)
+        population.row_index.append(row_index)
         population.bytes.append(size.bytes)
-        population.least.append(size.least)
-        population.expected.append(size.expected)
-        population.most.append(size.most)
+        population.tokens.least.append(size.least)
+        population.tokens.expected.append(size.expected)
+        population.tokens.most.append(size.most)
         population.others += size.other
 
 
 def by_chunk(population: Population, chosen: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
-    """The places of the chosen requests, chunk by chunk; `chosen` are in ascending order."""
-    chunk, places = -1, list[int]()
+    """The row indexes of the chosen requests, chunk by chunk; `chosen` are in ascending order."""
+    chunk, row_indexes = -1, list[int]()
     for each in chosen:
         if population.chunk[each] != chunk:
-            if places:
-                yield chunk, places
-            chunk, places = population.chunk[each], []
-        places.append(population.place[each])
-    if places:
-        yield chunk, places
+            if row_indexes:
+                yield chunk, row_indexes
+            chunk, row_indexes = population.chunk[each], []
+        row_indexes.append(population.row_index[each])
+    if row_indexes:
+        yield chunk, row_indexes

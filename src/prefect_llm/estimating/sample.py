@@ -178,8 +178,8 @@ def _create_sample(
     chosen = sorted(random.Random(options.seed).sample(range(population.requests), size))
 
     with acquired(directory.folder) as epoch:
-        places = by_chunk(population, chosen)
-        staged = stage_sample(folder, snapshot, places, named=named, target=directory.folder)
+        rows = by_chunk(population, chosen)
+        staged = stage_sample(folder, snapshot, rows, named=named, target=directory.folder)
         check_owner(directory.folder, epoch)
         manifest = Manifest.new(uuid.uuid4().hex, spec.to_json(), staged.to_json())
         directory.create(manifest)
@@ -196,8 +196,8 @@ def _answers(directory: RunDirectory, members: Population) -> list[Answered]:
     return [
         Answered(
             id=row["id"],
-            bytes=members.bytes[place],
-            kind=members.kinds[members.kind[place]],
+            bytes=members.bytes[index],
+            kind=members.kinds[members.kind[index]],
             ok=row["status"] == "ok",
             usage=_usage(row),
             model=row["model"],
@@ -206,7 +206,7 @@ def _answers(directory: RunDirectory, members: Population) -> list[Answered]:
             finished_at=row["finished_at"],
             content=(row["content"] or row["error_message"] or "")[:PREVIEWED_CHARACTERS],
         )
-        for place, row in enumerate(rows)
+        for index, row in enumerate(rows)
     ]
 
 
