@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from prefect_llm.documents import Snapshot, Staging, open_source, read_chunk, stage
@@ -82,6 +83,17 @@ def write(tmp_path: Path) -> Callable[[str, bytes | str | Sequence[str]], Path]:
         if not isinstance(content, (bytes, str)):
             content = "".join(f"{line}\n" for line in content)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return writing
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Callable[..., Path]:
+    def writing(name: str, columns: dict[str, Any], **options: Any) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), path, **options)
         return path
 
     return writing

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,6 @@ import pytest
 
 from prefect_llm.documents import Staging, open_source, stage
 from prefect_llm.system.folders import open_folder
-
-
-@pytest.fixture
-def parquet(tmp_path: Path) -> Callable[..., Path]:
-    def writing(name: str, columns: dict[str, Any], **options: Any) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table(columns), path, **options)
-        return path
-
-    return writing
 
 
 def test_types_are_kept_and_templates_see_python_values(read: Any, parquet: Any) -> None:
@@ -68,7 +56,7 @@ def test_row_groups_and_chunks_need_not_agree(read: Any, parquet: Any) -> None:
 def test_a_folder_is_read_in_path_order_and_absent_columns_are_null(read: Any, parquet: Any) -> None:
     parquet("in/b/1.parquet", {"id": [3], "y": [1.5]})
     parquet("in/b.parquet", {"id": [2], "x": pa.nulls(1)})
-    parquet("in/_delta_log/c.parquet", {"id": [9]})
+    parquet("in/_temporary/c.parquet", {"id": [9]})
     parquet("in/.hidden.parquet", {"id": [8]})
     path = parquet("in/a.parquet", {"id": [1], "x": ["one"]}).parent
     documents = read(path)

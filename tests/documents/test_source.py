@@ -200,3 +200,81 @@ def test_a_file_that_vanishes_is_refused_by_name(write: Any, tmp_path: Path) -> 
     path.unlink()
     with pytest.raises(InvalidInput, match="cannot be read"):
         stage(source, Staging(), open_folder(str(tmp_path / "run")))
+
+
+TABLE_LOGS = {
+    "Delta": "_delta_log/00000000000000000000.json",
+    "Iceberg": "metadata/v1.metadata.json",
+    "Hudi": ".hoodie/hoodie.properties",
+    "Lance": "_versions/1.manifest",
+}
+
+
+@pytest.mark.parametrize("kind", TABLE_LOGS)
+@pytest.mark.parametrize(
+    "input",
+    ["t", "t/data", "t/data/day=1", "t/data/day=1/a.parquet", "t/data/*/*.parquet", "t/**/*.parquet", ".", "*"],
+)
+def test_a_kept_table_is_refused_by_name_wherever_its_log_lies(
+    parquet: Any, write: Any, tmp_path: Path, kind: str, input: str
+) -> None:
+    parquet("in/t/data/day=1/a.parquet", {"id": [1]})
+    write(f"in/t/{TABLE_LOGS[kind]}", "{}")
+    sentence = refusal(str(tmp_path / "in" / input))
+    assert f" {kind} table, whose files also hold deleted and replaced rows" in sentence
+    assert "Parquet file outside it" in sentence
+
+
+@pytest.mark.parametrize("input", ["memory://t", "memory://t/data", "memory://t/data/*.parquet"])
+def test_a_kept_table_on_a_store_is_refused(memory: Any, input: str) -> None:
+    with memory.open("/t/data/a.parquet", "wb") as file:
+        pq.write_table(pa.table({"id": [1, 2]}), file)
+    memory.pipe("/t/metadata/00001-x.metadata.json", b"{}")
+    assert "an Iceberg table" in refusal(input)
+
+
+def test_a_table_without_a_readable_file_is_named(write: Any) -> None:
+    write("t.lance/data/x.lance", "x")
+    folder = write("t.lance/_versions/1.manifest", "x").parents[1]
+    assert f'"{folder}" is a Lance table' in refusal(str(folder))
+
+
+def test_files_that_no_table_keeps_are_read_beside_its_log(read: Any, write: Any) -> None:
+    write("in/_delta_log/0.json", "{}")
+    assert read(write("in/a.csv", "id\nx\n")).ids == ["x"]
+
+
+def test_what_is_left_out_is_counted_by_reason_and_said(
+    read: Any, write: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        write(f"in/{number}.txt", "text")
+        write(f"in/sub/{number}.PDF", "x")
+    write("in/page.html", "x")
+    write("in/LICENSE", "x")
+    write("in/_draft.txt", "x")
+    write("in/_old/1.txt", "x")
+    write("in/_SUCCESS", "")
+    write("in/.DS_Store", "")
+    write("elsewhere/b.txt", "x")
+    os.symlink(tmp_path / "elsewhere", tmp_path / "in/linked")
+    documents = read(tmp_path / "in")
+    assert documents.ids == ["0.txt", "1.txt", "2.txt"]
+    assert {each.what: (each.files, each.example) for each in documents.snapshot.left_out} == {
+        ".pdf files": (3, "sub/0.PDF"),
+        ".html files": (1, "page.html"),
+        "other files": (1, "LICENSE"),
+        "files whose names start with _ or .": (1, "_draft.txt"),
+        "folders whose names start with _ or .": (1, "_old/"),
+        "links to folders": (1, "linked/"),
+    }
+    assert '.pdf files (3, such as "sub/0.PDF")' in caplog.text
+    assert 'files whose names start with _ or . ("_draft.txt")' in caplog.text
+
+
+def test_nothing_is_left_out_of_a_glob_but_what_it_names(read: Any, write: Any, tmp_path: Path) -> None:
+    write("in/b.pdf", "x")
+    write("in/_draft.txt", "x")
+    write("in/a.txt", "x")
+    assert read(tmp_path / "in/a*.txt").snapshot.left_out == ()
+    assert [each.example for each in read(tmp_path / "in/*.txt").snapshot.left_out] == ["_draft.txt"]

@@ -36,6 +36,14 @@ def _printed(summary: Summary, width: int = 80) -> str:
     return output.getvalue()
 
 
+def test_what_was_left_out_of_the_input_is_said(summary: Summary) -> None:
+    said = replace(summary, files_left_out=5, left_out='.pdf files (5, such as "a.pdf")')
+    assert '.pdf files (5, such as "a.pdf")' in _printed(said)
+    assert 'Left out of the input: .pdf files (5, such as "a.pdf").' in to_markdown(said)
+    assert said.to_json()["files_left_out"] == 5
+    assert "eft out" not in _printed(summary) + to_markdown(summary)
+
+
 def test_reused_answers_do_not_make_the_asked_ones_look_cheaper(summary: Summary) -> None:
     asked = _with_totals(summary, ok=959, reused=859, asked=100, known_cost=Decimal("0.5"))
     assert "| per 1,000 asked | $5.00 |" in to_cost_markdown(asked)

@@ -2,6 +2,7 @@
 
 from prefect_llm.documents.chunk_files import absent_chunks
 from prefect_llm.documents.columns import Keep, KeptColumn, Staging
+from prefect_llm.documents.listing import left_out_words
 from prefect_llm.documents.sampling import stage_sample
 from prefect_llm.documents.snapshot import Snapshot, StagedChunk, read_chunk
 from prefect_llm.documents.source import Source, open_source
@@ -15,6 +16,7 @@ __all__ = [
     "StagedChunk",
     "Staging",
     "absent_chunks",
+    "left_out_words",
     "open_source",
     "read_chunk",
     "stage",

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from prefect_llm.documents.listing import LeftOut
+
 
 @dataclass(frozen=True, slots=True)
 class SourceBatch:
@@ -34,9 +36,10 @@ class LineBatch:
 
 
 class AnySource(Protocol):
-    """What staging and resuming need of every source."""
+    """What staging and resuming need of every source; `left_out` are the files of the input that are no documents."""
 
     name: str
+    left_out: tuple[LeftOut, ...]
 
     def fingerprint(self) -> str:
         """Changes when the source changes; reads no file."""

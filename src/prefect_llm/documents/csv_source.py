@@ -37,8 +37,10 @@ class CsvSource(LocatedSource):
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of all headers, each a string."""
-        return merged_schema((name, _text_schema(header)) for name, header in self._headers.items())
+        """The columns of all headers, each a string, and of the folders."""
+        extended = self._location.partitions.extended
+        headers = ((file, self._headers[file.name]) for file in self._location.files())
+        return merged_schema((file.name, extended(_text_schema(header), file.path)) for file, header in headers)
 
     def row_count(self) -> int | None:
         """Not known without reading."""
@@ -64,7 +66,9 @@ class CsvSource(LocatedSource):
         with reading(file.name):
             for batch in self._parsed(file, header):
                 texts = [batch.column(header.index(name)).view(pa.string()) for name in present]
-                yield SourceBatch(pa.record_batch(texts, names=present), batch.num_rows, file.name, first_row)
+                cells = pa.record_batch(texts, names=present)
+                rows = self._location.partitions.added(cells, batch.num_rows, columns, header, file.path)
+                yield SourceBatch(rows, batch.num_rows, file.name, first_row)
                 first_row += batch.num_rows
 
     def _parsed(self, file: SourceFile, header: list[str]) -> Iterator[pa.RecordBatch]:

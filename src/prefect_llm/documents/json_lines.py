@@ -6,6 +6,7 @@ msgspec decodes rather than orjson, which turns integers beyond 64 bits into flo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO, NoReturn
 
 import msgspec
@@ -34,9 +35,10 @@ class JsonLinesSource(LocatedSource):
         """The lines of all files, about 1 MB at a time; `InvalidInput` for one that is no JSON object."""
         for file in self._location.files():
             first_row, first_line = 0, 1
+            cells = self._location.partitions.values(file.path)
             with reading(file.name), self._location.open(file) as stream:
                 for block in _blocks_of_lines(stream):
-                    batch = _decoded(block, file.name, first_row, first_line)
+                    batch = _with_cells(_decoded(block, file.name, first_row, first_line), cells)
                     first_row += len(batch.lines)
                     first_line += len(block)
                     if batch.lines:
@@ -55,6 +57,18 @@ def _blocks_of_lines(stream: BinaryIO) -> Iterator[list[bytes]]:
         pieces.append(rest)
     if last := b"".join(pieces):
         yield [last]
+
+
+def _with_cells(batch: LineBatch, cells: dict[str, Any]) -> LineBatch:
+    """The lines with these cells before their own; of two with one name the later counts."""
+    if not cells:
+        return batch
+    start = msgspec.json.encode(cells)[:-1]
+    lines = [
+        b"".join([start, b"," if row else b"", line.lstrip()[1:]])
+        for line, row in zip(batch.lines, batch.objects, strict=True)
+    ]
+    return replace(batch, lines=lines, objects=[decode_line(line) for line in lines])
 
 
 def _decoded(block: list[bytes], file: str, first_row: int, first_line: int) -> LineBatch:

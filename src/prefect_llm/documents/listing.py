@@ -10,9 +10,9 @@ import lzma
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal, cast
 from urllib.parse import urlsplit
 
@@ -20,9 +20,12 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import infer_compression
 
+from prefect_llm.documents.partitions import NO_PARTITIONS, Partitions
 from prefect_llm.system.folders import store_errors
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.formatting import first_listed
 
+_SHOWN = 6
 _MAGIC = re.compile(r"[*?\[]")
 _VERSION_KEYS = (
     "ETag",
@@ -41,17 +44,34 @@ _BYTES = ("utf-8", "surrogateescape")
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file: `path` as its filesystem spells it, `relative` below the input, `name` for messages."""
+    """One file: `path` as its filesystem spells it, `relative` below the input, `name` for messages.
+
+    `passed_over` says that it, or the folder it stands for (`relative` ends in "/"), is no part of any input: it is
+    hidden, or a link to a folder.
+    """
 
     path: str
     relative: str
     name: str
     details: Mapping[str, Any] | None = None
+    passed_over: Literal["hidden", "link"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Files of an input that are no documents, and one of them; `what` says which (".pdf files")."""
+
+    what: str
+    files: int
+    example: str
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where an input lies. `root` is the file, the folder, or the fixed part of the glob."""
+    """Where an input lies. `root` is the file, the folder, or the fixed part of the glob.
+
+    `wanted` are the files to read of it, `partitions` the columns that its folders make, `left_out` the other files.
+    """
 
     name: str
     filesystem: fsspec.AbstractFileSystem
@@ -59,10 +79,12 @@ class Location:
     root: str
     pattern: str = ""
     wanted: Callable[[SourceFile], bool] = lambda file: True
+    partitions: Partitions = NO_PARTITIONS
+    left_out: tuple[LeftOut, ...] = ()
 
     def files(self) -> Iterator[SourceFile]:
         """The wanted files in sorted path order, without hidden ones and names that start with `_`."""
-        return filter(self.wanted, self._all_files())
+        return (file for file in self.everything() if file.passed_over is None and self.wanted(file))
 
     @property
     def is_local(self) -> bool:
@@ -83,7 +105,8 @@ class Location:
             digest.update(f"{file.relative}\0{details.get('size')}\0{_version(details)}\n".encode(*_BYTES))
         return digest.hexdigest()
 
-    def _all_files(self) -> Iterator[SourceFile]:
+    def everything(self) -> Iterator[SourceFile]:
+        """All files, those that are passed over too; of a hidden local folder only the folder."""
         if self.kind == "file":
             base = self.root.rpartition("/")[2]
             return iter([SourceFile(self.root, base, self.name)])
@@ -97,23 +120,28 @@ class Location:
         with reading(f"{self.name}/{below}".rstrip("/")), os.scandir(f"{self.root}/{below}") as entries:
             # A folder sorts as "name/": then a walk in this order is the order of the full paths.
             names = sorted(
-                entry.name + "/" * entry.is_dir(follow_symlinks=False)
+                (entry.name + "/" * entry.is_dir(), entry.is_symlink())
                 for entry in entries
-                if not _hidden(entry.name) and (entry.is_file() or entry.is_dir(follow_symlinks=False))
+                if entry.is_file() or entry.is_dir()
             )
-        for name in names:
-            if name.endswith("/"):
-                yield from self._walk(f"{below}{name}")
+        for name, is_link in names:
+            path = f"{self.root}/{below}{name}"
+            if _hidden(name):
+                yield replace(self._file(path, None), passed_over="hidden")
+            elif not name.endswith("/"):
+                yield self._file(path, None)
+            elif is_link:
+                yield replace(self._file(path, None), passed_over="link")
             else:
-                yield self._file(f"{self.root}/{below}{name}", None)
+                yield from self._walk(f"{below}{name}")
 
     def _found(self) -> Iterator[SourceFile]:
         with reading(self.name):
             found = self.filesystem.find(self.root, detail=True)
         for path in sorted(found):
-            file = self._file(path, found[path])
-            if found[path].get("type") != "directory" and not _any_hidden(file.relative):
-                yield file
+            if found[path].get("type") != "directory":
+                file = self._file(path, found[path])
+                yield replace(file, passed_over="hidden") if _any_hidden(file.relative) else file
 
     def _matching(self) -> Iterator[SourceFile]:
         with reading(self.name):
@@ -126,8 +154,8 @@ class Location:
         asked_for = _any_hidden(self.pattern[len(self.root) :].lstrip("/"))
         for path in sorted(matches):
             file = self._file(path, matches[path])
-            if asked_for or not _any_hidden(file.relative):
-                yield file
+            is_hidden = _any_hidden(file.relative) and not asked_for
+            yield replace(file, passed_over="hidden") if is_hidden else file
 
     def _file(self, path: str, details: Mapping[str, Any] | None) -> SourceFile:
         relative = path[len(self.root) :].lstrip("/")
@@ -140,6 +168,7 @@ class LocatedSource:
 
     def __init__(self, location: Location) -> None:
         self.name = location.name
+        self.left_out = location.left_out
         self._location = location
 
     def fingerprint(self) -> str:
@@ -168,6 +197,13 @@ def locate(input: str) -> Location:
         return Location(name, filesystem, "glob", _fixed(path), pattern=path)
 
     raise InvalidInput(f'Nothing was found at "{name}": check the path of the input.')
+
+
+def left_out_words(left_out: Sequence[LeftOut]) -> str:
+    """What was left out of an input, and one example of each: `.pdf files (5, such as "a.pdf")`."""
+    counts = (f"{each.files:,}, such as " if each.files > 1 else "" for each in left_out)
+    said = [f'{each.what} ({count}"{each.example}")' for count, each in zip(counts, left_out, strict=True)]
+    return first_listed(said, _SHOWN)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class ParquetSource(LocatedSource):
         """The rows of all files, about 8 MB at a time."""
         for file in self._location.files():
             with self._opened(file) as parquet:
-                yield from _batches(parquet, columns, file.name)
+                yield from self._rows(parquet, columns, file)
 
     @cached_property
     def _footers(self) -> tuple[pa.Schema, int]:
@@ -48,7 +48,7 @@ class ParquetSource(LocatedSource):
         for file in self._location.files():
             with self._opened(file) as parquet:
                 rows += parquet.metadata.num_rows
-                schemas.append((file.name, parquet.schema_arrow))
+                schemas.append((file.name, self._location.partitions.extended(parquet.schema_arrow, file.path)))
         return merged_schema(schemas), rows
 
     @contextmanager
@@ -61,14 +61,15 @@ class ParquetSource(LocatedSource):
                 pre_buffer=False,
             )
 
-
-def _batches(parquet: pq.ParquetFile, columns: Sequence[str], file: str) -> Iterator[SourceBatch]:
-    present = [name for name in columns if name in parquet.schema_arrow.names]
-    first_row = 0
-    for batch in parquet.iter_batches(batch_size=_batch_rows(parquet.metadata), columns=present):
-        # The reader takes "a" for "a.b" too.
-        yield SourceBatch(batch.select(present), batch.num_rows, file, first_row)
-        first_row += batch.num_rows
+    def _rows(self, parquet: pq.ParquetFile, columns: Sequence[str], file: SourceFile) -> Iterator[SourceBatch]:
+        own = parquet.schema_arrow.names
+        present = [name for name in columns if name in own]
+        first_row = 0
+        for batch in parquet.iter_batches(batch_size=_batch_rows(parquet.metadata), columns=present):
+            # The reader takes "a" for "a.b" too.
+            rows = self._location.partitions.added(batch.select(present), batch.num_rows, columns, own, file.path)
+            yield SourceBatch(rows, batch.num_rows, file.name, first_row)
+            first_row += batch.num_rows
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:

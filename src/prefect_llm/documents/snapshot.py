@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from prefect_llm.documents.chunk_files import read_table
 from prefect_llm.documents.columns import KeptColumn
 from prefect_llm.documents.identifiers import IdRegister
 from prefect_llm.documents.json_lines import decode_line
+from prefect_llm.documents.listing import LeftOut
 from prefect_llm.system.folders import Folder
 from prefect_llm.values.errors import BadDocument
 
@@ -36,7 +37,10 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The staged input. `prompt` are the columns that templates see, `has_id` says that one is named `id`."""
+    """The staged input. `prompt` are the columns that templates see, `has_id` says that one is named `id`.
+
+    `left_out` are the files of the source that are no documents.
+    """
 
     rows: int
     chunks: int
@@ -47,6 +51,7 @@ class Snapshot:
     kept: tuple[KeptColumn, ...]
     prompt: tuple[str, ...]
     has_id: bool
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def kept_schema(self) -> pa.Schema:
@@ -70,6 +75,7 @@ class Snapshot:
             "kept_types": base64.b64encode(self.kept_schema.serialize().to_pybytes()).decode(),
             "prompt": list(self.prompt),
             "has_id": self.has_id,
+            "left_out": [asdict(each) for each in self.left_out],
         }
 
     @classmethod
@@ -81,7 +87,10 @@ class Snapshot:
             for each, held in zip(content["kept"], schema.types, strict=True)
         )
         same = ("rows", "chunks", "chunk_rows", "source", "source_fingerprint", "form", "has_id")
-        return cls(kept=kept, prompt=tuple(content["prompt"]), **{name: content[name] for name in same})
+        # Runs of earlier versions did not note them.
+        left_out = tuple(LeftOut(**each) for each in content.get("left_out", ()))
+        staged = {name: content[name] for name in same}
+        return cls(kept=kept, prompt=tuple(content["prompt"]), left_out=left_out, **staged)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ Everything that can be wrong with an input is found here, before any request is 
 
 from __future__ import annotations
 
+import logging
+
 from prefect_llm.documents.chunk_files import ChunkWriter, remove_chunks, staged_ids
 from prefect_llm.documents.column_staging import stage_columns
 from prefect_llm.documents.columns import Staging
 from prefect_llm.documents.json_lines import JsonLinesSource
 from prefect_llm.documents.line_staging import stage_lines
+from prefect_llm.documents.listing import left_out_words
 from prefect_llm.documents.snapshot import Snapshot
 from prefect_llm.documents.source import Source
 from prefect_llm.system.folders import Folder
@@ -17,6 +20,8 @@ from prefect_llm.values.errors import InvalidInput
 
 _CHUNK_ROWS = 1_000
 _MAX_CHUNKS = 1_000
+
+logger = logging.getLogger(__name__)
 
 
 def stage(source: Source, staging: Staging, folder: Folder) -> Snapshot:
@@ -44,6 +49,8 @@ def stage(source: Source, staging: Staging, folder: Folder) -> Snapshot:
         remove_chunks(folder)
         raise
 
+    if source.left_out:
+        logger.warning("left out of %s: %s", source.name, left_out_words(source.left_out))
     return Snapshot(
         rows=writer.rows,
         chunks=writer.chunks,
@@ -54,6 +61,7 @@ def stage(source: Source, staging: Staging, folder: Folder) -> Snapshot:
         kept=staged.kept,
         prompt=staged.prompt,
         has_id=staged.has_id,
+        left_out=source.left_out,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from prefect_llm.documents.batches import SourceBatch
+from prefect_llm.documents.listing import LeftOut
 
 _BATCH_ROWS = 16_384
 
@@ -19,6 +20,7 @@ class TableSource:
 
     def __init__(self, table: pa.Table) -> None:
         self.name = "pyarrow.Table"
+        self.left_out: tuple[LeftOut, ...] = ()
         self._table = table
 
     @property

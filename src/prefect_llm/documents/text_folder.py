@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 from fsspec.compression import compr
@@ -15,6 +15,7 @@ from prefect_llm.documents.batches import SourceBatch
 from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.values.errors import InvalidInput
 
+_OWN = pa.schema([("path", pa.string()), ("text", pa.string())])
 _FILES_AT_ONCE = 64
 """Fetched together: an object store answers each after tens of milliseconds."""
 
@@ -26,8 +27,8 @@ class TextFolder(LocatedSource):
 
     @property
     def schema(self) -> pa.Schema:
-        """`path` and `text`."""
-        return pa.schema([("path", pa.string()), ("text", pa.string())])
+        """`path` and `text`, and the columns of the folders."""
+        return pa.schema([*_OWN, *(each for each in self._folders.items() if each[0] not in _OWN.names)])
 
     def row_count(self) -> int | None:
         """Not known: the folder is walked as it is read."""
@@ -38,12 +39,18 @@ class TextFolder(LocatedSource):
         files = self._location.files()
         first_row = 0
         while part := list(islice(files, _FILES_AT_ONCE)):
-            cells = {"path": [_path(file) for file in part]}
+            cells: dict[str, list[Any]] = {"path": [_path(file) for file in part]}
             if "text" in columns:
                 cells["text"] = self._texts(part)
-            batch = pa.RecordBatch.from_pydict({name: pa.array(cells[name], pa.string()) for name in cells})
+            said = [self._location.partitions.values(file.path) for file in part]
+            cells = {key: [each.get(key) for each in said] for key in self._folders} | cells
+            batch = pa.record_batch({name: pa.array(cells[name], self.schema.field(name).type) for name in cells})
             yield SourceBatch(batch.select(list(columns)), len(part), self.name, first_row)
             first_row += len(part)
+
+    @property
+    def _folders(self) -> dict[str, pa.DataType]:
+        return self._location.partitions.types
 
     def _texts(self, files: list[SourceFile]) -> list[str]:
         paths = [file.path for file in files]

@@ -13,7 +13,7 @@ from functools import partial
 import orjson
 import pyarrow.compute as pc
 
-from prefect_llm.documents import Snapshot, read_chunk
+from prefect_llm.documents import Snapshot, left_out_words, read_chunk
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import RunFigures, Sizes, Summary, advise, by_model, charts_available, failed_csv, fold_all
 from prefect_llm.report.pages.markdown import to_markdown
@@ -35,17 +35,20 @@ def figures_of_run(directory: RunDirectory, manifest: Manifest, rows: int) -> Ru
     return fold_all(directory, rows, partial(_sizes, directory, manifest))
 
 
-def with_words(summary: Summary, figures: RunFigures) -> Summary:
-    """The summary with models and advice in words, and the path of the page with charts.
+def with_words(summary: Summary, figures: RunFigures, manifest: Manifest) -> Summary:
+    """The summary with models, advice and what was left out in words, and the path of the page with charts.
 
     An interrupted run has no time to draw charts; `prefect-llm report DIR` draws them later.
     """
+    left_out = Snapshot.from_json(manifest.snapshot).left_out
     drawn = summary.state != "interrupted" and charts_available()
     return replace(
         summary,
         models_used=by_model(figures.ledger),
         advice=advise(figures),
         page=f"{summary.output.rstrip('/')}/{PAGE}" if drawn else None,
+        files_left_out=sum(each.files for each in left_out),
+        left_out=left_out_words(left_out) if left_out else None,
     )
 
 
@@ -100,7 +103,7 @@ def report_again(output: str) -> Summary:
         cost_uncertain=None if possibly_billed is None else Decimal(possibly_billed),
     )
 
-    summary = with_words(summary, figures)
+    summary = with_words(summary, figures, manifest)
     write_texts(directory, manifest, summary, figures)
     write_page(directory, manifest, summary, figures)
     return summary

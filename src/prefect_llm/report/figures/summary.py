@@ -17,7 +17,8 @@ class Summary:
 
     `requests` were sent, `retries` of them not the first for their document, `throttled` were answered 429.
     `cost_uncertain` may have been billed on top of the known cost; `None` where its bound is not known. `page` is
-    where the report with charts lies, if it is drawn.
+    where the report with charts lies, if it is drawn. `files_left_out` of the input are no documents, and `left_out`
+    says which.
     """
 
     totals: Totals
@@ -32,6 +33,8 @@ class Summary:
     models_used: tuple[ModelUse, ...] = ()
     advice: tuple[str, ...] = ()
     page: str | None = None
+    files_left_out: int = 0
+    left_out: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; money is a string, without an exponent."""
@@ -44,6 +47,7 @@ class Summary:
             "throttled": self.throttled,
             "seconds": round(self.seconds, 3),
             "output": self.output,
+            "files_left_out": self.files_left_out,
         }
 
     @property

@@ -118,7 +118,8 @@ def _rows(summary: Summary) -> list[str]:
     table = [(name, text.count(number), text.share(number, totals.rows)) for name, number in figures]
     if totals.reused:
         table.append(("reused, of those answered", text.count(totals.reused), ""))
-    return ["## Documents", _table(("", "documents", "share"), table)]
+    left_out = [] if summary.left_out is None else [escaped(f"Left out of the input: {summary.left_out}.")]
+    return ["## Documents", _table(("", "documents", "share"), table), *left_out]
 
 
 def _failures(summary: Summary) -> list[str]:

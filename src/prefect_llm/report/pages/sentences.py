@@ -192,6 +192,7 @@ def figures(summary: Summary) -> list[tuple[str, str]]:
         *((f"  {kind}", text.count(number)) for kind, number in totals.failed_by_kind.items()),
         ("pending", text.count(totals.pending) if totals.pending > 0 else None),
         ("reused", text.count(totals.reused) if totals.reused else None),
+        ("left out", summary.left_out),
         ("model", ", ".join(totals.models) or None),
         ("tokens", tokens(summary)),
         ("cost", cost(summary)),
