@@ -8,7 +8,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import Step
 
-from prefect_llm.values.errors import BadResponse
+from prefect_llm.values.errors import AccountExhausted, AuthenticationFailed, BadResponse, ProviderDown, RunError
 from prefect_llm.values.outcome import ErrorKind, Outcome, Usage
 from prefect_llm.values.request import AnswerFormat
 
@@ -34,7 +34,11 @@ ENDS_AT_ONCE = {
     ),
     "a filter's status": (steps.error(400, "no", code="content_filter"), "content_filtered", 400),
     "a filter's finish": (steps.ok(finish_reason="content_filter"), "content_filtered", 200),
+    "a filter's finish in other words": (steps.ok(finish_reason="SAFETY"), "content_filtered", 200),
     "a refusal": (steps.ok(refusal="I will not."), "refused", 200),
+    "empty at the output limit": (steps.ok("", finish_reason="length"), "truncated", 200),
+    "null at the output limit": (steps.null_content(finish_reason="length"), "truncated", 200),
+    "a 422 inside a 200": (steps.status(200, {"error": {"code": 422, "message": "no"}}), "rejected", 422),
 }
 ASKED_THRICE = {
     "not JSON": steps.not_json(),
@@ -51,6 +55,13 @@ ASKED_FIVE_TIMES = {
     "503 with HTML": (steps.status(503, "<html><body><h1>Down</h1> for repair</body></html>"), "server_error", 503),
     "408": (steps.status(408), "server_error", 408),
     "529": (steps.status(529), "server_error", 529),
+    "502 inside a 200": (steps.status(200, {"error": {"code": 502, "message": "upstream"}}), "server_error", 502),
+    "a half that was given up": (steps.ok("The first half", finish_reason="error"), "server_error", 200),
+    "a half with an error in its choice": (
+        steps.Step(choices=({"message": {"content": "The first half"}, "error": {"message": "gone"}},)),
+        "server_error",
+        500,
+    ),
     "closed before a byte": (steps.close_before_answer(), "connection", None),
     "closed in the middle": (steps.close_mid_body(), "connection", None),
     "reset": (steps.reset(), "connection", None),
@@ -116,8 +127,9 @@ def test_a_fault_that_passes_leaves_an_answer(scripted_server: ScriptedServer, c
         steps.status(429, retry_after_date_s=1),
         steps.status(429, headers={"retry-after-ms": "900"}),
         steps.status(498, headers={"retry-after": "1"}),
+        steps.status(200, {"choices": None, "error": {"code": 429}}, headers={"retry-after": "1"}),
     ],
-    ids=["seconds", "date", "milliseconds", "498"],
+    ids=["seconds", "date", "milliseconds", "498", "inside a 200"],
 )
 def test_a_throttled_request_waits_as_long_as_it_was_told(
     scripted_server: ScriptedServer, step: Step, transport: str
@@ -219,6 +231,47 @@ def test_billed_answers_that_were_thrown_away_are_counted(scripted_server: Scrip
     assert outcome.ok
     assert len(outcome.discarded) == 1
     assert outcome.discarded[0].usage.output_tokens == 7
+
+
+def test_what_was_given_up_halfway_is_billed_like_an_answer(scripted_server: ScriptedServer) -> None:
+    half = steps.ok("The first half", finish_reason="abort", usage=steps.tokens(9, 4))
+    outcome = outcome_of(scripted_server, half, half, steps.ok("whole"))
+    assert outcome.ok
+    assert [discarded.usage for discarded in outcome.discarded] == [Usage(9, 0, 4, 0)] * 2
+    assert outcome.lost == 0
+
+
+def test_what_was_given_up_without_usage_may_have_been_billed(scripted_server: ScriptedServer) -> None:
+    half = steps.ok("The first half", finish_reason="abort", usage={})
+    outcome = outcome_of(scripted_server, half, steps.ok("whole"))
+    assert (outcome.ok, outcome.discarded, outcome.lost) == (True, (), 1)
+
+
+def test_a_half_that_nothing_completes_is_kept_with_its_failure(scripted_server: ScriptedServer) -> None:
+    outcome = outcome_of(scripted_server, steps.ok("The first half", finish_reason="error"))
+    assert failure_of(outcome) == ("server_error", 200, 5)
+    assert outcome.completion is not None
+    assert outcome.completion.content == "The first half"
+
+
+def test_answers_that_are_all_given_up_are_an_outage(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.ok("half", finish_reason="error"))
+    with pytest.raises(ProviderDown, match="gave the answer up"):
+        ask(provider_at(scripted_server.base_url, outage_s=0.3), requests(DOCUMENTS))
+
+
+@TRANSPORTS
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(401, AuthenticationFailed), (402, AccountExhausted), ("insufficient_quota", AccountExhausted)],
+)
+def test_an_error_inside_a_200_stops_the_run_as_its_status_would(
+    scripted_server: ScriptedServer, code: int | str, error: type[RunError], transport: str
+) -> None:
+    scripted_server.script_all(steps.status(200, {"choices": None, "error": {"code": code, "message": "no"}}))
+    with pytest.raises(error):
+        ask(provider_at(scripted_server.base_url, concurrency=2, transport=transport), requests(DOCUMENTS))
+    assert scripted_server.stats().requests <= 2
 
 
 def only_yes(text: str) -> str:

@@ -28,6 +28,25 @@ def test_a_page_that_is_no_completion_is_an_error_too() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices": null, "error": {"code": 401, "message": "key sk-0123456789 is wrong"}}',
+        b'{"object": "error", "message": "key sk-0123456789 is wrong", "code": 401}',
+        b'data: {"error": "key sk-0123456789 is wrong"}\n\n',
+        b"event: error\ndata: key sk-0123456789 is wrong\n\n",
+    ],
+    ids=["beside choices", "vLLM's", "in a stream", "by an event's name"],
+)
+def test_an_error_inside_a_200_is_an_error_too(body: bytes) -> None:
+    assert body_of(200, body) == body.replace(b"sk-0123456789", b"[hidden]")
+
+
+def test_an_answer_that_speaks_of_errors_is_none() -> None:
+    body = b'{"choices": [{"message": {"content": "{\\"error\\": \\"sk-0123456789\\"}"}, "error": null}]}'
+    assert body_of(200, body) is body
+
+
 def test_values_of_extra_headers_are_secrets() -> None:
     assert body_of(403, b"token abcdefgh", key=None, **{"x-token": "abcdefgh"}) == b"token [hidden]"
 

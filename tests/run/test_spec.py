@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from prefect_llm.prompts import Prompt, PromptSpec
 from prefect_llm.run.spec import RunSpec
+from prefect_llm.store import ResultRow
+from prefect_llm.values.outcome import Completion, Outcome
 
 FULL = RunSpec(
     prompt=PromptSpec(
@@ -58,3 +62,35 @@ def test_staging_takes_what_the_prompt_needs_and_the_results_reserve() -> None:
     bare = BARE.staging(Prompt(BARE.prompt))
     assert bare.needed == {"messages"}
     assert bare.sent == "messages"
+
+
+def answered(content: str | None, finish_reason: str | None) -> ResultRow:
+    """A row of an earlier run."""
+    return ResultRow("a", "f", "m", Outcome(Completion(content, finish_reason)), None, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "finish_reason", "served"),
+    [
+        ("yes", "stop", True),
+        ("yes", None, True),
+        ("yes", "something_new", True),
+        ("once upon", "length", True),
+        ("once upon", "MAX_TOKENS", True),
+        ("", "length", False),
+        (None, "length", False),
+        ("The first half", "error", False),
+        ("I", "content_filter", False),
+    ],
+)
+def test_an_earlier_answer_serves_if_it_would_count_today(
+    content: str | None, finish_reason: str | None, served: bool
+) -> None:
+    assert BARE.serves(answered(content, finish_reason)) == served
+
+
+@pytest.mark.parametrize("changes", [{"fail_truncated": True}, {"schema": {"type": "object"}}], ids=str)
+def test_a_cut_answer_serves_no_run_that_fails_it(changes: dict[str, Any]) -> None:
+    spec = RunSpec(prompt=replace(BARE.prompt, **changes))
+    assert spec.serves(answered("{}", "stop"))
+    assert not spec.serves(answered("{", "max_tokens"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_llm.values.errors import BadResponse, Rejected, RequestError
+from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Unavailable
 from prefect_llm.values.outcome import Completion, ErrorKind, Usage
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import AnswerFormat, Parameters, Request
@@ -117,6 +117,10 @@ def test_the_output_limit_is_called_as_the_endpoint_calls_it(base_url: str, name
         ({"prompt_tokens": 7, "prompt_tokens_details": None, "completion_tokens_details": None}, Usage(7)),
         ({"prompt_tokens": "12", "completion_tokens": -3}, Usage()),
         ({"prompt_tokens": True, "completion_tokens": 1.5}, Usage()),
+        (
+            {"prompt_tokens": 10.0, "completion_tokens": 5.0, "completion_tokens_details": {"reasoning_tokens": 3.0}},
+            Usage(10, None, 5, 3),
+        ),
         ({"prompt_tokens": 10**30, "completion_tokens": 2**63 - 1}, Usage(None, None, 2**63 - 1)),
         ({}, Usage()),
         (None, None),
@@ -129,6 +133,7 @@ def test_the_output_limit_is_called_as_the_endpoint_calls_it(base_url: str, name
         "null details",
         "no counts",
         "other types",
+        "whole floats",
         "beyond int64",
         "empty",
         "null",
@@ -240,9 +245,10 @@ def test_groq_counts_beside_the_choices() -> None:
         ("", ""),
         ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "ab"),
         ([{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "yes"}], "yes"),
+        ([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "yes"}], "yes"),
         ([{"type": "text", "text": None}, {"type": "text", "text": {"value": "x"}}, "?", None], ""),
     ],
-    ids=["text", "empty", "parts", "a thought before it", "parts without text"],
+    ids=["text", "empty", "parts", "a thought before it", "a thought that is text", "parts without text"],
 )
 def test_content_is_the_text_of_the_answer(content: Any, text: str) -> None:
     assert read(completion_body({"content": content})).content == text
@@ -265,8 +271,6 @@ def test_the_raw_answer_is_kept_on_demand() -> None:
         (b"<html>200 but a page</html>", ErrorKind.BAD_RESPONSE),
         (b"", ErrorKind.BAD_RESPONSE),
         (b"\xff\xfe", ErrorKind.BAD_RESPONSE),
-        (b'{"choices":[{"message":{"content":"\xff"}}]}', ErrorKind.BAD_RESPONSE),
-        (b'{"choices":[{"message":{"content":"\\ud800 alone"}}]}', ErrorKind.BAD_RESPONSE),
         (b'{"usage":' + b"[" * 5_000 + b"]" * 5_000 + b"}", ErrorKind.BAD_RESPONSE),
         ([1, 2], ErrorKind.BAD_RESPONSE),
         ({}, ErrorKind.BAD_RESPONSE),
@@ -276,7 +280,6 @@ def test_the_raw_answer_is_kept_on_demand() -> None:
         ({"choices": [{"text": "the old API"}]}, ErrorKind.BAD_RESPONSE),
         (completion_body({"content": None}), ErrorKind.BAD_RESPONSE),
         (completion_body({"content": 7}), ErrorKind.BAD_RESPONSE),
-        (completion_body({"content": None}, "length"), ErrorKind.BAD_RESPONSE),
         (completion_body({"content": "no", "refusal": "I will not."}), ErrorKind.REFUSED),
         (completion_body({"content": None}, "content_filter"), ErrorKind.CONTENT_FILTERED),
         (completion_body({"content": None, "refusal": "No."}, "content_filter"), ErrorKind.CONTENT_FILTERED),
@@ -326,8 +329,89 @@ def test_length_is_an_answer_without_a_schema_and_a_failure_with_one() -> None:
     assert failure(cut, ANY_JSON).kind is ErrorKind.TRUNCATED
 
 
-def test_a_thought_that_used_the_whole_limit_up_is_truncated_and_not_paid_for_again() -> None:
-    assert failure(completion_body({"content": None}, "length"), ANY_JSON).kind is ErrorKind.TRUNCATED
+NOTHING = [{"content": ""}, {"content": " \n"}, {"content": None}, {}, {"content": None, "reasoning": "Hm, let me"}]
+THOUGHT = {"completion_tokens": 100, "completion_tokens_details": {"reasoning_tokens": 96}}
+
+
+@pytest.mark.parametrize("message", NOTHING, ids=str)
+@pytest.mark.parametrize("answer_format", [None, ANY_JSON], ids=["text", "schema"])
+@pytest.mark.parametrize("reason", ["length", "MAX_TOKENS", "model_length"])
+def test_a_thought_that_used_the_whole_limit_up_is_truncated_and_not_paid_for_again(
+    message: Any, answer_format: AnswerFormat | None, reason: str
+) -> None:
+    error = failure(completion_body(message, reason, usage=THOUGHT), answer_format)
+    assert (type(error), error.kind, error.status) == (BadResponse, ErrorKind.TRUNCATED, 200)
+    assert "reasoning used 96 of 100 output tokens" in error.message
+    assert error.completion is not None
+    assert error.completion.usage == Usage(None, None, 100, 96)
+
+
+@pytest.mark.parametrize(
+    ("reason", "limit", "usage", "message"),
+    [
+        (
+            "length",
+            100,
+            {"completion_tokens": 100},
+            "the output limit cut the answer before its text began: 100 output tokens were used up; it needs "
+            "max_output_tokens above 100",
+        ),
+        (
+            "length",
+            None,
+            None,
+            "the output limit cut the answer before its text began: nothing came but what the model thought; the "
+            "limit is the endpoint's own: give max_output_tokens",
+        ),
+        (
+            "model_context_window_exceeded",
+            100,
+            THOUGHT,
+            "the model's context cut the answer before its text began: reasoning used 96 of 100 output tokens; "
+            "shorten the document, or ask a model with a longer context",
+        ),
+        (
+            "stop",
+            100,
+            THOUGHT,
+            "the output limit cut the answer before its text began: reasoning used 96 of 100 output tokens; it needs "
+            "max_output_tokens above 100",
+        ),
+    ],
+    ids=["limit", "the endpoint's own", "context", "told as an end"],
+)
+def test_an_empty_answer_says_which_limit_would_have_held_it(
+    reason: str, limit: int | None, usage: Any, message: str
+) -> None:
+    body = orjson.dumps(completion_body({"content": ""}, reason, usage=usage))
+    with pytest.raises(BadResponse) as failed:
+        decode(Answer(200, {}, body), request(max_output_tokens=limit), keep_raw=False)
+    assert (failed.value.kind, failed.value.message) == (ErrorKind.TRUNCATED, message)
+
+
+def test_an_empty_answer_that_ended_by_itself_is_an_answer() -> None:
+    assert read(completion_body({"content": ""}, usage={"completion_tokens": 1})).content == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        ({"content": None, "reasoning_content": "It is yes."}, "10 characters, came as reasoning"),
+        ({"reasoning": "It is yes."}, "10 characters, came as reasoning"),
+        (
+            {"reasoning_details": [{"type": "reasoning.text", "text": "It is yes."}]},
+            "10 characters, came as reasoning",
+        ),
+        ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}, "answer with null content"),
+        ({"content": None, "tool_calls": [{"function": {"name": "label"}}]}, "tool that it was not offered (label)"),
+    ],
+    ids=["reasoning_content", "reasoning", "reasoning_details", "nothing readable", "an unasked call"],
+)
+def test_a_message_without_content_says_what_came_instead(message: Any, why: str) -> None:
+    error = failure(completion_body(message, usage={"prompt_tokens": 9}))
+    assert (error.kind, why in error.message) == (ErrorKind.BAD_RESPONSE, True)
+    assert error.completion is not None
+    assert (error.completion.content, error.completion.usage) == (None, Usage(9))
 
 
 def test_an_answer_is_parsed_by_its_schema() -> None:
@@ -342,6 +426,69 @@ def test_an_answer_against_its_schema_keeps_text_and_usage() -> None:
     assert (error.kind, error.status) == (ErrorKind.SCHEMA_MISMATCH, 200)
     assert error.completion is not None
     assert (error.completion.content, error.completion.usage) == ("{}", Usage(9))
+
+
+GIVEN_UP = ["error", "abort", "network_error", "insufficient_system_resource", "ERROR", "cancelled", "TIMEOUT"]
+
+
+@pytest.mark.parametrize("reason", GIVEN_UP)
+def test_a_half_that_the_provider_gave_up_is_its_fault_and_was_billed(reason: str) -> None:
+    error = failure(completion_body({"content": "The first half of"}, reason, usage={"completion_tokens": 4}))
+    assert (type(error), error.kind, error.status) == (Unavailable, ErrorKind.SERVER_ERROR, 200)
+    assert reason in error.message
+    assert error.completion is not None
+    assert (error.completion.content, error.completion.usage) == ("The first half of", Usage(output_tokens=4))
+
+
+@pytest.mark.parametrize("reason", ["sensitive", "SAFETY", "content_filter: RECITATION", "PROHIBITED_CONTENT"])
+def test_a_filter_is_known_in_other_words(reason: str) -> None:
+    assert failure(completion_body({"content": "I"}, reason)).kind is ErrorKind.CONTENT_FILTERED
+
+
+def test_a_refusal_is_known_by_its_finish_too() -> None:
+    error = failure(completion_body({"content": "I will not."}, "refusal"))
+    assert (error.kind, error.message) == (ErrorKind.REFUSED, "the model refused: I will not.")
+
+
+@pytest.mark.parametrize("reason", ["stop", "eos", "", None, "end_turn", "something_new"])
+def test_any_other_word_is_an_answers_end(reason: str | None) -> None:
+    assert read(completion_body({"content": "yes"}, reason)).content == "yes"
+
+
+CALLS = [{"id": "c", "type": "function", "function": {"name": "label", "arguments": '{"x": 1}'}}]
+OFFERED = {"tools": [{"type": "function", "function": {"name": "label"}}]}
+
+
+@pytest.mark.parametrize(
+    ("message", "calls"),
+    [
+        ({"content": None, "tool_calls": CALLS}, CALLS),
+        ({"content": "I look it up.", "tool_calls": CALLS}, CALLS),
+        ({"function_call": CALLS[0]["function"]}, [{"type": "function", "function": CALLS[0]["function"]}]),
+    ],
+    ids=["alone", "after words", "in the form before 2024"],
+)
+def test_calls_of_offered_tools_are_the_answer(message: Any, calls: Any) -> None:
+    body = orjson.dumps(completion_body(message, "tool_calls", usage={"prompt_tokens": 9}))
+    completion = decode(Answer(200, {}, body), request(extra=OFFERED), keep_raw=False)
+    assert orjson.loads(completion.content or "") == calls
+    assert (completion.finish_reason, completion.usage) == ("tool_calls", Usage(9))
+
+
+def test_text_is_the_answer_where_tools_were_offered_and_none_was_called() -> None:
+    body = orjson.dumps(completion_body({"content": "yes", "tool_calls": []}))
+    assert decode(Answer(200, {}, body), request(extra=OFFERED), keep_raw=False).content == "yes"
+
+
+def test_groqs_own_check_of_the_schema_is_a_mismatch_that_shows_what_was_generated() -> None:
+    told = {"message": "Failed to generate JSON.", "type": "invalid_request_error", "code": "json_validate_failed"}
+    body = orjson.dumps({"error": {**told, "failed_generation": '{"label": '}})
+    for status in (400, 200):
+        with pytest.raises(BadResponse) as failed:
+            decode(Answer(status, {}, body), request(ANY_JSON), keep_raw=False)
+        assert failed.value.kind is ErrorKind.SCHEMA_MISMATCH
+        assert failed.value.message.endswith('Failed to generate JSON.: {"label":')
+        assert failed.value.completion == Completion('{"label": ')
 
 
 def test_a_refusals_message_is_one_short_line() -> None:

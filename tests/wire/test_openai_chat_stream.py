@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -73,10 +74,95 @@ def test_a_stream_may_count_its_tokens_elsewhere(last: str) -> None:
     assert decoded(WHOLE.replace(USED, last)).usage == Usage(9, None, 2, None)
 
 
-def test_a_stream_is_known_by_its_content_type_in_any_case_and_kept_as_it_came() -> None:
-    assert decoded(WHOLE, "Text/Event-Stream", keep_raw=True).raw == WHOLE.encode()
-    with pytest.raises(BadResponse, match="not JSON"):
-        decoded(WHOLE, "application/json")
+@pytest.mark.parametrize("content_type", ["Text/Event-Stream", "text/plain", "application/json"])
+def test_a_stream_is_read_whatever_it_is_called_and_kept_as_it_came(content_type: str) -> None:
+    completion = decoded(WHOLE, content_type, keep_raw=True)
+    assert (completion.content, completion.raw) == ("Hello", WHOLE.encode())
+
+
+def test_an_answer_that_came_whole_is_read_though_it_is_called_a_stream() -> None:
+    assert decoded(b'{"choices": [{"message": {"content": "Hello"}}]}').content == "Hello"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event("Nice \ud83d") + event("\ude00 day", finish="stop") + DONE,
+        (event("Nice X") + event("Y day", finish="stop"))
+        .encode()
+        .replace(b"X", b"\xf0\x9f")
+        .replace(b"Y", b"\x98\x80"),
+        b"\xef\xbb\xbf" + (event("Nice \ud83d\ude00") + event(" day", finish="stop")).encode(),
+    ],
+    ids=["two halves", "bytes of one", "a byte order mark"],
+)
+def test_a_character_split_over_two_events_is_whole(body: str | bytes) -> None:
+    assert decoded(body).content == "Nice 😀 day"
+
+
+def test_half_a_character_in_a_stream_is_a_replacement_character() -> None:
+    assert decoded(event("Great \ud83d", finish="stop") + DONE).content == "Great \ufffd"
+    assert decoded((event("Great ") + event("\udc80", finish="stop")).strip()).content == "Great \ufffd"
+
+
+def delta(finish: str | None = None, **message: object) -> str:
+    """An event that adds this to the message."""
+    return f"data: {json.dumps({'choices': [{'delta': message, 'finish_reason': finish}]})}\n\n"
+
+
+def test_what_the_model_thinks_is_no_content() -> None:
+    body = delta(reasoning_content="Hm, ") + delta(reasoning="so yes.") + event("Hello", finish="stop") + DONE
+    assert decoded(body).content == "Hello"
+    null = failure(delta(reasoning_content="Hm, ") + delta("stop", reasoning_content="so yes.") + DONE)
+    assert "all of its text, 11 characters, came as reasoning" in null.message
+
+
+def call(index: int | None, **more: object) -> dict[str, object]:
+    """A part of a call."""
+    return more if index is None else {"index": index, **more}
+
+
+FIRST, SECOND = {"name": "label", "arguments": ""}, {"name": "find", "arguments": "{}"}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [
+            call(0, id="a", type="function", function=FIRST),
+            call(0, function={"arguments": '{"x"'}),
+            call(0, function={"arguments": ": 1}"}),
+            call(1, id="b", type="function", function=SECOND),
+        ],
+        [
+            call(0, id="a", type="function", function={**FIRST, "arguments": '{"x": 1}'}),
+            call(0, id="b", type="function", function=SECOND),
+        ],
+        [
+            call(None, id="a", type="function", function={**FIRST, "arguments": '{"x"'}),
+            call(None, id="a", function={"name": "label", "arguments": ": 1}"}),
+            call(None, id="b", type="function", function=SECOND),
+        ],
+    ],
+    ids=["by index", "whole, all with index 0", "without an index, every part named"],
+)
+def test_the_calls_of_a_stream_add_up(parts: list[dict[str, object]]) -> None:
+    body = "".join(delta(tool_calls=[part]) for part in parts) + delta("tool_calls") + DONE
+    (request,) = requests(1)
+    request = replace(request, parameters=replace(request.parameters, extra={"tools": []}))
+    completion = decode(Answer(200, STREAM, body.encode()), request, keep_raw=False)
+    assert json.loads(completion.content or "") == [
+        {"id": "a", "type": "function", "function": {"name": "label", "arguments": '{"x": 1}'}},
+        {"id": "b", "type": "function", "function": {"name": "find", "arguments": "{}"}},
+    ]
+    assert completion.finish_reason == "tool_calls"
+
+
+def test_what_a_given_up_stream_had_used_is_billed() -> None:
+    error = failure(event("The first half of") + event(finish="error", usage=USAGE) + DONE)
+    assert isinstance(error, Unavailable)
+    assert error.completion is not None
+    assert (error.completion.content, error.completion.usage) == ("The first half of", Usage(9, None, 2))
 
 
 @pytest.mark.parametrize("done", [DONE, DONE.strip()], ids=["ended", "no last blank line"])
@@ -180,5 +266,9 @@ def test_whatever_is_streamed_is_a_completion_or_a_failure(body: bytes) -> None:
         assert error.message  # noqa: PT017 - either way of ending is right
 
 
-def test_an_event_that_is_no_json_makes_the_answer_unusable() -> None:
-    assert isinstance(failure(event("Hel") + 'data: {"choices": [\n\n'), BadResponse)
+@pytest.mark.parametrize("data", ['{"choices": [', "upstream is gone", '{"choices": 1}'])
+def test_an_event_that_is_none_makes_the_answer_unusable_and_is_quoted(data: str) -> None:
+    error = failure(event("Hel") + f"data: {data}\n\n" + event("lo", finish="stop") + DONE)
+    assert isinstance(error, BadResponse)
+    assert data in error.message
+    assert "Hel" not in error.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from prefect_llm.wire.http import Answer
 from prefect_llm.wire.server_sent_events import events, is_stream
 
 
@@ -42,7 +43,31 @@ def test_without_a_word_of_its_own_a_stream_ends_with_json() -> None:
     assert list(events(b"data: {}\n\ndata: STOP")) == [(b"", b"{}")]
 
 
-def test_a_stream_is_known_by_its_content_type() -> None:
-    assert is_stream({"content-type": "Text/Event-Stream; charset=utf-8"})
-    assert not is_stream({"content-type": "application/json"})
-    assert not is_stream({})
+@pytest.mark.parametrize(
+    ("content_type", "body", "streamed"),
+    [
+        ("Text/Event-Stream; charset=utf-8", b"", True),
+        ("text/event-stream", b"data: {}\n\n", True),
+        ("text/plain", b"data: {}\n\n", True),
+        ("application/json", b": ping\n\ndata: {}\n\n", True),
+        (None, b"\xef\xbb\xbf\nevent: delta\ndata: {}\n\n", True),
+        ("text/event-stream", b'\xef\xbb\xbf {"choices": []}', False),
+        ("text/event-stream", b'[{"error": {}}]', False),
+        ("application/json", b"", False),
+        ("text/html", b"<html>data: no</html>", False),
+        (None, b"", False),
+    ],
+    ids=[
+        "empty, by its type", "both", "as plain text", "as JSON", "without a type", "JSON as a stream",
+        "a list as a stream", "empty JSON", "a page", "nothing",
+    ],
+)  # fmt: skip
+def test_a_stream_is_known_by_how_it_begins_else_by_its_content_type(
+    content_type: str | None, body: bytes, streamed: bool
+) -> None:
+    headers = {} if content_type is None else {"content-type": content_type}
+    assert is_stream(Answer(200, headers, body)) == streamed
+
+
+def test_a_byte_order_mark_before_a_stream_is_no_part_of_it() -> None:
+    assert list(events(b"\xef\xbb\xbfdata: {}\n\n")) == [(b"", b"{}")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from prefect_llm.values.provider import Provider
+from prefect_llm.wire.completions import is_completion
 from prefect_llm.wire.http import Answer
-from prefect_llm.wire.server_sent_events import is_stream
 
 SHORTEST_SECRET = 8
 """A shorter key (`none`, `EMPTY`, `ollama`) is a placeholder, and a word that any sentence may hold."""
@@ -18,7 +18,7 @@ HIDDEN = b"[hidden]"
 def redacted(answer: Answer, provider: Provider) -> Answer:
     """The answer without the key and the values of extra headers; a completion without a key that is long."""
     key, body = (provider.api_key or "").encode(), answer.body
-    if 200 <= answer.status < 300 and (body.lstrip().startswith(b"{") or is_stream(answer.headers)):
+    if is_completion(answer):
         if len(key) < SHORTEST_IN_COMPLETION or key not in body:
             return answer
         return replace(answer, body=body.replace(key, HIDDEN))

@@ -176,7 +176,11 @@ class Job:
             self.release()
 
     def discard(self, completion: Completion | None) -> None:
-        """Keep the usage of an answer that was billed and is asked again."""
-        if completion is not None and completion.usage is not None:
+        """Keep the usage of an answer that was billed and is asked again; without usage it is lost."""
+        if completion is None:
+            return
+        if completion.usage is None:
+            self.attempts.lost += 1
+        else:
             model, route = self.request.parameters.model, self.submission.route
             self.attempts.discarded.append(DiscardedAnswer(completion.usage, model, route, completion.model))

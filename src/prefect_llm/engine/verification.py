@@ -29,6 +29,7 @@ from prefect_llm.values.errors import (
     ProviderDown,
     RequestError,
     RequestRefused,
+    Retryable,
     RunError,
     Throttled,
     Unavailable,
@@ -75,7 +76,7 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
         try:
             completion = wire_format.decode(answer, request, keep_raw=False)
         except RequestError as error:
-            if error.completion is None or error.completion.finish_reason is None:
+            if isinstance(error, Retryable) or error.completion is None or error.completion.finish_reason is None:
                 raise _diagnosis(client, provider, request, error) from error
             completion = error.completion  # an empty or filtered answer still proves endpoint, key and model
 

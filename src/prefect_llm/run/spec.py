@@ -12,6 +12,7 @@ from prefect_llm.documents import Keep, Staging
 from prefect_llm.prompts import MESSAGES, Prompt, PromptSpec
 from prefect_llm.store import RESULT_COLUMNS, ResultRow
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.wire.finish_reasons import CUTS, Stop, stop_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +64,19 @@ class RunSpec:
         return not self.no_dedup and not self.prompt.temperature
 
     def serves(self, row: ResultRow) -> bool:
-        """Whether an earlier answer would count today: a truncated one does not if truncation is a failure."""
+        """Whether an earlier answer would count today.
+
+        One that was cut does not if it has no text, or if truncation is a failure; nor one that was filtered or given
+        up, which 0.1.0 took for an answer.
+        """
         completion = row.outcome.completion
-        cut = completion is not None and completion.finish_reason == "length"
-        return not (cut and (self.prompt.fail_truncated or self.prompt.schema is not None))
+        if completion is None:
+            return True
+        stop = stop_of(completion.finish_reason) or Stop.END
+        if stop not in CUTS:
+            return stop is Stop.END
+        has_text = bool((completion.content or "").strip())
+        return has_text and not self.prompt.fail_truncated and self.prompt.schema is None
 
     def staging(self, prompt: Prompt) -> Staging:
         """Which parts of the input are staged for this prompt."""

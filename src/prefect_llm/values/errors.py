@@ -127,9 +127,10 @@ class Retryable(RequestError):
         status: int | None = None,
         code: str | None = None,
         cause: Cause | None = None,
+        completion: Completion | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(message, kind=kind, status=status, code=code, cause=cause)
+        super().__init__(message, kind=kind, status=status, code=code, cause=cause, completion=completion)
         self.retry_after_s = retry_after_s
 
 
@@ -140,7 +141,7 @@ class Throttled(Retryable):
 
 
 class Unavailable(Retryable):
-    """Timeout, lost connection or a server's fault.
+    """Timeout, lost connection, a server's fault, or an answer that the endpoint gave up halfway.
 
     `unreachable` says that no connection came about: then the document is never the cause.
     """
@@ -155,10 +156,19 @@ class Unavailable(Retryable):
         status: int | None = None,
         code: str | None = None,
         cause: Cause | None = None,
+        completion: Completion | None = None,
         retry_after_s: float | None = None,
         unreachable: bool = False,
     ) -> None:
-        super().__init__(message, kind=kind, status=status, code=code, cause=cause, retry_after_s=retry_after_s)
+        super().__init__(
+            message,
+            kind=kind,
+            status=status,
+            code=code,
+            cause=cause,
+            completion=completion,
+            retry_after_s=retry_after_s,
+        )
         self.unreachable = unreachable
 
 

@@ -17,18 +17,18 @@ from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Parameters, Request
 from prefect_llm.wire import openai_api, openai_chat_stream
-from prefect_llm.wire.completions import Stop, checked
-from prefect_llm.wire.error_bodies import one_line, raise_refusal
+from prefect_llm.wire.completions import checked
+from prefect_llm.wire.error_bodies import one_line
+from prefect_llm.wire.finish_reasons import Stop, stop_of
 from prefect_llm.wire.http import Answer
-from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, text_of
-from prefect_llm.wire.openai_error_words import ERROR_WORDS
+from prefect_llm.wire.json_text import json_of, read_json, whole
+from prefect_llm.wire.openai_chat_errors import embedded_error, error_in, error_in_list, refusal_in
+from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, reasoning_of, text_of
+from prefect_llm.wire.openai_chat_tool_calls import calls_of, names_in, offers_tools
 from prefect_llm.wire.server_sent_events import is_stream
 from prefect_llm.wire.usage import usage_in, usage_of
 
-STOPS = {"length": Stop.CUT, "content_filter": Stop.FILTERED}
-"""Any other `finish_reason` means that the model ended the answer itself."""
-
-_decode_chat = msgspec.json.Decoder(Chat).decode
+_DECODER = msgspec.json.Decoder(Chat)
 
 
 class OpenAIChat:
@@ -100,42 +100,66 @@ def output_limit_name(provider: Provider) -> str:
 def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
     """The completion in an answer.
 
-    Raises the `RequestError` that the status or the body stands for; a `BadResponse` or `Rejected` carries
-    the completion that came with it, for it was billed.
+    Raises the `RequestError` that the status or the body stands for, an error inside a 200 too. It carries the
+    completion that came with it, if that was billed.
     """
     if not 200 <= answer.status < 300:
-        raise_refusal(answer, ERROR_WORDS)
-    chat = _chat(answer)
+        raise refusal_in(answer)
+    chat, error = openai_chat_stream.joined(answer) if is_stream(answer) else _read(answer)
 
-    choice = chat.choices[0] if chat.choices else Choice(Message())
-    content = choice.message.content
-    completion = Completion(
-        content=text_of(content),
-        finish_reason=choice.finish_reason,
-        model=chat.model,
+    choice = chat.choices[0] if chat.choices else Choice()
+    message = choice.message or Message()
+    completion = _completion(chat, choice, message, request, raw=answer.body if keep_raw else None)
+    if error is not None:
+        raise embedded_error(answer, error, completion)
+    if message.content is not None and completion.content is None:
+        what = f"message content is neither text nor parts but {type(message.content).__name__}"
+        raise BadResponse(what, status=answer.status, completion=completion)
+    if not chat.choices:
+        what = f"answer without choices: {one_line(answer.body)}"
+        raise BadResponse(one_line(what), status=answer.status, completion=completion)
+
+    stop = stop_of(choice.finish_reason) or Stop.END
+    refusal = None if message.refusal is None else whole(message.refusal)
+    return checked(completion, request, stop, refusal, instead=_instead_of_content(message))
+
+
+def _completion(chat: Chat, choice: Choice, message: Message, request: Request, raw: bytes | None) -> Completion:
+    content = text_of(message.content)
+    calls = calls_of(message) if offers_tools(request.parameters) else []
+    if calls and not (content and request.parameters.answer_format is not None):
+        content = json_of(calls)
+
+    return Completion(
+        content=None if content is None else whole(content),
+        finish_reason=None if choice.finish_reason is None else whole(choice.finish_reason),
+        model=None if chat.model is None else whole(chat.model),
         usage=usage_of(chat.usage),
-        raw=answer.body if keep_raw else None,
+        raw=raw,
     )
 
-    if content is not None and completion.content is None:
-        message = f"message content is neither text nor parts but {type(content).__name__}"
-        raise BadResponse(message, status=answer.status, completion=completion)
-    if not chat.choices:
-        message = f"answer without choices: {one_line(answer.body)}"
-        raise BadResponse(message, status=answer.status, completion=completion)
-    stop = STOPS.get(choice.finish_reason or "", Stop.END)
-    return checked(completion, request, stop, choice.message.refusal)
+
+def _instead_of_content(message: Message) -> str:
+    """What came in place of content, for people."""
+    if calls := calls_of(message):
+        return f"the model called a tool that it was not offered ({whole(names_in(calls))})"
+    if (thoughts := reasoning_of(message)) is not None:
+        return f"all of its text, {len(thoughts):,} characters, came as reasoning"
+    return ""
 
 
-def _chat(answer: Answer) -> Chat:
+def _read(answer: Answer) -> tuple[Chat, bytes | None]:
+    """The completion, and the JSON of the error that came in its place or in its choice, if one did."""
     try:
-        if is_stream(answer.headers):
-            return openai_chat_stream.joined(answer)
-        chat = _decode_chat(answer.body)
+        chat = read_json(answer.body, _DECODER)
     except msgspec.ValidationError as error:
+        if (listed := error_in_list(answer.body)) is not None:
+            return Chat(), listed
         raise BadResponse(f"answer is not a chat completion: {error}", status=answer.status) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResponse(f"answer is not JSON: {one_line(answer.body)}", status=answer.status) from error
+        message = one_line(f"answer is not JSON: {one_line(answer.body)}")
+        raise BadResponse(message, status=answer.status) from error
+
     if chat.usage is None and chat.x_groq is not None:
         chat.usage = usage_in(chat.x_groq)
-    return chat
+    return chat, error_in(chat, answer.body)

@@ -9,30 +9,25 @@ from typing import Any
 
 import msgspec
 
-from prefect_llm.values.errors import Unavailable
+from prefect_llm.values.errors import BadResponse, Unavailable
 from prefect_llm.values.outcome import ErrorKind
-from prefect_llm.wire.error_bodies import raise_embedded_error
+from prefect_llm.wire.error_bodies import one_line
 from prefect_llm.wire.http import Answer
-from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, text_of
-from prefect_llm.wire.openai_error_words import ERROR_WORDS
+from prefect_llm.wire.json_text import json_of, read_json
+from prefect_llm.wire.openai_chat_shapes import ERROR, Chat, Choice, Message, reasoning_of, says_something, text_of
+from prefect_llm.wire.openai_chat_tool_calls import joined_calls
 from prefect_llm.wire.server_sent_events import events
 from prefect_llm.wire.usage import usage_in
 
 END = b"[DONE]"
-ERROR = "error"
-"""How an event says that it is an error: by its name, its `object` (vLLM) or its `type` (Anthropic)."""
-
-
-class _Delta(msgspec.Struct, gc=False):
-    content: Any = None
-    refusal: str | None = None
 
 
 class _Piece(msgspec.Struct, gc=False):
-    delta: _Delta | None = None
+    delta: Message | None = None
     finish_reason: str | None = None
     index: int | None = 0
     usage: Any = None
+    error: Any = None
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -52,44 +47,70 @@ class _Event(msgspec.Struct, gc=False):
             return usage_in(self.x_groq)
         return next((piece.usage for piece in self.choices or () if piece.usage is not None), None)
 
-    def is_error(self) -> bool:
-        """Whether the answer ends here."""
-        return bool(self.error) or self.object == ERROR or self.type == ERROR
+    def error_in(self, data: bytes) -> bytes | None:
+        """The JSON of the error that ends the answer here, if this event is one."""
+        if says_something(self.error) or self.object == ERROR or self.type == ERROR:
+            return data
+        told = next((piece.error for piece in self.choices or () if says_something(piece.error)), None)
+        return None if told is None else json_of({"error": told}).encode()
 
 
-_decode_event = msgspec.json.Decoder(_Event).decode
+_DECODER = msgspec.json.Decoder(_Event)
 
 
-def joined(answer: Answer) -> Chat:
-    """The completion that the events add up to.
+def joined(answer: Answer) -> tuple[Chat, bytes | None]:
+    """The completion that the events add up to, and the JSON of the error that ended it early, if one did.
 
-    Raises `Unavailable` for a stream that broke off, the error that an error event stands for, and msgspec's errors
-    for an event that is not the JSON of a completion.
+    Raises `Unavailable` for a stream that broke off, `BadResponse` for an event that is no part of a completion.
     """
     chat = Chat()
     pieces: list[_Piece] = []
+    error: bytes | None = None
     ended = False
 
     for name, data in events(answer.body, end=END):
         if data == END:
             ended = True
             break
-        if name == ERROR.encode() or (event := _decode_event(data)).is_error():
-            raise_embedded_error(answer, data, ERROR_WORDS)
+        if name == ERROR.encode():
+            error = data
+            break
+        event = _read(data, answer.status)
         chat.model = event.model or chat.model
         chat.usage = chat.usage if (reported := event.reported_usage()) is None else reported
         pieces += [piece for piece in event.choices or () if not piece.index]
+        if (error := event.error_in(data)) is not None:
+            break
 
     reasons = [piece.finish_reason for piece in pieces if piece.finish_reason]  # some say "" until the end
-    if not ended and not reasons:
+    if error is None and not ended and not reasons:
         raise Unavailable("the stream broke off before its end", kind=ErrorKind.CONNECTION)
     if pieces:
         chat.choices = [Choice(_message(pieces), reasons[-1] if reasons else None)]
-    return chat
+    return chat, error
+
+
+def _read(data: bytes, status: int) -> _Event:
+    try:
+        return read_json(data, _DECODER)
+    except msgspec.ValidationError as error:
+        message = f"an event of the stream is no part of a chat completion: {error}: {one_line(data)}"
+        raise BadResponse(one_line(message), status=status) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = one_line(f"an event of the stream is not JSON: {one_line(data)}")
+        raise BadResponse(message, status=status) from error
 
 
 def _message(pieces: list[_Piece]) -> Message:
     deltas = [piece.delta for piece in pieces if piece.delta is not None]
-    texts = [text for delta in deltas if (text := text_of(delta.content)) is not None]
-    refusals = [delta.refusal for delta in deltas if delta.refusal is not None]
-    return Message("".join(texts) if texts else None, "".join(refusals) if refusals else None)
+    return Message(
+        content=_joined([text_of(delta.content) for delta in deltas]),
+        refusal=_joined([delta.refusal for delta in deltas]),
+        reasoning=_joined([reasoning_of(delta) for delta in deltas]),
+        tool_calls=joined_calls(deltas),
+    )
+
+
+def _joined(texts: list[str | None]) -> str | None:
+    told = [text for text in texts if text is not None]
+    return "".join(told) if told else None

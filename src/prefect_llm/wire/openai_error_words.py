@@ -14,6 +14,7 @@ _KINDS = {
     "exceed_context_size_error": ErrorKind.CONTEXT_TOO_LONG,  # llama.cpp
     "content_filter": ErrorKind.CONTENT_FILTERED,  # Azure
     "content_policy_violation": ErrorKind.CONTENT_FILTERED,  # OpenAI
+    "json_validate_failed": ErrorKind.SCHEMA_MISMATCH,  # Groq
 }
 _CAUSES = {
     "insufficient_quota": Cause.ACCOUNT_EXHAUSTED,

@@ -5,18 +5,28 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html. Parses whole str
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-import orjson
-
-from prefect_llm.wire.http import Headers
+from prefect_llm.wire.http import Answer
+from prefect_llm.wire.json_text import BYTE_ORDER_MARK, is_json
 
 CONTENT_TYPE = "text/event-stream"
 
+_FIRST_LINE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")
 
-def is_stream(headers: Headers) -> bool:
-    """Whether the endpoint streamed its answer; some send it whole although a stream was asked for."""
-    return (headers.get("content-type") or "").lower().startswith(CONTENT_TYPE)
+
+def is_stream(answer: Answer) -> bool:
+    """Whether the endpoint streamed its answer, by how it begins, else by its content type.
+
+    Some send it whole although a stream was asked for, some stream it as `text/plain`, some call either the other.
+    """
+    if _FIRST_LINE.match(answer.body):
+        return True
+    if _JSON.match(answer.body):
+        return False
+    return (answer.headers.get("content-type") or "").lower().startswith(CONTENT_TYPE)
 
 
 def events(body: bytes, *, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
@@ -25,6 +35,7 @@ def events(body: bytes, *, end: bytes | None = None) -> Iterator[tuple[bytes, by
     The last event may lack its blank line. It is left out if it was cut: its data is then neither JSON nor `end`, the
     word with which a format ends its streams.
     """
+    body = body.removeprefix(BYTE_ORDER_MARK)
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     *whole, rest = body.split(b"\n\n")
@@ -36,7 +47,7 @@ def events(body: bytes, *, end: bytes | None = None) -> Iterator[tuple[bytes, by
             yield event
 
     last = _event(rest)
-    if last is not None and (last[1] == end or _is_json(last[1])):
+    if last is not None and (last[1] == end or is_json(last[1])):
         yield last
 
 
@@ -45,11 +56,3 @@ def _event(block: bytes) -> tuple[bytes, bytes] | None:
     data = [value.removeprefix(b" ") for name, _, value in fields if name == b"data"]
     names = [value.removeprefix(b" ") for name, _, value in fields if name == b"event"]
     return (names[-1] if names else b"", b"\n".join(data)) if data else None
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True

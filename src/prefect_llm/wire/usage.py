@@ -87,4 +87,6 @@ def _first(counts: dict[str, Any], names: tuple[str, ...]) -> int | None:
 
 def _count(counts: dict[str, Any], name: str) -> int | None:
     value = counts.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # some gateways write 10.0
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None

@@ -135,7 +135,7 @@ class ResponsePolicy:
     def failed(self, now: float, job: Job, error: RequestError, in_flight: int) -> Decision:
         """An attempt failed. One that left before an outage or its end costs its document nothing."""
         stale = self._breaker.is_stale(job.left_at)
-        if error.completion is not None:
+        if error.completion is not None and not isinstance(error, Retryable):
             self._record_success(now, job, in_flight)
         else:
             self._record_failure(now, job, error, in_flight)
