@@ -35,14 +35,13 @@ class RunContext:
         self.run = run
         self.stop = StopFlag()
         self.tracker = RunTracker(run.pending_rows, run.stop_error_share, self.stop)
-        self._plan: RunPlan | None = None
+        self._plan = _LazyPlan(run)
         self._earlier_runs: EarlierRuns | None = None
         self._deduplicator: RequestDeduplicator | None = None
         self._account: BudgetAccount | None = None
         self._shared_stop: SharedStop | None = None
         self._has_begun = False
         self._lock = threading.RLock()
-        self._reading = threading.Lock()
 
     def amend(self, run: RunReference) -> None:
         """Take a newer reference to the run, until its first chunk begins. Does no IO."""
@@ -73,10 +72,7 @@ class RunContext:
     @property
     def plan(self) -> RunPlan:
         """What is fixed for the run; `InvalidInput` if its directory no longer holds it."""
-        with self._reading:  # not `_lock`: a slow store must hold up no stop
-            if self._plan is None:
-                self._plan = read_plan(self.run.url, self.run.run_id)
-            return self._plan
+        return self._plan.get()
 
     @property
     def earlier_runs(self) -> EarlierRuns:
@@ -119,7 +115,25 @@ class RunContext:
         """Drop what takes memory. Stop flag, progress and account can still be read."""
         with self._lock:
             self._deduplicator = self._earlier_runs = None
-        with self._reading:  # not under `_lock`: a slow store may hold it
+        self._plan.forget()  # not under `_lock`: a slow store may hold it up
+
+
+class _LazyPlan:
+    """A run's plan, read when first needed."""
+
+    def __init__(self, run: RunReference) -> None:
+        self._run = run
+        self._plan: RunPlan | None = None
+        self._reading = threading.Lock()  # its own: a slow store must hold up no stop
+
+    def get(self) -> RunPlan:
+        with self._reading:
+            if self._plan is None:
+                self._plan = read_plan(self._run.url, self._run.run_id)
+            return self._plan
+
+    def forget(self) -> None:
+        with self._reading:
             self._plan = None
 
 
