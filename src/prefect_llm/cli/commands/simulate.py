@@ -15,6 +15,27 @@ from prefect_llm.values.provider import TokenAccounting
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedRates:
+    """The rate limits that the endpoint keeps, as they were typed."""
+
+    requests_per_minute: Annotated[int | None, Parameter(help="Requests above this rate get 429.")] = None
+    tokens_per_minute: Annotated[
+        int | None, Parameter(help="The same limit for input and output tokens together.")
+    ] = None
+    input_tokens_per_minute: Annotated[int | None, Parameter(help="The same limit for input tokens.")] = None
+    output_tokens_per_minute: Annotated[int | None, Parameter(help="The same limit for output tokens.")] = None
+    token_accounting: Annotated[
+        TokenAccounting,
+        Parameter(
+            help="reserved: a request is counted with its input and its output limit, and nothing is refunded; used: "
+            "what the answer did not use of its limit is refunded."
+        ),
+    ] = "reserved"
+    burst: Annotated[float, Parameter(help="Seconds' worth of its rate that a bucket holds.")] = 60.0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationOptions:
     """What is simulated, as it was typed."""
 
@@ -33,20 +54,7 @@ class SimulationOptions:
             "200,50@60 changes N 60 seconds after the first request."
         ),
     ] = None
-    requests_per_minute: Annotated[int | None, Parameter(help="Requests above this rate get 429.")] = None
-    tokens_per_minute: Annotated[
-        int | None, Parameter(help="The same limit for input and output tokens together.")
-    ] = None
-    input_tokens_per_minute: Annotated[int | None, Parameter(help="The same limit for input tokens.")] = None
-    output_tokens_per_minute: Annotated[int | None, Parameter(help="The same limit for output tokens.")] = None
-    token_accounting: Annotated[
-        TokenAccounting,
-        Parameter(
-            help="reserved: a request is counted with its input and its output limit, and nothing is refunded; used: "
-            "what the answer did not use of its limit is refunded."
-        ),
-    ] = "reserved"
-    burst: Annotated[float, Parameter(help="Seconds' worth of its rate that a bucket holds.")] = 60.0
+    rates: SimulatedRates = SimulatedRates()
     output_tokens: Annotated[
         str,
         Parameter(help="Length of answers in tokens, spread as --latency; never above a request's limit."),
@@ -92,7 +100,9 @@ def simulate(
     """
     from prefect_llm.simulation import parse_simulation, serve
 
-    simulation = parse_simulation(**asdict(options), environ=os.environ)
+    given = asdict(options)
+    rates = given.pop("rates")
+    simulation = parse_simulation(**given, **rates, environ=os.environ)
     stats = serve(simulation, host, port, announce=_say)
     _say(stats.sentence())
     return 0
