@@ -13,7 +13,7 @@ import pytest
 
 from prefect_llm.report.figures.failures import FailureExample
 from prefect_llm.report.figures.summary import Summary
-from prefect_llm.report.figures.totals import Times, Totals
+from prefect_llm.report.figures.totals import RowPrices, Times, Totals
 from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.rows import ResultRow, result_table
@@ -88,7 +88,7 @@ def summary() -> Summary:
         ),
         reused=9,
         asked=960,
-        currencies=("USD",),
+        prices=RowPrices(("USD",)),
         models=("gpt-5",),
         latency=Times(412.0, 400.0, 1500.0, 3200.0),
         queued=Times(2.0, 1.0, 8.0, 9.0),

@@ -14,7 +14,7 @@ from prefect_llm.report.figures.folding import RunFigures
 from prefect_llm.report.figures.ledger import EstimatedUse, LedgerKey, LedgerLine, RowCounts, RunLedger
 from prefect_llm.report.figures.models import by_model, offers
 from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace
-from prefect_llm.report.figures.totals import Totals
+from prefect_llm.report.figures.totals import RowPrices, Totals
 from prefect_llm.report.pages.advice import advise, growth
 from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.values.tally import Discarded, RequestTally, Tally, TokenTally
@@ -47,7 +47,7 @@ def figures(**changes: Any) -> RunFigures:
     """A thousand documents, all answered at once; `changes` are the totals', or `pace` and `ledger`."""
     went, ledger = changes.pop("pace", pace()), changes.pop("ledger", RunLedger((line(),), 0, None, None, Decimal(0)))
     tally = Tally(1000, tokens=TokenTally(100_000, output_tokens=10_000), known_cost=Decimal(1))
-    totals = Totals(1000, tally, asked=1000, currencies=("USD",), chunk_stats=ChunkStats(RequestTally(1000)))
+    totals = Totals(1000, tally, asked=1000, prices=RowPrices(("USD",)), chunk_stats=ChunkStats(RequestTally(1000)))
     return RunFigures(changed_totals(totals, **changes), ledger, went)
 
 
@@ -120,7 +120,7 @@ def test_answers_that_were_paid_and_discarded_are_named_from_a_fiftieth_of_the_c
 
 
 def test_what_has_no_price_or_no_usage_is_named() -> None:
-    assert "No price is known for 5 rows with tokens" in advise(figures(unpriced_rows=5))[-1]
+    assert "No price is known for 5 rows with tokens" in advise(figures(unpriced=5))[-1]
     ledger = RunLedger((line(),), 0, EstimatedUse(4, 1, 1, None, "size"), None, Decimal(0))
     assert "4 answers came without token counts" in advise(figures(ledger=ledger))[-1]
 
@@ -152,6 +152,6 @@ def test_an_own_endpoint_has_no_list() -> None:
 def test_settings_are_named_as_block_form_and_file_have_them() -> None:
     kinds = dict.fromkeys(("truncated", "context_too_long", "timeout"), 1)
     work = ChunkStats(RequestTally(1000, throttled=20, lost=20), Discarded(attempts=7, cost=Decimal("0.02")))
-    said = advise(figures(failed_by_kind=kinds, unpriced_rows=5, chunk_stats=work))
+    said = advise(figures(failed_by_kind=kinds, unpriced=5, chunk_stats=work))
     assert len(said) == 7
     assert not any("`--" in each for each in said)

@@ -67,8 +67,8 @@ def test_lines_add_up_to_the_rows_and_the_discarded_answers_to_the_last_digit(
     assert ledger.known_cost == figures.totals.known_cost == spent
     assert sum(line.rows.total for line in ledger.rows) == len(rows)
     assert sum((line.tokens for line in ledger.rows), TokenTally()) == figures.totals.tokens
-    assert sum(line.rows.unpriced for line in ledger.lines) == figures.totals.unpriced_rows
-    assert sum(line.rows.unmetered for line in ledger.lines) == figures.totals.unmetered_rows
+    assert sum(line.rows.unpriced for line in ledger.lines) == figures.totals.prices.unpriced
+    assert sum(line.rows.unmetered for line in ledger.lines) == figures.totals.prices.unmetered
     read = ledger.to_json(run_id="r", cost=figures.totals.cost, cost_uncertain=None)
     assert EXACT.create_decimal(read["totals"]["known_cost"]) == spent
     assert figures.totals == fold(directory, 100)

@@ -76,7 +76,7 @@ def test_a_billed_row_without_a_price_makes_the_cost_unknown(
     commit(0, [answered(), answered(cost=None, price=None)])
     totals = fold(directory, 2)
     assert totals.cost is None
-    assert (totals.unpriced_rows, totals.unmetered_rows) == (1, 0)
+    assert (totals.prices.unpriced, totals.prices.unmetered) == (1, 0)
     assert totals.known_cost == Decimal("0.01")
     assert totals.to_json()["cost"] is None
 
@@ -87,7 +87,7 @@ def test_an_answer_without_usage_makes_the_cost_unknown(
     commit(0, [answered(), answered(cost=None, usage=None)])
     totals = fold(directory, 2)
     assert totals.cost is None
-    assert (totals.unpriced_rows, totals.unmetered_rows) == (0, 1)
+    assert (totals.prices.unpriced, totals.prices.unmetered) == (0, 1)
 
 
 def test_an_unknown_cost_of_discarded_answers_makes_the_cost_unknown(
@@ -110,7 +110,7 @@ def test_money_of_two_currencies_is_not_added_up(directory: RunDirectory, commit
     euro = Price(Decimal("1"), Decimal("2"), currency="EUR")
     commit(0, [answered(), answered(price=euro)])
     totals = fold(directory, 2)
-    assert (totals.cost, totals.currency, totals.currencies) == (None, None, ("EUR", "USD"))
+    assert (totals.cost, totals.currency, totals.prices.currencies) == (None, None, ("EUR", "USD"))
 
 
 def test_times_are_those_of_answered_rows_that_were_asked(

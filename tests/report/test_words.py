@@ -148,7 +148,7 @@ def test_a_command_that_had_nothing_to_ask_does_not_read_as_paid_again(summary: 
         sentences.headline(all_answered)
         == "Nothing to ask: 1,000 of 1,000 documents already answered, for $1.23 in all."
     )
-    unpriced = _with_totals(all_answered, unpriced_rows=1)
+    unpriced = _with_totals(all_answered, unpriced=1)
     assert sentences.headline(unpriced) == "Nothing to ask: 1,000 of 1,000 documents already answered."
 
 
@@ -172,20 +172,20 @@ def test_a_run_without_failures_or_requests_leaves_those_parts_out() -> None:
 
 
 def test_rows_answered_before_a_price_was_given_stay_without_one(summary: Summary) -> None:
-    mixed = _with_totals(summary, unpriced_rows=12, price_sources=("stated",))
+    mixed = _with_totals(summary, unpriced=12, sources=("stated",))
     assert sentences.cost(mixed) == "at least $1.23; unknown price: 12 billed rows without one"
     assert sentences.prices(mixed) == "stated for the run; none for 12 billed rows"
-    assert sentences.prices(_with_totals(summary, price_sources=("stated",))) == "stated for the run"
+    assert sentences.prices(_with_totals(summary, sources=("stated",))) == "stated for the run"
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         (
-            {"unpriced_rows": 950, "known_cost": Decimal(0)},
+            {"unpriced": 950, "known_cost": Decimal(0)},
             "unknown price: 950 billed rows without one; state it in the block, or give price_input and price_output",
         ),
-        ({"unmetered_rows": 1}, "at least $1.23; unknown usage: 1 answer came without token counts"),
+        ({"unmetered": 1}, "at least $1.23; unknown usage: 1 answer came without token counts"),
         (
             {"chunk_stats": ChunkStats(discarded=Discarded(attempts=2, cost=None))},
             "at least $1.23; unknown cost of 2 unusable answers",
@@ -228,7 +228,7 @@ def test_the_terminal_shows_the_same_figures_within_80_columns(summary: Summary)
 
 def test_the_terminal_cuts_nothing_off(summary: Summary) -> None:
     output = "s3://bucket/" + "deep/" * 30 + "end"
-    changed = replace(_with_totals(summary, unpriced_rows=950, known_cost=Decimal(0)), output=output)
+    changed = replace(_with_totals(summary, unpriced=950, known_cost=Decimal(0)), output=output)
     printed = _printed(changed)
     assert max(map(len, printed.splitlines())) <= 80
     assert f"{output}/results" in re.sub(r"\s+", "", printed)

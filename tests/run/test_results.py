@@ -161,7 +161,7 @@ def test_a_mismatch_is_asked_once_more_and_what_was_discarded_is_in_the_summary_
 def test_an_unknown_price_is_null_everywhere_and_said_so(scripted_server: ScriptedServer, output: str) -> None:
     summary = carry_out(documents(2), output, provider_at(scripted_server.base_url))
     assert [(row["cost"], row["currency"], row["price_source"]) for row in rows_of(summary)] == [(None,) * 3] * 2
-    assert (summary.totals.cost, summary.totals.unpriced_rows) == (None, 2)
+    assert (summary.totals.cost, summary.totals.prices.unpriced) == (None, 2)
     assert summary.to_json()["cost"] is None
     with open(f"{output}/_run/report.md", encoding="utf-8") as report:
         assert "unknown" in report.read()
@@ -198,7 +198,7 @@ def test_a_price_nobody_stated_is_the_list_price_of_the_host_that_was_asked(
     assert (usual["provider"], usual["cost"], usual["currency"]) == ("api.openai.com", Decimal("0.0022"), "USD")
     assert usual["price_source"].startswith("genai-prices ")
     assert (other["status"], other["cost"], other["price_source"]) == ("ok", None, None)
-    assert summary.totals.price_sources == (usual["price_source"],)
+    assert summary.totals.prices.sources == (usual["price_source"],)
     with open(f"{output}/_run/report.md", encoding="utf-8") as report:
         assert f"Prices: list price ({usual['price_source']})" in report.read().replace("\\", "")
 

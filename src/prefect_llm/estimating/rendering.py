@@ -35,7 +35,7 @@ def cost_of(line: Line) -> str:
     return _interval(line.cost, lambda amount: money(Decimal(f"{amount:.{_DIGITS}g}"), line.currency))
 
 
-def rows_of(estimate: Estimate) -> list[tuple[str, str]]:
+def table_rows(estimate: Estimate) -> list[tuple[str, str]]:
     """Name and value of everything but the costs, and of the prices that they are made of."""
     spared = [
         (name, number)
@@ -84,7 +84,7 @@ def to_markdown(estimate: Estimate, preview_rows: int = 0) -> str:
         "# Estimate",
         f"**{escaped(headline(estimate))}**",
         _table(_COLUMNS, [_cells(line) for line in estimate.lines]),
-        _table(("figure", "value"), rows_of(estimate)),
+        _table(("figure", "value"), table_rows(estimate)),
         escaped(basis(estimate)),
     ]
     if estimate.sample is not None and preview_rows:
@@ -107,7 +107,7 @@ def to_rich(estimate: Estimate) -> RenderableType:
     more = Table.grid(padding=(0, 2))
     more.add_column(style="dim", no_wrap=True)
     more.add_column(overflow="fold")
-    for name, value in rows_of(estimate):
+    for name, value in table_rows(estimate):
         more.add_row(Text(name), Text(printable(value)))
     return Group(Text(headline(estimate), style="bold"), costs, more, Text(printable(basis(estimate)), style="dim"))
 

@@ -254,7 +254,7 @@ def _count_earlier_spend(directory: RunDirectory, rows: int, budget: RunBudget, 
     """Count what earlier attempts without a budget have spent: they drew no grants."""
     totals = fold(directory, rows)
     possibly_billed = totals.chunk_stats.possibly_billed
-    if totals.unpriced_rows or possibly_billed is None or totals.currency not in (None, budget.currency):
+    if totals.prices.unpriced or possibly_billed is None or totals.currency not in (None, budget.currency):
         without = "finish it without max_cost, or " if manifest.budget is None else ""
         raise InvalidInput(
             f"{directory.url} has rows of unknown cost or in another currency, so no budget can hold for it: "

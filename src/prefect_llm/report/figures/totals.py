@@ -49,12 +49,27 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
+class RowPrices:
+    """At what prices the rows were billed, and how many at none.
+
+    `unpriced` rows have tokens and no price, `unmetered` ones were answered without their token usage.
+    """
+
+    currencies: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    unpriced: int = 0
+    unmetered: int = 0
+
+
+NO_PRICES = RowPrices()
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Every figure of a run directory. `rows` are the snapshot's; those without a durable row are pending.
 
     The tokens of the `tally` are those of the rows, its money includes that of discarded answers. `asked` rows had at
-    least one request. A cost that is not known is that of an `unpriced` row, which has tokens and no price, of an
-    `unmetered` row, which was answered without its token usage, or of a discarded answer.
+    least one request. A cost that is not known is that of an unpriced row, an unmetered row or a discarded answer.
     """
 
     rows: int
@@ -62,10 +77,7 @@ class Totals:
     failure_examples: tuple[FailureExample, ...] = ()
     reused: int = 0
     asked: int = 0
-    currencies: tuple[str, ...] = ()
-    price_sources: tuple[str, ...] = ()
-    unpriced_rows: int = 0
-    unmetered_rows: int = 0
+    prices: RowPrices = NO_PRICES
     models: tuple[str, ...] = ()
     latency: Times | None = None
     queued: Times | None = None
@@ -104,12 +116,13 @@ class Totals:
     @property
     def cost(self) -> Decimal | None:
         """What the run cost; `None` if any of it is unknown, or if it is in several currencies."""
-        return None if len(self.currencies) > 1 else self.tally.cost
+        return None if len(self.prices.currencies) > 1 else self.tally.cost
 
     @property
     def currency(self) -> str | None:
         """The one currency of the rows' prices."""
-        return self.currencies[0] if len(self.currencies) == 1 else None
+        currencies = self.prices.currencies
+        return currencies[0] if len(currencies) == 1 else None
 
     def to_json(self, cost_uncertain: Decimal | None = Decimal(0)) -> dict[str, Any]:
         """The figures of the whole run directory in `--json`; the totals in the manifest."""
@@ -190,10 +203,12 @@ class TotalsFold:
             failure_examples=self._failures.examples(),
             reused=count["reused"],
             asked=count["asked"],
-            currencies=tuple(sorted(self._currencies)),
-            price_sources=tuple(sorted(self._price_sources)),
-            unpriced_rows=count["unpriced"],
-            unmetered_rows=count["unmetered"],
+            prices=RowPrices(
+                currencies=tuple(sorted(self._currencies)),
+                sources=tuple(sorted(self._price_sources)),
+                unpriced=count["unpriced"],
+                unmetered=count["unmetered"],
+            ),
             models=tuple(sorted(self._models)),
             latency=_times(self._latencies),
             queued=_times(self._queued),

@@ -136,9 +136,9 @@ def _money(figures: RunFigures) -> Iterator[str]:
             "few documents (`limit`)."
         )
 
-    if totals.unpriced_rows:
+    if totals.prices.unpriced:
         yield (
-            f"No price is known for {text.counted(totals.unpriced_rows, 'row')} with tokens: state it in the "
+            f"No price is known for {text.counted(totals.prices.unpriced, 'row')} with tokens: state it in the "
             "provider's block or by `price_input` and `price_output`, and the next run knows its cost."
         )
 

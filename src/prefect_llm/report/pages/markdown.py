@@ -95,7 +95,7 @@ def _advice(summary: Summary) -> list[str]:
 
 def to_table(summary: Summary) -> list[dict[str, str]]:
     """The rows of Prefect's table artifact."""
-    rows = [{"figure": name.strip(), "value": value} for name, value in sentences.figures(summary)]
+    rows = [{"figure": name.strip(), "value": value} for name, value in sentences.table_rows(summary)]
     cause = sentences.main_cause(summary)
     return rows if cause is None else [*rows, {"figure": "main cause", "value": cause}]
 

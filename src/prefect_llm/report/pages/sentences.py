@@ -71,8 +71,8 @@ def cost(summary: Summary) -> str:
     discarded = totals.chunk_stats.discarded
     if totals.cost == 0 and totals.currency is None and not totals.chunk_stats.requests.lost:
         return "nothing was billed"
-    if len(totals.currencies) > 1:
-        return f"in several currencies ({', '.join(totals.currencies)}): not added up"
+    if len(totals.prices.currencies) > 1:
+        return f"in several currencies ({', '.join(totals.prices.currencies)}): not added up"
     if totals.cost is None:
         return "; ".join([*_at_least(summary), *_unknown_costs(summary), *_uncertain(summary)])
 
@@ -116,14 +116,14 @@ def _at_least(summary: Summary) -> list[str]:
 def _unknown_costs(summary: Summary) -> list[str]:
     totals = summary.totals
     reasons = []
-    if totals.unpriced_rows:
-        reason = f"unknown price: {text.counted(totals.unpriced_rows, 'billed row')} without one"
+    if totals.prices.unpriced:
+        reason = f"unknown price: {text.counted(totals.prices.unpriced, 'billed row')} without one"
         # where other rows have one it was given, or is known for other models only
-        told = "" if totals.price_sources else "; state it in the block, or give price_input and price_output"
+        told = "" if totals.prices.sources else "; state it in the block, or give price_input and price_output"
         reasons.append(f"{reason}{told}")
 
-    if totals.unmetered_rows:
-        reasons.append(f"unknown usage: {text.counted(totals.unmetered_rows, 'answer')} came without token counts")
+    if totals.prices.unmetered:
+        reasons.append(f"unknown usage: {text.counted(totals.prices.unmetered, 'answer')} came without token counts")
     if totals.chunk_stats.discarded.cost is None and not reasons:
         unusable = text.counted(totals.chunk_stats.discarded.attempts, "unusable answer")
         reasons.append(f"unknown cost of {unusable}")
@@ -133,9 +133,9 @@ def _unknown_costs(summary: Summary) -> list[str]:
 def prices(summary: Summary) -> str | None:
     """Where the prices come from, and how many rows have none; `None` where none was needed."""
     totals = summary.totals
-    sources = ", ".join(provenance(source) for source in totals.price_sources)
-    if sources and totals.unpriced_rows:
-        return f"{sources}; none for {text.counted(totals.unpriced_rows, 'billed row')}"
+    sources = ", ".join(provenance(source) for source in totals.prices.sources)
+    if sources and totals.prices.unpriced:
+        return f"{sources}; none for {text.counted(totals.prices.unpriced, 'billed row')}"
     return sources or None
 
 
@@ -183,7 +183,7 @@ def throughput(summary: Summary) -> str | None:
     return f"{text.rate(rows)} documents/s{of_tokens}"
 
 
-def figures(summary: Summary) -> list[tuple[str, str]]:
+def table_rows(summary: Summary) -> list[tuple[str, str]]:
     """Every figure as a name and its text: the terminal's lines and the rows of a table artifact."""
     totals = summary.totals
     lines: list[tuple[str, str | None]] = [

@@ -23,7 +23,7 @@ def to_rich(summary: Summary) -> RenderableType:
     figures = Table.grid(padding=(0, 2))
     figures.add_column(style="dim", no_wrap=True)
     figures.add_column(overflow="fold")
-    for name, value in sentences.figures(summary):
+    for name, value in sentences.table_rows(summary):
         figures.add_row(Text(name), Text(printable(value)))
     lines: list[RenderableType] = [Text(sentences.headline(summary), style=_STYLES.get(summary.state, "bold red"))]
     next_step = sentences.what_next(summary)
