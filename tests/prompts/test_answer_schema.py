@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -139,3 +140,68 @@ def test_an_anchor_is_followed() -> None:
         "$defs": {"Item": {"$anchor": "item", **ITEM}},
     }
     assert "$.a.price" in mismatch('{"a": {"price": "x"}}', schema)
+
+
+PRICES = ["19.99", "0.07", "1.1", "0.29", "100.35", "8.41", "4.35", "-0.57", "2", "0", "1e-2", "123456789.01"]
+
+
+def priced(rule: str, number: str) -> str:
+    """Why the number fails the rule; empty if it does not."""
+    schema = json.loads(f'{{"type": "object", "properties": {{"a": {{"type": "number", {rule}}}}}}}')
+    try:
+        answer_format(schema).parse(f'{{"a": {number}}}')
+    except BadResponse as error:
+        return error.message
+    return ""
+
+
+@pytest.mark.parametrize("number", PRICES)
+def test_a_number_of_cents_is_a_multiple_of_a_cent(number: str) -> None:
+    assert not priced('"multipleOf": 0.01', number)
+
+
+@pytest.mark.parametrize(
+    ("rule", "number", "fits"),
+    [
+        ('"multipleOf": 0.01', "19.995", False),
+        ('"multipleOf": 0.01', "1e-3", False),
+        ('"multipleOf": 0.1', "0.3", True),
+        ('"multipleOf": 0.1', "0.30000000000000004", False),
+        ('"multipleOf": 10', "1e23", True),
+        ('"multipleOf": 0.001', "1e308", True),
+        ('"multipleOf": 3', "1e308", False),
+        ('"multipleOf": 1e-300', "0.5", True),
+        ('"multipleOf": 2.5', "7.5", True),
+        ('"multipleOf": 2.5', "8", False),
+        ('"multipleOf": 1.0', "9007199254740993", True),
+        ('"maximum": 0.3', "0.3", True),
+        ('"maximum": 0.3', "0.30000000000000004", False),
+        ('"exclusiveMinimum": 0.1', "0.1", False),
+        ('"exclusiveMaximum": 9007199254740993', "9007199254740992", True),
+        ('"minimum": 9007199254740993', "9007199254740992.0", False),
+        ('"const": 0.1', "0.10", True),
+        ('"enum": [1.0]', "1", True),
+    ],
+)
+def test_numbers_are_compared_as_decimals(rule: str, number: str, fits: bool) -> None:
+    assert (not priced(rule, number)) == fits
+
+
+@pytest.mark.parametrize("draft", ["http://json-schema.org/draft-04/schema#", None])
+def test_decimals_hold_below_a_reference_to_the_whole_schema_too(draft: str | None) -> None:
+    tree = {
+        "type": "object",
+        "properties": {"price": {"type": "number", "multipleOf": 0.01}, "more": {"$ref": "#"}},
+    }
+    schema = tree | ({"$schema": draft} if draft else {})
+    text = '{"price": 0.07, "more": {"price": 19.99, "more": {"price": 1.1}}}'
+    assert answer_format(schema).parse(text)["more"]["price"] == 19.99
+    assert "$.more.price: 19.999 is not a multiple of 0.01" in mismatch('{"more": {"price": 19.999}}', schema)
+
+
+@pytest.mark.parametrize("pattern", [r"^\p{L}+$", "(?<year>[0-9]{4})", r"^\u{1F600}$", "("])
+def test_a_pattern_that_only_ecmascript_knows_is_refused_as_such(pattern: str) -> None:
+    said = refused({"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}})
+    assert "$.properties.a.pattern" in said
+    assert "is not a 'regex' that Python knows" in said
+    assert "ECMAScript" in said

@@ -1,18 +1,21 @@
 """The JSON schema an answer must satisfy: checked itself before the run, then applied to every answer.
 
-Nothing is guessed: an answer wrapped in a Markdown fence is not JSON and fails.
+Nothing is guessed: an answer wrapped in a Markdown fence is not JSON and fails. Numbers are compared as the decimals
+that they are written as: 19.99 is a multiple of 0.01, which the nearest binary numbers are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import orjson
 from jsonschema import Draft7Validator, Draft202012Validator, SchemaError, ValidationError
 from jsonschema.exceptions import best_match
 from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
+from jsonschema.validators import extend, validator_for
 
 from prefect_llm.prompts.output_type import Shape, output_type, shape_of
 from prefect_llm.prompts.schema_references import unresolvable_reference
@@ -61,14 +64,15 @@ class _Parser:
 
 
 def _validator(schema: Mapping[str, Any]) -> Validator:
-    validator_class = _dialect(schema)
+    dialect = _dialect(schema)
     try:
-        validator_class.check_schema(dict(schema))
+        dialect.check_schema(dict(schema))
     except SchemaError as error:
-        raise InvalidInput(one_line(f"the answer schema is invalid: {_where_and_what(error)}")) from error
+        raise InvalidInput(one_line(f"the answer schema is invalid: {_invalid(error)}")) from error
     if complaint := unresolvable_reference(schema):
         raise InvalidInput(f"the answer schema is refused: {complaint}")
-    return validator_class(schema)
+    # without `$schema`: a reference to the whole schema would look its dialect up again, and lose the decimals
+    return _with_decimals(dialect)({name: value for name, value in schema.items() if name != "$schema"})
 
 
 def _dialect(schema: Mapping[str, Any]) -> type[Validator]:
@@ -83,6 +87,30 @@ def _dialect(schema: Mapping[str, Any]) -> type[Validator]:
         if found is other:
             return found
     raise InvalidInput(f"the answer schema's $schema {stated!r} is not a known draft; leave it out")
+
+
+@cache
+def _with_decimals(dialect: type[Validator]) -> type[Validator]:
+    """The dialect with decimal arithmetic. Only division needs it: binary numbers compare as their decimals do."""
+    names = {"multipleOf", "divisibleBy"} & dialect.VALIDATORS.keys()
+    extended: type[Validator] = extend(dialect, dict.fromkeys(names, _multiple_of))  # type: ignore[no-untyped-call]
+    return extended
+
+
+def _multiple_of(validator: Validator, step: float, value: Any, _: Any) -> Iterator[ValidationError]:
+    if validator.is_type(value, "number") and (Fraction(repr(value)) / Fraction(repr(step))).denominator != 1:
+        yield ValidationError(f"{value!r} is not a multiple of {step}")
+
+
+def _invalid(error: SchemaError) -> str:
+    """As `_where_and_what`; Python's regular expressions lack some of ECMAScript's, which a JSON schema may use."""
+    said = _where_and_what(error)
+    if error.validator != "format" or error.validator_value != "regex":
+        return said
+    return (
+        f"{said} that Python knows: one that is ECMAScript's alone (\\p{{L}}, (?<name>...), \\u{{...}}) cannot be "
+        "checked here, so write it in other words (\\p{L} as [^\\W\\d_]) or leave the pattern out"
+    )
 
 
 def _mismatch(what: str) -> BadResponse:
