@@ -70,6 +70,7 @@ def load_block(name: str) -> LLMProvider:
 
 
 _loaded: dict[tuple[str | None, str], LLMProvider] = {}
+"""Blocks by server and name as this process loaded them last, until it ends: a process uses few."""
 
 
 def _load(name: str, *, patiently: bool) -> LLMProvider:

@@ -71,9 +71,11 @@ def awaited_limits(provider: Provider) -> list[str]:
 
 def give_all_back() -> None:
     """Return every lease of this process."""
-    for limit in list(_registry.values()):
-        limit.close()
-    _registry.clear()
+    with _registry_lock:
+        limits = list(_registry.values())
+        _registry.clear()
+    for limit in limits:
+        limit.close()  # not under the lock: it waits for the limit's thread
 
 
 class SharedLimit:
@@ -235,6 +237,7 @@ class SharedLimit:
 
 
 _registry: dict[tuple[str, Engine], SharedLimit] = {}
+"""The shared limits of this process by name and engine; each leaves after its engine has closed, all at exit."""
 _registry_lock = threading.Lock()
 
 

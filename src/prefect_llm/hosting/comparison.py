@@ -111,7 +111,7 @@ class Comparison:
         """Every figure; money and rates are strings, what is not known is null."""
         scenario, workload, own, reseller = self.scenario, self.scenario.workload, self.own, self.reseller
         with localcontext() as context:
-            context.prec = _PRECISION  # the workload divides anew
+            context.prec = _PRECISION  # the workload divides again
             made: dict[str, Any] = _plain(
                 {
                     "currency": scenario.currency,

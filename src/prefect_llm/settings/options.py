@@ -102,13 +102,16 @@ class Option:
 
 @cache
 def sections() -> dict[str, dict[str, Option]]:
-    """The options by section and key, in the order of the models, what a subclass adds first."""
+    """The options by section and key, in the order of the models, what a subclass adds first.
+
+    Cached as long as the process lives: the models are fixed by the code.
+    """
     return {section: _options(section, each.annotation) for section, each in RunSettings.model_fields.items()}
 
 
 @cache
 def options() -> dict[str, Option]:
-    """The options by key; a key stands in one section only."""
+    """The options by key; a key stands in one section only. Cached like `sections`."""
     return {key: option for section in sections().values() for key, option in section.items()}
 
 

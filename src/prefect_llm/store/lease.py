@@ -93,7 +93,7 @@ def acquire(folder: Folder, process: Process | None = None, clock: Clock = time.
 def when_lease_ends(folder: Folder, epoch: int, tell: Callable[[Superseded | None], None]) -> None:
     """Have `tell` called once this process's lease ends by another's deed: with the error if there is a later owner.
 
-    It gets `None` if another process has released the lease, or this one has acquired the directory anew.
+    It gets `None` if another process has released the lease, or this one has acquired the directory again.
     """
     with _lock:
         renewal = _renewals.get(folder.url)

@@ -181,7 +181,7 @@ class TooManyFailedRows(LLMBatchError):
 class RunError(LLMBatchError):
     """Stops the run with one sentence: what, where, what to do.
 
-    `goes_on` is a second one for whoever runs commands, how the run goes on.
+    `goes_on` is a second one for people at a command line: how the run goes on.
     """
 
     goes_on: ClassVar[str] = "The same command continues the run."
@@ -247,7 +247,7 @@ class BudgetUnwritable(RunError):
 
 
 class NotApproved(RunError):
-    """Whoever was asked to approve the estimate said no, or nothing in time."""
+    """The estimate was rejected, or not approved in time."""
 
 
 class Interrupted(RunError):

@@ -106,7 +106,7 @@ class Provider:
 
     @property
     def routes(self) -> tuple[Provider, ...]:
-        """Whoever may be asked, in order: the provider, then its fallbacks. An outcome's `route` is an index here."""
+        """All that may be asked, in order: the provider, then its fallbacks. An outcome's `route` is an index here."""
         return (self, *self.fallbacks)
 
     @property
