@@ -199,7 +199,8 @@ def test_a_connection_that_went_stale_between_requests_costs_no_document(scripte
 def test_an_answer_beyond_the_size_limit_fails_its_document(
     scripted_server: ScriptedServer, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prefect_llm.engine.transport.MAX_ANSWER_BYTES", 50_000)
+    for module in ("connection_faults", "reqwest_transport", "httpx_transport"):
+        monkeypatch.setattr(f"prefect_llm.engine.{module}.MAX_ANSWER_BYTES", 50_000)
     outcome = outcome_of(scripted_server, steps.huge_body(60_000), transport=transport)
     assert failure_of(outcome) == ("bad_response", 200, 3)
 

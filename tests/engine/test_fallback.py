@@ -77,6 +77,14 @@ def test_a_model_that_is_gone_is_asked_no_more_often_than_are_in_flight(
     assert scripted_server.stats().requests <= 8
 
 
+def test_a_model_that_is_not_listed_is_gone_too(
+    scripted_server: ScriptedServer, second_scripted_server: ScriptedServer
+) -> None:
+    scripted_server.script_all(steps.status(404, {"error": "model 'm' not found"}))
+    asked = asked_of(with_backup(scripted_server, second_scripted_server), 20)
+    assert routes(asked) == [1] * 20
+
+
 def test_a_host_that_cannot_be_reached_costs_no_document(second_scripted_server: ScriptedServer) -> None:
     provider = provider_at(f"http://127.0.0.1:{free_port()}/v1")
     asked = asked_of(replace(provider, fallbacks=(provider_at(second_scripted_server.base_url, model="b"),)), 100)

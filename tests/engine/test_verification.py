@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -15,6 +16,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 
 from prefect_llm.engine import verify
+from prefect_llm.engine.verification import LARGER_LIMIT
 from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
@@ -149,3 +151,27 @@ def test_other_answers_are_said_too(
 ) -> None:
     scripted_server.script_all(step)
     assert said in complaint_of(error, replace(Provider(scripted_server.base_url), api_key="k"))
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        steps.error(400, "Could not finish the message because max_tokens or model output limit was reached."),
+        steps.error(400, "Invalid value: below the minimum", param="max_tokens", code="integer_below_min_value"),
+        steps.status(422, {"detail": [{"loc": ["body", "max_tokens"], "msg": "must be at least 16"}]}),
+    ],
+    ids=["the limit was reached", "OpenAI's minimum", "FastAPI's"],
+)
+def test_a_refused_limit_of_one_token_is_asked_again_with_a_larger_one(
+    scripted_server: ScriptedServer, refusal: steps.Step
+) -> None:
+    scripted_server.script_all(refusal, steps.ok())
+    assert verify(Provider(scripted_server.base_url), "m").model == "m"
+    assert [received.body["max_tokens"] for received in scripted_server.log()] == [1, LARGER_LIMIT]
+
+
+def test_it_may_be_called_where_an_event_loop_runs(scripted_server: ScriptedServer) -> None:
+    async def called() -> str:
+        return verify(Provider(scripted_server.base_url), "m").model
+
+    assert asyncio.run(called()) == "m"

@@ -11,16 +11,24 @@ import time
 
 from prefect_llm.engine.attempts import Attempts
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.policy import Fail, ResponsePolicy, StopRun, Verdict
+from prefect_llm.engine.failures.policy import Fail, ResponsePolicy, StopRun, Verdict, fallback_reason
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.limits.endpoint_time import EndpointTime
+from prefect_llm.engine.missing_model import explained
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import FallbackReason, Job, Submission
 from prefect_llm.engine.transport import Transport, open_transport
 from prefect_llm.system import telemetry
-from prefect_llm.values.errors import Interrupted, ModelNotFound, RequestError, RequestRefused
+from prefect_llm.values.errors import (
+    EndpointNotFound,
+    Interrupted,
+    ModelNotFound,
+    RequestError,
+    RequestRefused,
+    RunError,
+)
 from prefect_llm.values.outcome import Completion, Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
@@ -29,6 +37,7 @@ from prefect_llm.wire.http import Answer
 
 GRACE_S = 5.0
 """How long requests in flight may still end after a stop (docs/contract.md, Command line)."""
+NOT_FOUND = 404
 OWN_CHOICE = (ModelNotFound, RequestRefused)
 """What one run asked for and others at the same provider may not have."""
 
@@ -53,6 +62,7 @@ class Dispatcher:
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
         self._models_gone: set[str] = set()
+        self._explanations: dict[str, asyncio.Task[RunError]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._transport: Transport | None = None
 
@@ -72,6 +82,7 @@ class Dispatcher:
         if self.scheduler.idle:
             self._policy.forget_failures()
             self._models_gone.clear()
+            self._explanations.clear()
 
         self._submissions.add(submission)
         submission.done.add_done_callback(lambda _: self._submissions.discard(submission))
@@ -198,7 +209,7 @@ class Dispatcher:
             answer = redacted(await self._post(job, time_left_s), self._provider)
             completion = self._format.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
-            self._attempt_failed(job, error, time.perf_counter() - began)
+            await self._attempt_failed(job, error, time.perf_counter() - began)
         else:
             self._attempt_succeeded(job, answer, completion, time.perf_counter() - began)
 
@@ -212,7 +223,7 @@ class Dispatcher:
         finally:
             job.attempts.endpoint_s += self._endpoint_time.leave(self._loop.time(), entered)
 
-    def _attempt_failed(self, job: Job, error: RequestError, latency_s: float) -> None:
+    async def _attempt_failed(self, job: Job, error: RequestError, latency_s: float) -> None:
         now = self._loop.time()
         job.fail(error)
         self._record(job, error, latency_s)
@@ -221,8 +232,22 @@ class Dispatcher:
 
         decision = self._policy.failed(now, job, error, self.scheduler.in_flight)
         self.scheduler.apply(decision.effects)
-        self._carry_out(job, decision.verdict, error, latency_s)
+        self._carry_out(job, await self._explained(job, error, decision.verdict), error, latency_s)
         self._use_free_slots()
+
+    async def _explained(self, job: Job, error: RequestError, verdict: Verdict) -> Verdict:
+        """The verdict; a stop at a 404 that does not name the model in better words, looked up once for all."""
+        if not isinstance(verdict, StopRun) or not isinstance(verdict.error, EndpointNotFound):
+            return verdict
+        if self._transport is None or error.status != NOT_FOUND or self.provider_faults.has_succeeded:
+            return verdict
+
+        model = job.request.parameters.model
+        if (explanation := self._explanations.get(model)) is None:
+            looking = explained(self._transport, self._provider, job.request, error, verdict.error)
+            explanation = self._explanations[model] = self._loop.create_task(looking)
+        run_error = await asyncio.shield(explanation)
+        return StopRun(run_error, fallback_reason(run_error))
 
     def _attempt_succeeded(self, job: Job, answer: Answer, completion: Completion, latency_s: float) -> None:
         now = self._loop.time()

@@ -8,6 +8,7 @@ LLMBatchError
 |  `- Retryable
 |     |- Throttled          429, 498: shared cooldown for the whole provider
 |     `- Unavailable        408/409/425/5xx/529, timeout, connection lost
+|        `- NoConnection    none came about
 |- TooManyFailedRows        the run is done, but a larger share of its rows failed than was allowed
 `- RunError                 stops the run; the same command resumes it
    |- AuthenticationFailed, ModelNotFound, EndpointNotFound, AccountExhausted, RequestRefused
@@ -170,6 +171,15 @@ class Unavailable(Retryable):
             retry_after_s=retry_after_s,
         )
         self.unreachable = unreachable
+
+
+class NoConnection(Unavailable):
+    """No connection came about. `why` is a sentence of its own; `lasting` says that only another setting mends it."""
+
+    def __init__(self, why: str, *, lasting: bool = False) -> None:
+        super().__init__(f"no connection: {why}", kind=ErrorKind.CONNECTION, unreachable=True)
+        self.why = why
+        self.lasting = lasting
 
 
 class TooManyFailedRows(LLMBatchError):

@@ -141,7 +141,7 @@ class ResponsePolicy:
             self._record_failure(now, job, error, in_flight)
 
         if (run_error := self._provider_faults.classify_failure(now, job.request, error)) is not None:
-            return Decision(StopRun(run_error, _fallback_reason(run_error)))
+            return Decision(StopRun(run_error, fallback_reason(run_error)))
 
         effects = self._effects_of(now, error, stale=stale)
         return Decision(self._verdict_on(now, job, error, stale=stale), effects)
@@ -151,7 +151,7 @@ class ResponsePolicy:
         delay_s = self._retry_policy.delay_s(error, job.retry_counts, outage=outage)
         if delay_s is None:
             failure = Failure(error.kind, error.message, error.status)
-            return Fail(failure, error.completion, _fallback_reason(error))
+            return Fail(failure, error.completion, fallback_reason(error))
         if self._is_too_late(now + delay_s, job):
             return self.overdue(error.message)
         return Retry(delay_s)
@@ -209,7 +209,7 @@ class ResponsePolicy:
             self._breaker.answered(now, job.left_at, in_flight, throttled=isinstance(error, Throttled))
 
 
-def _fallback_reason(error: RequestError | RunError) -> FallbackReason | None:
+def fallback_reason(error: RequestError | RunError) -> FallbackReason | None:
     """Why a fallback may answer what this provider did not; `None`: another would not either."""
     if isinstance(error, ProviderDown):
         return FallbackReason.OUTAGE

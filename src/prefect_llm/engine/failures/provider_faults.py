@@ -13,6 +13,7 @@ from prefect_llm.values.errors import (
     Cause,
     EndpointNotFound,
     ModelNotFound,
+    NoConnection,
     ProviderDown,
     Rejected,
     RequestError,
@@ -37,7 +38,7 @@ class ProviderFaults:
         self._provider = provider
         self._format = format_of(provider)
         self._breaker = breaker
-        self._has_succeeded = False
+        self.has_succeeded = False
         self._refusals = 0
         self.fault = ""
         """Why the provider did not answer, the last time that it did not."""
@@ -46,13 +47,13 @@ class ProviderFaults:
     def outage_limit_s(self) -> float:
         """How long nothing may succeed before that stops the run."""
         retries = self._provider.retries
-        if self._breaker.unreachable and not self._has_succeeded:
+        if self._breaker.unreachable and not self.has_succeeded:
             return min(retries.first_connection_s, retries.outage_s)
         return retries.outage_s
 
     def record_success(self) -> None:
         """An answer came: whatever went wrong before is over."""
-        self._has_succeeded = True
+        self.has_succeeded = True
         self._refusals = 0
 
     def forget_failures(self) -> None:
@@ -73,6 +74,8 @@ class ProviderFaults:
             return self._exhausted(error)
         if isinstance(error, Unavailable):
             self.fault = error.message
+        if isinstance(error, NoConnection) and error.lasting and not self.has_succeeded:
+            return ProviderDown(error.why)
         if isinstance(error, Throttled) or not self._breaker.outage or self._breaker.failing_since is None:
             return None
         return self._down(now - self._breaker.failing_since, error)
@@ -80,10 +83,8 @@ class ProviderFaults:
     def _down(self, failing_s: float, error: RequestError) -> RunError | None:
         if failing_s < self.outage_limit_s:
             return None
-        if self._breaker.unreachable and not self._has_succeeded:
-            return ProviderDown(
-                f"{self._provider.base_url} cannot be reached ({error.message}): check base_url and the network"
-            )
+        if self._breaker.unreachable and not self.has_succeeded:
+            return ProviderDown(f"{self._provider.base_url} cannot be reached: {error.message}")
         return ProviderDown(
             f"nothing has succeeded at {self._provider.base_url} for {failing_s:.0f} s (last: {error.message}); "
             "finished rows are kept"
@@ -99,11 +100,11 @@ class ProviderFaults:
 
         if status in (403, 404) or 300 <= status < 400:
             self._refusals += 1
-            stops = not self._has_succeeded or self._refusals >= REFUSALS_IN_A_ROW
+            stops = not self.has_succeeded or self._refusals >= REFUSALS_IN_A_ROW
             return self._out_of_place(request, error, status) if stops else None
 
         parameter = self._format.answer_format_parameter
-        if not self._has_succeeded and _is_about_answer_format(request, error, parameter):
+        if not self.has_succeeded and _is_about_answer_format(request, error, parameter):
             return RequestRefused(
                 f"{self._provider.name} does not take the answer's JSON schema as {parameter} "
                 f"({error.message}): leave the schema out, or ask a model and endpoint that support it"
@@ -119,7 +120,7 @@ class ProviderFaults:
             return ModelNotFound(f"{name} does not know the model {model!r} ({error.message})")
         return EndpointNotFound(
             f"{self._provider.base_url} has no {self._format.service} ({error.message}): check base_url, "
-            f"which includes {self._format.base_path} on most endpoints"
+            f"which includes {self._format.base_path} on most endpoints, and the model {request.parameters.model!r}"
         )
 
     def _exhausted(self, error: RequestError) -> RunError:

@@ -1,0 +1,71 @@
+"""What a 404 is about: the model, or the address. The endpoint's own list of models tells them apart."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Protocol
+
+from prefect_llm.values.errors import EndpointNotFound, ModelNotFound, RequestError, RunError
+from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Request
+from prefect_llm.wire.format import WireFormat
+from prefect_llm.wire.formats import format_of
+from prefect_llm.wire.http import Answer
+
+NEAREST_NAMES = 3
+LOOKUP_TIMEOUT_S = 5.0
+
+
+class Lookup(Protocol):
+    """Reads what is at a URL, as a transport does."""
+
+    async def get(self, url: str, timeout_s: float | None = None) -> Answer:
+        """Raises `RequestError` where nothing comes."""
+
+
+async def explained(
+    transport: Lookup, provider: Provider, request: Request, error: RequestError, verdict: RunError
+) -> RunError:
+    """The verdict on a 404, in the better words that the endpoint's list of models allows; one look or a few."""
+    wire_format, base_url, model = format_of(provider), provider.base_url.rstrip("/"), request.parameters.model
+    names = await _listed_models(transport, wire_format, base_url)
+    if names is None:
+        return await _corrected(transport, provider, request) or verdict
+
+    if model not in names:
+        near = difflib.get_close_matches(model, names, n=NEAREST_NAMES, cutoff=0.4) or names[:NEAREST_NAMES]
+        listed = f"; it lists {', '.join(near)}" if near else ""
+        said = f" ({error.message})" if isinstance(verdict, EndpointNotFound) else ""
+        return ModelNotFound(f"{provider.name} does not know the model {model!r}{said}{listed}")
+    if isinstance(verdict, EndpointNotFound):
+        return EndpointNotFound(
+            f"{base_url} lists the model {model!r} and has no {wire_format.service} for it ({error.message})"
+        )
+    return verdict
+
+
+async def _corrected(transport: Lookup, provider: Provider, request: Request) -> EndpointNotFound | None:
+    """What is wrong with an address that lists no models, if a corrected one does or the fault is plain to see."""
+    wire_format, base_url = format_of(provider), provider.base_url.rstrip("/")
+    added, missing = wire_format.url(provider, request).removeprefix(base_url), wire_format.base_path
+    doubled = base_url.endswith(added)
+    shortened = base_url.removesuffix(added)
+
+    for right in (shortened, shortened + missing):
+        if right == base_url or right.endswith(missing * 2):
+            continue
+        if await _listed_models(transport, wire_format, right) is not None:
+            fault = f"ends with {added}, which is added to it" if doubled else f"lacks {missing}"
+            return EndpointNotFound(f"base_url {base_url} {fault}: write {right}")
+    if doubled:
+        return EndpointNotFound(f"base_url {base_url} ends with {added}, which is added to it: write {shortened}")
+    return None
+
+
+async def _listed_models(transport: Lookup, wire_format: WireFormat, base_url: str) -> list[str] | None:
+    """The models an endpoint lists, `None` if it has no such list."""
+    try:
+        answer = await transport.get(wire_format.models_url(base_url), LOOKUP_TIMEOUT_S)
+    except RequestError:
+        return None
+    return wire_format.model_names(answer.body) if answer.status == 200 else None

@@ -1,0 +1,75 @@
+"""A 404 for the model or for the address: a run tells them apart as `verify` does, by the list of models."""
+
+from __future__ import annotations
+
+import pytest
+from tests.engine.asking import ask, provider_at, requests
+from tests.scripted_server import steps
+from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm.engine import verify
+from prefect_llm.values.errors import EndpointNotFound, ModelNotFound, RunError
+from prefect_llm.values.provider import Provider
+
+SHAPES = {
+    "ollama": {"error": {"message": 'model "m" not found, try pulling it first', "type": "api_error", "code": None}},
+    "openrouter": {"error": {"message": "No endpoints found for m.", "code": 404}},
+    "azure": {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource is unknown"}},
+    "fireworks": {"error": {"object": "error", "type": "invalid_request_error", "message": "Model not found"}},
+    "a text": {"error": "model 'm' not found"},
+    "FastAPI": {"detail": "Not Found"},
+}
+
+
+def complaint_of(error: type[RunError], provider: Provider) -> str:
+    """What a run says; `verify` says the same."""
+    with pytest.raises(error) as stopped:
+        ask(provider, requests(40))
+    with pytest.raises(error) as verified:
+        verify(provider, "m")
+    assert str(verified.value) == str(stopped.value)
+    assert "\n" not in str(stopped.value)
+    return str(stopped.value)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_model_that_is_not_listed_is_told_as_such(scripted_server: ScriptedServer, shape: str) -> None:
+    scripted_server.script_all(steps.status(404, SHAPES[shape]))
+    said = complaint_of(ModelNotFound, provider_at(scripted_server.base_url))
+    assert "does not know the model 'm'" in said
+    assert "it lists scripted-model" in said
+
+
+def test_the_list_is_looked_at_once_for_all_requests(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.status(404, SHAPES["ollama"]))
+    with pytest.raises(ModelNotFound):
+        ask(provider_at(scripted_server.base_url, concurrency=8), requests(1000))
+    looked = [received for received in scripted_server.log() if received.method == "GET"]
+    assert [received.path for received in looked] == ["/v1/models"]
+    assert len(scripted_server.log()) <= 8 + 1
+
+
+def test_a_listed_model_that_is_not_served_is_told_as_such(scripted_server: ScriptedServer) -> None:
+    scripted_server.know_models("m")
+    scripted_server.script_all(steps.status(404, SHAPES["FastAPI"]))
+    said = complaint_of(EndpointNotFound, provider_at(scripted_server.base_url))
+    assert "lists the model 'm' and has no chat completions for it (HTTP 404: Not Found)" in said
+
+
+def test_an_address_without_its_v1_is_told_so(scripted_server: ScriptedServer) -> None:
+    said = complaint_of(EndpointNotFound, provider_at(scripted_server.url))
+    assert said == f"base_url {scripted_server.url} lacks /v1: write {scripted_server.base_url}"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions", "/v1/chat/completions/"])
+def test_an_address_with_the_path_that_is_added_is_told_so(scripted_server: ScriptedServer, path: str) -> None:
+    said = complaint_of(EndpointNotFound, provider_at(scripted_server.url + path))
+    assert said == (
+        f"base_url {(scripted_server.url + path).rstrip('/')} ends with /chat/completions, which is added to it: "
+        f"write {scripted_server.base_url}"
+    )
+
+
+def test_an_address_without_any_list_leaves_both_open(scripted_server: ScriptedServer) -> None:
+    said = complaint_of(EndpointNotFound, provider_at(f"{scripted_server.url}/elsewhere"))
+    assert "check base_url, which includes /v1 on most endpoints, and the model 'm'" in said
