@@ -106,7 +106,7 @@ class Provider:
 
     @property
     def routes(self) -> tuple[Provider, ...]:
-        """All that may be asked, in order: the provider, then its fallbacks. An outcome's `route` is an index here."""
+        """All that may be asked: the provider, then its fallbacks in order. An outcome's `route` indexes it."""
         return (self, *self.fallbacks)
 
     @property
