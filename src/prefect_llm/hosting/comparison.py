@@ -19,6 +19,7 @@ from prefect_llm.values.formatting import plain_decimal
 
 MONTHS = 12
 _PRECISION = 50
+"""Digits while figures are worked out: they are rounded as they are shown."""
 
 
 @dataclass(frozen=True, slots=True)

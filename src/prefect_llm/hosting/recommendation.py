@@ -60,6 +60,7 @@ def recommend(
 def _by_cost(cheapest: str, cost: Decimal, own: OwnCost | None, fit: Fit | None, rule: Rule) -> Recommendation:
     if own is None:
         return Recommendation("API", cheapest, rule, "No machines were described to compare with.")
+    # before the capacity: a throughput says nothing where the weights do not fit
     if fit is not None and not fit.fits:
         return Recommendation("API", cheapest, rule, "The model to be hosted does not fit the stated GPUs.")
     if own.capacity is None:

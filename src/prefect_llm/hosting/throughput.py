@@ -22,6 +22,7 @@ def tokens_per_second(throughput: Throughput) -> Decimal:
 
 def _of_run(directory: str) -> Decimal:
     """The output tokens of the rows that were asked, over the time from the first start to the last end."""
+    # here: a stated throughput needs neither
     import pyarrow.compute as pc
 
     from prefect_llm.store.reading import read_results

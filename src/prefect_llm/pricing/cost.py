@@ -18,6 +18,7 @@ ANY_MODEL = "*"
 COST_STEP = Decimal("1E-12")
 """The column `cost` is decimal128(38, 12)."""
 _PER_MILLION = -6
+"""Decimal places: prices are for 1,000,000 tokens."""
 _S_PER_HOUR = Decimal(3600)
 
 
@@ -93,6 +94,7 @@ def cost(usage: Usage | None, price: Price | None, endpoint_s: float = 0.0) -> D
     if price is None:
         return None
 
+    # before the usage is looked at: where only time is paid for, an endpoint need not count tokens
     time = _time_cost(price, endpoint_s)
     if price.is_of_time:
         return MONEY.quantize(time, COST_STEP)

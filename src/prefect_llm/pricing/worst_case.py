@@ -52,12 +52,14 @@ def _cost(input_tokens: int, output_tokens: int, price: Price | None, model: str
         raise BadDocument(f"a budget needs a price per token, and {model!r} is paid by the hour: run it without")
     input_price = price.input if price.cached_input is None else max(price.input, price.cached_input)
     total = MONEY.fma(input_tokens, input_price, MONEY.multiply(output_tokens, price.output))
+    # upwards, where a bill is rounded half-even: what is reserved covers it
     return MONEY.scaleb(total, -6).quantize(COST_STEP, ROUND_CEILING, MONEY)
 
 
 def _message_bytes(message: Mapping[str, Any]) -> int:
     content = message.get("content")
     if isinstance(content, str):
+        # a name, say, is read too; the usual message has none and is spared the encoding
         rest = len(message) - ("role" in message) - 1
         return len(content.encode()) + (len(orjson.dumps(dict(message))) if rest else 0)
     if isinstance(content, list) and any(part.get("type") != "text" for part in content if isinstance(part, dict)):

@@ -34,7 +34,7 @@ class ErrorShare:
         with self._lock:
             self._ended += ended
             self._failed += failed
-        if failed:
+        if failed:  # after the lock, which `value` takes too
             self._stop_above_allowed(example)
 
     def _stop_above_allowed(self, example: str) -> None:

@@ -13,6 +13,7 @@ from prefect_llm.values.price import Price
 from prefect_llm.values.tally import RequestTally, Tally
 
 ALMOST_DONE_S = 1.0
+"""With less left, the line would count milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

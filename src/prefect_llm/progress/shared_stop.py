@@ -21,6 +21,7 @@ from prefect_llm.values.errors import InvalidInput, RunError, Superseded, run_er
 
 STOPS = "_run/stops/"
 LOOK_S = 1.0
+"""Each look costs the store a listing and a read, for every process of the run."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +49,14 @@ class SharedStop:
             self._users += 1
 
         try:
-            watch.look()
+            watch.look()  # not under the lock: a slow store must hold up no other chunk
             yield
         finally:
             with self._lock:
                 self._users -= 1
                 if last := not self._users:
                     self._watch = None
-            if last:
+            if last:  # not under the lock: it joins the thread, and may write
                 watch.end()
 
 
@@ -87,7 +88,7 @@ class _Watch:
             check_owner(self._folder, self._epoch)
             with suppress(FileNotFoundError):
                 error = _error_in(self._folder.read(self._name))
-                self._heard = True
+                self._heard = True  # before the stop, which wakes the thread that would tell it back
                 self._stop.set(error)
         except Superseded as superseded:
             self._stop.set(superseded)
@@ -116,7 +117,7 @@ class _Watch:
         error = self._stop.error
         if error is None or self._heard or self._told or isinstance(error, Superseded):
             return
-        self._told = True
+        self._told = True  # before the write: one that fails is warned of once, and not tried again
         try:
             self._folder.create(self._name, json.dumps({"kind": error.kind, "message": error.message}).encode())
         except OSError as failed:

@@ -29,7 +29,7 @@ class RunTracker:
         self._name = uuid.uuid4().hex
         self._progress = RunProgress(rows)
         self._rate = RecentRate()
-        self._requests = self._retries = 0
+        self._requests = self._retries = 0  # apart from `_progress`: counted per request, without a new value
         self._running_chunks: dict[int, Callable[[], int]] = {}
         self._started = time.monotonic()
         self._lock = threading.Lock()
@@ -95,6 +95,7 @@ class RunTracker:
         """
         with self._lock:
             self._progress = self._progress.plus(outcome, cost, price, discarded)
+        # not under the lock: it may stop the run, and a stop calls listeners
         if outcome.failure is None:
             self.error_share.count(ended=1)
         else:

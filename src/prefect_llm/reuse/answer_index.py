@@ -17,7 +17,9 @@ from prefect_llm.store.journal import journaled
 from prefect_llm.store.rows import ResultRow, as_reused
 
 _LOCATION = struct.Struct(">II")
+"""Big-endian, so that the locations of one fingerprint sort by chunk and row."""
 _KEY_BYTES = 16
+"""All 128 bits of a fingerprint: two requests that shared a key would share an answer."""
 _RECORD_BYTES = _KEY_BYTES + _LOCATION.size
 
 

@@ -28,6 +28,7 @@ class ChunkDuplicates:
         Those `submitted` by an earlier attempt are paid for: each is collected for itself, and leads.
         """
         self._submitted = frozenset(fingerprints[row_index] for row_index in submitted)
+        # before the others, so that they lead even where they come later in the chunk
         for row_index in sorted(submitted):
             self._leaders.setdefault(fingerprints[row_index], row_index)
         for row_index, fingerprint in fingerprints.items():

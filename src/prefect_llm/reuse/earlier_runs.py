@@ -11,6 +11,7 @@ from prefect_llm.store import ResultRow, RunDirectory, runs_below
 from prefect_llm.values.errors import InvalidInput
 
 MOST_PREVIOUS = 3
+"""Each is read and indexed before the first request, at 24 bytes an answer."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class EarlierRuns:
         return found
 
     def _index_of(self, url: str) -> AnswerIndex:
-        with self._lock:
+        with self._lock:  # also while the run is read: the other chunks need the same index
             if url not in self._indexes:
                 self._indexes[url] = _read_index(url, self._keep_raw)
             return self._indexes[url]

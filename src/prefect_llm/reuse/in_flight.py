@@ -55,7 +55,7 @@ class RequestDeduplicator:
 
         The first call reads the fingerprints in all parts, and the journals of unfinished chunks.
         """
-        with self._reading:
+        with self._reading:  # not `_lock`: outcomes that arrive meanwhile must not wait for a store
             if not self._is_restored:
                 self._restore()
                 self._is_restored = True
@@ -110,6 +110,7 @@ class RequestDeduplicator:
                 else:
                     claim.row, claim.waiting = row, []
 
+        # after the lock: the receiver may claim at once
         for receiver, message in messages:
             receiver.inbox.put(message)
 
@@ -150,6 +151,7 @@ class ChunkClaims:
         Requests that were `submitted` before are claimed for others to wait for, and never waited for.
         """
         wanted = frozenset(fingerprints) - submitted
+        # before the claims: what this chunk has an answer to is asked by no chunk
         self._deduplicator._offer(done)
         own = self._deduplicator._claim_free(self, submitted)
         answered, awaited = self._deduplicator._claim(self, wanted)
@@ -167,6 +169,7 @@ class ChunkClaims:
 
     def committed(self, fingerprints: Mapping[int, str]) -> None:
         """The chunk's part is written; `fingerprints` are the requests of its answered rows, by row index."""
+        # in this order: a chunk that claims in between finds the answer in the claims or in the index
         self._index.add(self._chunk, fingerprints)
         self._deduplicator._forget(self._claimed.union(fingerprints.values()))
 

@@ -20,6 +20,7 @@ MOST_SLOTS = 2_000_000
 """16 MB, for 1.5 million different requests; later ones of a larger run are deduplicated within their chunk only."""
 _PARTS_AT_ONCE = 8
 _ROW_BITS = 30
+"""A billion rows; the rest of an entry's 64 bits is the key."""
 _MOST_ROWS = 1 << _ROW_BITS
 _KEY_MASK = (1 << 64 - _ROW_BITS) - 1
 """34 bits: among a million answers one look-up in 17,000 finds another request's row, and reads it for nothing."""

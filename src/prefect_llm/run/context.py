@@ -171,7 +171,7 @@ class _Contexts:
 
     @contextmanager
     def in_use(self, run: RunReference) -> Iterator[RunContext]:
-        with self._lock:
+        with self._lock:  # before `get`, so that others cannot drop it in between
             self._in_use[run.invocation] += 1
         try:
             context = self.get(run)
@@ -192,7 +192,7 @@ class _Contexts:
                 self._closing.discard(run.invocation)
             self._drop_idle()
 
-        if context is not None:
+        if context is not None:  # not under the lock: closing may wait for a store
             context.close()
 
     def _drop_idle(self) -> None:

@@ -51,6 +51,7 @@ def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stoppe
         )
         if run.spread:
             forget_stops(directory.folder)
+        # after the manifest: a page that cannot be drawn leaves a finished run
         write_page(directory, manifest, summary, folded)
 
     release_run(run)

@@ -39,7 +39,7 @@ def from_config(path: str | None) -> Source:
 
 def _compose(path: str) -> Node | None:
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = Path(path).read_bytes().decode("utf-8-sig")  # editors on Windows put a byte order mark first
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}; give the path of a YAML file") from error
     except UnicodeDecodeError as error:
@@ -103,7 +103,7 @@ class _Reader:
             origin = f"{self._at(entry.line)}, {option.place}"
             try:
                 self._given.append(Setting(option, _value(entry.value), origin))
-            except RecursionError:
+            except RecursionError:  # an alias within its own anchor
                 self._problems.append(f"{origin}: the value contains itself")
             except ValueError as error:
                 self._problems.append(f"{origin}: {error}")

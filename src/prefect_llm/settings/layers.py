@@ -39,6 +39,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: str | Non
     """
     merged: _Values = {section: {} for section in sections()}
     problems: list[str] = []
+    # the strongest first: each of the others only fills in what is still open
     for source in (from_flags(flags), from_environment(environ), from_config(config)):
         values, invalid = _validate(source)
         problems += [*source.problems, *invalid]
@@ -69,6 +70,7 @@ def _as_given(valid: BaseModel) -> dict[str, Any]:
 
 def _sentences(error: ValidationError, given: Mapping[str, Setting]) -> Iterator[str]:
     """One sentence per option, however many members of its type refused the value."""
+    # backwards, so that the first fault of an option is the one that stays
     faults = {str(fault["loc"][0]): fault for fault in reversed(error.errors(include_url=False))}
     for key, each in given.items():
         if key not in faults:

@@ -78,6 +78,7 @@ def cost_so_far(amount: Decimal | None, currency: str | None) -> str:
 
 def duration(seconds: float) -> str:
     """`412 ms`, `3.2 s`, `2 min 5 s`, `1 h 3 min`."""
+    # the bounds are where rounding would make 1000 ms, 60.0 s and 60 min
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
 ZERO = Decimal(0)
+# every field is given: one that is left out would be copied from the process's DefaultContext
 MONEY = Context(
     prec=38,
     rounding=ROUND_HALF_EVEN,

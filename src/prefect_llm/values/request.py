@@ -53,6 +53,7 @@ class Parameters:
         if found is not None:
             return found
 
+        # of two threads that come here together, the first sets the result of both
         made: _Derived = self._derived.setdefault(key, make(self, *arguments))
         return made
 
