@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.engine.asking import ask, provider_at, requests
 from tests.scripted_server import steps
@@ -11,7 +13,7 @@ from prefect_llm.engine import verify
 from prefect_llm.values.errors import EndpointNotFound, ModelNotFound, RunError
 from prefect_llm.values.provider import Provider
 
-SHAPES = {
+SHAPES: dict[str, dict[str, Any]] = {
     "ollama": {"error": {"message": 'model "m" not found, try pulling it first', "type": "api_error", "code": None}},
     "openrouter": {"error": {"message": "No endpoints found for m.", "code": 404}},
     "azure": {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource is unknown"}},

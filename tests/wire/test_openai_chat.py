@@ -15,7 +15,8 @@ from prefect_llm.values.outcome import Completion, ErrorKind, Usage
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import AnswerFormat, Parameters, Request
 from prefect_llm.wire.http import Answer
-from prefect_llm.wire.openai_chat import decode, encode, output_limit_name
+from prefect_llm.wire.openai_chat import decode, encode
+from prefect_llm.wire.output_limit_names import first_name
 
 HELLO = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Grüße"})
 ANY_JSON = AnswerFormat({"type": "object"}, orjson.loads, name="label")
@@ -93,7 +94,7 @@ def test_two_parameters_of_one_run_are_not_mixed_up() -> None:
     ],
 )
 def test_the_output_limit_is_called_as_the_endpoint_calls_it(base_url: str, name: str) -> None:
-    assert output_limit_name(Provider(base_url)) == name
+    assert first_name(Provider(base_url)) == name
     assert sent(name, max_output_tokens=9)[name] == 9
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -12,6 +11,7 @@ from prefect_llm.values.outcome import Completion, ErrorKind, Usage
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Parameters, Request
 from prefect_llm.wire.completions import Stop, checked
+from prefect_llm.wire.encoders import Encoder, FixedEncoder
 from prefect_llm.wire.error_bodies import Complaint, ErrorWords, raise_refusal
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.rate_headers import RateHeaders
@@ -32,12 +32,12 @@ class Oracle:
     def headers(self, provider: Provider) -> dict[str, str]:
         return {"x-oracle-key": provider.api_key or "", "x-oracle-age": "bronze"}
 
-    def encoder(self, provider: Provider) -> Callable[[Request], bytes]:
+    def encoder(self, provider: Provider) -> Encoder:
         def encode(request: Request) -> bytes:
             question = "\n".join(message["content"] for message in request.messages)
             return orjson.dumps({"question": question, "words": request.parameters.max_output_tokens})
 
-        return encode
+        return FixedEncoder(encode)
 
     def decode(self, answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
         told: dict[str, Any] = orjson.loads(answer.body)

@@ -52,8 +52,8 @@ class Dispatcher:
         self._loop = loop
 
         self.breaker = Breaker(retry_policy.pause_s, provider.retries.outage_s)
-        encode = self._format.encoder(provider)
-        self.scheduler = Scheduler(provider.limits, encode, self.breaker, self._budget_changed)
+        self._encoder = self._format.encoder(provider)
+        self.scheduler = Scheduler(provider.limits, self._encoder, self.breaker, self._budget_changed)
         self.provider_faults = ProviderFaults(provider, self.breaker)
         self._policy = ResponsePolicy(provider, retry_policy, self.breaker, self.provider_faults)
         self._endpoint_time = EndpointTime()
@@ -229,11 +229,21 @@ class Dispatcher:
         self._record(job, error, latency_s)
         if error.completion is not None and error.completion.usage is not None:
             self.scheduler.record_usage(now, job, error.completion.usage)
+        if self._is_respelled(job, error):
+            self._retry(job, 0.0)
+            return
 
         decision = self._policy.failed(now, job, error, self.scheduler.in_flight)
         self.scheduler.apply(decision.effects)
         self._carry_out(job, await self._explained(job, error, decision.verdict), error, latency_s)
         self._use_free_slots()
+
+    def _is_respelled(self, job: Job, error: RequestError) -> bool:
+        """Whether the refusal teaches another body, which then leaves at once: the document had no part in it."""
+        if not self._encoder.learns_from(job.request, error):
+            return False
+        refused, job.body = job.body, self._encoder(job.request)
+        return job.body != refused
 
     async def _explained(self, job: Job, error: RequestError, verdict: Verdict) -> Verdict:
         """The verdict; a stop at a 404 that does not name the model in better words, looked up once for all."""
@@ -252,6 +262,7 @@ class Dispatcher:
     def _attempt_succeeded(self, job: Job, answer: Answer, completion: Completion, latency_s: float) -> None:
         now = self._loop.time()
         job.settle(completion)
+        self._encoder.answered(job.request)
         self._record(job, completion, latency_s)
         if completion.usage is not None:
             self.scheduler.record_usage(now, job, completion.usage)

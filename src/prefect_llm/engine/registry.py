@@ -57,4 +57,5 @@ def _identity(provider: Provider) -> Hashable:
         provider.timeouts,
         provider.retries,
         provider.http_client,
+        provider.output_limit_name,
     )

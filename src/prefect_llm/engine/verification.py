@@ -42,6 +42,9 @@ TIMEOUTS = Timeouts(attempt_s=30.0, connect_s=10.0)
 LARGER_LIMIT = 1024
 """Some endpoints refuse a limit that ends the answer too soon: asked again with this one."""
 
+LIMIT_NAMES = 2
+"""So many names an output limit has at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -67,15 +70,10 @@ def verify(provider: Provider, model: str | None = None) -> Verified:
 
 
 async def _verify(provider: Provider, model: str) -> Verified:
-    wire_format, transport = format_of(provider), open_transport(provider)
-    request = wire_format.probe(model)
+    transport = open_transport(provider)
+    request = format_of(provider).probe(model)
     try:
-        try:
-            completion, latency_ms = await _ask(transport, provider, request)
-        except Rejected as error:
-            if not _may_be_about_the_limit(error):
-                raise
-            completion, latency_ms = await _ask(transport, provider, _with_larger_limit(request))
+        completion, latency_ms = await _answered(transport, provider, request)
     except RequestError as error:
         raise await _diagnosis(transport, provider, request, error) from error
     finally:
@@ -83,12 +81,30 @@ async def _verify(provider: Provider, model: str) -> Verified:
     return Verified(provider.name, completion.model or model, latency_ms, completion.usage)
 
 
-async def _ask(transport: Transport, provider: Provider, request: Request) -> tuple[Completion, float]:
+async def _answered(transport: Transport, provider: Provider, request: Request) -> tuple[Completion, float]:
+    """The answer and its milliseconds: to a limit of one token, or of another size and name if that is refused."""
+    encoder = format_of(provider).encoder(provider)
+    refusal, refused = None, set[bytes]()
+    for asked in (request, *[_with_larger_limit(request)] * LIMIT_NAMES):
+        if (body := encoder(asked)) in refused:
+            break
+        try:
+            return await _ask(transport, provider, request, body)
+        except Rejected as error:
+            if not _may_be_about_the_limit(error):
+                raise
+            encoder.learns_from(asked, error)
+            refusal = error
+            refused.add(body)
+    assert refusal is not None
+    raise refusal
+
+
+async def _ask(transport: Transport, provider: Provider, request: Request, body: bytes) -> tuple[Completion, float]:
     """The answer and its milliseconds; an empty or filtered one still proves endpoint, key and model."""
     wire_format = format_of(provider)
-    url, body = wire_format.url(provider, request), wire_format.encoder(provider)(request)
     started = time.perf_counter()
-    answer = redacted(await transport.post(url, body), provider)
+    answer = redacted(await transport.post(wire_format.url(provider, request), body), provider)
     latency_ms = (time.perf_counter() - started) * 1e3
     try:
         completion = wire_format.decode(answer, request, keep_raw=False)

@@ -18,6 +18,9 @@ DEFAULT_API = "openai-chat"
 TokenAccounting = Literal["reserved", "used"]
 """How a provider counts tokens: by what a request may use, with nothing given back, or by what it did use."""
 
+OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
+"""How a provider's requests call the output limit, where it is one of OpenAI's format."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -89,6 +92,7 @@ class Provider:
     `http_client` makes the httpx client to send with, where a proxy or client certificates ask for one.
     `fallbacks` are asked in their order, each for its own `model`, where this one cannot answer. `shared_as` is
     the name under which its limits are shared with other processes; `None`: they are this process's own.
+    `output_limit_name` is what it calls the output limit; `None` finds it out.
     """
 
     base_url: str
@@ -103,6 +107,7 @@ class Provider:
     fallbacks: tuple[Provider, ...] = ()
     shared_as: str | None = None
     api: str = DEFAULT_API
+    output_limit_name: OutputLimitName | None = None
 
     @property
     def routes(self) -> tuple[Provider, ...]:

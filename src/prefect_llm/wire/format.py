@@ -7,12 +7,12 @@ how a provider spells things: it gives out URLs, headers and bytes, and gives ba
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
+from prefect_llm.wire.encoders import Encoder
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.rate_headers import RateHeaders
 
@@ -37,8 +37,8 @@ class WireFormat(Protocol):
     def headers(self, provider: Provider) -> dict[str, str]:
         """Authentication, if there is a key, and the API's version; names in lower case."""
 
-    def encoder(self, provider: Provider) -> Callable[[Request], bytes]:
-        """The function that makes the bodies of all requests to that provider; called once per engine.
+    def encoder(self, provider: Provider) -> Encoder:
+        """What makes the bodies of all requests to that provider; called once per engine.
 
         Answers are streamed if the provider has an idle timeout.
         """

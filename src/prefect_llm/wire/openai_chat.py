@@ -5,19 +5,18 @@ https://platform.openai.com/docs/api-reference/chat. Only the fields used are de
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
 import orjson
 
-from prefect_llm.values.errors import BadResponse
+from prefect_llm.values.errors import BadResponse, RequestError
 from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Parameters, Request
 from prefect_llm.wire import openai_api, openai_chat_stream
 from prefect_llm.wire.completions import checked
+from prefect_llm.wire.encoders import Encoder
 from prefect_llm.wire.error_bodies import one_line
 from prefect_llm.wire.finish_reasons import Stop, stop_of
 from prefect_llm.wire.http import Answer
@@ -25,6 +24,7 @@ from prefect_llm.wire.json_text import json_of, read_json, whole
 from prefect_llm.wire.openai_chat_errors import embedded_error, error_in, error_in_list, refusal_in
 from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, reasoning_of, text_of
 from prefect_llm.wire.openai_chat_tool_calls import calls_of, names_in, offers_tools
+from prefect_llm.wire.output_limit_names import OutputLimitNames
 from prefect_llm.wire.server_sent_events import is_stream
 from prefect_llm.wire.usage import usage_in, usage_of
 
@@ -48,10 +48,9 @@ class OpenAIChat:
         """The key as a bearer token."""
         return openai_api.bearer(provider)
 
-    def encoder(self, provider: Provider) -> Callable[[Request], bytes]:
-        """The function that makes the bodies of all requests to that provider."""
-        streamed = provider.timeouts.idle_s is not None
-        return partial(encode, limit_name=output_limit_name(provider), streamed=streamed)
+    def encoder(self, provider: Provider) -> Encoder:
+        """What makes the bodies of all requests to that provider."""
+        return ChatEncoder(provider)
 
     def decode(self, answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
         """The completion in an answer."""
@@ -69,6 +68,26 @@ class OpenAIChat:
     def model_names(self, body: bytes) -> list[str] | None:
         """The ids in OpenAI's list."""
         return openai_api.model_names(body)
+
+
+class ChatEncoder:
+    """The bodies for one provider, which learns what its models call the output limit."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._limit_names = OutputLimitNames(provider)
+        self._streamed = provider.timeouts.idle_s is not None
+
+    def __call__(self, request: Request) -> bytes:
+        """The request's body."""
+        return encode(request, limit_name=self._limit_names.of(request.parameters.model), streamed=self._streamed)
+
+    def learns_from(self, request: Request, error: RequestError) -> bool:
+        """Take in a refusal of the output limit's name."""
+        return self._limit_names.learns_from(request.parameters, error)
+
+    def answered(self, request: Request) -> None:
+        """The name that the request had is a right one."""
+        self._limit_names.answered(request.parameters)
 
 
 def encode(request: Request, *, limit_name: str, streamed: bool = False) -> bytes:
@@ -90,11 +109,6 @@ def _encoded_parameters(parameters: Parameters, limit_name: str, streamed: bool)
     if streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return orjson.dumps(body | dict(parameters.extra))[:-1]
-
-
-def output_limit_name(provider: Provider) -> str:
-    """OpenAI's own models take `max_completion_tokens` only; all other endpoints know `max_tokens`."""
-    return "max_completion_tokens" if provider.name == "api.openai.com" else "max_tokens"
 
 
 def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
