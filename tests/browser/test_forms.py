@@ -230,7 +230,8 @@ def test_a_run_is_refused_for_wrong_values_and_carried_out_for_right_ones(
         scripted_server.release()
     assert newest_flow_run().state_name == "Completed"
     given = {name for name, value in flow_run.parameters["api"].items() if value is not None}
-    assert given <= {"max_output_tokens", "fail_truncated", "param"}, "a default of the form counts as given"
+    switches = {"fail_truncated", "lenient_json", "keep_reasoning"}
+    assert given <= {"max_output_tokens", "param", *switches}, "a default of the form counts as given"
     assert {received.body["max_tokens"] for received in scripted_server.log()} == {50}
     page.goto(f"{prefect_ui.url}/runs/flow-run/{flow_run.id}")
     page.get_by_text("Completed").first.wait_for()

@@ -26,7 +26,7 @@ def rows_of(section: str) -> list[list[str]]:
 
 
 def test_the_columns_are_those_of_a_part_by_order_type_and_whether_they_may_be_null() -> None:
-    schema = result_schema(kept=pa.schema([]), output_type=pa.struct([]), keep_raw=True)
+    schema = result_schema(kept=pa.schema([]), output_type=pa.struct([]), keep_raw=True, keep_reasoning=True)
     types = {field.name: str(field.type) for field in schema} | {"output": "struct"}
     assert rows_of("Rows") == [
         [field.name, types[field.name], "may be" if field.nullable else "never"] for field in schema

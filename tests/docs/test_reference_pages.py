@@ -37,7 +37,7 @@ def test_the_commands_are_all_there_and_explained_by_their_own_help() -> None:
 def test_the_columns_are_those_of_a_part_in_order_and_by_type() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page("rows.md").split("## Kinds")[0], flags=re.MULTILINE)
     assert tuple(name for name, _ in rows) == RESULT_COLUMNS
-    schema = result_schema(kept=pa.schema([]), output_type=pa.struct([]), keep_raw=True)
+    schema = result_schema(kept=pa.schema([]), output_type=pa.struct([]), keep_raw=True, keep_reasoning=True)
     types = {field.name: str(field.type) for field in schema} | {"output": "struct"}
     assert dict(rows) == types
 

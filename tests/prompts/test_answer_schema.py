@@ -60,6 +60,39 @@ def test_an_answer_that_is_not_json_is_a_mismatch(text: str) -> None:
     assert "it is not JSON" in mismatch(text)
 
 
+GOOD = '{"label": "good"}'
+WRAPPED = [
+    f"```json\n{GOOD}\n```",
+    f"```\n{GOOD}\n```\n",
+    f"``` JSON\n{GOOD}",
+    f"```json {GOOD}```",
+    f"<think>\nIs it {{good}}?\n</think>\n\n{GOOD}",
+    f"Is it good?\n</think>{GOOD}",
+    f"<thinking>so</thinking>```json\n{GOOD}\n```",
+]
+
+
+@pytest.mark.parametrize("text", WRAPPED)
+def test_what_stands_around_json_is_named_and_taken_off_on_demand(text: str) -> None:
+    assert answer_format(SCHEMA, lenient=True).parse(text) == {"label": "good"}
+    message = mismatch(text)
+    assert "it begins with " in message
+    assert "--lenient-json takes it off" in message
+    assert ("a block of thoughts" if "</think" in text else "a Markdown fence") in message
+
+
+@pytest.mark.parametrize("text", [GOOD, f"  {GOOD}\n", '{"label": "good", "more": "```json </think> ```"}'])
+def test_json_alone_is_read_the_same_either_way(text: str) -> None:
+    assert answer_format(SCHEMA, lenient=True).parse(text) == answer_format(SCHEMA).parse(text)
+
+
+@pytest.mark.parametrize("text", ["Here it is: {}", "good", f"```json\n{GOOD}\n```\nThere you are.", "```json\n```"])
+def test_words_around_json_fail_leniently_too_and_are_shown(text: str) -> None:
+    with pytest.raises(BadResponse, match="it is not JSON"):
+        answer_format(SCHEMA, lenient=True).parse(text)
+    assert f"it begins with {text[:60]!r}" in mismatch(text)
+
+
 def test_a_huge_answer_does_not_hide_the_rule_it_broke() -> None:
     message = mismatch('{"label": "%s"}' % ("x" * 5000))
     assert 'the rule is {"enum":["good","bad"]}' in message

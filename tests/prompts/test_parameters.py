@@ -147,6 +147,13 @@ def test_a_document_s_own_parameters_change_nothing_of_what_counts_as_truncated(
     assert prompt.parameters.fail_truncated
 
 
+def test_what_the_model_thought_is_kept_for_all_documents() -> None:
+    prompt = Prompt(PromptSpec(model="m", template="x", row_params="p", keep_reasoning=True))
+    own = prompt.request(0, "a", {"p": {"seed": 1}}).parameters
+    assert own.keep_reasoning
+    assert prompt.parameters.keep_reasoning
+
+
 def test_what_counts_as_truncated_does_not_change_the_request() -> None:
     fingerprints = {
         Prompt(PromptSpec(model="m", template="x", fail_truncated=fails)).request(0, "a", {}).fingerprint

@@ -233,6 +233,56 @@ def test_raw_answers_are_kept_byte_for_byte_where_asked_for(scripted_server: Scr
     assert json.loads(row["raw"])["choices"][0]["message"]["content"] == row["content"] == "echo: doc-0 hello"
 
 
+THINKING = {"role": "assistant", "content": "yes", "reasoning_content": "Hm, so yes."}
+
+
+def test_what_the_model_thought_is_a_column_of_its_own_where_asked_for(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    scripted_server.script(
+        {
+            "doc-0": steps.Step(choices=({"message": THINKING, "finish_reason": "stop"},)),
+            "doc-1": steps.Step(choices=({"message": {**THINKING, "content": ""}, "finish_reason": "length"},)),
+        }
+    )
+    provider = provider_at(scripted_server.base_url)
+    source = documents(3, reasoning=["mine", None, "mine"])
+
+    kept = rows_of(carry_out(source, f"{output}-kept", provider, spec_of(keep_reasoning=True)))
+    assert [(row["content"], row["reasoning"]) for row in kept] == [
+        ("yes", "Hm, so yes."), ("", "Hm, so yes."), ("echo: doc-2 hello", None),
+    ]  # fmt: skip
+    assert [row["error_kind"] for row in kept] == [None, "truncated", None]
+    assert [row["input_reasoning"] for row in kept] == ["mine", None, "mine"]
+    again = carry_out(source, f"{output}-reused", provider, spec_of(keep_reasoning=True), reuse=f"{output}-kept")
+    assert [(row["reused"], row["reasoning"]) for row in rows_of(again)] == [
+        (True, "Hm, so yes."), (False, "Hm, so yes."), (True, None),
+    ]  # fmt: skip
+
+    left_out = rows_of(carry_out(source, output, provider))
+    assert [row["reasoning"] for row in left_out] == ["mine", None, "mine"]
+    taken = carry_out(source, f"{output}-later", provider, spec_of(keep_reasoning=True), reuse=output)
+    assert [row["reasoning"] for row in rows_of(taken)] == [None, "Hm, so yes.", None]
+
+
+def test_wrapped_json_is_an_answer_only_where_it_is_read_leniently(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    scripted_server.script_all(steps.ok('```json\n{"a": 7}\n```'))
+    provider = provider_at(scripted_server.base_url)
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    lenient = spec_of(schema=schema, lenient_json=True)
+    (row,) = rows_of(carry_out(documents(1), f"{output}-lenient", provider, lenient))
+    assert (row["status"], row["output"], row["content"]) == ("ok", {"a": 7}, '```json\n{"a": 7}\n```')
+
+    summary = carry_out(documents(1), output, provider, spec_of(schema=schema), reuse=f"{output}-lenient")
+    (row,) = rows_of(summary)
+    assert (row["status"], row["error_kind"], row["attempts"]) == ("failed", "schema_mismatch", 2)
+    assert "a Markdown fence: --lenient-json takes it off" in row["error_message"]
+    again = carry_out(documents(1), f"{output}-again", provider, lenient, reuse=f"{output}-lenient")
+    assert [(row["reused"], row["output"]) for row in rows_of(again)] == [(True, {"a": 7})]
+
+
 def test_failed_rows_say_what_the_endpoint_said_and_cost_nothing(
     scripted_server: ScriptedServer, output: str
 ) -> None:

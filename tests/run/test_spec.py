@@ -46,6 +46,14 @@ def test_the_manifest_speaks_the_words_of_the_command_line() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["lenient_json", "keep_reasoning"])
+def test_a_setting_that_0_1_0_does_not_know_is_written_where_it_is_given(name: str) -> None:
+    given: dict[str, Any] = {name: True}
+    spec = replace(BARE, prompt=replace(BARE.prompt, **given))
+    assert spec.to_json() == {**BARE.to_json(), name: True}
+    assert RunSpec.from_json(spec.to_json()) == spec
+
+
 @pytest.mark.parametrize("keep", ["default", "all", "none"])
 def test_a_word_for_the_kept_columns_is_no_list(keep: str) -> None:
     spec = RunSpec.from_json(BARE.to_json() | {"keep": keep})

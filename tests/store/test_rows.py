@@ -37,9 +37,11 @@ ANSWERED = ResultRow(
 )
 
 
-def _table(*rows: ResultRow, keep_raw: bool = False, kept: pa.Table | None = None) -> pa.Table:
+def _table(
+    *rows: ResultRow, kept: pa.Table | None = None, keep_raw: bool = False, keep_reasoning: bool = False
+) -> pa.Table:
     kept = pa.table({"n": list(range(len(rows)))}) if kept is None else kept
-    schema = result_schema(kept=kept.schema, output_type=None, keep_raw=keep_raw)
+    schema = result_schema(kept=kept.schema, output_type=None, keep_raw=keep_raw, keep_reasoning=keep_reasoning)
     table = result_table(rows, schema=schema, run_id="r1", kept=kept, output=None)
     table.validate(full=True)
     assert table.schema == schema
@@ -125,6 +127,15 @@ def test_a_raw_answer_that_is_no_utf8_is_kept_readable() -> None:
     assert _row(ANSWERED, keep_raw=True)["raw"] == '{"x": "\ufffd"}'
     unanswered = replace(ANSWERED, outcome=Outcome())
     assert _row(unanswered, keep_raw=True)["raw"] is None
+
+
+def test_what_the_model_thought_is_kept_on_demand() -> None:
+    thought = replace(ANSWERED.outcome.completion or Completion(None), reasoning="Hm.")
+    row = replace(ANSWERED, outcome=replace(ANSWERED.outcome, completion=thought))
+    assert _row(row, keep_reasoning=True)["reasoning"] == "Hm."
+    assert _row(replace(ANSWERED, outcome=Outcome()), keep_reasoning=True)["reasoning"] is None
+    assert "reasoning" not in _row(row)
+    assert _row(row, kept=pa.table({"reasoning": ["the input's own"]}))["reasoning"] == "the input's own"
 
 
 def test_a_token_count_no_column_can_hold_is_unknown() -> None:

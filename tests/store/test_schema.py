@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
+from prefect_llm.store.schema import RESULT_COLUMNS, reserved_columns, result_schema
 
 OUTPUT = pa.struct([("label", pa.string()), ("scores", pa.list_(pa.float64()))])
 
@@ -14,6 +14,7 @@ COLUMNS = [
     ("run_id", pa.string(), False),
     ("content", pa.string(), True),
     ("output", OUTPUT, True),
+    ("reasoning", pa.string(), True),
     ("finish_reason", pa.string(), True),
     ("requested_model", pa.string(), True),
     ("model", pa.string(), True),
@@ -45,17 +46,22 @@ def _fields(schema: pa.Schema) -> list[tuple[str, pa.DataType, bool]]:
 
 
 def test_the_columns_are_those_of_the_contract_in_its_order() -> None:
-    schema = result_schema(kept=pa.schema([]), output_type=OUTPUT, keep_raw=True)
+    schema = result_schema(kept=pa.schema([]), output_type=OUTPUT, keep_raw=True, keep_reasoning=True)
     assert _fields(schema) == COLUMNS
 
 
-def test_output_and_raw_are_there_only_when_asked_for() -> None:
+def test_output_reasoning_and_raw_are_there_only_when_asked_for() -> None:
     schema = result_schema(kept=pa.schema([]), output_type=None, keep_raw=False)
-    assert _fields(schema) == [field for field in COLUMNS if field[0] not in ("output", "raw")]
+    assert _fields(schema) == [field for field in COLUMNS if field[0] not in ("output", "reasoning", "raw")]
 
 
 def test_every_name_a_kept_column_must_avoid_is_listed() -> None:
     assert [name for name, _, _ in COLUMNS] == list(RESULT_COLUMNS)
+
+
+def test_reasoning_is_a_name_like_others_where_it_is_no_column() -> None:
+    assert reserved_columns(keep_reasoning=True) == RESULT_COLUMNS
+    assert set(RESULT_COLUMNS) - set(reserved_columns(keep_reasoning=False)) == {"reasoning"}
 
 
 def test_kept_columns_come_last_and_may_be_null_whatever_the_source_said() -> None:

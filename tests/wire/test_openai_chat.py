@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -258,6 +259,39 @@ def test_content_is_the_text_of_the_answer(content: Any, text: str) -> None:
 def test_finish_reason_and_model_are_the_endpoints_own() -> None:
     completion = read(completion_body({"content": "cut"}, "length"))
     assert (completion.finish_reason, completion.model, completion.raw) == ("length", "m-1", None)
+
+
+THOUGHTS = [
+    {"reasoning_content": "Hm, \ud83d\ude00"},
+    {"reasoning": "Hm, 😀"},
+    {"reasoning": "Hm, 😀", "reasoning_details": [{"type": "reasoning.text", "text": "Hm, 😀"}]},
+    {
+        "reasoning_details": [
+            {"type": "reasoning.summary", "summary": "Hm, "},
+            {"type": "reasoning.text", "text": "😀"},
+        ]
+    },
+    {
+        "content": [
+            {"type": "thinking", "thinking": [{"text": "Hm, "}, {"text": "😀"}]},
+            {"type": "text", "text": "yes"},
+        ]
+    },
+    {"content": [{"type": "reasoning", "text": "Hm, 😀"}, {"type": "text", "text": "yes"}]},
+]
+
+
+@pytest.mark.parametrize("message", THOUGHTS, ids=lambda message: json.dumps(message)[:40])
+def test_what_the_model_thought_is_kept_on_demand_and_never_in_content(message: Any) -> None:
+    body = json.dumps(completion_body({"content": "yes", **message})).encode()
+    kept = decode(Answer(200, {}, body), request(keep_reasoning=True), keep_raw=False)
+    assert (kept.content, kept.reasoning) == ("yes", "Hm, 😀")
+    assert read(completion_body({"content": "yes", **message})) == replace(kept, reasoning=None)
+
+
+def test_an_answer_without_thoughts_keeps_none() -> None:
+    body = orjson.dumps(completion_body({"content": "yes", "reasoning_content": "", "reasoning": None}))
+    assert decode(Answer(200, {}, body), request(keep_reasoning=True), keep_raw=False).reasoning is None
 
 
 def test_the_raw_answer_is_kept_on_demand() -> None:

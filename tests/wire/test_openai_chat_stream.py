@@ -113,6 +113,9 @@ def delta(finish: str | None = None, **message: object) -> str:
 def test_what_the_model_thinks_is_no_content() -> None:
     body = delta(reasoning_content="Hm, ") + delta(reasoning="so yes.") + event("Hello", finish="stop") + DONE
     assert decoded(body).content == "Hello"
+    (request,) = requests(1)
+    request = replace(request, parameters=replace(request.parameters, keep_reasoning=True))
+    assert decode(Answer(200, STREAM, body.encode()), request, keep_raw=False).reasoning == "Hm, so yes."
     null = failure(delta(reasoning_content="Hm, ") + delta("stop", reasoning_content="so yes.") + DONE)
     assert "all of its text, 11 characters, came as reasoning" in null.message
 

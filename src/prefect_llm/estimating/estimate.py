@@ -140,7 +140,7 @@ def estimate_run(
 ) -> Estimate:
     """The estimate of what an opened run has yet to do, over its own snapshot; raises as `estimate_input` does."""
     plan = context_of(run).plan
-    folder, answered = plan.directory.folder, EarlierRuns((run.url, *run.reuse), keep_raw=plan.spec.keep_raw)
+    folder, answered = plan.directory.folder, EarlierRuns((run.url, *run.reuse), plan.spec.kept_of_answers)
     population = population_of(folder, plan.snapshot, run.pending, plan.prompt, plan.spec, provider, answered)
     return _estimate(folder, plan.snapshot, population, plan.spec, provider, sample, models)
 
@@ -153,7 +153,7 @@ def _answered(spec: RunSpec, reuse: str | None, siblings: str | None, output: st
         urls = () if reuse is None else (RunDirectory.open(reuse).url,)
     if output is not None and RunDirectory.open(output).manifest() is not None:
         urls = (RunDirectory.open(output).url, *urls)
-    earlier = EarlierRuns(urls, keep_raw=spec.keep_raw)
+    earlier = EarlierRuns(urls, spec.kept_of_answers)
     return earlier.read()
 
 

@@ -1,7 +1,8 @@
 """The JSON schema an answer must satisfy: checked itself before the run, then applied to every answer.
 
-Nothing is guessed: an answer wrapped in a Markdown fence is not JSON and fails. Numbers are compared as the decimals
-that they are written as: 19.99 is a multiple of 0.01, which the nearest binary numbers are not.
+Nothing is guessed: an answer wrapped in a Markdown fence is not JSON and fails, unless it is read leniently. Numbers
+are compared as the decimals that they are written as: 19.99 is a multiple of 0.01, which the nearest binary numbers are
+not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from jsonschema.exceptions import best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend, validator_for
 
+from prefect_llm.prompts.json_wrapping import unwrapped, wrapping_of
 from prefect_llm.prompts.output_type import Shape, output_type, shape_of
 from prefect_llm.prompts.schema_references import unresolvable_reference
 from prefect_llm.values.errors import BadResponse, InvalidInput
@@ -28,8 +30,8 @@ _MAX_QUOTED_CHARACTERS = 150
 """jsonschema's messages begin with the whole offending value; beyond this the rule is shown instead."""
 
 
-def answer_format(schema: Mapping[str, Any]) -> AnswerFormat:
-    """The schema with its compiled check; Draft 2020-12 unless `$schema` says otherwise.
+def answer_format(schema: Mapping[str, Any], *, lenient: bool = False) -> AnswerFormat:
+    """The schema with its compiled check; Draft 2020-12 unless `$schema` says otherwise. `lenient`: see `unwrapped`.
 
     `parse` raises `BadResponse` of kind `schema_mismatch`, saying where and what. Raises `InvalidInput` on a
     schema that is invalid, refers to another document, or does not describe an object.
@@ -37,25 +39,27 @@ def answer_format(schema: Mapping[str, Any]) -> AnswerFormat:
     if not isinstance(schema, Mapping):
         raise InvalidInput(f"the answer schema must be a JSON object, not {type(schema).__name__}")
     validator = _validator(schema)
-    return AnswerFormat(schema=schema, parse=_Parser(validator, shape_of(output_type(schema))))
+    return AnswerFormat(schema=schema, parse=_Parser(validator, shape_of(output_type(schema)), lenient))
 
 
 class _Parser:
     """Reads answers against one schema."""
 
-    def __init__(self, validator: Validator, shape: Shape) -> None:
+    def __init__(self, validator: Validator, shape: Shape, lenient: bool) -> None:
         self._validator = validator
         self._shape = shape
+        self._lenient = lenient
 
     def __call__(self, text: str) -> Any:
         """The answer's value, which is sure to fit into the column `output`."""
+        text = unwrapped(text) if self._lenient else text
         try:
             value = orjson.loads(text)
             if next(self._validator.iter_errors(value), None) is not None:
                 raise _mismatch(_where_and_what(best_match(self._validator.iter_errors(value))))
             self._shape(value)
         except orjson.JSONDecodeError as error:
-            raise _mismatch(f"it is not JSON ({error})") from error
+            raise _mismatch(f"it is not JSON ({error}){wrapping_of(text)}") from error
         except OverflowError as error:
             raise _mismatch(str(error)) from error
         except RecursionError as error:

@@ -6,6 +6,7 @@ Equal parameters share one instance: the wire encodes and the fingerprint hashes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +38,7 @@ def run_parameters(
     params: Mapping[str, Any],
     answer_format: AnswerFormat | None,
     fail_truncated: bool = False,
+    keep_reasoning: bool = False,
 ) -> Parameters:
     """The parameters of every request of a run. Raises `InvalidInput` on a value or name that is refused."""
     for name in params:
@@ -51,7 +53,8 @@ def run_parameters(
         raise InvalidInput(f"the run's parameters cannot be sent as JSON: {error}") from error
 
     try:
-        return _checked(model, max_output_tokens, temperature, dict(params), answer_format, fail_truncated)
+        checked = _checked(model, max_output_tokens, temperature, dict(params), answer_format, fail_truncated)
+        return replace(checked, keep_reasoning=keep_reasoning)
     except ValueError as error:
         raise InvalidInput(f"the run's parameters: {error}") from error
 
@@ -89,7 +92,8 @@ class RowParameters:
             if complaint := _refusal(name, run.answer_format):
                 raise ValueError(f"{name!r} is refused: {complaint}")
         extra = {**run.extra, **given}
-        return _checked(model, max_output_tokens, temperature, extra, run.answer_format, run.fail_truncated)
+        own = _checked(model, max_output_tokens, temperature, extra, run.answer_format, run.fail_truncated)
+        return replace(own, keep_reasoning=run.keep_reasoning)
 
 
 def _refusal(name: str, answer_format: AnswerFormat | None) -> str | None:

@@ -30,7 +30,8 @@ class PromptSpec:
 
     Without a `template` each document's `messages` column is sent as it is. `row_params` names the column
     with per-row parameters; `params` are the run's parameters that have no option of their own. With
-    `fail_truncated` an answer that the output limit cut is a failure.
+    `fail_truncated` an answer that the output limit cut is a failure. `lenient_json` takes a Markdown fence or a
+    <think> block off an answer before it is parsed; `keep_reasoning` keeps what the model thought.
     """
 
     model: str
@@ -43,6 +44,8 @@ class PromptSpec:
     temperature: float | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     fail_truncated: bool = False
+    lenient_json: bool = False
+    keep_reasoning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,9 @@ class Prompt:
             spec.max_output_tokens,
             spec.temperature,
             spec.params,
-            None if spec.schema is None else answer_format(spec.schema),
+            None if spec.schema is None else answer_format(spec.schema, lenient=spec.lenient_json),
             spec.fail_truncated,
+            spec.keep_reasoning,
         )
         self._row_parameters = None if spec.row_params is None else RowParameters(spec.row_params, self.parameters)
 

@@ -6,7 +6,7 @@ In memory an answer takes 24 bytes, its fingerprint and its location. Rows are r
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,7 +26,7 @@ _RECORD_BYTES = _KEY_BYTES + _LOCATION.size
 class AnswerIndex:
     """The answered rows of one run directory: in the parts of complete chunks, and in the journals of the others."""
 
-    def __init__(self, directory: RunDirectory, *, raw: bool = False) -> None:
+    def __init__(self, directory: RunDirectory, kept: Sequence[str] = ()) -> None:
         self._directory = directory
         complete = directory.complete_chunks()
         records = bytearray()
@@ -34,7 +34,7 @@ class AnswerIndex:
             records += self._records_of(chunk)
 
         self._records = _sorted(records)
-        self._rows = AnswerReader(directory, raw=raw)
+        self._rows = AnswerReader(directory, kept)
         self._journaled = {
             row.fingerprint: row
             for chunk, entries in journaled(directory.folder)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.rows import NOTHING_PAID, ResultRow
-from prefect_llm.store.schema import RAW
+from prefect_llm.store.schema import RAW, REASONING
 from prefect_llm.values.outcome import Completion, Outcome
 
 _PARTS_KEPT = 4
@@ -47,14 +47,14 @@ def answered_in(directory: RunDirectory, chunk: int) -> list[tuple[int, str]]:
 
 
 class AnswerReader:
-    """Reads rows from the parts of one run directory; with `raw` the answers' bytes, if they were kept.
+    """Reads rows from the parts of one run directory; of the columns that only some runs keep those in `kept`.
 
     Keeps the last `_PARTS_KEPT` parts it has read.
     """
 
-    def __init__(self, directory: RunDirectory, *, raw: bool = False) -> None:
+    def __init__(self, directory: RunDirectory, kept: Sequence[str] = ()) -> None:
         self._directory = directory
-        self._columns = (*_TAKEN, RAW) if raw else _TAKEN
+        self._columns = (*_TAKEN, *kept)
         self._part = lru_cache(maxsize=_PARTS_KEPT)(self._read_part)
 
     def find(self, locations: Mapping[str, Sequence[Location]], provider: str | None = None) -> dict[str, ResultRow]:
@@ -84,6 +84,7 @@ def _row(values: Mapping[str, Any]) -> ResultRow:
         values["finish_reason"],
         values["model"],
         raw=None if raw is None else raw.encode(),
+        reasoning=values.get(REASONING),
     )
     outcome = Outcome(
         completion,

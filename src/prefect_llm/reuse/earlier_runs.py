@@ -30,11 +30,14 @@ def previous_runs(base: str, run_id: str | None) -> tuple[str, ...]:
 
 
 class EarlierRuns:
-    """The answers of earlier runs. Each run is indexed at its first look-up. Thread-safe."""
+    """The answers of earlier runs. Each run is indexed at its first look-up. Thread-safe.
 
-    def __init__(self, urls: Sequence[str], *, keep_raw: bool) -> None:
+    `kept` are the columns of answers that are taken where the earlier run has kept them: `raw`, `reasoning`.
+    """
+
+    def __init__(self, urls: Sequence[str], kept: Sequence[str] = ()) -> None:
         self.urls = tuple(urls)
-        self._keep_raw = keep_raw
+        self._kept = tuple(kept)
         self._indexes: dict[str, AnswerIndex] = {}
         self._lock = Lock()
 
@@ -61,19 +64,19 @@ class EarlierRuns:
     def _index_of(self, url: str) -> AnswerIndex:
         with self._lock:  # also while the run is read: the other chunks need the same index
             if url not in self._indexes:
-                self._indexes[url] = _read_index(url, self._keep_raw)
+                self._indexes[url] = _read_index(url, self._kept)
             return self._indexes[url]
 
 
-NO_EARLIER_RUNS = EarlierRuns((), keep_raw=False)
+NO_EARLIER_RUNS = EarlierRuns(())
 
 
-def _read_index(url: str, keep_raw: bool) -> AnswerIndex:
+def _read_index(url: str, kept: Sequence[str]) -> AnswerIndex:
     directory = RunDirectory.open(url)
     if (manifest := directory.manifest()) is None:
         raise InvalidInput(f"reuse: {url} is not the directory of a run: give the --output of an earlier one")
 
-    return AnswerIndex(directory, raw=keep_raw and bool(manifest.spec.get("keep_raw")))
+    return AnswerIndex(directory, [name for name in kept if manifest.spec.get(f"keep_{name}")])
 
 
 def still_there(urls: Iterable[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ it asks any, and waits for other chunks only after it has asked all of its own: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Lock
@@ -38,9 +38,9 @@ class Answered(NamedTuple):
 class RequestDeduplicator:
     """Which requests of a run are in flight in this process, and where finished answers are. Thread-safe."""
 
-    def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, *, raw: bool = False) -> None:
+    def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, kept: Sequence[str] = ()) -> None:
         self._directory = directory
-        self._index = RunAnswerIndex(directory, rows, chunk_rows, raw=raw)
+        self._index = RunAnswerIndex(directory, rows, chunk_rows, kept)
         self._is_restored = False
         self._claims: dict[str, _Claim] = {}
         self._lock = Lock()

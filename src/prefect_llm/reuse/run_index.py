@@ -7,7 +7,7 @@ hint that reading the row confirms.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
@@ -65,11 +65,11 @@ def _key(fingerprint: str) -> int:
 class RunAnswerIndex:
     """The answered rows of the run in `directory`, which has `rows` documents. Thread-safe."""
 
-    def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, *, raw: bool = False) -> None:
+    def __init__(self, directory: RunDirectory, rows: int, chunk_rows: int, kept: Sequence[str] = ()) -> None:
         self._directory = directory
         self._chunk_rows = chunk_rows
         self._table = RowTable(rows)
-        self._rows = AnswerReader(directory, raw=raw)
+        self._rows = AnswerReader(directory, kept)
         self._known: set[int] = set()
         self._lock = Lock()
 

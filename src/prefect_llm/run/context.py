@@ -77,10 +77,10 @@ class RunContext:
     @property
     def earlier_runs(self) -> EarlierRuns:
         """The answers of the earlier runs that this one reuses."""
-        keep_raw = self.plan.spec.keep_raw
+        kept = self.plan.spec.kept_of_answers
         with self._lock:
             if self._earlier_runs is None:
-                self._earlier_runs = EarlierRuns(self.run.reuse, keep_raw=keep_raw)
+                self._earlier_runs = EarlierRuns(self.run.reuse, kept)
             return self._earlier_runs
 
     @property
@@ -98,7 +98,7 @@ class RunContext:
         with self._lock:
             if self._deduplicator is None:
                 self._deduplicator = RequestDeduplicator(
-                    plan.directory, self.run.rows, self.run.chunk_rows, raw=plan.spec.keep_raw
+                    plan.directory, self.run.rows, self.run.chunk_rows, kept=plan.spec.kept_of_answers
                 )
             return self._deduplicator
 

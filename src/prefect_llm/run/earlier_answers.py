@@ -37,7 +37,7 @@ def earlier_answers(
 
 def named_runs(reuse: str, spec: RunSpec) -> EarlierRuns:
     """The run in the directory `reuse`, indexed; `InvalidInput` if it holds none."""
-    return EarlierRuns((RunDirectory.open(reuse).url,), keep_raw=spec.keep_raw).read()
+    return EarlierRuns((RunDirectory.open(reuse).url,), spec.kept_of_answers).read()
 
 
 def find_earlier_runs(
@@ -49,15 +49,15 @@ def find_earlier_runs(
     """
     if not run.pending:
         return NO_EARLIER_RUNS
-    keep_raw = RunSpec.from_json(manifest.spec).keep_raw
+    kept = RunSpec.from_json(manifest.spec).kept_of_answers
     if named is None and manifest.reuse is not None:
-        return EarlierRuns(still_there(manifest.reuse), keep_raw=keep_raw).read()
+        return EarlierRuns(still_there(manifest.reuse), kept).read()
     if named is None and siblings is None:
         return NO_EARLIER_RUNS
 
     earlier = named
     if earlier is None:
-        earlier = EarlierRuns(previous_runs(siblings or "", manifest.run_id), keep_raw=keep_raw).read()
+        earlier = EarlierRuns(previous_runs(siblings or "", manifest.run_id), kept).read()
         taken = f"answers of {', '.join(earlier.urls)} are taken"
         logger.info("reuse: %s", taken if earlier.urls else f"no earlier run below {siblings}")
 

@@ -40,6 +40,7 @@ class RunPlan:
             kept=self.snapshot.kept_schema,
             output_type=self.prompt.output_type,
             keep_raw=self.spec.keep_raw,
+            keep_reasoning=self.spec.prompt.keep_reasoning,
             lacking=self.lacking_columns,
         )
 

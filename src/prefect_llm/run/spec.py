@@ -10,9 +10,13 @@ from typing import Any
 
 from prefect_llm.documents import Keep, Staging
 from prefect_llm.prompts import MESSAGES, Prompt, PromptSpec
-from prefect_llm.store import RESULT_COLUMNS, ResultRow
+from prefect_llm.prompts.json_wrapping import wrapping_of
+from prefect_llm.store import RAW, REASONING, ResultRow, reserved_columns
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.wire.finish_reasons import CUTS, Stop, stop_of
+
+_ADDED = frozenset({"lenient_json", "keep_reasoning"})
+"""Settings of the prompt that 0.1.0 does not know: written where they are given, so that it reads all other runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,7 @@ class RunSpec:
 
     def to_json(self) -> dict[str, Any]:
         """A flat mapping for the manifest, with the names of the command line."""
-        prompt = asdict(self.prompt)
+        prompt = {name: value for name, value in asdict(self.prompt).items() if value or name not in _ADDED}
         return {
             "prompt": prompt.pop("template"),
             **prompt,
@@ -59,6 +63,12 @@ class RunSpec:
         return cls(prompt=prompt, keep=tuple(keep) if isinstance(keep, list) else keep, **own)
 
     @property
+    def kept_of_answers(self) -> tuple[str, ...]:
+        """The columns of answers that only some runs keep, and this one does."""
+        asked = ((RAW, self.keep_raw), (REASONING, self.prompt.keep_reasoning))
+        return tuple(name for name, keeps in asked if keeps)
+
+    @property
     def asks_once(self) -> bool:
         """Whether identical requests are asked once."""
         return not self.no_dedup and not self.prompt.temperature
@@ -67,11 +77,14 @@ class RunSpec:
         """Whether an earlier answer would count today.
 
         One that was cut does not if it has no text, or if truncation is a failure; nor one that was filtered or given
-        up, which 0.1.0 took for an answer.
+        up, which 0.1.0 took for an answer, nor wrapped JSON where it is not read leniently.
         """
         completion = row.outcome.completion
         if completion is None:
             return True
+        strict = self.prompt.schema is not None and not self.prompt.lenient_json
+        if strict and wrapping_of(completion.content or ""):
+            return False
         stop = stop_of(completion.finish_reason) or Stop.END
         if stop not in CUTS:
             return stop is Stop.END
@@ -87,6 +100,6 @@ class RunSpec:
             wanted=prompt.columns.wanted,
             limit=self.limit,
             chunk_rows=self.chunk_rows,
-            reserved=RESULT_COLUMNS,
+            reserved=reserved_columns(keep_reasoning=self.prompt.keep_reasoning),
             sent=MESSAGES if self.prompt.template is None else None,
         )

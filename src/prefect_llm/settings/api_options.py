@@ -55,6 +55,19 @@ class ApiOptions(FormSection):
         title="Truncated answers fail",
         description="An answer cut off at the output limit counts as failed; with a schema it always does.",
     )
+    lenient_json: Annotated[bool, FIXED] = Field(
+        default=False,
+        title="Lenient JSON",
+        description=(
+            "Take a Markdown fence and a block of thoughts off an answer before it is checked by the schema; by "
+            "default such an answer fails."
+        ),
+    )
+    keep_reasoning: Annotated[bool, FIXED] = Field(
+        default=False,
+        title="Keep reasoning",
+        description="Keep what the model thought, where the endpoint shows it, in the column reasoning.",
+    )
     temperature: Annotated[Temperature | None, FIXED] = Field(
         default=None,
         title="Temperature",

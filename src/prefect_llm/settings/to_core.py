@@ -51,6 +51,8 @@ def run_spec(
             temperature=api.temperature,
             params=api.param,
             fail_truncated=api.fail_truncated,
+            lenient_json=api.lenient_json,
+            keep_reasoning=api.keep_reasoning,
         ),
         id_column=documents.id_column,
         keep=documents.keep or "default",

@@ -19,7 +19,7 @@ from prefect_llm.store.lease import acquired, check_owner, current_epoch, releas
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.parts import stats_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
-from prefect_llm.store.schema import RESULT_COLUMNS, result_schema
+from prefect_llm.store.schema import RAW, REASONING, RESULT_COLUMNS, reserved_columns, result_schema
 from prefect_llm.store.spec import difference
 from prefect_llm.store.tail import Tail
 
@@ -28,6 +28,8 @@ __all__ = [
     "FAILED_BY",
     "PAGE",
     "PREVIOUS",
+    "RAW",
+    "REASONING",
     "RESULT_COLUMNS",
     "ChunkAttempt",
     "ChunkStats",
@@ -56,6 +58,7 @@ __all__ = [
     "release",
     "remove_journals",
     "replaced",
+    "reserved_columns",
     "result_schema",
     "result_table",
     "runs_below",

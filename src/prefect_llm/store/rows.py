@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from prefect_llm.store.schema import OUTPUT, RAW, RESULT_COLUMNS, lacking_columns
+from prefect_llm.store.schema import OUTPUT, RAW, REASONING, RESULT_COLUMNS, lacking_columns
 from prefect_llm.values.formatting import one_line
 from prefect_llm.values.outcome import MOST_TOKENS, Completion, ErrorKind, Outcome, Usage
 from prefect_llm.values.price import Price
@@ -23,7 +23,7 @@ _NO_USAGE = Usage()
 _NO_TOKENS = Usage(**dict.fromkeys(TOKEN_COLUMNS, 0))
 _token_counts = attrgetter(*TOKEN_COLUMNS)
 _KIND_WORDS = {kind: kind.value for kind in ErrorKind}
-_COLUMNS = tuple(name for name in RESULT_COLUMNS if name not in (OUTPUT, RAW))
+_COLUMNS = tuple(name for name in RESULT_COLUMNS if name not in (OUTPUT, RAW, REASONING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,9 @@ def result_table(
     if RAW in schema.names:
         columns[RAW] = pa.array([_raw(row) for row in rows], schema.field(RAW).type)
 
+    if REASONING in schema.names:  # a kept column of that name replaces it
+        columns[REASONING] = pa.array([_reasoning(row) for row in rows], pa.string())
+
     columns.update(zip(kept.column_names, kept.columns, strict=True))
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
@@ -128,6 +131,11 @@ def _values(row: ResultRow, run_id: str) -> tuple[Any, ...]:
 def _count(tokens: int | None) -> int | None:
     """Endpoints may report any integer; one that does not fit an int64 counts as unknown."""
     return tokens if tokens is None or 0 <= tokens <= MOST_TOKENS else None
+
+
+def _reasoning(row: ResultRow) -> str | None:
+    completion = row.outcome.completion
+    return None if completion is None else completion.reasoning
 
 
 def _raw(row: ResultRow) -> str | None:

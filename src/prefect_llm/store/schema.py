@@ -14,6 +14,7 @@ COST = pa.decimal128(38, 12)
 INSTANT = pa.timestamp("us", tz="UTC")
 OUTPUT = "output"
 RAW = "raw"
+REASONING = "reasoning"
 
 _TYPES: dict[str, pa.DataType | None] = {
     "id": pa.string(),
@@ -22,6 +23,7 @@ _TYPES: dict[str, pa.DataType | None] = {
     "run_id": pa.string(),
     "content": pa.string(),
     OUTPUT: None,  # what the answer's JSON schema says
+    REASONING: pa.string(),
     "finish_reason": pa.string(),
     "requested_model": pa.string(),
     "model": pa.string(),
@@ -52,20 +54,31 @@ _ADDED = ("cache_write_tokens",)
 _LAST_OF_EVERY_VERSION = "error_message"
 
 RESULT_COLUMNS: tuple[str, ...] = tuple(_TYPES)
-"""Every name a result row may use, `output` and `raw` included; kept input columns may not."""
+"""Every name a result row may use, `output`, `reasoning` and `raw` included."""
+
+
+def reserved_columns(*, keep_reasoning: bool) -> tuple[str, ...]:
+    """The names that no kept input column may have; `reasoning` is one only where the column is asked for."""
+    return RESULT_COLUMNS if keep_reasoning else tuple(name for name in RESULT_COLUMNS if name != REASONING)
 
 
 def result_schema(
-    *, kept: pa.Schema, output_type: pa.DataType | None, keep_raw: bool, lacking: Set[str] = frozenset()
+    *,
+    kept: pa.Schema,
+    output_type: pa.DataType | None,
+    keep_raw: bool,
+    keep_reasoning: bool = False,
+    lacking: Set[str] = frozenset(),
 ) -> pa.Schema:
     """The schema of every part of a run: the result columns, without those `lacking`, then the kept input columns.
 
     No kept column has the name of a result column; their fields lose their metadata and become nullable.
     """
     fields = []
+    unasked = {name for name, asked in ((RAW, keep_raw), (REASONING, keep_reasoning)) if not asked}
     for name, fixed_type in _TYPES.items():
         column_type = output_type if name == OUTPUT else fixed_type
-        if column_type is None or (name == RAW and not keep_raw) or name in lacking:
+        if column_type is None or name in unasked or name in lacking:
             continue
         fields.append(pa.field(name, column_type, nullable=name not in _REQUIRED))
     return pa.schema([*fields, *(pa.field(field.name, field.type) for field in kept)])

@@ -29,7 +29,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the endpoint answered. `output` is the parsed value when a schema was asked for."""
+    """What the endpoint answered. `output` is the parsed value when a schema was asked for, `reasoning` what the
+    model thought, where that is kept.
+    """
 
     content: str | None
     finish_reason: str | None = None
@@ -37,6 +39,7 @@ class Completion:
     usage: Usage | None = None
     output: Any = None
     raw: bytes | None = None
+    reasoning: str | None = None
 
 
 class ErrorKind(StrEnum):

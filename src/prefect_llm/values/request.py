@@ -27,7 +27,8 @@ class AnswerFormat:
 class Parameters:
     """What shapes an answer besides its messages. Many requests share one instance; it is equal to itself only.
 
-    `fail_truncated` makes an answer that the output limit cut a failure; with an answer format it always is.
+    `fail_truncated` makes an answer that the output limit cut a failure; with an answer format it always is. With
+    `keep_reasoning` a completion keeps what the model thought.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Parameters:
     extra: Mapping[str, Any] = field(default_factory=dict)
     answer_format: AnswerFormat | None = None
     fail_truncated: bool = False
+    keep_reasoning: bool = False
     _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property

@@ -150,6 +150,7 @@ def _completion(chat: Chat, choice: Choice, message: Message, request: Request, 
         model=None if chat.model is None else whole(chat.model),
         usage=usage_of(chat.usage),
         raw=raw,
+        reasoning=whole(reasoning_of(message) or "") or None if request.parameters.keep_reasoning else None,
     )
 
 
