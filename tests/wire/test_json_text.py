@@ -48,6 +48,10 @@ def test_what_is_no_json_is_none(data: bytes) -> None:
     assert not is_json(data)
 
 
+def test_what_is_no_number_of_json_is_null() -> None:
+    assert json.loads(sound_json(b'{"a": NaN, "b": -Infinity}')) == {"a": None, "b": None}
+
+
 def test_another_shape_is_told_from_no_json() -> None:
     with pytest.raises(msgspec.ValidationError):
         read_json(b"\xef\xbb\xbf[]", DECODER)

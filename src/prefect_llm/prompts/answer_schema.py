@@ -1,8 +1,8 @@
 """The JSON schema an answer must satisfy: checked itself before the run, then applied to every answer.
 
-Nothing is guessed: an answer wrapped in a Markdown fence is not JSON and fails, unless it is read leniently. Numbers
-are compared as the decimals that they are written as: 19.99 is a multiple of 0.01, which the nearest binary numbers are
-not.
+Nothing is guessed: an answer wrapped in a Markdown fence is not JSON and fails, unless it is read leniently.
+Numbers are compared as the decimals that they are written as: 19.99 is a multiple of 0.01, which the nearest binary
+numbers are not.
 """
 
 from __future__ import annotations

@@ -70,4 +70,5 @@ def json_of(value: Any) -> str:
 
 
 def _loads(data: bytes) -> Any:
-    return json.loads(data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape"), strict=False)
+    text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
+    return json.loads(text, strict=False, parse_constant=lambda _: None)  # NaN is no number of JSON's

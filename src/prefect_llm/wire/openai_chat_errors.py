@@ -58,10 +58,11 @@ def error_in(chat: Chat, body: bytes) -> bytes | None:
 
 def error_in_list(body: bytes) -> bytes | None:
     """The JSON of an error in a list of one, as Google's endpoint sends it; `None` if the body is no such list."""
-    sound = sound_json(body)
-    if not sound.lstrip().startswith(b"["):
+    try:
+        told = orjson.loads(sound_json(body))
+    except orjson.JSONDecodeError:
         return None
-    first = next(iter(orjson.loads(sound)), None)
+    first = next(iter(told), None) if isinstance(told, list) else None
     return orjson.dumps(first) if isinstance(first, dict) and ERROR in first else None
 
 
