@@ -1,18 +1,13 @@
-"""Error bodies as endpoints spell them, and Retry-After in each of its forms."""
+"""Error bodies as endpoints spell them."""
 
 from __future__ import annotations
 
-import email.utils
-import time
-
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from prefect_llm.values.errors import Rejected, RequestError, Throttled, Unavailable
 from prefect_llm.values.outcome import ErrorKind
-from prefect_llm.wire.error_bodies import MAX_RETRY_AFTER_S, one_line, raise_refusal, read_complaint, retry_after_s
+from prefect_llm.wire.error_bodies import one_line, raise_refusal, read_complaint
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.openai_error_words import ERROR_WORDS
 
@@ -33,7 +28,7 @@ from prefect_llm.wire.openai_error_words import ERROR_WORDS
         ({"type": "error", "error": {"type": "not_found_error", "message": "m"}}, "m", "not_found_error"),
         ({"error": {"message": {"why": "busy"}}}, '{"why":"busy"}', None),
         ({"error": None}, "None", None),
-        ([{"error": {"message": "x"}}], '[{"error":{"message":"x"}}]', None),
+        ([{"error": {"message": "x"}}], "x", None),
     ],
     ids=[
         "OpenAI",
@@ -82,37 +77,6 @@ def test_a_message_is_one_line_of_at_most_500_characters() -> None:
     assert "\n" not in one_line("a\nb")
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "-3"}, None),
-        ({"retry-after": "100000"}, MAX_RETRY_AFTER_S),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
-        ({"retry-after": "Wed, 21 Oct 99999999999 07:28:00 GMT"}, None),
-        ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
-        ({"retry-after": ""}, None),
-        ({}, None),
-    ],
-)
-def test_retry_after_in_each_of_its_forms(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after_s(headers) == seconds
-
-
-def test_retry_after_as_a_date_counts_from_now() -> None:
-    date = email.utils.formatdate(time.time() + 20, usegmt=True)
-    assert retry_after_s({"retry-after": date}) == pytest.approx(20, abs=1.5)
-
-
-@given(st.text() | st.from_regex(r"\w{3}, \d+ (Jan|Oct) \d{1,12} \d+:\d+:\d+ (GMT|[+-]\d+)", fullmatch=True))
-def test_no_retry_after_is_worse_than_none(text: str) -> None:
-    seconds = retry_after_s({"retry-after": text, "retry-after-ms": text})
-    assert seconds is None or 0.0 <= seconds <= MAX_RETRY_AFTER_S
-
-
 @pytest.mark.parametrize("location", [None, "https://elsewhere/" + "x" * 5_000])
 @pytest.mark.parametrize("status", [302, 400, 429, 503])
 def test_a_failures_message_is_one_short_line_whatever_the_body(status: int, location: str | None) -> None:
@@ -143,3 +107,74 @@ def test_a_code_in_another_place_decides_nothing() -> None:
     with pytest.raises(Rejected) as raised:
         raise_refusal(Answer(400, {}, body), ERROR_WORDS)
     assert raised.value.kind is ErrorKind.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"error": "Bad Request", "message": "why"}, "why"),
+        ({"statusCode": 400, "error": "Bad Request", "message": "it lacks a field"}, "it lacks a field"),
+        ({"error": "invalid_request", "error_description": "it lacks a field"}, "it lacks a field"),
+        ({"error": "Unauthorized"}, "Unauthorized"),
+        (
+            {"error": {"message": "Provider returned error", "metadata": {"raw": "it is down"}}},
+            "Provider returned error",
+        ),
+        (
+            {"error": {"message": "Provider returned error", "metadata": {"raw": '{"detail":"it is down"}'}}},
+            "Provider returned error: it is down",
+        ),
+        ({"error": {"message": '{"error":{"message":"inner"}}'}}, "inner"),
+        ({"errors": [{"message": "first", "code": 5007}, {"message": "second"}], "success": False}, "first: second"),
+        ({"detail": [{"loc": ["body", "messages", 0], "msg": "Field required"}]}, "messages.0: Field required"),
+        ({"detail": {"error": {"message": "nested"}}}, "nested"),
+        ({"error": {"message": "the same", "provider_specific_fields": {"error": "the same"}}}, "the same"),
+        ({"object": "error", "message": {"detail": [{"loc": ["body", "x"], "msg": "no"}]}}, "x: no"),
+        ({"code": "denied", "error": "not this one"}, "not this one"),
+        ([], "[]"),
+        ({}, "{}"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else str(value)[:40],
+)
+def test_the_sentence_is_found_in_any_wrapping(body: object, text: str) -> None:
+    assert read_complaint(orjson.dumps(body)).text == text
+
+
+NGINX = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+    b"<center><h1>502 Bad Gateway</h1></center>\r\n"
+    b"<hr><center>nginx/1.27.0</center>\r\n</body>\r\n</html>\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        (NGINX, "HTTP 502: Bad Gateway nginx/1.27.0"),
+        (
+            b"<!DOCTYPE html><head><title>Down</title><style>a{}</style></head><body>for a while</body>",
+            "Down for a while",
+        ),
+        (b"\xef\xbb\xbf<!-- v1 --><HTML><body>closed<script>var a", "HTTP 502: closed"),
+        (
+            b"<html><head>" + b"<style>x</style>" * 2_000 + b"</head><body>far below</body></html>",
+            "HTTP 502: far below",
+        ),
+    ],
+    ids=["nginx", "a title of its own", "cut", "long styles"],
+)
+def test_a_page_is_read_as_what_it_shows_and_each_thing_once(page: bytes, message: str) -> None:
+    with pytest.raises(Unavailable) as raised:
+        raise_refusal(Answer(502, {}, page), ERROR_WORDS)
+    assert raised.value.message.endswith(message)
+
+
+@pytest.mark.parametrize("times", [50, 5_000])
+def test_a_body_that_nests_without_end_is_read_in_part(times: int) -> None:
+    body = b'{"error": [' * times + b'{"code": "insufficient_quota"}' + b"]}" * times
+    assert read_complaint(body).codes == frozenset()
+
+
+def test_a_body_of_many_errors_is_read_in_part() -> None:
+    body = {"errors": [{"message": f"error {number:04}"} for number in range(5_000)]}
+    assert read_complaint(orjson.dumps(body)).text.startswith("error 0000: error 0001: ")

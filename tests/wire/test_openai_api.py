@@ -30,7 +30,7 @@ def refused(status: int, code: str) -> RequestError:
         (404, "NotFoundError", Cause.MODEL_NOT_FOUND),
         (404, "not_found_error", Cause.MODEL_NOT_FOUND),
         (404, "unknown_url", None),
-        (401, "invalid_api_key", None),
+        (401, "invalid_api_key", Cause.KEY_REFUSED),
     ],
 )
 def test_a_code_says_what_is_wrong_with_the_provider(status: int, code: str, cause: Cause | None) -> None:

@@ -34,6 +34,21 @@ NOW_S = 1_792_000_000.0
             },
             Allowance(0, 10, 50),
         ),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m2s"}, Allowance(0, 62)),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1792000002"}, Allowance(0, 2)),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1792000002000"}, Allowance(0, 2)),
+        ({"x-ratelimit-remaining-requests": "0", "llm_provider-x-ratelimit-reset-requests": "9s"}, Allowance(0, 9)),
+        ({"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "0"}, Allowance(0, 60, 60)),
+        (
+            {"x-ratelimit-api_key-limit-requests": "6", "x-ratelimit-api_key-remaining-requests": "0"},
+            Allowance(0, 60, 6),
+        ),
+        (
+            {"x-ratelimit-remaining-requests-minute": "0", "x-ratelimit-reset-requests-minute": "12.5"},
+            Allowance(0, 12.5),
+        ),
+        ({"x-ratelimit-remaining-requests": "0"}, None),
+        ({"x-ratelimit-limit-requests": "0", "x-ratelimit-remaining-requests": "0"}, None),
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, None),
         ({"x-ratelimit-remaining-requests": "many", "x-ratelimit-reset-requests": "1s"}, None),
         ({}, None),
@@ -70,6 +85,22 @@ def test_no_header_makes_a_run_wait_longer_than_it_may(reset: str, remaining: in
             names.format("limit"): reset,
         }
         assert 0.0 <= RATE_HEADERS.wait_s(headers, 60, 40, NOW_S) <= LONGEST_WAIT_S
+
+
+def test_a_bucket_without_a_name_is_that_of_requests_alone() -> None:
+    headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "5", "x-ratelimit-reset": "30"}
+    assert RATE_HEADERS.wait_s(headers, 60_000, 40, NOW_S) == 0.0
+    assert RATE_HEADERS.wait_s({**headers, "x-ratelimit-remaining": "0"}, 0, 0, NOW_S) == pytest.approx(3)
+
+
+def test_of_two_spellings_the_emptier_bucket_decides() -> None:
+    headers = {
+        "x-ratelimit-limit-requests": "100",
+        "x-ratelimit-remaining-requests": "99",
+        "x-ratelimit-api_key-limit-requests": "6",
+        "x-ratelimit-api_key-remaining-requests": "0",
+    }
+    assert RATE_HEADERS.wait_s(headers, 1, 1, NOW_S) == pytest.approx(10)
 
 
 def test_the_emptier_bucket_decides() -> None:

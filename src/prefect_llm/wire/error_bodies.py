@@ -1,14 +1,14 @@
 """Turns a status other than 2xx into an error of `values.errors`.
 
 Bodies differ between endpoints (`{"error": {...}}`, `{"error": "text"}`, `{"detail": [...]}`, HTML). What can be read
-of them becomes a code and one line of text; only the code decides. Each wire format lists its codes in `ErrorWords`.
+of them becomes codes, parameters and one line of text. Codes decide, never words, but for a context that is too long.
+Each wire format lists its codes in `ErrorWords`.
 """
 
 from __future__ import annotations
 
-import email.utils
-import re
 import time
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -17,45 +17,77 @@ import orjson
 
 from prefect_llm.values import formatting
 from prefect_llm.values.errors import Cause, Rejected, Throttled, Unavailable
-from prefect_llm.values.outcome import MAX_MESSAGE_CHARACTERS, ErrorKind
-from prefect_llm.wire.http import Answer, Headers
+from prefect_llm.values.outcome import ErrorKind
+from prefect_llm.wire import error_objects, web_pages
+from prefect_llm.wire.context_length import says_too_long
+from prefect_llm.wire.http import Answer
+from prefect_llm.wire.waits import believed, retry_after_s, seconds_until
 
 THROTTLE_STATUSES = frozenset({429, 498})
 """498 is Groq's "flex capacity exceeded"."""
 TEMPORARY_STATUSES = frozenset({408, 409, 425})
-MAX_RETRY_AFTER_S = 300.0
-"""A wrong date in a Retry-After must not pause a run for a year."""
 
+_DOCUMENTS_OWN = frozenset({ErrorKind.CONTEXT_TOO_LONG, ErrorKind.CONTENT_FILTERED})
+"""Kinds that hold whatever the status: no repeat of the document mends them, and no other document has them."""
+_NO_DOCUMENTS_FAULT = frozenset({401, 404, *THROTTLE_STATUSES})
+_KINDS_BY_STATUS = {446: ErrorKind.CONTENT_FILTERED, 451: ErrorKind.CONTENT_FILTERED}
+"""446 is Portkey's "guardrails failed", 451 "unavailable for legal reasons"."""
+_CAUSES_BY_STATUS = {413: Cause.DOCUMENT_REFUSED, 501: Cause.UNSUPPORTED}
+_STATUSES_BY_CAUSE = {
+    Cause.DOCUMENT_REFUSED: 400,
+    Cause.KEY_REFUSED: 401,
+    Cause.ACCOUNT_EXHAUSTED: 402,
+    Cause.LIMIT_PER_DAY: 429,
+    Cause.MODEL_NOT_FOUND: 404,
+    Cause.PARAMETER_REFUSED: 400,
+    Cause.UNSUPPORTED: 501,
+}
+_CAUSES = list(Cause)
+_PARAMETER_STATUSES = frozenset({400, 404, 405, 415, 422})
 
-_ERROR_STATUS = re.compile("[45][0-9]{2}")
+_LONGEST_READ = 65_536
+"""Bytes; a page's style and scripts come before its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorWords:
     """The codes by which the endpoints of one wire format say what is wrong.
 
-    `kinds` maps the code of a 400, 413 or 422 to the failure of its request, `causes` maps a code to what is wrong
-    with the provider. `statuses` maps a code to the status it stands for in an error inside a 200; of several the
-    highest counts.
+    `kinds` maps a code to the failure of its request, `causes` to who is at fault, `statuses` to the status it stands
+    for in an error inside a 200; of several the highest counts. `parameter_kinds` maps a blamed parameter to the
+    failure of its request. `documents_fields` are the members of the body that differ between the documents of a run.
     """
 
     kinds: Mapping[str, ErrorKind] = field(default_factory=dict)
     causes: Mapping[str, Cause] = field(default_factory=dict)
     statuses: Mapping[str, int] = field(default_factory=dict)
+    parameter_kinds: Mapping[str, ErrorKind] = field(default_factory=dict)
+    documents_fields: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What an error body says: its text in one line, its codes, and the parameters it blames."""
+    """What an error body says: its text in one line, its codes, the parameters it blames, how long it asks to wait.
+
+    `is_page` tells a page for people, which no API sends.
+    """
 
     text: str
     codes: frozenset[str] = frozenset()
     parameters: frozenset[str] = frozenset()
+    retry_after_s: float | None = None
+    is_page: bool = False
 
     def code(self, words: ErrorWords) -> str | None:
-        """The known code of the body, if it has one; else any of its codes."""
-        known = self.codes & (words.kinds.keys() | words.causes.keys())
-        return min(known or self.codes, default=None)
+        """The code of the body that says most: a known one, if it has one."""
+        return min(self.codes, key=lambda code: (_rank(code, words), code), default=None)
+
+
+def _rank(code: str, words: ErrorWords) -> int:
+    """A kind of failure before a cause, a cause before a code that nobody knows."""
+    if code in words.kinds:
+        return 0
+    return _CAUSES.index(words.causes[code]) + 1 if code in words.causes else len(_CAUSES) + 1
 
 
 def raise_refusal(answer: Answer, words: ErrorWords, complaint: Complaint | None = None) -> NoReturn:
@@ -65,21 +97,20 @@ def raise_refusal(answer: Answer, words: ErrorWords, complaint: Complaint | None
     """
     complaint = complaint or read_complaint(answer.body)
     status, code = answer.status, complaint.code(words)
-    cause = words.causes.get(code or "")
-    message = one_line(f"HTTP {status}: {complaint.text}" if complaint.text else f"HTTP {status}")
+    kind = _kind(status, code, complaint, words)
+    cause = _cause(status, kind, code, complaint, words)
+    message = _message(answer, complaint)
 
     if status in THROTTLE_STATUSES:
-        wait_s = retry_after_s(answer.headers)
+        wait_s = _wait_s(answer, complaint)
         raise Throttled(message, status=status, code=code, cause=cause, retry_after_s=wait_s)
-    if status >= 500 or status in TEMPORARY_STATUSES:
-        wait_s = retry_after_s(answer.headers)
+    passing = status >= 500 or status in TEMPORARY_STATUSES
+    if passing and kind not in _DOCUMENTS_OWN and cause is not Cause.UNSUPPORTED:
+        wait_s = _wait_s(answer, complaint)
         raise Unavailable(message, status=status, code=code, cause=cause, retry_after_s=wait_s)
 
-    if 300 <= status < 400:
-        where = answer.headers.get("location") or "nowhere"
-        message = one_line(f"HTTP {status}: not followed where it redirects to: {where}")
-    kind = words.kinds.get(code or "") if status in (400, 413, 422) else None
-    raise Rejected(message, kind=kind, status=status, code=code, cause=cause, parameters=complaint.parameters)
+    parameters = _named_parameters(complaint, cause)
+    raise Rejected(message, kind=kind, status=status, code=code, cause=cause, parameters=parameters)
 
 
 def raise_embedded_error(answer: Answer, data: bytes, words: ErrorWords) -> NoReturn:
@@ -87,76 +118,111 @@ def raise_embedded_error(answer: Answer, data: bytes, words: ErrorWords) -> NoRe
     raise_refusal(Answer(_embedded_status(data, words), answer.headers, data), words)
 
 
+def _kind(status: int, code: str | None, complaint: Complaint, words: ErrorWords) -> ErrorKind | None:
+    if status < 400 or status in _NO_DOCUMENTS_FAULT:
+        return None
+    if code is not None and code in words.kinds:
+        return words.kinds[code]
+    for parameter in complaint.parameters & words.parameter_kinds.keys():
+        return words.parameter_kinds[parameter]
+    if says_too_long(complaint.text):
+        return ErrorKind.CONTEXT_TOO_LONG
+    return _KINDS_BY_STATUS.get(status)
+
+
+def _cause(
+    status: int, kind: ErrorKind | None, code: str | None, complaint: Complaint, words: ErrorWords
+) -> Cause | None:
+    if kind is not None:
+        return Cause.DOCUMENT_REFUSED if kind in _DOCUMENTS_OWN else None
+    if code is not None and code in words.causes:
+        return words.causes[code]
+    if status in _CAUSES_BY_STATUS:
+        return _CAUSES_BY_STATUS[status]
+    if complaint.is_page and 400 <= status < 500 and status not in (401, *THROTTLE_STATUSES):
+        return Cause.NOT_THE_API
+    if status not in _PARAMETER_STATUSES:
+        return None
+    if "model" in complaint.parameters:
+        return Cause.MODEL_NOT_FOUND
+    return Cause.PARAMETER_REFUSED if complaint.parameters - words.documents_fields else None
+
+
+def _named_parameters(complaint: Complaint, cause: Cause | None) -> frozenset[str]:
+    """The parameters that are blamed; from the sentence where only a code says that it is about one."""
+    if cause is not Cause.PARAMETER_REFUSED or complaint.parameters:
+        return complaint.parameters
+    name = error_objects.quoted_parameter(complaint.text)
+    return frozenset() if name is None else frozenset({name})
+
+
+def _message(answer: Answer, complaint: Complaint) -> str:
+    status = answer.status
+    if 300 <= status < 400:
+        where = answer.headers.get("location") or "nowhere"
+        return one_line(f"HTTP {status}: not followed where it redirects to: {where}")
+    text = complaint.text.removeprefix(f"{status} ") if complaint.is_page else complaint.text
+    return one_line(f"HTTP {status}: {text}" if text else f"HTTP {status}")
+
+
+def _wait_s(answer: Answer, complaint: Complaint) -> float | None:
+    wait_s = retry_after_s(answer.headers)
+    return complaint.retry_after_s if wait_s is None else wait_s
+
+
 def _embedded_status(data: bytes, words: ErrorWords) -> int:
     """The status that an error names, else the one its words stand for."""
-    if (named := _named_status(data)) is not None:
-        return named
-    codes = read_complaint(data).codes
-    return max((words.statuses[code] for code in codes if code in words.statuses), default=500)
-
-
-def _named_status(data: bytes) -> int | None:
     try:
-        told: Any = orjson.loads(data)
+        objects = error_objects.objects_in(orjson.loads(data.removeprefix(BOM_UTF8)))
     except orjson.JSONDecodeError:
-        return None
-    inner = told.get("error") if isinstance(told, dict) else None
-    objects = [each for each in (inner, told) if isinstance(each, dict)]
-    texts = (str(each.get(name)) for each in objects for name in ("status", "status_code", "code"))
-    return next((int(text) for text in texts if _ERROR_STATUS.fullmatch(text)), None)
+        return 500
+    if (named := error_objects.status_in(objects)) is not None:
+        return named
+    stood_for = (_stands_for(code, words) for code in error_objects.codes_in(objects))
+    return max((status for status in stood_for if status is not None), default=500)
+
+
+def _stands_for(code: str, words: ErrorWords) -> int | None:
+    if code in words.statuses:
+        return words.statuses[code]
+    if code in words.kinds:
+        return 400
+    return _STATUSES_BY_CAUSE.get(words.causes[code]) if code in words.causes else None
 
 
 def read_complaint(body: bytes) -> Complaint:
     """What can be read of an error body."""
+    if web_pages.is_page(body):
+        return Complaint(one_line(body), is_page=True)
     try:
-        parsed: Any = orjson.loads(body)
+        told: Any = orjson.loads(body.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError:
         return Complaint(one_line(body))
-    if not isinstance(parsed, dict):
+    if not (objects := error_objects.objects_in(told)):
         return Complaint(one_line(body))
 
-    error = parsed.get("error", parsed)
-    if not isinstance(error, dict):
-        return Complaint(one_line(str(error)))
-    text = error.get("message") or error.get("detail") or body
+    reset = error_objects.reset_in(objects)
     return Complaint(
-        one_line(text if isinstance(text, (bytes, str)) else orjson.dumps(text)),
-        frozenset(value for key in ("code", "type") if isinstance(value := error.get(key), str)),
-        _blamed_parameters(error),
+        one_line(_text(told, objects, body)),
+        error_objects.codes_in(objects),
+        error_objects.parameters_in(objects),
+        believed(seconds_until(reset, time.time())),
     )
 
 
-def _blamed_parameters(error: dict[str, Any]) -> frozenset[str]:
-    """OpenAI's `param`; FastAPI's `detail[].loc`, whose second part is the body's field."""
-    blamed = [error.get("param")]
-    details = error.get("detail")
-    for detail in details if isinstance(details, list) else []:
-        location = detail.get("loc") if isinstance(detail, dict) else None
-        blamed += location[1:2] if isinstance(location, list) else []
-    return frozenset(name.split(".")[0] for name in blamed if isinstance(name, str))
-
-
-def retry_after_s(headers: Headers) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds or an HTTP date, RFC 9110 10.2.3)."""
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name)
-        seconds = _seconds(value) if value else None
-        if seconds is not None:
-            return min(max(seconds * unit_s, 0.0), MAX_RETRY_AFTER_S)
-    return None
-
-
-def _seconds(value: str) -> float | None:
-    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
-        return float(value)
-    try:
-        return email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return None
+def _text(told: Any, objects: list[error_objects.Object], body: bytes) -> str | bytes:
+    """The sentences; where there are none, the innermost thing that the endpoint meant as one, as JSON."""
+    if (text := error_objects.text_in(objects)) is not None:
+        return text
+    error = told.get("error", told) if isinstance(told, dict) else told
+    if not isinstance(error, dict):
+        return str(error)
+    meant = error.get("message") or error.get("detail")
+    return body if meant is None else orjson.dumps(meant)
 
 
 def one_line(text: bytes | str) -> str:
     """Text for people, without tags and line breaks, of at most 500 characters."""
     if isinstance(text, bytes):
-        text = text[: 8 * MAX_MESSAGE_CHARACTERS].decode("utf-8", "replace")
-    return formatting.one_line(re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL))
+        text = text.removeprefix(BOM_UTF8)[:_LONGEST_READ].decode("utf-8", "replace")
+    return formatting.one_line(web_pages.shown(text))

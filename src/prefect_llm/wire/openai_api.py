@@ -8,10 +8,19 @@ from __future__ import annotations
 import orjson
 
 from prefect_llm.values.provider import Provider
-from prefect_llm.wire.rate_headers import ANTHROPIC_SPELLING, OPENAI_SPELLING, RateHeaders
+from prefect_llm.wire.rate_headers import (
+    ANTHROPIC_SPELLING,
+    CEREBRAS_SPELLING,
+    LITELLM_SPELLING,
+    OPENAI_SPELLING,
+    OPENROUTER_SPELLING,
+    RateHeaders,
+)
 
-RATE_HEADERS = RateHeaders(OPENAI_SPELLING, ANTHROPIC_SPELLING)
-"""Both spellings, since gateways pass on the headers of the API behind them."""
+RATE_HEADERS = RateHeaders(
+    OPENAI_SPELLING, ANTHROPIC_SPELLING, OPENROUTER_SPELLING, CEREBRAS_SPELLING, LITELLM_SPELLING
+)
+"""All spellings, since gateways pass on the headers of the API behind them."""
 
 
 def bearer(provider: Provider) -> dict[str, str]:
