@@ -1,7 +1,6 @@
 """The words by which OpenAI and the endpoints that imitate it say what is wrong: `error.code` or `error.type`.
 
 https://platform.openai.com/docs/guides/error-codes; whose word it is stands beside each. A new word is a line here.
-docs/providers.md shows them by provider.
 """
 
 from __future__ import annotations
