@@ -18,7 +18,9 @@ from prefect_llm.flows.form import (
     Documents,
     Monitoring,
     ProviderChoice,
+    Question,
     Schema,
+    Sections,
     Text,
     form_settings,
     parameters_of,
@@ -83,22 +85,9 @@ def batch_inference(
     then Failed, by the name of the reason, and Cancelled where the estimate was rejected.
     """
     try:
-        settings = form_settings(
-            input=input,
-            output=output,
-            provider=provider,
-            model=model,
-            prompt=prompt,
-            prompt_file=prompt_file,
-            system=system,
-            answer_schema=answer_schema,
-            row_params=row_params,
-            documents=documents,
-            api=api,
-            batch=batch,
-            monitoring=monitoring,
-            keep_raw=keep_raw,
-        )
+        question = Question(provider, model, prompt, prompt_file, system, answer_schema, row_params)
+        sections = Sections(documents, api, batch, monitoring)
+        settings = form_settings(input, output, question, sections, keep_raw=keep_raw)
         check(settings)
         return _infer_all(settings, provider or None, schema_in(answer_schema), approval)
     except LLMBatchError as error:

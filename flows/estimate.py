@@ -16,7 +16,9 @@ from prefect_llm.flows.form import (
     Choice,
     Documents,
     ProviderChoice,
+    Question,
     Schema,
+    Sections,
     Text,
     form_settings,
     reference_to,
@@ -73,20 +75,8 @@ def estimate_cost(
     Returns the estimate. Raises as `batch_inference` does.
     """
     try:
-        settings = form_settings(
-            input=input,
-            output=output or None,
-            provider=provider,
-            model=model,
-            prompt=prompt,
-            prompt_file=prompt_file,
-            system=system,
-            answer_schema=answer_schema,
-            row_params=row_params,
-            documents=documents,
-            api=api,
-            batch=batch,
-        )
+        question = Question(provider, model, prompt, prompt_file, system, answer_schema, row_params)
+        settings = form_settings(input, output or None, question, Sections(documents, api, batch))
         check_estimate(settings, sampled=bool(sample))
         return _estimate(settings, provider or None, schema_in(answer_schema), sample or None, seed, models or [])
     except LLMBatchError as error:

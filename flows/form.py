@@ -6,6 +6,7 @@ in words. A box of text is empty, never null: Prefect's server refuses a null th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, GetJsonSchemaHandler, JsonValue, ValidationError
@@ -76,41 +77,52 @@ Batch = Annotated[BatchOptions | None, Choice("Defaults")]
 Monitoring = Annotated[MonitoringSection | None, Choice("Defaults")]
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The fields of a form that say who is asked what."""
+
+    provider: LLMProvider | str | None
+    model: str | None
+    prompt: str | None
+    prompt_file: str | None
+    system: str | None
+    answer_schema: dict[str, JsonValue] | str | None
+    row_params: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """The sections of a form; one that was left closed is `None`."""
+
+    documents: DocumentOptions | None
+    api: ApiOptions | None
+    batch: BatchOptions | None
+    monitoring: MonitoringSection | None = None
+
+
 def form_settings(
-    *,
-    input: str,
-    output: str | None,
-    provider: LLMProvider | str | None,
-    model: str | None,
-    prompt: str | None,
-    prompt_file: str | None,
-    system: str | None,
-    answer_schema: dict[str, JsonValue] | str | None,
-    row_params: str | None,
-    documents: DocumentOptions | None,
-    api: ApiOptions | None,
-    batch: BatchOptions | None,
-    monitoring: MonitoringSection | None = None,
-    keep_raw: bool = False,
+    input: str, output: str | None, question: Question, sections: Sections, *, keep_raw: bool = False
 ) -> RunSettings:
     """The settings that a form stands for; an empty text is one that was not given.
 
     Raises `InvalidInput` for what the form lets through, with a sentence on a line of its own for each reason.
     """
+    schema = question.answer_schema
     settings = _validated(
         {
-            "documents": _given_in(documents) | {"input": input},
+            "documents": _given_in(sections.documents) | {"input": input},
             "prompt": {
-                "prompt": prompt or None,
-                "prompt_file": prompt_file or None,
-                "system": system or None,
-                "schema": (answer_schema or None) if isinstance(answer_schema, str) else None,
-                "row_params": row_params or None,
+                "prompt": question.prompt or None,
+                "prompt_file": question.prompt_file or None,
+                "system": question.system or None,
+                "schema": (schema or None) if isinstance(schema, str) else None,
+                "row_params": question.row_params or None,
             },
-            "api": _given_in(api) | {"model": model or None, "provider": name_of(provider or None)},
-            "batch": _given_in(batch),
+            "api": _given_in(sections.api)
+            | {"model": question.model or None, "provider": name_of(question.provider or None)},
+            "batch": _given_in(sections.batch),
             "output": {"output": output, "keep_raw": keep_raw},
-            "monitoring": _given_in(monitoring),
+            "monitoring": _given_in(sections.monitoring),
         }
     )
 

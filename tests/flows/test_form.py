@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from tests.flows.running import Parameters
 
 from prefect_llm.flows.batch import infer_with
-from prefect_llm.flows.form import form_settings, parameters_of
+from prefect_llm.flows.form import Question, Sections, form_settings, parameters_of
 from prefect_llm.settings import RunSettings, load
 
 FLAGS = {
@@ -42,11 +43,23 @@ def given_in(settings: RunSettings) -> dict[str, Any]:
     return {name: {key: value for key, value in each.items() if value is not None} for name, each in given.items()}
 
 
+def filled_in(parameters: dict[str, Any]) -> RunSettings:
+    """The settings of a form with these parameters."""
+    question, sections = (
+        made(**{each.name: parameters[each.name] for each in fields(made)}) for made in (Question, Sections)
+    )
+    assert isinstance(question, Question)
+    assert isinstance(sections, Sections)
+    return form_settings(
+        parameters["input"], parameters["output"], question, sections, keep_raw=parameters["keep_raw"]
+    )
+
+
 def test_a_form_filled_in_with_settings_stands_for_these_settings() -> None:
     settings = load(FLAGS | {"base_url": "http://localhost/v1"}, {})
-    assert given_in(form_settings(**parameters_of(settings))) == given_in(settings)
+    assert given_in(filled_in(parameters_of(settings))) == given_in(settings)
     named = load(FLAGS | {"provider": "a-block"}, {})
-    assert given_in(form_settings(**parameters_of(named))) == given_in(named)
+    assert given_in(filled_in(parameters_of(named))) == given_in(named)
 
 
 def test_a_run_with_settings_shows_them_as_the_parameters_of_the_flow_run(
