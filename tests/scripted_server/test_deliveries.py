@@ -10,7 +10,8 @@ import time
 
 import pytest
 from tests.scripted_server import steps
-from tests.scripted_server.asking import (
+from tests.scripted_server.client import ScriptedServer
+from tests.scripted_server.raw_requests import (
     ask,
     chat_body,
     dial,
@@ -19,7 +20,6 @@ from tests.scripted_server.asking import (
     read_to_end,
     seconds_to_ask,
 )
-from tests.scripted_server.client import ScriptedServer
 
 CLOCK_STEP_S = 0.005
 

@@ -17,8 +17,8 @@ from urllib.request import urlopen
 
 import pytest
 from tests.scripted_server import steps
-from tests.scripted_server.asking import ask, dial, post, raw_request, read_to_end
 from tests.scripted_server.client import ScriptedServer, free_port, start_server
+from tests.scripted_server.raw_requests import ask, dial, post, raw_request, read_to_end
 
 PROJECT = Path(__file__).resolve().parents[2]
 

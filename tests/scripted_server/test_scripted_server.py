@@ -9,8 +9,8 @@ import time
 
 import pytest
 from tests.scripted_server import steps
-from tests.scripted_server.asking import ask, get, post
 from tests.scripted_server.client import ScriptedServer
+from tests.scripted_server.raw_requests import ask, get, post
 
 
 def test_the_default_answer_echoes_and_counts_characters(connection: http.client.HTTPConnection) -> None:

@@ -72,6 +72,7 @@ def _possibly_billed(summary: Summary) -> str | None:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
+    """The templates, compiled once and kept while the process lives: a run may be reported several times."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
