@@ -9,7 +9,7 @@ import pytest
 from tests.engine.asking import requests
 from tests.wire.streamed import DONE, STREAM, event
 
-from prefect_llm.values.errors import Cause, Rejected, RequestError, Throttled, Unavailable
+from prefect_llm.values.errors import BadResponse, Cause, Rejected, RequestError, Throttled, Unavailable
 from prefect_llm.values.outcome import ErrorKind, Usage
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.openai_chat import decode
@@ -116,3 +116,20 @@ def test_a_half_before_the_error_was_billed(body: Any) -> None:
 def test_an_error_that_counts_no_tokens_was_not_billed() -> None:
     nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     assert failure(json.dumps({"error": SLOW_DOWN, "usage": nothing})).completion is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"error": {"code": "json_validate_failed"}}],
+        {"code": "json_validate_failed", "message": "no"},
+        {"error": {"code": "json_validate_failed", "failed_generation": None}},
+        {"error": {"code": "json_validate_failed", "failed_generation": ["{"]}},
+    ],
+    ids=["a list", "without error", "null", "no text"],
+)
+def test_a_refused_schema_is_a_mismatch_in_any_wrapping(body: Any) -> None:
+    (request,) = requests(1)
+    with pytest.raises(BadResponse) as failed:
+        decode(Answer(400, {}, b"\xef\xbb\xbf" + json.dumps(body).encode()), request, keep_raw=False)
+    assert (failed.value.kind, failed.value.completion) == (ErrorKind.SCHEMA_MISMATCH, None)

@@ -172,10 +172,7 @@ def _wait_s(answer: Answer, complaint: Complaint) -> float | None:
 
 def _embedded_status(data: bytes, words: ErrorWords) -> int:
     """The status that an error names, else the one its words stand for."""
-    try:
-        objects = error_objects.objects_in(orjson.loads(data.removeprefix(BOM_UTF8)))
-    except orjson.JSONDecodeError:
-        return 500
+    objects = error_objects.objects_of(data)
     if (named := error_objects.status_in(objects)) is not None:
         return named
     stood_for = (_stands_for(code, words) for code in error_objects.codes_in(objects))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -55,6 +56,11 @@ PER_DAY = "PerDay"
 """The word for Google's quotas per day: `quotaId` is, for example, GenerateRequestsPerDayPerProjectPerModel."""
 
 
+def objects_of(body: bytes) -> list[Object]:
+    """The objects of a body, from the outermost inwards; none if it is no JSON."""
+    return objects_in(_parsed(body.removeprefix(BOM_UTF8)))
+
+
 def objects_in(told: Any) -> list[Object]:
     """The objects of a parsed body, from the outermost inwards."""
     found: list[Object] = []
@@ -76,7 +82,7 @@ def _gather(told: Any, found: list[Object], depth: int) -> None:
         _gather(_parsed(told), found, depth - 1)
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str | bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -13,6 +13,7 @@ import orjson
 from prefect_llm.values.errors import BadResponse, RequestError
 from prefect_llm.values.outcome import Completion, ErrorKind
 from prefect_llm.wire.error_bodies import one_line, raise_embedded_error, raise_refusal
+from prefect_llm.wire.error_objects import objects_of
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.json_text import json_of, sound_json
 from prefect_llm.wire.openai_chat_shapes import ERROR, Chat, says_something
@@ -71,7 +72,7 @@ def _as_mismatch(error: RequestError, body: bytes) -> RequestError:
     if error.kind is not ErrorKind.SCHEMA_MISMATCH:
         return error
 
-    told = orjson.loads(body)["error"].get("failed_generation")
-    completion = Completion(told) if isinstance(told, str) and told else None
+    told = next((text for each in objects_of(body) if (text := each.get("failed_generation"))), None)
+    completion = Completion(told) if isinstance(told, str) else None
     message = one_line(f"{error.message}: {told}" if completion else error.message)
     return BadResponse(message, kind=error.kind, status=error.status, code=error.code, completion=completion)
