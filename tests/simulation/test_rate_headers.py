@@ -6,8 +6,8 @@ import pytest
 from tests.simulation.simulating import asked, provider
 
 from prefect_llm.simulation.rate_headers import duration
-from prefect_llm.wire.waits import retry_after_s
 from prefect_llm.wire.openai_api import RATE_HEADERS
+from prefect_llm.wire.waits import retry_after_s
 
 
 @pytest.mark.parametrize(
