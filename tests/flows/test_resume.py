@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
 from tests.conftest import WriteDocuments
 from tests.flows.running import Parameters, flow_run_id, rows_of, run, state_of
 from tests.prefect_server import PrefectServer, eventually
@@ -79,6 +81,35 @@ def test_a_changed_source_is_logged_while_the_run_goes_on(
         lambda: [log for log in prefect_server.logs(flow_run_id(state)) if "has changed" in log.message], bool
     )
     assert [log.message.rpartition("; ")[2] for log in warnings] == ["the run goes on with its snapshot"]
+
+
+def test_a_flow_that_extracts_asks_and_loads_succeeds_at_its_second_try(
+    parameters: Parameters, scripted_server: ScriptedServer, write_documents: WriteDocuments, tmp_path: Path
+) -> None:
+    """The first try's load fails; the second extracts the same documents anew, and asks nothing for them."""
+    loaded: list[int] = []
+    archived = tmp_path / "archived.parquet"
+
+    @task(cache_policy=NO_CACHE)
+    def extract() -> str:
+        return str(shutil.copyfile(write_documents(40), tmp_path / "extracted.parquet"))
+
+    @task(cache_policy=NO_CACHE)
+    def load(source: str, rows: int) -> None:
+        Path(source).rename(archived)
+        loaded.append(rows)
+        if len(loaded) == 1:
+            raise ConnectionError("the warehouse is away")
+
+    @flow(retries=1)
+    def pipeline() -> None:
+        source = extract()
+        run(parameters | {"input": source})
+        load(source, len(rows_of(tmp_path / "run")))
+
+    pipeline()
+    assert (loaded, scripted_server.stats().requests) == ([40, 40], 40)
+    assert run(parameters | {"input": str(tmp_path / "extracted.parquet")}).requests == 0
 
 
 def test_prefect_tries_a_chunk_again_whose_part_could_not_be_written(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from prefect_llm.run.options import RunOptions
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import infer_pending
 from prefect_llm.store import RunDirectory
+from prefect_llm.store.cleaning import clean_run
 from prefect_llm.values.errors import AuthenticationFailed, InvalidInput
 
 
@@ -150,6 +154,142 @@ def test_a_finished_run_over_a_changed_source_is_refused(
     with pytest.raises(InvalidInput, match=r"has changed since this run finished: give a new output"):
         open_run(str(source), output, spec_of())
     assert caplog.messages == []
+
+
+def _touched(source: Path) -> Path:
+    os.utime(source, ns=(1, 1))
+    return source
+
+
+def _extracted_again(source: Path) -> Path:
+    table = pq.read_table(source)
+    pq.write_table(table, source, row_group_size=5, compression="none")
+    return source
+
+
+def _copied_back(source: Path) -> Path:
+    content = source.read_bytes()
+    source.unlink()
+    source.write_bytes(content)
+    return source
+
+
+def _moved(source: Path) -> Path:
+    return source.rename(source.with_name("elsewhere.parquet"))
+
+
+def _in_a_folder_of_two_files(source: Path) -> Path:
+    table = pq.read_table(source)
+    source.unlink()
+    source.mkdir()
+    pq.write_table(table.slice(0, 7), source / "a.parquet")
+    pq.write_table(table.slice(7), source / "b.parquet")
+    return source
+
+
+def _gone(source: Path) -> Path:
+    source.unlink()
+    return source
+
+
+REWRITTEN = [_touched, _extracted_again, _copied_back, _moved, _in_a_folder_of_two_files]
+
+
+@pytest.mark.parametrize("cleaned", [False, True])
+@pytest.mark.parametrize("written_again", [*REWRITTEN, _gone])
+def test_a_finished_run_asks_nothing_where_its_input_was_written_again_or_is_gone(
+    scripted_server: ScriptedServer, output: str, tmp_path: Path, written_again: Callable[[Path], Path], cleaned: bool
+) -> None:
+    source = tmp_path / "in.parquet"
+    pq.write_table(documents(22, share=[float("nan"), None] * 11), source)
+    first = carry_out(str(source), output, provider_at(scripted_server.base_url))
+    if cleaned:
+        clean_run(output)
+    source = written_again(source)
+    scripted_server.reset()
+
+    again = carry_out(str(source), output, provider_at(scripted_server.base_url))
+
+    assert (scripted_server.stats().requests, again.state, again.totals) == (0, "completed", first.totals)
+
+
+@pytest.mark.parametrize("written_again", REWRITTEN)
+def test_an_unfinished_run_says_nothing_of_an_input_written_again(
+    scripted_server: ScriptedServer,
+    output: str,
+    tmp_path: Path,
+    written_again: Callable[[Path], Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = tmp_path / "in.parquet"
+    pq.write_table(documents(30), source)
+    stop_after_a_chunk(scripted_server, str(source), output)
+    source = written_again(source)
+    assert carry_out(str(source), output, provider_at(scripted_server.base_url)).totals.ok == 30
+    assert caplog.messages == []
+
+
+def test_a_run_that_noted_no_content_compares_its_snapshot(
+    scripted_server: ScriptedServer, output: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.parquet"
+    pq.write_table(documents(22), source)
+    carry_out(str(source), output, provider_at(scripted_server.base_url))
+    manifest = Path(output, "_run", "manifest.json")
+    content = json.loads(manifest.read_text())
+    del content["snapshot"]["content_fingerprint"]
+    manifest.write_text(json.dumps(content))
+
+    assert open_run(str(_touched(source)), output, spec_of()).pending == ()
+    clean_run(output)
+    with pytest.raises(InvalidInput, match="has changed since this run finished"):
+        open_run(str(source), output, spec_of())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        documents(22).slice(0, 21),
+        documents(22).set_column(0, "id", [[f"e{n}" for n in range(22)]]),
+        documents(22).set_column(1, "text", [["doc-0 hello"] * 22]),
+        documents(22, more=[1] * 22),
+        documents(22).rename_columns(["id", "Text"]).append_column("text", documents(22)["text"]),
+    ],
+)
+def test_a_finished_run_over_other_documents_is_refused_with_the_way_to_reuse_its_answers(
+    scripted_server: ScriptedServer, output: str, tmp_path: Path, other: pa.Table
+) -> None:
+    source = tmp_path / "in.parquet"
+    pq.write_table(documents(22), source)
+    carry_out(str(source), output, provider_at(scripted_server.base_url))
+    pq.write_table(other, source)
+    with pytest.raises(InvalidInput, match=rf"has changed since this run finished: .* with --reuse {output} "):
+        open_run(str(source), output, spec_of())
+
+
+def test_a_change_that_the_run_does_not_see_is_none(
+    scripted_server: ScriptedServer, output: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.parquet"
+    spec = replace(spec_of(), keep="none", limit=12)
+    pq.write_table(documents(12), source)
+    carry_out(str(source), output, provider_at(scripted_server.base_url), spec)
+    pq.write_table(documents(20, unused=[1] * 20), source)
+    assert open_run(str(source), output, spec).pending == ()
+
+
+@pytest.mark.parametrize("name", ["in", "in/*.parquet", "in/in.parquet"])
+def test_a_finished_run_needs_no_input(
+    scripted_server: ScriptedServer, output: str, tmp_path: Path, name: str
+) -> None:
+    source = tmp_path / "in" / "in.parquet"
+    source.parent.mkdir()
+    pq.write_table(documents(12), source)
+    carry_out(str(tmp_path / name), output, provider_at(scripted_server.base_url))
+    source.unlink()
+    assert open_run(str(tmp_path / name), output, spec_of()).pending == ()
+    source.parent.rmdir()
+    assert open_run(str(tmp_path / name), output, spec_of()).pending == ()
 
 
 def test_an_unchanged_table_in_memory_is_known_again(scripted_server: ScriptedServer, output: str) -> None:

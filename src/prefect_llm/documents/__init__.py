@@ -6,7 +6,7 @@ from prefect_llm.documents.listing import left_out_words
 from prefect_llm.documents.sampling import stage_sample
 from prefect_llm.documents.snapshot import Snapshot, StagedChunk, read_chunk
 from prefect_llm.documents.source import Source, open_source
-from prefect_llm.documents.staging import stage
+from prefect_llm.documents.staging import same_documents, stage
 
 __all__ = [
     "Keep",
@@ -19,6 +19,7 @@ __all__ = [
     "left_out_words",
     "open_source",
     "read_chunk",
+    "same_documents",
     "stage",
     "stage_sample",
 ]

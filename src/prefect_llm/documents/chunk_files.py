@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
 
+from prefect_llm.documents.content_hash import ContentHash
 from prefect_llm.system.folders import Folder
 
 _FOLDER = "_run/input"
@@ -18,14 +19,21 @@ _MAX_WAITING_BYTES = 32 * 1024 * 1024
 # lz4: a quarter of zstd's time, and the snapshot is read about as often as it is written.
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
+Write = Callable[[str, bytes], None]
+"""Writes a file of the run's folder, or nothing."""
+
 
 class ChunkWriter:
-    """Cuts batches into chunks of `chunk_rows` and writes them, several at once: each write waits long."""
+    """Cuts batches into chunks of `chunk_rows` and writes them, several at once: each write waits long.
 
-    def __init__(self, folder: Folder, chunk_rows: int) -> None:
+    `content` is a hash of all documents in order, however their source and these chunks were written.
+    """
+
+    def __init__(self, write: Write, chunk_rows: int) -> None:
         self.chunks = 0
         self.rows = 0
-        self._folder = folder
+        self.content = ContentHash()
+        self._write_file = write
         self._chunk_rows = chunk_rows
         self._batches: list[pa.RecordBatch] = []
         self._missing = chunk_rows
@@ -60,12 +68,14 @@ class ChunkWriter:
         self.rows += batch.num_rows
 
     def _write(self) -> None:
-        content = _encoded(pa.Table.from_batches(self._batches))
+        chunk = pa.Table.from_batches(self._batches)
+        self.content.add(chunk)
+        content = _encoded(chunk)
         while self._waiting and (
             len(self._waiting) >= _WRITERS or self._waiting_bytes + len(content) > _MAX_WAITING_BYTES
         ):
             self._settle()
-        writing = self._pool.submit(self._folder.write, chunk_name(self.chunks), content)
+        writing = self._pool.submit(self._write_file, chunk_name(self.chunks), content)
         self._waiting.append((writing, len(content)))
         self._waiting_bytes += len(content)
         self._batches, self._missing = [], self._chunk_rows

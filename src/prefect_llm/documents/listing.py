@@ -22,7 +22,7 @@ from fsspec.utils import infer_compression
 
 from prefect_llm.documents.partitions import NO_PARTITIONS, Partitions
 from prefect_llm.system.folders import store_errors
-from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.errors import InputAbsent, InvalidInput
 from prefect_llm.values.formatting import first_listed
 
 _SHOWN = 6
@@ -196,7 +196,7 @@ def locate(input: str) -> Location:
     if _MAGIC.search(name):
         return Location(name, filesystem, "glob", _fixed(path), pattern=path)
 
-    raise InvalidInput(f'Nothing was found at "{name}": check the path of the input.')
+    raise InputAbsent(f'Nothing was found at "{name}": check the path of the input.')
 
 
 def left_out_words(left_out: Sequence[LeftOut]) -> str:

@@ -21,7 +21,7 @@ def stage_sample(
     `target` are replaced.
     """
     remove_chunks(target)
-    with ChunkWriter(target, _CHUNK_ROWS) as writer:
+    with ChunkWriter(target.write, _CHUNK_ROWS) as writer:
         for chunk, rows in places:
             for batch in read_table(folder, chunk).take(rows).to_batches():
                 writer.add(batch)
@@ -31,4 +31,5 @@ def stage_sample(
         chunks=writer.chunks,
         chunk_rows=_CHUNK_ROWS,
         source_fingerprint=named,
+        content_fingerprint=writer.content.hexdigest(),
     )

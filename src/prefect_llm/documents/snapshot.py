@@ -39,7 +39,8 @@ class Staged:
 class Snapshot:
     """The staged input. `prompt` are the columns that templates see, `has_id` says that one is named `id`.
 
-    `left_out` are the files of the source that are no documents.
+    `source_fingerprint` tells versions of the source's files apart, `content_fingerprint` the documents staged of
+    them: `None` in a run of an earlier version. `left_out` are the files of the source that are no documents.
     """
 
     rows: int
@@ -52,6 +53,7 @@ class Snapshot:
     prompt: tuple[str, ...]
     has_id: bool
     left_out: tuple[LeftOut, ...] = ()
+    content_fingerprint: str | None = None
 
     @property
     def kept_schema(self) -> pa.Schema:
@@ -70,6 +72,7 @@ class Snapshot:
             "chunk_rows": self.chunk_rows,
             "source": self.source,
             "source_fingerprint": self.source_fingerprint,
+            "content_fingerprint": self.content_fingerprint,
             "form": self.form,
             "kept": [{"column": kept.column, "name": kept.name, "as_json": kept.as_json} for kept in self.kept],
             "kept_types": base64.b64encode(self.kept_schema.serialize().to_pybytes()).decode(),
@@ -87,10 +90,11 @@ class Snapshot:
             for each, held in zip(content["kept"], schema.types, strict=True)
         )
         same = ("rows", "chunks", "chunk_rows", "source", "source_fingerprint", "form", "has_id")
-        # Runs of earlier versions did not note them.
-        left_out = tuple(LeftOut(**each) for each in content.get("left_out", ()))
         staged = {name: content[name] for name in same}
-        return cls(kept=kept, prompt=tuple(content["prompt"]), left_out=left_out, **staged)
+        # Runs of earlier versions did not note these.
+        left_out = tuple(LeftOut(**each) for each in content.get("left_out", ()))
+        staged |= {"left_out": left_out, "content_fingerprint": content.get("content_fingerprint")}
+        return cls(kept=kept, prompt=tuple(content["prompt"]), **staged)
 
 
 @dataclass(frozen=True, slots=True)

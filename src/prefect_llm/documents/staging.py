@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 
-from prefect_llm.documents.chunk_files import ChunkWriter, remove_chunks, staged_ids
+from prefect_llm.documents.chunk_files import ChunkWriter, read_table, remove_chunks, staged_ids
 from prefect_llm.documents.column_staging import stage_columns
 from prefect_llm.documents.columns import Staging
+from prefect_llm.documents.content_hash import ContentHash
 from prefect_llm.documents.json_lines import JsonLinesSource
 from prefect_llm.documents.line_staging import stage_lines
 from prefect_llm.documents.listing import left_out_words
-from prefect_llm.documents.snapshot import Snapshot
+from prefect_llm.documents.snapshot import Snapshot, Staged
 from prefect_llm.documents.source import Source
 from prefect_llm.system.folders import Folder
 from prefect_llm.values.errors import InvalidInput
@@ -35,12 +36,8 @@ def stage(source: Source, staging: Staging, folder: Folder) -> Snapshot:
     remove_chunks(folder)
 
     try:
-        with ChunkWriter(folder, chunk_rows) as writer:
-            staged = (
-                stage_lines(source, staging, writer)
-                if isinstance(source, JsonLinesSource)
-                else stage_columns(source, staging, writer)
-            )
+        with ChunkWriter(folder.write, chunk_rows) as writer:
+            staged = _stage(source, staging, writer)
         if staged.register is not None:
             staged.register.check_unique(lambda: staged_ids(folder, writer.chunks))
         if writer.rows == 0:
@@ -62,7 +59,41 @@ def stage(source: Source, staging: Staging, folder: Folder) -> Snapshot:
         prompt=staged.prompt,
         has_id=staged.has_id,
         left_out=source.left_out,
+        content_fingerprint=writer.content.hexdigest(),
     )
+
+
+def same_documents(source: Source, staging: Staging, snapshot: Snapshot, folder: Folder) -> bool:
+    """Whether the source still holds the documents of the snapshot in `folder`, whoever wrote its files when.
+
+    The source is read once, unless its files have not changed since; nothing is written. A snapshot of an earlier
+    version is read, too; if its chunks are gone, only unchanged files count. Raises `InvalidInput` as `stage` does.
+    """
+    if source.fingerprint() == snapshot.source_fingerprint:
+        return True
+    staged_content = snapshot.content_fingerprint or _content_of(folder, snapshot.chunks)
+    if staged_content is None:
+        return False
+
+    with ChunkWriter(lambda name, content: None, snapshot.chunk_rows) as writer:
+        _stage(source, staging, writer)
+    return writer.content.hexdigest() == staged_content
+
+
+def _stage(source: Source, staging: Staging, writer: ChunkWriter) -> Staged:
+    if isinstance(source, JsonLinesSource):
+        return stage_lines(source, staging, writer)
+    return stage_columns(source, staging, writer)
+
+
+def _content_of(folder: Folder, chunks: int) -> str | None:
+    content = ContentHash()
+    try:
+        for chunk in range(chunks):
+            content.add(read_table(folder, chunk))
+    except FileNotFoundError:
+        return None
+    return content.hexdigest()
 
 
 def _chunk_rows(staging: Staging, known_rows: int | None) -> int:

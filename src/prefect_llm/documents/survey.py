@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prefect_llm.documents.listing import LeftOut, Location, SourceFile
 from prefect_llm.documents.partitions import Partitions, PartitionTypes
 from prefect_llm.documents.table_formats import refuse_table, table_above, table_of
-from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.errors import InputAbsent, InvalidInput
 
 _FORMATS = {
     ".parquet": "Parquet",
@@ -54,6 +54,8 @@ def survey(location: Location) -> Found:
             f'"{location.name}" mixes kinds of files: {found}; name one kind with a glob such as "*.csv".'
         )
 
+    if location.kind != "file" and not seen.others:
+        raise InputAbsent(_nothing_there(location))
     raise InvalidInput(_nothing_readable(location, seen.others))
 
 
@@ -156,8 +158,10 @@ def _folder(location: Location) -> str:
 def _nothing_readable(location: Location, others: int) -> str:
     if location.kind == "file":
         return f'The extension of "{location.name}" cannot be read: rename or convert it to {_SUPPORTED}.'
-    if others:
-        return f'None of the {others} files of "{location.name}" can be read: supported are {_SUPPORTED}.'
+    return f'None of the {others} files of "{location.name}" can be read: supported are {_SUPPORTED}.'
+
+
+def _nothing_there(location: Location) -> str:
     if location.kind == "glob":
         return f'No file matches "{location.name}": check the pattern of the input.'
     return f'"{location.name}" holds no files: check the path of the input.'

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from prefect_llm.budget.kept_limits import persist_limits
 from prefect_llm.budget.sources import GrantSources
-from prefect_llm.documents import Snapshot, Source, absent_chunks, open_source, stage
+from prefect_llm.documents import Snapshot, Source, Staging, absent_chunks, open_source, same_documents, stage
 from prefect_llm.lanes.lanes import lane_named
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import fold
@@ -35,7 +35,7 @@ from prefect_llm.store import (
 )
 from prefect_llm.system.folders import open_folder
 from prefect_llm.values.budget import RunBudget
-from prefect_llm.values.errors import InvalidInput, Superseded, reason_of
+from prefect_llm.values.errors import InputAbsent, InvalidInput, Superseded, reason_of
 
 DEFAULTS = RunOptions()
 
@@ -59,7 +59,7 @@ def open_run(input: str | pa.Table, output: str, spec: RunSpec, *, options: RunO
         directory = RunDirectory.open(output)
         manifest = directory.check_ours()
         prompt = Prompt(spec.prompt)
-        source = _checked_source(input, manifest, spec, directory)
+        source = _checked_source(input, manifest, spec, prompt, directory)
 
         with acquired(directory.folder) as epoch:
             if source is not None:
@@ -195,34 +195,41 @@ def _named_runs(options: RunOptions, spec: RunSpec) -> EarlierRuns | None:
 
 
 def _checked_source(
-    input: str | pa.Table, manifest: Manifest | None, spec: RunSpec, directory: RunDirectory
+    input: str | pa.Table, manifest: Manifest | None, spec: RunSpec, prompt: Prompt, directory: RunDirectory
 ) -> Source | None:
     """The input a new run stages; `None` for a run that continues with its snapshot."""
     if manifest is None:
         return open_source(input)
 
     check_same_spec(manifest, spec.to_json(), where=directory.url)
-    _compare_source(input, manifest)
+    _compare_source(input, manifest, spec.staging(prompt), directory)
     return None
 
 
-def _compare_source(input: str | pa.Table, manifest: Manifest) -> None:
-    """Refuse another input for a finished run; an unfinished one continues with its snapshot, with a warning."""
-    staged = Snapshot.from_json(manifest.snapshot)
+def _compare_source(input: str | pa.Table, manifest: Manifest, staging: Staging, directory: RunDirectory) -> None:
+    """Refuse other documents for a finished run; an unfinished one continues with its snapshot, with a warning.
+
+    Files that were written again, moved or restored with the same documents are no other input, and a finished run
+    needs none.
+    """
+    snapshot, finished = Snapshot.from_json(manifest.snapshot), manifest.state == "completed"
     try:
-        same = open_source(input).fingerprint() == staged.source_fingerprint
+        same = same_documents(open_source(input), staging, snapshot, directory.folder)
+    except InputAbsent:
+        same = finished
     except InvalidInput:
-        if manifest.state == "completed":
+        if finished:
             raise
         same = False
 
     if same:
         return
-    if manifest.state == "completed":
+    if finished:
         raise InvalidInput(
-            f"{staged.source} has changed since this run finished: give a new output directory for the new input"
+            f"{snapshot.source} has changed since this run finished: give a new output directory for the new input, "
+            f"with --reuse {directory.url} to take the answers of what has not changed"
         )
-    logger.warning("%s has changed since it was staged; the run goes on with its snapshot", staged.source)
+    logger.warning("%s has changed since it was staged; the run goes on with its snapshot", snapshot.source)
 
 
 def _create(directory: RunDirectory, source: Source, spec: RunSpec, prompt: Prompt, epoch: int) -> Manifest:

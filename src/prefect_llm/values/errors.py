@@ -13,7 +13,7 @@ LLMBatchError
 `- RunError                 stops the run; the same command resumes it
    |- AuthenticationFailed, ModelNotFound, EndpointNotFound, AccountExhausted, RequestRefused
    |- ProviderDown, TooManyFailures, BudgetExceeded, BudgetUnwritable, NotApproved, Interrupted
-   `- InvalidInput          refused before anything was asked
+   `- InvalidInput          refused before anything was asked; InputAbsent: nothing is there to be read
 """
 
 from __future__ import annotations
@@ -270,6 +270,10 @@ class Superseded(RunError):
 
 class InvalidInput(RunError):
     """Refused before anything was asked: input, settings, or a directory that is not ours."""
+
+
+class InputAbsent(InvalidInput):
+    """Nothing is there where the input should be."""
 
 
 def reason_of(error: BaseException | str) -> str:
