@@ -67,7 +67,7 @@ def alert_sender(run: RunReference, monitor: RunMonitor) -> Callable[[], None]:
 
     def send_alerts() -> None:
         for alert in monitor.news():
-            send(run, alert.what, {**alert.figures, "message": alert.message})
+            send(run, alert.what, {**alert.payload, "message": alert.message})
             logger.log(alert.level, alert.message)
 
     return send_alerts

@@ -132,7 +132,7 @@ class SharedLimit:
             self._thread.join(timeout=GIVEN_BACK_WITHIN_S)
 
     def _start(self) -> None:
-        self._engine.set_share(0.0)
+        self._engine.set_share(0.0)  # nothing leaves before a slot is leased
         self._wait.begin()
         context = contextvars.copy_context()  # Prefect's settings are those of the thread that starts it
         name = f"share-{self._leases.limit_name}"
@@ -184,6 +184,7 @@ class SharedLimit:
 
     def _pause_s(self) -> float:
         if self._users and not self._leases.sizes:
+            # spread, or processes that began together would all ask the server at once
             return SOON_S * random.uniform(0.5, 1.5)
         if not self._users:
             return 0.0 if self._leases.empty else UNUSED_S

@@ -19,7 +19,7 @@ def spent(amount: str) -> Observed:
 
 
 def percents(notices: AlertRules, *amounts: str) -> list[int]:
-    return [each.figures["percent"] for amount in amounts for each in notices.of(spent(amount))]
+    return [each.payload["percent"] for amount in amounts for each in notices.of(spent(amount))]
 
 
 def test_half_four_fifths_and_all_of_the_budget_are_told_once_each() -> None:
@@ -35,7 +35,7 @@ def test_of_several_shares_at_once_only_the_largest_is_told() -> None:
 def test_a_budget_s_notice_says_how_much_of_what() -> None:
     (notice,) = AlertRules(0.2).of(spent("8.123456789"))
     assert notice.message == "80% of the budget is used: €8.12346 of €10.00"
-    assert notice.figures == {
+    assert notice.payload == {
         "percent": 80, "of": "run", "spent": "8.123456789", "budget": "10", "currency": "EUR",
     }  # fmt: skip
 
@@ -46,7 +46,7 @@ def test_a_month_s_budget_is_told_apart_from_the_run_s() -> None:
         SpentBudget("month", Decimal(81), Decimal(100), "EUR"),
     )
     (notice,) = AlertRules(0.2).of(Observed(budgets=[of_run, of_month]))
-    assert (notice.figures["percent"], notice.figures["of"]) == (80, "month")
+    assert (notice.payload["percent"], notice.payload["of"]) == (80, "month")
     assert notice.message == "80% of this month's budget is used: €81.00 of €100.00"
 
 
@@ -56,14 +56,14 @@ def test_of_two_budgets_the_one_with_least_left_has_stopped_the_run() -> None:
         SpentBudget("month", Decimal(10), Decimal(100), "EUR"),
     )
     (notice,) = AlertRules(0.2).of(Observed(budgets=[of_run, of_month], exceeded=True))
-    assert (notice.figures["percent"], notice.figures["of"]) == (100, "run")
+    assert (notice.payload["percent"], notice.payload["of"]) == (100, "run")
 
 
 def test_a_run_that_the_budget_stopped_has_used_it_up() -> None:
     """The next request no longer fitted: 100% is never quite reached."""
     seen = Observed(budgets=[SpentBudget("run", Decimal("9.7"), Decimal(10), "USD")], exceeded=True)
     (notice,) = AlertRules(0.2).of(seen)
-    assert notice.figures["percent"] == 100
+    assert notice.payload["percent"] == 100
     assert notice.message == "the budget is used up: $9.70 of $10.00, and the next request does not fit the rest"
 
 
@@ -100,7 +100,7 @@ def test_an_outage_is_told_with_its_address_its_cause_and_when_the_run_stops() -
         "http://h:8000/v1 fails (no connection: Connection refused): nothing is sent but a probe now and then; "
         "it is given up after 30 s without a success"
     )
-    assert notice.figures == {"provider": "h"}
+    assert notice.payload == {"provider": "h"}
 
 
 def test_an_outage_between_two_looks_is_told_too() -> None:
@@ -117,4 +117,4 @@ def test_an_outage_between_two_looks_is_told_too() -> None:
 def test_each_provider_has_its_own_outages() -> None:
     notices = AlertRules(0.2)
     seen = Observed(statuses=[ProviderStatus("first", OPEN, 1), ProviderStatus("second", CLOSED, 0)])
-    assert [each.figures["provider"] for each in notices.of(seen)] == ["first"]
+    assert [each.payload["provider"] for each in notices.of(seen)] == ["first"]

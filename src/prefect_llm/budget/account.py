@@ -172,6 +172,7 @@ class BudgetAccount:
             amount = self._awaited if self._waiting else ZERO
             wanted = self._balance.wanted(amount)
             least = ZERO if self._balance.in_flight else self._balance.missing(amount)
+        # not under the lock: requests are settled while the store is written
         granted = self._sources.grant(wanted, least)
 
         with self._lock:

@@ -133,7 +133,7 @@ class GrantLog:
                 total = ZERO if last is None else last.total
                 change = wanted if limit is None else min(wanted, MONEY.subtract(limit, total))
                 if change <= 0 or change < least:
-                    if self._look() == last:
+                    if self._look() == last:  # refused only by the newest entry: others may have given back
                         return ZERO
                 elif self._append(change, MONEY.add(total, change), self._holding | {self._holder}):
                     return change

@@ -37,11 +37,11 @@ class EventName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that happened: one sentence, and its figures for JSON, money as strings."""
+    """Something that happened: one sentence, and the payload of its event, money as strings."""
 
     what: EventName
     message: str
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def level(self) -> int:

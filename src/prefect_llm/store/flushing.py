@@ -39,7 +39,7 @@ class Flushed:
         """True if a flush is due and none is running."""
         if self.due > now:
             return False
-        self.due = now + self._every_s
+        self.due = now + self._every_s  # also while one runs, or the thread would spin on a slow store
         begins, self._under_way = not self._under_way, True
         return begins
 
@@ -106,5 +106,5 @@ def flushed(journal: Journal, every_s: float) -> Iterator[Flushed]:
     try:
         yield kept
     finally:
-        _flusher.remove(kept)
+        _flusher.remove(kept)  # first: nothing flushes a closed journal
         kept.close()

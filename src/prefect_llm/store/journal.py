@@ -102,6 +102,7 @@ def claim(
         attempt = ChunkAttempt(epoch, last.number + 1)
         if folder.create(_name(kind, chunk, attempt), b""):
             return attempt, read_entries(folder, earlier)
+        # else another attempt has just taken that number: look again
 
 
 def is_latest(folder: Folder, chunk: int, attempt: ChunkAttempt, kind: JournalKind = JournalKind.CHUNK) -> bool:
@@ -222,7 +223,7 @@ class LocalJournal:
         try:
             self.flush()
         finally:
-            with self._lock:
+            with self._lock:  # a later flush must not sync another file that gets this number
                 descriptor, self._descriptor = self._descriptor, -1
             if descriptor >= 0:
                 os.close(descriptor)
@@ -247,7 +248,7 @@ class RemoteJournal:
         with self._lock:
             if not self._lines:
                 return
-            count = len(self._lines)
+            count = len(self._lines)  # rows are appended meanwhile: only these are written and removed
             content = b"".join(self._lines[:count])
             self._folder.write(f"{self._stem}-{self._flushes:05d}.jsonl", content)
             del self._lines[:count]  # after the write: rows that could not be written are kept for the next try
