@@ -36,6 +36,14 @@ def with_failures(scripted_server: ScriptedServer, output: str, **spec: Any) -> 
     return summary, provider
 
 
+def make_delta_log(output: str) -> Path:
+    """As a converter leaves it."""
+    log = Path(output, "results", "_delta_log", "00000000000000000000.json")
+    log.parent.mkdir()
+    log.write_text("{}")
+    return log
+
+
 def listed(output: str) -> list[list[str]]:
     with Path(output, "_run", "failed.csv").open(newline="") as file:
         return list(csv.reader(file))
@@ -147,3 +155,31 @@ def test_a_redrive_of_a_run_without_failures_asks_nothing(scripted_server: Scrip
     assert redrive_pending(open_redrive(output), provider).totals.ok == 5
     assert scripted_server.stats().requests == 0
     assert RunDirectory.open(output).complete_chunks() == {0}
+
+
+def test_a_redrive_says_that_a_log_of_delta_is_stale_and_leaves_it(
+    scripted_server: ScriptedServer, output: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, provider = with_failures(scripted_server, output)
+    log = make_delta_log(output)
+    assert open_run(documents(25), output, spec_of()).pending == ()
+    assert caplog.messages == []
+
+    again = redrive_pending(open_redrive(output), provider)
+
+    assert (again.totals.failed, log.read_text()) == (0, "{}")
+    stale = f"{output}/results/_delta_log lists the parts as they were when it was made: it is stale once"
+    assert [message.startswith(stale) for message in caplog.messages] == [True]
+    caplog.clear()
+    assert redrive_pending(open_redrive(output), provider).requests == 0
+    assert caplog.messages == []
+
+
+def test_a_run_that_goes_on_says_it_too(
+    scripted_server: ScriptedServer, output: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, provider = with_failures(scripted_server, output)
+    make_delta_log(output)
+    Path(output, "results", "part-00001.parquet").unlink()
+    assert carry_out(documents(25), output, provider).totals.rows == 25
+    assert any("_delta_log lists the parts as they were" in message for message in caplog.messages)

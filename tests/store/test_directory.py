@@ -147,6 +147,21 @@ def test_a_foreign_file_among_the_results_is_refused(
         directory.check_ours()
 
 
+def test_a_log_of_delta_may_lie_beside_the_parts_and_keeps_what_it_lists(
+    directory: RunDirectory, make_manifest: MakeManifest
+) -> None:
+    directory.create(make_manifest())
+    directory.folder.write("results/part-schema.parquet", b"as an earlier version wrote it")
+    assert not directory.has_delta_log()
+    directory.folder.write("results/_delta_log/00000000000000000000.json", b"{}")
+    directory.folder.write("results/_delta_log/00000000000000000000.checkpoint.parquet", b"PAR1")
+    directory.check_ours()
+    assert directory.has_delta_log()
+    assert directory.complete_chunks() == frozenset()
+    directory.write_schema_part(SCHEMA)
+    assert directory.folder.read("results/part-schema.parquet") == b"as an earlier version wrote it"
+
+
 def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.write_text("mine")

@@ -120,6 +120,7 @@ def reference_to(
         _count_earlier_spend(directory, snapshot.rows, options.budget, manifest)
     if pending:
         persist_limits(directory, manifest, options.budget, epoch)
+        _warn_of_delta_log(directory)
     return RunReference(
         url=directory.folder.url,
         run_id=manifest.run_id,
@@ -255,6 +256,15 @@ def _open(directory: RunDirectory, manifest: Manifest, epoch: int, options: RunO
     snapshot = plan.snapshot
     pending = {chunk: snapshot.chunk_length(chunk) for chunk in range(snapshot.chunks) if chunk not in complete}
     return reference_to(directory, manifest, pending, epoch, options, purpose="be finished")
+
+
+def _warn_of_delta_log(directory: RunDirectory) -> None:
+    if directory.has_delta_log():
+        logger.warning(
+            "%s/_delta_log lists the parts as they were when it was made: it is stale once this run has written its "
+            "rows, so remove it then and convert again",
+            directory.results_url,
+        )
 
 
 def _count_earlier_spend(directory: RunDirectory, rows: int, budget: RunBudget, manifest: Manifest) -> None:

@@ -40,6 +40,8 @@ REPORT = "_run/report.md"
 PAGE = "_run/report.html"
 LEDGER = "_run/ledger.json"
 FAILED = "_run/failed.csv"
+DELTA_LOG = f"{RESULTS}_delta_log/"
+"""What a converter to Delta adds to the parts: the one thing of somebody else that may lie beside them."""
 _BEFORE_THE_MANIFEST = ("_run/tmp/", "_run/input/", LEASES)
 """What a run that is killed before its manifest is written may leave: temporary files, half a snapshot, a lease."""
 
@@ -77,7 +79,7 @@ class RunDirectory:
         """Refuse a directory that holds foreign files; return the manifest of the run to continue, if any.
 
         Without a manifest only what a killed start leaves may be here; with one, `results/` may hold nothing but
-        the run's own parts.
+        the run's own parts and a log of Delta.
         """
         if isinstance(self.folder, LocalFolder) and self.folder.path.is_file():
             raise InvalidInput(f"--output {self.url} is a file: give a directory")
@@ -114,11 +116,20 @@ class RunDirectory:
         self.folder.write(MANIFEST, manifest.to_json())
 
     def write_schema_part(self, schema: pa.Schema) -> None:
-        """Make `results/` appear, readable and empty. The manifest must be there."""
+        """Make `results/` appear, readable and empty. The manifest must be there.
+
+        A part that a Delta log lists stays as it is.
+        """
         if self.manifest() is None:
             raise RuntimeError("the manifest precedes everything in results/")
+        if self.has_delta_log():
+            return
         empty = ChunkStats().to_json()
         self.folder.write(SCHEMA_PART, encode_part(schema.empty_table(), {STATS_KEY: empty}))
+
+    def has_delta_log(self) -> bool:
+        """Whether somebody has made a Delta table of the parts: its log lists them as they were then."""
+        return bool(self.folder.names(DELTA_LOG))
 
     def complete_chunks(self) -> frozenset[int]:
         """The chunks that have their part."""
@@ -197,7 +208,7 @@ class RunDirectory:
         foreign = [
             name
             for name in self.folder.names(RESULTS)
-            if name != SCHEMA_PART and not _is_part_of(manifest, chunk_of(name))
+            if name != SCHEMA_PART and not _is_part_of(manifest, chunk_of(name)) and not name.startswith(DELTA_LOG)
         ]
         if foreign:
             raise InvalidInput(
