@@ -227,3 +227,11 @@ def test_what_is_kept_can_be_read_by_parquet_duckdb_and_polars(read: Any, tmp_pa
     assert second.pop("union") == '"x"'
     assert second.pop("runs") == "a"
     assert set(second.values()) == {None}
+
+
+def test_a_type_that_pyarrow_cannot_read_is_said_to_be_one(refused: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    polars.DataFrame({"n": polars.Series([1], dtype=polars.Int128)}).write_parquet(path)
+    sentence = refused(path)
+    assert sentence.startswith(f'"{path}" has a column of a type that pyarrow cannot read')
+    assert "Int128 to Decimal(38, 0)" in sentence

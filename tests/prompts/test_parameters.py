@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -47,6 +48,33 @@ def test_a_run_parameter_with_a_reserved_name_is_refused(name: str, said: str) -
 def test_a_row_parameter_with_a_reserved_name_fails_its_row(name: str) -> None:
     with pytest.raises(BadDocument, match=f"column 'p': '{name}' is refused"):
         of_row({name: 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "temperature", "extra"),
+    [
+        ({"temperature": Decimal("0.5"), "seed": 7}, 0.5, {"seed": 7}),
+        ({"temperature": Decimal("0.5"), "seed": Decimal("7.0")}, 0.5, {"seed": 7}),
+        ({"temperature": Decimal("1.0"), "top_p": Decimal("0.90")}, 1.0, {"top_p": 0.9}),
+        (
+            {"logit_bias": {"50256": Decimal("-100.0")}, "stop": None, "x": [Decimal("0.1")]},
+            None,
+            {"logit_bias": {"50256": -100}, "x": [0.1]},
+        ),
+    ],
+)
+def test_decimals_of_sql_are_sent_as_numbers(given: Any, temperature: Any, extra: Any) -> None:
+    parameters = of_row(given)
+    assert (parameters.temperature, parameters.extra) == (temperature, extra)
+    assert [type(value) for value in parameters.extra.values()] == [type(value) for value in extra.values()]
+
+
+def test_a_decimal_limit_is_an_integer_and_one_that_is_no_number_fails_its_row() -> None:
+    assert of_row({"max_output_tokens": Decimal("50")}).max_output_tokens == 50
+    with pytest.raises(BadDocument, match="max_output_tokens must be a positive integer"):
+        of_row({"max_output_tokens": Decimal("50.5")})
+    with pytest.raises(BadDocument, match="NaN is no number"):
+        of_row({"temperature": Decimal("NaN")})
 
 
 def test_response_format_is_a_parameter_only_without_a_schema() -> None:

@@ -62,9 +62,26 @@ def test_a_list_of_messages_is_sent_without_arrows_nulls() -> None:
     ]
 
 
-def test_messages_as_json_text_are_sent_untouched() -> None:
+def test_messages_as_json_text_are_sent_as_they_are() -> None:
     messages = [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "user", "content": "hi"}]
     assert asked(orjson.dumps(messages).decode()) == messages
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("calls", [{"tool_calls": [{"id": "1"}]}, {"function_call": {"name": "f"}}])
+def test_nulls_are_left_out_but_for_the_content_beside_an_assistants_calls(as_text: bool, calls: Any) -> None:
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "hi", "image_url": None}], "name": None},
+        {"role": "assistant", "content": None, "name": None, **calls},
+        {"role": "tool", "content": "1", "tool_calls": None},
+        {"role": "user", "content": None},
+    ]
+    assert asked(orjson.dumps(messages).decode() if as_text else messages) == [
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+        {"role": "assistant", "content": None, **calls},
+        {"role": "tool", "content": "1"},
+        {"role": "user"},
+    ]
 
 
 @pytest.mark.parametrize(

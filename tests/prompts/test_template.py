@@ -184,6 +184,36 @@ def test_a_failing_expression_fails_its_row_only(template: str, said: str) -> No
     assert said in refusal(template, n=0)
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ order.items }}",
+        "{% for each in order.items %}{{ each }}{% endfor %}",
+        "{{ order.items | join }}",
+        "{{ order.items | length }}",
+        "{{ order.items[0] }}",
+        "{{ order.items ~ '' }}",
+        "{{ {'a': order.items} | tojson }}",
+        "{% if order.items %}x{% endif %}",
+        "{{ row.order.items }}",
+    ],
+)
+def test_a_field_that_is_hidden_by_a_method_is_named(template: str) -> None:
+    said = '".items" is a method; for the field of that name write ["items"]'
+    assert said in refusal(template, order={"items": ["a"]})
+
+
+def test_a_field_that_is_hidden_by_a_method_is_reached_by_brackets_and_the_method_by_a_call() -> None:
+    order = {"items": ["a"], "n": 1}
+    assert render('{{ order["items"] | join }}', order=order) == "a"
+    assert render("{% for key, value in order.items() %}{{ key }}{% endfor %}", order=order) == "itemsn"
+
+
+def test_a_map_is_a_dict_whose_keys_json_has() -> None:
+    assert render("{{ x.color }}", x={"color": "red"}) == "red"
+    assert render("{{ x | tojson }}", x={datetime.date(2026, 1, 2): 1, 2: None}) == '{"2026-01-02": 1, "2": null}'
+
+
 def test_a_failure_names_the_templates_line() -> None:
     assert refusal("one\n{{ x }}\n{{ y }}\n{{ y }}", x=None, y="a").startswith("prompt template, line 2: ")
 

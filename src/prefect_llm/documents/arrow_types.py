@@ -7,13 +7,13 @@ them), and JSON text where there is none.
 
 from __future__ import annotations
 
-import uuid
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
+
+from prefect_llm.documents.conversion import converted, is_list
 
 _PLAIN = {
     pa.null(): pa.string(),
@@ -26,20 +26,23 @@ _PLAIN = {
     pa.time32("s"): pa.time32("ms"),
     pa.date64(): pa.date32(),
 }
+_EXTENSIONS = {"arrow.uuid": pa.string(), "arrow.bool8": pa.bool_()}
+"""Those whose storage is not their value."""
 _MAX_DECIMAL_DIGITS = 38
+_Maps = Literal["strict"] | None
 
 
 def staged_type(type: pa.DataType) -> pa.DataType:
     """The type in which a column is staged and in which two files' columns must agree."""
     if isinstance(type, pa.BaseExtensionType):
-        return pa.string() if type.extension_name == "arrow.uuid" else staged_type(type.storage_type)
+        return _EXTENSIONS.get(type.extension_name) or staged_type(type.storage_type)
     if pt.is_dictionary(type) or pt.is_run_end_encoded(type):
         return staged_type(type.value_type)
     if pt.is_timestamp(type) and type.unit == "s":
         return pa.timestamp("ms", type.tz)
     if pt.is_fixed_size_list(type):
         return pa.list_(staged_type(type.value_type), type.list_size)
-    if _is_list(type):
+    if is_list(type):
         return pa.list_(staged_type(type.value_type))
     if pt.is_struct(type):
         return pa.struct([pa.field(field.name, staged_type(field.type)) for field in type])
@@ -74,39 +77,29 @@ def has_repeated_field(type: pa.DataType) -> bool:
     return any(has_repeated_field(inner) for inner in _inner_types(type))
 
 
-def to_staged(column: pa.Array, type: pa.DataType) -> pa.Array:
-    """The column in its staged type; `pa.ArrowException` where a value does not fit."""
-    if isinstance(column, pa.ExtensionArray):
-        if column.type.extension_name == "arrow.uuid":
-            return pa.array([_uuid_text(value) for value in column.to_pylist()], type)
-        return to_staged(column.storage, type)
-    if pt.is_run_end_encoded(column.type):
-        return to_staged(pc.run_end_decode(column), type)
-    if pt.is_dictionary(column.type):
-        return to_staged(column.dictionary_decode(), type)
-    if pt.is_list_view(column.type) or pt.is_large_list_view(column.type):
-        return to_staged(_as_list(column), type)
-    return column if column.type.equals(type) else column.cast(type)
-
-
 def to_result(column: pa.ChunkedArray, type: pa.DataType, *, as_json: bool) -> pa.ChunkedArray:
     """A staged column as the results hold it."""
     if as_json:
         return pa.chunked_array([[json_text(value) for value in python_values(column)]], type)
     if pt.is_dictionary(type):
         return column.dictionary_encode().cast(type)
-    return column if column.type.equals(type) else column.cast(type)
+    return pa.chunked_array([converted(chunk, type) for chunk in column.chunks], type)
 
 
 def python_values(column: pa.ChunkedArray) -> list[Any]:
-    """The cells as Python values; what Python cannot hold (a date after the year 9999) as `Unreadable`."""
+    """The cells as Python values, maps as dicts.
+
+    What Python cannot hold (a date after the year 9999, a map that has a key twice) is `Unreadable`.
+    """
     prompt_type = _in_microseconds(column.type)
     if not prompt_type.equals(column.type):
-        column = column.cast(prompt_type, safe=False)
+        chunks = [converted(chunk, prompt_type, safe=False) for chunk in column.chunks]
+        column = pa.chunked_array(chunks, prompt_type)
+    maps: _Maps = None if _has_nested_key(prompt_type) else "strict"
     try:
-        return column.to_pylist()  # type: ignore[no-any-return]
-    except (ValueError, OverflowError):
-        return [_python_value(cell) for cell in column]
+        return column.to_pylist(maps_as_pydicts=maps)  # type: ignore[no-any-return]
+    except (ValueError, OverflowError, KeyError):
+        return [_python_value(cell, maps) for cell in column]
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -116,8 +109,22 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 def json_text(value: Any) -> str | None:
-    """A cell as JSON, null staying null."""
-    return None if value is None else msgspec.json.encode(value).decode()
+    """A cell as JSON, null staying null; keys that JSON has not are text."""
+    if value is None:
+        return None
+    try:
+        return msgspec.json.encode(value).decode()
+    except TypeError:
+        return msgspec.json.encode(_with_text_keys(value)).decode()
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, (str, int)) and not isinstance(key, bool) else str(key): _with_text_keys(each)
+            for key, each in value.items()
+        }
+    return [_with_text_keys(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _can_be_held(type: pa.DataType) -> bool:
@@ -146,7 +153,7 @@ def _held_type(type: pa.DataType) -> pa.DataType:
         return pa.timestamp(type.unit, "UTC")
     if pt.is_float16(type):
         return pa.float32()
-    if _is_list(type) or pt.is_fixed_size_list(type):  # pyarrow 25 cannot read a null of a fixed size
+    if is_list(type):  # pyarrow 25 cannot read a null of a fixed size
         return pa.list_(_held_type(type.value_type))
     if pt.is_struct(type):
         return pa.struct([pa.field(field.name, _held_type(field.type)) for field in type])
@@ -171,7 +178,7 @@ def _in_microseconds(type: pa.DataType) -> pa.DataType:
         return pa.duration("us")
     if pt.is_fixed_size_list(type):
         return pa.list_(_in_microseconds(type.value_type), type.list_size)
-    if _is_list(type):
+    if is_list(type):
         return pa.list_(_in_microseconds(type.value_type))
     if pt.is_struct(type):
         return pa.struct([field.with_type(_in_microseconds(field.type)) for field in type])
@@ -185,23 +192,15 @@ def _inner_types(type: pa.DataType) -> list[pa.DataType]:
     return [type.field(index).type for index in range(type.num_fields)]
 
 
-def _is_list(type: pa.DataType) -> bool:
-    return bool(pt.is_list(type) or pt.is_large_list(type) or pt.is_list_view(type) or pt.is_large_list_view(type))
+def _has_nested_key(type: pa.DataType) -> bool:
+    """Whether a map's keys are lists or structs: no dict has those, such maps stay lists of pairs."""
+    return bool(pt.is_map(type) and pt.is_nested(type.key_type)) or any(map(_has_nested_key, _inner_types(type)))
 
 
-def _python_value(cell: pa.Scalar) -> Any:
+def _python_value(cell: pa.Scalar, maps: _Maps) -> Any:
     try:
-        return cell.as_py()
+        return cell.as_py(maps_as_pydicts=maps)
+    except KeyError:
+        return Unreadable("a map in it has a key twice")
     except (ValueError, OverflowError) as error:
         return Unreadable(str(error))
-
-
-def _as_list(view: pa.ListViewArray) -> pa.ListArray:
-    """By hand: the cast of pyarrow 26 writes one offset too few."""
-    lengths = pc.cast(pc.fill_null(pc.list_value_length(view), 0), pa.int32())
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
-    return pa.ListArray.from_arrays(offsets, view.flatten(), mask=view.is_null())
-
-
-def _uuid_text(value: uuid.UUID | bytes | None) -> str | None:
-    return None if value is None else str(value if isinstance(value, uuid.UUID) else uuid.UUID(bytes=value))

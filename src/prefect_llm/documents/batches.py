@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from prefect_llm.documents.columns import Columns
 from prefect_llm.documents.listing import LeftOut
 
 
@@ -54,8 +55,8 @@ class ColumnSource(AnySource, Protocol):
     default_id: str
 
     @property
-    def schema(self) -> pa.Schema:
-        """The columns of all files together, in order of first appearance."""
+    def columns(self) -> Columns:
+        """The columns of all files together."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
         """All rows in order, with just these columns."""

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from prefect_llm.documents.arrow_types import result_type, staged_type, to_staged
+from prefect_llm.documents.arrow_types import result_type, staged_type
 from prefect_llm.documents.batches import ColumnSource, SourceBatch, place
 from prefect_llm.documents.chunk_files import ChunkWriter
 from prefect_llm.documents.columns import (
     KeptColumn,
     Staging,
-    check_distinct,
     check_representable,
     kept_columns,
     not_in,
     prompt_columns,
     result_names,
 )
+from prefect_llm.documents.conversion import converted
 from prefect_llm.documents.identifiers import IdRegister, check_id_type, ids_of_column
 from prefect_llm.documents.snapshot import Staged
 from prefect_llm.values.errors import InvalidInput
@@ -26,13 +26,13 @@ from prefect_llm.values.errors import InvalidInput
 
 def stage_columns(source: ColumnSource, staging: Staging, writer: ChunkWriter) -> Staged:
     """Write all rows, or the first `limit`; `InvalidInput` for bad ids, columns, types and bytes."""
-    schema = source.schema
-    check_distinct(schema.names, source.name)
+    schema = source.columns.schema
     id_column = _id_column(source, staging)
     kept = kept_columns(staging.keep, schema, source.name)
     names = result_names(kept, staging.reserved)
     prompt = prompt_columns(staging, schema, source.name)
     staged = [name for name in schema.names if name in {*kept, *prompt}]
+    source.columns.check_usable(staged)
     check_representable(staged, schema, source.name)
     register = None if id_column is None else IdRegister(id_column)
     _write(source, staging, writer, staged=staged, id_column=id_column, register=register)
@@ -56,7 +56,7 @@ def _write(
     register: IdRegister | None,
 ) -> None:
     read = [*staged] if id_column is None or id_column in staged else [*staged, id_column]
-    types = {name: staged_type(source.schema.field(name).type) for name in read}
+    types = {name: staged_type(source.columns.schema.field(name).type) for name in read}
 
     for batch in source.batches(read):
         rows = batch.rows if staging.limit is None else min(batch.rows, staging.limit - writer.rows)
@@ -73,13 +73,14 @@ def _write(
 
 
 def _id_column(source: ColumnSource, staging: Staging) -> str | None:
-    schema = source.schema
+    schema = source.columns.schema
     column = staging.id_column
     if column is None:
         column = source.default_id if source.default_id in schema.names else None
     elif column not in schema.names:
         raise InvalidInput(f'The id column is "{column}", {not_in(source.name, column, schema.names)}')
     if column is not None:
+        source.columns.check_usable([column])
         check_id_type(staged_type(schema.field(column).type), column=column, source=source.name)
     return column
 
@@ -96,13 +97,14 @@ def _column(batch: SourceBatch, name: str, type: pa.DataType, rows: int) -> pa.A
 
     cells = batch.record_batch.column(index).slice(0, rows)
     try:
-        staged = to_staged(cells, type)
+        staged = converted(cells, type)
         staged.validate(full=True)
     except pa.ArrowException as error:
         row = _undecodable_row(cells)
         if row is None:
+            other = "" if staged_type(cells.type).equals(type) else f" as the {type} that other files need"
             raise InvalidInput(
-                f'The column "{name}" of "{batch.file}" ({cells.type}) cannot be read ({error}): convert it.'
+                f'The column "{name}" of "{batch.file}" ({cells.type}) cannot be read{other} ({error}): convert it.'
             ) from error
         raise InvalidInput(
             f'{place(batch.file, batch.first_row + row)}: the column "{name}" is not UTF-8 text: '

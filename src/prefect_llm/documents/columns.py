@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 import pyarrow as pa
 
 from prefect_llm.documents.arrow_types import has_repeated_field, holds_binary, staged_type
+from prefect_llm.documents.widening import widened
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.formatting import first_listed
 
@@ -48,31 +50,57 @@ class KeptColumn:
     as_json: bool
 
 
-def merged_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
-    """One schema for all files; `InvalidInput` names the file and column that contradict an earlier one."""
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of all files together; of those in `conflicts`, by name, no file may be used as they are.
+
+    The value is the sentence that refuses them: a conflict matters only if the column is used.
+    """
+
+    schema: pa.Schema
+    conflicts: Mapping[str, str]
+
+    def check_usable(self, names: Iterable[str]) -> None:
+        """Raises `InvalidInput` for the first of these columns that is in conflict."""
+        for name in names:
+            if name in self.conflicts:
+                raise InvalidInput(self.conflicts[name])
+
+
+def merged_columns(schemas: Iterable[tuple[str, pa.Schema]]) -> Columns:
+    """The columns of all files, in order of first appearance, each of a type that holds every file's values."""
     fields: dict[str, tuple[pa.DataType, str]] = {}
+    conflicts: dict[str, str] = {}
     for file, schema in schemas:
-        check_distinct(schema.names, file)
+        conflicts |= repeated_columns(schema.names, file)
         for field in schema:
             known, first_file = fields.setdefault(field.name, (field.type, file))
-            if pa.types.is_null(known):
-                fields[field.name] = (field.type, file)
-            elif not pa.types.is_null(field.type) and staged_type(known) != staged_type(field.type):
-                raise InvalidInput(
-                    f'The column "{field.name}" is {field.type} in "{file}" but {known} in "{first_file}": '
-                    "give it one type in all files."
-                )
+            both = _both(known, field.type)
+            if both is not None:
+                fields[field.name] = (both, file if pa.types.is_null(known) else first_file)
+                continue
+            conflicts.setdefault(
+                field.name,
+                f'The column "{field.name}" is {field.type} in "{file}" but {known} in "{first_file}": '
+                "give it one type in all files, or use it neither in the prompt nor with keep.",
+            )
 
-    return pa.schema([(name, known) for name, (known, _) in fields.items()])
+    return Columns(pa.schema([(name, known) for name, (known, _) in fields.items()]), conflicts)
 
 
-def check_distinct(names: Sequence[str], file: str) -> None:
-    """Raises `InvalidInput` where a file names two columns alike."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InvalidInput(f'"{file}" has two columns named "{name}": rename one.')
-        seen.add(name)
+def repeated_columns(names: Sequence[str], file: str) -> dict[str, str]:
+    """The sentence about each column whose name a file has twice."""
+    repeated = (name for name, count in Counter(names).items() if count > 1)
+    return {name: f'"{file}" has two columns named "{name}": rename one.' for name in repeated}
+
+
+def _both(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """A type for both; the first one where they are staged alike, so that a category stays one in the results."""
+    if pa.types.is_null(one):
+        return other
+    if pa.types.is_null(other) or staged_type(one).equals(staged_type(other)):
+        return one
+    return widened(staged_type(one), staged_type(other))
 
 
 def kept_columns(keep: Keep, schema: pa.Schema, source: str) -> list[str]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from prefect_llm.documents.batches import SourceBatch, place, shortened
-from prefect_llm.documents.columns import merged_schema
+from prefect_llm.documents.columns import Columns, merged_columns
 from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.values.errors import InvalidInput
 
@@ -35,12 +35,12 @@ class CsvSource(LocatedSource):
 
     default_id = "id"
 
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of all headers, each a string, and of the folders."""
+    @cached_property
+    def columns(self) -> Columns:
+        """Those of all headers, each a string, and of the folders."""
         extended = self._location.partitions.extended
         headers = ((file, self._headers[file.name]) for file in self._location.files())
-        return merged_schema((file.name, extended(_text_schema(header), file.path)) for file, header in headers)
+        return merged_columns((file.name, extended(_text_schema(header), file.path)) for file, header in headers)
 
     def row_count(self) -> int | None:
         """Not known without reading."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prefect_llm.documents.batches import SourceBatch
-from prefect_llm.documents.columns import merged_schema
+from prefect_llm.documents.columns import Columns, merged_columns
 from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.values.errors import InvalidInput
 
@@ -27,8 +27,8 @@ class ParquetSource(LocatedSource):
     default_id = "id"
 
     @property
-    def schema(self) -> pa.Schema:
-        """The columns of all files; `InvalidInput` where two files disagree on a type."""
+    def columns(self) -> Columns:
+        """Those of all files."""
         return self._footers[0]
 
     def row_count(self) -> int:
@@ -42,14 +42,14 @@ class ParquetSource(LocatedSource):
                 yield from self._rows(parquet, columns, file)
 
     @cached_property
-    def _footers(self) -> tuple[pa.Schema, int]:
+    def _footers(self) -> tuple[Columns, int]:
         rows = 0
         schemas = []
         for file in self._location.files():
             with self._opened(file) as parquet:
                 rows += parquet.metadata.num_rows
                 schemas.append((file.name, self._location.partitions.extended(parquet.schema_arrow, file.path)))
-        return merged_schema(schemas), rows
+        return merged_columns(schemas), rows
 
     @contextmanager
     def _opened(self, file: SourceFile) -> Iterator[pq.ParquetFile]:
@@ -82,5 +82,10 @@ def _batch_rows(metadata: pq.FileMetaData) -> int:
 def _parsing(name: str) -> Iterator[None]:
     try:
         yield
+    except pa.ArrowNotImplementedError as error:
+        raise InvalidInput(
+            f'"{name}" has a column of a type that pyarrow cannot read ({error}): cast it where the file is written, '
+            "such as Polars' Int128 to Decimal(38, 0) or String."
+        ) from error
     except pa.ArrowException as error:
         raise InvalidInput(f'"{name}" is not a whole Parquet file ({error}): write it again.') from error

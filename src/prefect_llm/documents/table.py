@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from prefect_llm.documents.arrow_types import staged_type
 from prefect_llm.documents.batches import SourceBatch
+from prefect_llm.documents.columns import Columns, repeated_columns
+from prefect_llm.documents.conversion import converted
 from prefect_llm.documents.listing import LeftOut
 
 _BATCH_ROWS = 16_384
@@ -22,11 +25,12 @@ class TableSource:
         self.name = "pyarrow.Table"
         self.left_out: tuple[LeftOut, ...] = ()
         self._table = table
+        self._schema = table.schema.remove_metadata()
 
     @property
-    def schema(self) -> pa.Schema:
+    def columns(self) -> Columns:
         """The table's own."""
-        return self._table.schema.remove_metadata()
+        return Columns(self._schema, repeated_columns(self._schema.names, self.name))
 
     def row_count(self) -> int:
         """The number of rows."""
@@ -34,10 +38,17 @@ class TableSource:
 
     def fingerprint(self) -> str:
         """A hash of columns and values, whatever chunks the table is in."""
+        try:
+            return self._hashed(self._schema)
+        except pa.ArrowException:  # pyarrow joins and writes not all that it holds, such as dictionaries of lists
+            types = map(staged_type, self._schema.types)
+            return self._hashed(pa.schema(zip(self._schema.names, types, strict=True)))
+
+    def _hashed(self, schema: pa.Schema) -> str:
         sink = _Digest()
-        with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), self.schema) as writer:
+        with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), schema) as writer:
             for start in range(0, self._table.num_rows, _BATCH_ROWS):
-                writer.write_batch(_copied(self._table.slice(start, _BATCH_ROWS)))
+                writer.write_batch(_copied(self._table.slice(start, _BATCH_ROWS), schema))
         return sink.digest.hexdigest()
 
     def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
@@ -48,10 +59,17 @@ class TableSource:
             first_row += batch.num_rows
 
 
-def _copied(part: pa.Table) -> pa.RecordBatch:
+def _copied(part: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
     """The rows in buffers of their own: those of a slice are padded otherwise."""
-    columns = [pa.concat_arrays([*column.chunks, pa.nulls(0, column.type)]) for column in part.columns]
+    columns = [
+        pa.concat_arrays([*(_of_type(chunk, held) for chunk in column.chunks), pa.nulls(0, held)])
+        for column, held in zip(part.columns, schema.types, strict=True)
+    ]
     return pa.record_batch(columns, names=part.column_names)
+
+
+def _of_type(chunk: pa.Array, type: pa.DataType) -> pa.Array:
+    return chunk if chunk.type.equals(type) else converted(chunk, type)
 
 
 class _Digest:

@@ -12,6 +12,7 @@ from fsspec.compression import compr
 from fsspec.utils import infer_compression
 
 from prefect_llm.documents.batches import SourceBatch
+from prefect_llm.documents.columns import Columns
 from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.values.errors import InvalidInput
 
@@ -26,9 +27,10 @@ class TextFolder(LocatedSource):
     default_id = "path"
 
     @property
-    def schema(self) -> pa.Schema:
+    def columns(self) -> Columns:
         """`path` and `text`, and the columns of the folders."""
-        return pa.schema([*_OWN, *(each for each in self._folders.items() if each[0] not in _OWN.names)])
+        folders = (each for each in self._folders.items() if each[0] not in _OWN.names)
+        return Columns(pa.schema([*_OWN, *folders]), {})
 
     def row_count(self) -> int | None:
         """Not known: the folder is walked as it is read."""
@@ -44,7 +46,9 @@ class TextFolder(LocatedSource):
                 cells["text"] = self._texts(part)
             said = [self._location.partitions.values(file.path) for file in part]
             cells = {key: [each.get(key) for each in said] for key in self._folders} | cells
-            batch = pa.record_batch({name: pa.array(cells[name], self.schema.field(name).type) for name in cells})
+            batch = pa.record_batch(
+                {name: pa.array(cells[name], self.columns.schema.field(name).type) for name in cells}
+            )
             yield SourceBatch(batch.select(list(columns)), len(part), self.name, first_row)
             first_row += len(part)
 

@@ -6,7 +6,7 @@ Text and numbers pass as they are. A null or binary value becomes an object that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import jinja2
@@ -41,10 +41,15 @@ def is_null(value: Any) -> bool:
 def plain(value: Any) -> Any:
     """The value with its nulls as `None` again, for JSON, which has a word for them."""
     if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
+        return {_json_key(key): plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
     return None if is_null(value) else value
+
+
+def _json_key(key: Any) -> Any:
+    """A map's key as JSON has it: dates and the like as text."""
+    return key if key is None or isinstance(key, (str, int, float)) else str(key)
 
 
 class NotTextError(jinja2.TemplateRuntimeError, TypeError):
@@ -127,3 +132,29 @@ class Binary(bytes):
         raise NotTextError(self.complaint)
 
     __str__ = __repr__ = __format__ = _refuse
+
+
+class MethodOverField:
+    """A dict's method where the dict has a field of that name: it may be called, and is nothing else."""
+
+    __slots__ = ("_method",)
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method = method
+
+    @property
+    def complaint(self) -> str:
+        """The sentence for the row."""
+        name = getattr(self._method, "__name__", "")
+        return f'".{name}" is a method; for the field of that name write ["{name}"]'
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """What the method returns."""
+        return self._method(*arguments, **options)
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotTextError(self.complaint)
+
+    __str__ = __repr__ = __format__ = __iter__ = __len__ = __contains__ = __bool__ = __getitem__ = _refuse
+    __eq__ = __add__ = __radd__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __hash__ = None  # type: ignore[assignment]

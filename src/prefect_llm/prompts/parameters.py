@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -77,7 +78,7 @@ class RowParameters:
                 return self._of_run
             if not isinstance(value, Mapping):
                 raise ValueError(f"expected a JSON object, not {type(value).__name__}")
-            given = {name: each for name, each in sorted(value.items()) if each is not None}
+            given = {name: _number_as_sent(each) for name, each in sorted(value.items()) if each is not None}
             return self._laid_over(orjson.dumps(given)) if given else self._of_run
         except (orjson.JSONDecodeError, orjson.JSONEncodeError, ValueError) as error:
             raise BadDocument(one_line(f"row parameters in column {self._column!r}: {error}")) from error
@@ -94,6 +95,17 @@ class RowParameters:
         extra = {**run.extra, **given}
         own = _checked(model, max_output_tokens, temperature, extra, run.answer_format, run.fail_truncated)
         return replace(own, keep_reasoning=run.keep_reasoning)
+
+
+def _number_as_sent(value: Any) -> Any:
+    """SQL writes 0.5 as a DECIMAL, and 7 beside it in a MAP as 7.0: JSON has doubles, a seed is an integer."""
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError(f"{value} is no number")
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: _number_as_sent(each) for name, each in value.items()}
+    return [_number_as_sent(each) for each in value] if isinstance(value, list) else value
 
 
 def _refusal(name: str, answer_format: AnswerFormat | None) -> str | None:

@@ -11,13 +11,14 @@ import functools
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from types import BuiltinMethodType
 from typing import Any
 from uuid import UUID
 
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
-from prefect_llm.prompts.field_values import Binary, NotTextError, Null, is_null, plain
+from prefect_llm.prompts.field_values import Binary, MethodOverField, NotTextError, Null, is_null, plain
 
 DEFAULT_FILTERS = frozenset({"default", "d"})
 _PRINTABLE = (
@@ -38,7 +39,7 @@ _PRINTABLE = (
 
 def make_environment(null_as: str | None) -> jinja2.Environment:
     """An environment in which a null prints as `null_as`, or fails its rendering where that is `None`."""
-    environment = SandboxedEnvironment(
+    environment = _Environment(
         undefined=_Missing,
         autoescape=False,
         keep_trailing_newline=True,
@@ -51,14 +52,25 @@ def make_environment(null_as: str | None) -> jinja2.Environment:
     return environment
 
 
+class _Environment(SandboxedEnvironment):
+    """Says so where `{{ order.items }}` finds a dict's method in place of the field."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """As Jinja2's, but a method that hides a field may only be called."""
+        found = super().getattr(obj, attribute)
+        if isinstance(obj, dict) and attribute in obj and isinstance(found, BuiltinMethodType):
+            return MethodOverField(found)
+        return found
+
+
 class _Missing(jinja2.StrictUndefined):
-    """Strict, and says so when what was missing is a member of a null field: `{{ meta.title }}`."""
+    """Strict, and says so when what was missing is a member of a null field (`{{ meta.title }}`) or of a method."""
 
     __slots__ = ()
 
     @property
     def _undefined_message(self) -> str:
-        if isinstance(self._undefined_obj, Null):
+        if isinstance(self._undefined_obj, (Null, MethodOverField)):
             return self._undefined_obj.complaint
         return super()._undefined_message
 
@@ -71,7 +83,7 @@ def _printed(value: Any, null_as: str | None) -> Any:
         if null_as is None:
             raise NotTextError("the template prints a null; give null_as or a default")
         return null_as
-    if not isinstance(value, (*_PRINTABLE, Null, Binary)):
+    if not isinstance(value, (*_PRINTABLE, Null, Binary, MethodOverField)):
         raise NotTextError(f"the template prints a {type(value).__name__}, which is not text")
     return value
 
@@ -84,7 +96,7 @@ def _refusing_nulls(filter: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(filter)
     def guarded(*arguments: Any, **options: Any) -> Any:
         value = arguments[place] if len(arguments) > place else None
-        if isinstance(value, (Null, Binary)):
+        if isinstance(value, (Null, Binary, MethodOverField)):
             raise NotTextError(value.complaint)
         if isinstance(value, bytes):
             raise NotTextError("the template filters a binary value, which is not text")
@@ -111,5 +123,7 @@ def _json_text(value: Any) -> str:
     if isinstance(value, (Decimal, UUID, datetime.timedelta)):
         return str(value)
     if isinstance(value, Binary):
+        raise NotTextError(value.complaint)
+    if isinstance(value, MethodOverField):
         raise NotTextError(value.complaint)
     raise NotTextError(f"a {type(value).__name__} cannot be written as JSON")
