@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from prefect_llm.documents.batches import SourceBatch
+from prefect_llm.documents.columns import Columns
 from prefect_llm.documents.listing import LocatedSource
 
 
@@ -14,7 +15,7 @@ class VerseSource(LocatedSource):
     """Files of verses, one after an empty line; `verse` counts them within a file."""
 
     default_id = "verse"
-    schema = pa.schema([("verse", pa.string()), ("text", pa.string())])
+    columns = Columns(pa.schema([("verse", pa.string()), ("text", pa.string())]))
 
     def row_count(self) -> int | None:
         return None

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Literal
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ Keep = Literal["default", "all", "none"] | tuple[str, ...]
 """Which input columns the results carry: `default` is all but binary ones and `messages`."""
 
 _NAMES_SHOWN = 12
+_NO_CONFLICTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Columns:
     """
 
     schema: pa.Schema
-    conflicts: Mapping[str, str]
+    conflicts: Mapping[str, str] = _NO_CONFLICTS
 
     def check_usable(self, names: Iterable[str]) -> None:
         """Raises `InvalidInput` for the first of these columns that is in conflict."""

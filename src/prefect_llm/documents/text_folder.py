@@ -30,7 +30,7 @@ class TextFolder(LocatedSource):
     def columns(self) -> Columns:
         """`path` and `text`, and the columns of the folders."""
         folders = (each for each in self._folders.items() if each[0] not in _OWN.names)
-        return Columns(pa.schema([*_OWN, *folders]), {})
+        return Columns(pa.schema([*_OWN, *folders]))
 
     def row_count(self) -> int | None:
         """Not known: the folder is walked as it is read."""
