@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from types import MappingProxyType
 from typing import Literal
 
 import pyarrow as pa
@@ -20,7 +20,6 @@ Keep = Literal["default", "all", "none"] | tuple[str, ...]
 """Which input columns the results carry: `default` is all but binary ones and `messages`."""
 
 _NAMES_SHOWN = 12
-_NO_CONFLICTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Columns:
     """
 
     schema: pa.Schema
-    conflicts: Mapping[str, str] = _NO_CONFLICTS
+    conflicts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def check_usable(self, names: Iterable[str]) -> None:
         """Raises `InvalidInput` for the first of these columns that is in conflict."""
