@@ -37,6 +37,7 @@ PROGRESS_KEY = "llm-progress"
 CHUNKS_KEY = "llm-chunks"
 PROGRESS_EVERY_S = 3.0
 CHUNKS_EVERY_S = 5.0
+"""Both cost calls to Prefect's server; the table of chunks is the larger artifact."""
 ALERTS_EVERY_S = 1.0
 
 UNREACHABLE = (httpx.HTTPError, PrefectException)

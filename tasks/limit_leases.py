@@ -20,6 +20,7 @@ from prefect_llm.tasks.run_log import Log
 LEASE_S = 60.0
 """The shortest that Prefect grants: a killed process's slots are free again after it."""
 RENEW_S = 20.0
+"""A third of a lease: two renewals may fail before it runs out."""
 MOST_CLAIMS = 10_000
 """More processes than will ever claim."""
 

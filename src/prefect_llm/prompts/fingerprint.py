@@ -26,6 +26,7 @@ from prefect_llm.values.provider import DEFAULT_API
 from prefect_llm.values.request import Message, Parameters
 
 DIGEST_BYTES = 16
+"""128 bits: that any two of a billion requests share one has a chance below 10^-20."""
 _OLDER_THAN_NAMES = {DEFAULT_API: "chat"}
 """Words that stand in the digests of finished runs."""
 

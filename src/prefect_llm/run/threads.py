@@ -16,6 +16,7 @@ from prefect_llm.values.errors import Interrupted, RunError
 from prefect_llm.values.provider import Provider
 
 MOST_CHUNKS_AT_ONCE = 64
+"""Each is a thread that waits for its engine, and holds its chunk's documents and rows in memory."""
 SIGNAL_LATENCY_S = 0.5
 """A second signal ends the process within this time."""
 

@@ -19,6 +19,7 @@ from prefect_llm.simulation.turns import Turns
 from prefect_llm.values.errors import InvalidInput
 
 BACKLOG = 4096
+"""As many as `--concurrency` allows: they may all connect at once."""
 MOST_PORT = 65_535
 STATS_PATH, RESET_PATH = "/stats", "/reset"
 METHODS = {STATS_PATH: "GET", RESET_PATH: "POST"}

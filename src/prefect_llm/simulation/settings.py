@@ -15,6 +15,7 @@ from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.provider import TokenAccounting
 
 _ROUNDING = 1e-9
+"""Decimal shares are no binary fractions: they may add up to a little more than 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from prefect_llm.values.errors import InvalidInput, Superseded
 
 LEASES = "_run/lease/"
 BEAT_S = 15.0
+"""A quarter of `SILENCE_S`: an owner whose store fails a few times is not taken for dead."""
 SILENCE_S = 60.0
 """An owner on another host counts as dead after this long without a heartbeat (docs/contract.md, Run directory)."""
 

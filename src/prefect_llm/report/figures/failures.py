@@ -15,6 +15,7 @@ FAILURE_COLUMNS = ["error_kind", "error_status", "error_message"]
 REMEMBERED = 200
 """Distinct (status, message) pairs kept per kind when a kind has `FORGET_ABOVE`."""
 FORGET_ABOVE = 1_000
+"""Messages that all differ, by an id in each, must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
