@@ -14,9 +14,12 @@ from tests.cli.commanding import call, result_rows, write_documents
 from tests.simulation.simulating import DEADLINE_S, body, next_answer, request, started
 
 
+@pytest.mark.parametrize("never_answers", [("--latency", "3600"), ("--fault", "hang=1")])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_at_once_with_a_summary_though_requests_are_in_flight(number: signal.Signals) -> None:
-    with started("--latency", "3600") as provider, provider.connect() as sock:
+def test_a_signal_ends_it_at_once_with_a_summary_though_requests_are_in_flight(
+    number: signal.Signals, never_answers: tuple[str, str]
+) -> None:
+    with started(*never_answers) as provider, provider.connect() as sock:
         sock.sendall(request(body()))
         while provider.stats()["in_flight"] != 1:
             pass
