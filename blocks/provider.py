@@ -25,7 +25,7 @@ from prefect_llm.settings.field_markers import ProviderSetting, with_settings
 from prefect_llm.settings.form_schema import left_open, without_empty
 from prefect_llm.settings.value_types import endpoint_address
 from prefect_llm.values.price import Price
-from prefect_llm.values.provider import Limits, Provider, RetryOptions, Timeouts, TokenAccounting
+from prefect_llm.values.provider import Limits, OutputLimitName, Provider, RetryOptions, Timeouts, TokenAccounting
 
 _DEFAULT_LIMITS = Limits()
 _DEFAULT_TIMEOUTS = Timeouts()
@@ -116,6 +116,11 @@ class LLMProvider(Block):
         default_factory=lambda: SecretDict({}),
         title="Extra headers",
         description='Further headers for every request, by name, as {"x-tenant": "seven"}.',
+    )
+    output_limit_name: Annotated[OutputLimitName | None, ProviderSetting("output_limit_name")] = Field(
+        default=None,
+        title="Output limit's name",
+        description="What requests call the output limit; found out from the endpoint's first refusal if empty.",
     )
     timeout: Annotated[float, ProviderSetting("timeouts.attempt_s")] = Field(
         default=_DEFAULT_TIMEOUTS.attempt_s,

@@ -36,7 +36,9 @@ class ProviderReference(BaseModel):
             if getattr(self.api, name) is not None:
                 raise InvalidInput(f"block and {name} are both given: leave one out, a block has its own")
         block = load_block(self.block) if isinstance(self.block, str) else self.block
-        return with_fallbacks(with_overrides(block.get_provider(), self.api, self.batch), self.api, _saved)
+        return with_fallbacks(
+            with_overrides(block.get_provider(), self.api, self.batch, os.environ), self.api, _saved
+        )
 
 
 def resolve_provider(provider: LLMProvider | ProviderReference | str) -> Provider:

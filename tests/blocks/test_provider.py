@@ -17,7 +17,7 @@ HEADER = "tenant-secret-7"
 
 def test_the_schema_is_the_one_that_saved_blocks_were_written_with() -> None:
     """A server holds each block's schema by its checksum: a new one is a change that users see."""
-    checksum = "sha256:49cbf881768c1217ff34cf1a614cc53002112c059629bd1bbd69e3650df41090"
+    checksum = "sha256:dd8fb5bfc48cc6a1a63c3532f9dd9b564085168d4de14fbcbafb74a3d92cb355"
     assert LLMProvider._calculate_schema_checksum() == checksum
 
 

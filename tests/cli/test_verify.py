@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.cli.commanding import call
+from tests.cli.commanding import call, write_documents
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 
@@ -86,3 +86,19 @@ def test_what_cannot_be_asked_is_refused_with_one_sentence(tmp_path: Path, argum
     assert len(refused.err.splitlines()) == len(refused.refusals) == 1, refused.err
     assert said in refused.refusals[0]
     assert "sk-1/2" not in refused.err
+
+
+def test_a_header_is_sent_with_the_variables_value_and_written_nowhere(
+    scripted_server: ScriptedServer, endpoint: list[str], tmp_path: Path
+) -> None:
+    environ = {"TENANT": "seven-0123456789"}
+    documents = write_documents(tmp_path / "in.jsonl", 3)
+    header = ["--header", "x-tenant=TENANT"]
+    assert call("verify", *endpoint, *header, cwd=tmp_path, environ=environ).status == 0
+    asked = ["run", documents, "--prompt", "{{ text }}", "--output", "out", *endpoint, *header]
+    finished = call(*asked, "--log-level", "DEBUG", cwd=tmp_path, environ=environ)
+    assert finished.status == 0, finished.err
+    assert {received.headers["x-tenant"] for received in scripted_server.log()} == {"seven-0123456789"}
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"seven-0123456789" not in written
+    assert "seven-0123456789" not in finished.out + finished.err

@@ -75,3 +75,15 @@ def test_an_address_with_the_path_that_is_added_is_told_so(scripted_server: Scri
 def test_an_address_without_any_list_leaves_both_open(scripted_server: ScriptedServer) -> None:
     said = complaint_of(EndpointNotFound, provider_at(f"{scripted_server.url}/elsewhere"))
     assert "check base_url, which includes /v1 on most endpoints, and the model 'm'" in said
+
+
+def test_parameters_of_the_address_are_sent_with_every_request(scripted_server: ScriptedServer) -> None:
+    provider = provider_at(f"{scripted_server.base_url}?api-version=2024-10-21")
+    verify(provider, "m")
+    ask(provider, requests(2))
+    assert {received.path for received in scripted_server.log()} == {"/v1/chat/completions?api-version=2024-10-21"}
+
+
+def test_a_corrected_address_keeps_its_parameters(scripted_server: ScriptedServer) -> None:
+    said = complaint_of(EndpointNotFound, provider_at(f"{scripted_server.url}?api-version=2024-10-21"))
+    assert said.endswith(f"lacks /v1: write {scripted_server.base_url}?api-version=2024-10-21")

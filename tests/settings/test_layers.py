@@ -53,6 +53,7 @@ def test_every_option_can_be_given_by_each_source(loaded: Loaded) -> None:
         "input": "in.csv", "id_column": "key", "keep": "a,b", "null_as": "?x", "limit": "5",
         "prompt": "p", "prompt_file": "p.txt", "system": "s", "schema": "s.json", "row_params": "own",
         "provider": "block", "model": "m", "base_url": "https://h/v1", "api_key_env": "KEY",
+        "header": '{"x-tenant": "TENANT"}', "output_limit_name": "max_tokens",
         "max_output_tokens": "6", "temperature": "0.5", "param": '{"seed": 1}', "timeout": "8",
         "max_attempts": "9", "outage_patience": "10", "price_input": "1", "price_cached_input": "2",
         "price_output": "3", "currency": "EUR", "concurrency": "11", "requests_per_minute": "12",
@@ -71,7 +72,7 @@ def test_every_option_can_be_given_by_each_source(loaded: Loaded) -> None:
         f"{section}:\n" + "".join(f"  {key}: {_in_yaml(values[key])}\n" for key in known)
         for section, known in sections().items()
     )
-    flags = {**values, "param": ["seed=1"]}
+    flags = {**values, "param": ["seed=1"], "header": ["x-tenant=TENANT"]}
     from_file, from_environment, from_flags = loaded(yaml), loaded(None, {}, environ), loaded(None, flags)
     assert from_file == from_environment == from_flags
     assert sum(len(getattr(from_file, section).model_fields_set) for section in sections()) == len(options())

@@ -178,12 +178,20 @@ def verify(
     provider: Annotated[str | None, Parameter(help="Name of a saved LLM Provider block.")] = None,
     base_url: Annotated[str | None, Parameter(help="Endpoint including /v1.")] = None,
     api_key_env: Annotated[str | None, Parameter(help="Environment variable that holds the key.")] = None,
+    header: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            consume_multiple=False,
+            help="A further header: NAME=VARIABLE, where the environment variable holds its value.",
+        ),
+    ] = None,
     model: Annotated[str | None, Parameter(help="Model to ask for one token.")] = None,
 ) -> int:
     """Check endpoint, key and model with one answer of one token."""
     from prefect_llm.cli.commands import verify as command
 
-    return command.verify(provider=provider, base_url=base_url, api_key_env=api_key_env, model=model)
+    return command.verify(provider=provider, base_url=base_url, api_key_env=api_key_env, header=header, model=model)
 
 
 def create_automations(

@@ -18,7 +18,7 @@ def provider_of(api: ApiSection, batch: BatchOptions, environ: Mapping[str, str]
         return with_fallbacks(endpoint_provider(api, batch, environ), api, _saved)
     if api.base_url is not None:
         raise InvalidInput("both --provider and --base-url are given: leave one out")
-    return with_fallbacks(with_overrides(_saved(api.provider), api, batch), api, _saved)
+    return with_fallbacks(with_overrides(_saved(api.provider), api, batch, environ), api, _saved)
 
 
 def _saved(name: str) -> Provider:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import Protocol
 
 from prefect_llm.values.errors import EndpointNotFound, ModelNotFound, RequestError, RunError
@@ -47,18 +48,20 @@ async def explained(
 async def _corrected(transport: Lookup, provider: Provider, request: Request) -> EndpointNotFound | None:
     """What is wrong with an address that lists no models, if a corrected one does or the fault is plain to see."""
     wire_format, base_url = format_of(provider), provider.base_url.rstrip("/")
-    added, missing = wire_format.url(provider, request).removeprefix(base_url), wire_format.base_path
-    doubled = base_url.endswith(added)
-    shortened = base_url.removesuffix(added)
+    bare, mark, parameters = base_url.partition("?")
+    added = wire_format.url(replace(provider, base_url=bare), request).removeprefix(bare.rstrip("/"))
+    missing, shortened = wire_format.base_path, bare.removesuffix(added)
+    is_doubled = shortened != bare
 
     for right in (shortened, shortened + missing):
-        if right == base_url or right.endswith(missing * 2):
+        if right == bare or right.endswith(missing * 2):
             continue
-        if await _listed_models(transport, wire_format, right) is not None:
-            fault = f"ends with {added}, which is added to it" if doubled else f"lacks {missing}"
-            return EndpointNotFound(f"base_url {base_url} {fault}: write {right}")
-    if doubled:
-        return EndpointNotFound(f"base_url {base_url} ends with {added}, which is added to it: write {shortened}")
+        if await _listed_models(transport, wire_format, f"{right}{mark}{parameters}") is not None:
+            fault = f"ends with {added}, which is added to it" if is_doubled else f"lacks {missing}"
+            return EndpointNotFound(f"base_url {base_url} {fault}: write {right}{mark}{parameters}")
+    if is_doubled:
+        right = f"{shortened}{mark}{parameters}"
+        return EndpointNotFound(f"base_url {base_url} ends with {added}, which is added to it: write {right}")
     return None
 
 

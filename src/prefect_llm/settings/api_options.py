@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from prefect_llm.prompts.parameters import MAX_TEMPERATURE
 from prefect_llm.settings.field_markers import FIXED, ProviderSetting
@@ -16,7 +17,9 @@ from prefect_llm.settings.value_types import (
     Count,
     Currency,
     Fallbacks,
+    HeaderVariables,
     ModelName,
+    OutputLimit,
     Parameters,
     Seconds,
     Temperature,
@@ -24,6 +27,7 @@ from prefect_llm.settings.value_types import (
 )
 from prefect_llm.values.provider import RetryOptions, Timeouts
 
+LIMIT_PARAMETER = "max_completion_tokens"
 _TIMEOUTS = Timeouts()
 _RETRIES = RetryOptions()
 
@@ -47,8 +51,24 @@ class ApiOptions(FormSection):
             "It does not apply to a base URL that replaces the one it was given with."
         ),
     )
+    header: HeaderVariables = Field(
+        default_factory=dict,
+        title="Headers",
+        description=(
+            "Further headers of every request, each with the environment variable that holds its value, as in "
+            '{"x-tenant": "TENANT"}. They apply only to the endpoint they were given for.'
+        ),
+    )
     max_output_tokens: Annotated[Count | None, FIXED] = Field(
         default=None, title="Output limit", description="The most tokens an answer may have."
+    )
+    output_limit_name: Annotated[OutputLimit, ProviderSetting("output_limit_name")] = Field(
+        default="auto",
+        title="Output limit's name",
+        description=(
+            "What requests call the output limit, max_tokens or max_completion_tokens; auto finds it out from the "
+            "endpoint's first refusal."
+        ),
     )
     fail_truncated: Annotated[bool, FIXED] = Field(
         default=False,
@@ -135,6 +155,19 @@ class ApiOptions(FormSection):
         title="Currency",
         description="The currency of the prices, three capital letters as in ISO 4217.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _limit_among_parameters(cls, given: Any) -> Any:
+        """The output limit may stand among the parameters, which then also says how it is called."""
+        param = given.get("param") if isinstance(given, dict) else None
+        if not isinstance(param, Mapping):
+            return given
+        limit = param.get(LIMIT_PARAMETER)
+        if type(limit) is not int or limit < 1 or given.get("max_output_tokens") not in (None, limit, str(limit)):
+            return given  # refused as another name of the output limit
+        others = {name: value for name, value in param.items() if name != LIMIT_PARAMETER}
+        return {"output_limit_name": LIMIT_PARAMETER, **given, "param": others, "max_output_tokens": limit}
 
 
 class ApiSection(ApiOptions):

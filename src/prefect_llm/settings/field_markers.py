@@ -48,8 +48,9 @@ def with_settings(provider: Provider, settings: BaseModel, names: Collection[str
         marker = marker_of(field, ProviderSetting)
         if marker is None or not marker.attribute or name not in names:
             continue
-        part, _, attribute = marker.attribute.partition(".")
+        part, _, attribute = marker.attribute.rpartition(".")
         value = getattr(settings, name)
         changes.setdefault(part, {})[attribute] = None if value == "auto" else value
+    own = changes.pop("", {})
     parts: dict[str, Any] = {part: replace(getattr(provider, part), **given) for part, given in changes.items()}
-    return replace(provider, **parts)
+    return replace(provider, **own, **parts)

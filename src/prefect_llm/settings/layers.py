@@ -16,7 +16,7 @@ from prefect_llm.settings.config_file import from_config
 from prefect_llm.settings.messages import shown
 from prefect_llm.settings.options import Option, sections
 from prefect_llm.settings.sections import RunSettings
-from prefect_llm.settings.sources import PARAM, Setting, Source, from_environment, from_flags
+from prefect_llm.settings.sources import PAIRS, Setting, Source, from_environment, from_flags
 from prefect_llm.values.errors import InvalidInput
 
 _Values = dict[str, dict[str, Any]]
@@ -92,11 +92,17 @@ def _merge_under(merged: _Values, weaker: _Values) -> None:
         stronger = merged[section]
         displaced = {name for way, others in _REPLACES.items() if way in stronger for name in others}
         if "base_url" in stronger and _names_another_host(values, stronger["base_url"]):
-            displaced.add("api_key_env")
+            displaced |= {"api_key_env", "header"}
+        if "provider" in stronger and _names_another_block(values, stronger["provider"]):
+            displaced.add("header")
         kept = {name: value for name, value in values.items() if name not in displaced}
-        if PARAM in stronger and PARAM in kept:
-            stronger[PARAM] = {**kept[PARAM], **stronger[PARAM]}
+        for name in PAIRS & stronger.keys() & kept.keys():
+            stronger[name] = {**kept[name], **stronger[name]}
         merged[section] = {**kept, **stronger}
+
+
+def _names_another_block(values: Mapping[str, Any], provider: str) -> bool:
+    return "base_url" in values or values.get("provider", provider) != provider
 
 
 def _names_another_host(values: Mapping[str, Any], base_url: str) -> bool:

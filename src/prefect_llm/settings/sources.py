@@ -16,6 +16,9 @@ from prefect_llm.settings.value_types import NO_SECRET, is_api_key
 from prefect_llm.values.errors import InvalidInput
 
 PARAM = "param"
+HEADER = "header"
+PAIRS = frozenset({PARAM, HEADER})
+"""Options of several values, each with a name."""
 _NO_OPTIONS = frozenset({f"{PREFIX}CACHE", f"{PREFIX}PICTURES"})
 """Where the demo's model is kept, and where the tests keep pictures."""
 
@@ -48,7 +51,7 @@ def from_flags(flags: Mapping[str, Any]) -> Source:
             problems.append(f"there is no option {key!r}: {suggestion(key, list(options()), 'there are')}")
             continue
         try:
-            parsed = _parameters(value) if key == PARAM and not isinstance(value, Mapping) else value
+            parsed = _read_pairs(key, value) if key in PAIRS and not isinstance(value, Mapping) else value
         except InvalidInput as error:
             problems.append(error.message)
             continue
@@ -66,7 +69,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
             continue
         origin = f"environment {option.variable}"
         value: Any = text
-        if key == PARAM:
+        if key in PAIRS:
             value = _json_or_none(text)
             if not isinstance(value, dict):
                 problems.append(f"{origin}: expected a JSON object of {option.expected}")
@@ -93,6 +96,28 @@ def _meant(name: str, known: Iterable[str]) -> str:
     names = [each.removeprefix(PREFIX) for each in known]
     near = get_close_matches(name.removeprefix(PREFIX), names, n=1, cutoff=0.7)
     return f"did you mean {PREFIX}{near[0]}?" if near else "no option goes by that name there"
+
+
+def _read_pairs(key: str, pairs: Sequence[str]) -> dict[str, Any]:
+    return _parameters(pairs) if key == PARAM else _headers(pairs)
+
+
+def _headers(pairs: Sequence[str]) -> dict[str, str]:
+    """`NAME=VARIABLE`, any number of times. Raises `InvalidInput`, which repeats nothing that may be a secret."""
+    found: dict[str, str] = {}
+    problems = []
+    for pair in pairs:
+        name, equals, variable = pair.partition("=")
+        if not equals or not name.strip():
+            problems.append("--header: expected NAME=VARIABLE, for instance --header x-tenant=TENANT")
+        elif name.strip().lower() in found:
+            problems.append(f"--header {name.strip()}: given twice")
+        else:
+            found[name.strip().lower()] = variable.strip()
+
+    if problems:
+        raise InvalidInput("\n".join(problems))
+    return found
 
 
 def _parameters(pairs: Sequence[str]) -> dict[str, Any]:

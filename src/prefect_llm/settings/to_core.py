@@ -24,6 +24,8 @@ from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.price import Price
 from prefect_llm.values.provider import Provider
 
+_FIRSTS_OWN = frozenset({"output_limit_name"})
+"""What a run says of its first provider alone."""
 DEFAULT_KEY_VARIABLE = "PREFECT_LLM_API_KEY"
 
 
@@ -86,17 +88,32 @@ def endpoint_provider(api: ApiOptions, batch: BatchOptions, environ: Mapping[str
     if api.api_key_env is not None and not environ.get(api.api_key_env):
         raise InvalidInput(f"the variable {api.api_key_env}, named by api_key_env, is not set: export the key")
     key = environ.get(api.api_key_env or DEFAULT_KEY_VARIABLE)
-    return with_overrides(Provider(api.base_url, api_key=key or None), api, batch)
+    return with_overrides(Provider(api.base_url, api_key=key or None), api, batch, environ)
 
 
-def with_overrides(provider: Provider, api: ApiOptions, batch: BatchOptions) -> Provider:
-    """The provider with what the run's settings say over it; what they leave open stays the provider's."""
+def with_overrides(provider: Provider, api: ApiOptions, batch: BatchOptions, environ: Mapping[str, str]) -> Provider:
+    """The provider with what the run's settings say over it; what they leave open stays the provider's.
+
+    Raises `InvalidInput` if the variable of a header is not set.
+    """
     given = with_settings(with_settings(provider, api, api.model_fields_set), batch, batch.model_fields_set)
     return replace(
         given,
+        headers=_with_headers(provider.headers, api.header, environ),
         prices={ANY_MODEL: price} if (price := _stated_price(api)) is not None else provider.prices,
         shared_as=_shared_as(provider, batch),
     )
+
+
+def _with_headers(
+    headers: Mapping[str, str], variables: Mapping[str, str], environ: Mapping[str, str]
+) -> Mapping[str, str]:
+    """The headers with those whose values stand in variables laid over them. No error names a variable."""
+    for name, variable in variables.items():
+        if not environ.get(variable):
+            raise InvalidInput(f"header {name}: the variable that is to hold its value is not set: export it")
+    given = {name: environ[variable] for name, variable in variables.items()}
+    return {name: value for name, value in headers.items() if name.lower() not in given} | given
 
 
 def _shared_as(provider: Provider, batch: BatchOptions) -> str | None:
@@ -119,7 +136,7 @@ def with_fallbacks(provider: Provider, api: ApiOptions, block: Callable[[str], P
         name, _, model = entry.partition("/")
         if name:
             other = block(name)
-            other = replace(with_settings(other, api, api.model_fields_set), model=model or other.model)
+            other = replace(with_settings(other, api, api.model_fields_set - _FIRSTS_OWN), model=model or other.model)
         else:
             prices = {known: price for known, price in provider.prices.items() if known != ANY_MODEL}
             other = replace(provider, model=model, prices=prices)

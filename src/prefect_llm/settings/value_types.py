@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from prefect_llm.prompts.parameters import MAX_TEMPERATURE
 from prefect_llm.settings.messages import Wording
-from prefect_llm.values.provider import TokenAccounting
+from prefect_llm.values.provider import OutputLimitName, TokenAccounting
 
 MAX_CONCURRENCY = 4096
 
@@ -21,10 +22,17 @@ CREDENTIALS_IN_ADDRESS = (
     "holds the key with api_key_env, or save it in a block"
 )
 
-NOTHING_AFTER_THE_PATH = (
-    "a base URL ends with its path, as https://host/v1: leave out what comes from ? or # on (keys and parameters go "
-    "into headers of a block)"
+NO_SECRET_AFTER_THE_PATH = (
+    "a base URL ends with its path, as https://host/v1, or with a parameter as ?api-version=2024-10-21: leave out "
+    "what comes from # on, and what may be a secret, which goes into a header (--header, or those of a block)"
 )
+LONGEST_PARAMETER = 24
+"""Characters; a longer value in an address, which is written down, may be a secret."""
+_SECRET_WORDS = re.compile("key|token|secret|sig|pass|auth|cred|code|session", re.IGNORECASE)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+"""A token of RFC 9110, in lower case."""
+_VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_TRANSPORTS_OWN = frozenset({"host", "connection", "content-length", "content-type", "transfer-encoding"})
 
 
 def is_api_key(name: str) -> bool:
@@ -47,13 +55,35 @@ def _without_secrets(param: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def endpoint_address(address: str) -> str:
-    """The address without a slash at its end. `ValueError` for a user, a password, or anything after the path."""
+    """The address without a slash at its end; parameters that are no secrets are kept.
+
+    `ValueError` for a user, a password, a fragment, and a parameter that may be a secret.
+    """
     parts = urlsplit(address)
     if "@" in parts.netloc:
         raise ValueError(CREDENTIALS_IN_ADDRESS)
-    if parts.query or parts.fragment:
-        raise ValueError(NOTHING_AFTER_THE_PATH)
-    return address.rstrip("/")
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    if "#" in address or any(_may_be_secret(name, value) for name, value in given):
+        raise ValueError(NO_SECRET_AFTER_THE_PATH)
+    bare, _, parameters = address.partition("?")
+    return bare.rstrip("/") + (f"?{parameters}" if parameters else "")
+
+
+def _may_be_secret(name: str, value: str) -> bool:
+    return bool(_SECRET_WORDS.search(name)) or not value or len(value) > LONGEST_PARAMETER
+
+
+def _header_variables(given: dict[str, str]) -> dict[str, str]:
+    """Names in lower case. Errors repeat no variable's name: a secret may stand in its place."""
+    headers = {name.strip().lower(): variable for name, variable in given.items()}
+    for name, variable in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be a header's name")
+        if name in _TRANSPORTS_OWN:
+            raise ValueError(f"the header {name} is the connection's own")
+        if not _VARIABLE_NAME.fullmatch(variable):
+            raise ValueError(f"expected the name of an environment variable for {name}, not the value itself")
+    return headers
 
 
 def _upper(value: Any) -> Any:
@@ -94,6 +124,16 @@ Parameters = Annotated[
     AfterValidator(_without_secrets),
     Wording("NAME=JSON", 'parameters by name, for instance {"top_p": 0.9}'),
 ]
+HeaderVariables = Annotated[
+    dict[str, str],
+    AfterValidator(_header_variables),
+    Wording(
+        "NAME=VARIABLE",
+        'headers by name, each with the environment variable that holds its value, as {"x-tenant": "TENANT"}',
+        quoted=False,
+    ),
+]
+OutputLimit = Annotated[Literal["auto"] | OutputLimitName, Wording("auto|NAME")]
 Fallback = Annotated[str, Field(pattern=r"^([^/\s]+|[^/\s]*/\S+)$")]
 Fallbacks = Annotated[
     tuple[Fallback, ...],

@@ -54,7 +54,7 @@ class WireFormat(Protocol):
         """The cheapest request that proves endpoint, key and model."""
 
     def models_url(self, base_url: str) -> str:
-        """Where the endpoint lists its models; `base_url` has no slash at its end."""
+        """Where the endpoint lists its models."""
 
     def model_names(self, body: bytes) -> list[str] | None:
         """The models in such a list; `None` if the body is not one."""

@@ -15,6 +15,7 @@ from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Parameters, Request
 from prefect_llm.wire import openai_api, openai_chat_stream
+from prefect_llm.wire.addresses import below
 from prefect_llm.wire.completions import checked
 from prefect_llm.wire.encoders import Encoder
 from prefect_llm.wire.error_bodies import one_line
@@ -42,7 +43,7 @@ class OpenAIChat:
 
     def url(self, provider: Provider, request: Request) -> str:
         """One for all requests."""
-        return provider.base_url.rstrip("/") + "/chat/completions"
+        return below(provider.base_url, "/chat/completions")
 
     def headers(self, provider: Provider) -> dict[str, str]:
         """The key as a bearer token."""
@@ -63,7 +64,7 @@ class OpenAIChat:
 
     def models_url(self, base_url: str) -> str:
         """Beside the completions."""
-        return f"{base_url}/models"
+        return below(base_url, "/models")
 
     def model_names(self, body: bytes) -> list[str] | None:
         """The ids in OpenAI's list."""

@@ -13,12 +13,19 @@ from prefect_llm.values.errors import InvalidInput, RunError
 from prefect_llm.values.formatting import duration
 
 
-def verify(*, provider: str | None, base_url: str | None, api_key_env: str | None, model: str | None) -> int:
+def verify(
+    *,
+    provider: str | None,
+    base_url: str | None,
+    api_key_env: str | None,
+    header: list[str] | None,
+    model: str | None,
+) -> int:
     """Print one sentence: what answered, or what is wrong with it (exit 3).
 
     Raises `InvalidInput` where nothing could be asked.
     """
-    given = {"provider": provider, "base_url": base_url, "api_key_env": api_key_env, "model": model}
+    given = {"provider": provider, "base_url": base_url, "api_key_env": api_key_env, "header": header, "model": model}
     settings = load({name: value for name, value in given.items() if value is not None}, os.environ)
     for sentence in unknown_variables(os.environ):
         print(f"prefect-llm: {sentence}", file=sys.stderr)
