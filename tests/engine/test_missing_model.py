@@ -16,7 +16,7 @@ from prefect_llm.values.provider import Provider
 SHAPES: dict[str, dict[str, Any]] = {
     "ollama": {"error": {"message": 'model "m" not found, try pulling it first', "type": "api_error", "code": None}},
     "openrouter": {"error": {"message": "No endpoints found for m.", "code": 404}},
-    "azure": {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource is unknown"}},
+    "azure": {"error": {"code": "404", "message": "Resource not found"}},
     "fireworks": {"error": {"object": "error", "type": "invalid_request_error", "message": "Model not found"}},
     "a text": {"error": "model 'm' not found"},
     "FastAPI": {"detail": "Not Found"},

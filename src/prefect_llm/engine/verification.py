@@ -19,6 +19,7 @@ from prefect_llm.engine.transport import Transport, check_provider, open_transpo
 from prefect_llm.values.errors import (
     AccountExhausted,
     BadResponse,
+    Cause,
     EndpointNotFound,
     InvalidInput,
     ModelNotFound,
@@ -117,8 +118,8 @@ async def _ask(transport: Transport, provider: Provider, request: Request, body:
 
 def _may_be_about_the_limit(error: Rejected) -> bool:
     """Whether a refusal names nothing else: key, model and schema are said in other ways."""
-    plain = error.status in (400, 422) and error.kind is ErrorKind.REJECTED and error.cause is None
-    return plain and "model" not in error.parameters
+    plain = error.status in (400, 422) and error.kind is ErrorKind.REJECTED
+    return plain and error.cause in (None, Cause.PARAMETER_REFUSED)
 
 
 def _with_larger_limit(request: Request) -> Request:
