@@ -20,7 +20,7 @@ from prefect_llm.values.formatting import plain_if_known
 PREFIX = "prefect-llm"
 
 
-def send(run: RunReference, what: EventName, figures: Mapping[str, Any]) -> None:
+def send(run: RunReference, what: EventName, payload: Mapping[str, Any]) -> None:
     """Hand an event to Prefect's own thread: an unreachable server blocks nothing."""
     emit_event(
         event=f"{PREFIX}.{what}",
@@ -29,23 +29,23 @@ def send(run: RunReference, what: EventName, figures: Mapping[str, Any]) -> None
             "prefect.resource.name": run.url,
             f"{PREFIX}.output": run.url,
         },
-        payload=dict(figures),
+        payload=dict(payload),
     )
 
 
 def send_started(run: RunReference) -> None:
     """Send that the run starts or resumes, with what is pending."""
-    figures = {"rows": run.rows, "pending_rows": run.pending_rows, "pending_chunks": len(run.pending)}
-    send(run, EventName.RUN_STARTED, figures | {"output": run.url})
+    payload = {"rows": run.rows, "pending_rows": run.pending_rows, "pending_chunks": len(run.pending)}
+    send(run, EventName.RUN_STARTED, payload | {"output": run.url})
 
 
 def send_finished(run: RunReference, summary: Summary | None, stopped: RunError | None) -> None:
     """Send that the run has ended, however it did."""
-    figures: dict[str, Any] = {"state": "failed", "output": run.url}
+    payload: dict[str, Any] = {"state": "failed", "output": run.url}
 
     if summary is not None:
         totals = summary.totals
-        figures |= {
+        payload |= {
             "state": summary.state,
             "rows": totals.rows,
             "ok": totals.ok,
@@ -56,9 +56,9 @@ def send_finished(run: RunReference, summary: Summary | None, stopped: RunError 
             "currency": totals.currency,
         }
     if stopped is not None:
-        figures["stopped"] = {"kind": stopped.kind, "message": stopped.message}
+        payload["stopped"] = {"kind": stopped.kind, "message": stopped.message}
 
-    send(run, EventName.RUN_FINISHED, figures)
+    send(run, EventName.RUN_FINISHED, payload)
 
 
 def alert_sender(run: RunReference, monitor: RunMonitor) -> Callable[[], None]:

@@ -38,6 +38,6 @@ def infer_chunk(run: RunReference, chunk: int, provider: LLMProvider | ProviderR
     with core_log():
         asked = resolve_provider(provider)
         with limits_shared(asked):
-            figures = infer(run, chunk, asked)
-    get_run_logger().info("chunk %s done in %.1f s: %s", chunk, figures.seconds, work_of(figures))
-    return figures
+            stats = infer(run, chunk, asked)
+    get_run_logger().info("chunk %s done in %.1f s: %s", chunk, stats.seconds, work_of(stats))
+    return stats

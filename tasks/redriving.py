@@ -30,6 +30,6 @@ def redrive_chunk(redrive: Redrive, chunk: int, provider: LLMProvider | Provider
     with core_log():
         asked = resolve_provider(provider)
         with limits_shared(asked):
-            figures = redrive_failed_rows(redrive, chunk, asked)
-    get_run_logger().info("chunk %s redriven in %.1f s: %s", chunk, figures.seconds, work_of(figures))
-    return figures
+            stats = redrive_failed_rows(redrive, chunk, asked)
+    get_run_logger().info("chunk %s redriven in %.1f s: %s", chunk, stats.seconds, work_of(stats))
+    return stats

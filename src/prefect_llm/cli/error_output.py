@@ -49,15 +49,15 @@ def _summary_of(fault: Exception, output: str, opened: RunReference | None) -> S
     if opened is None:
         return Summary(Totals(rows=0), "failed", output, stopped=stopped)
 
-    figures = context_of(opened).tracker.progress
+    progress = context_of(opened).tracker.progress
     return Summary(
         _totals(opened),
         "failed",
         opened.url,
-        requests=figures.requests.sent,
-        retries=figures.requests.retries,
-        throttled=figures.requests.throttled,
-        seconds=figures.seconds,
+        requests=progress.requests.sent,
+        retries=progress.requests.retries,
+        throttled=progress.requests.throttled,
+        seconds=progress.seconds,
         stopped=stopped,
     )
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def progress_log(tracker: RunTracker, every_s: float) -> AbstractContextManager[None]:
-    """While the block runs, log a line of figures at that interval."""
+    """While the block runs, log a line of progress at that interval."""
     return watched(tracker, every_s, lambda progress: logger.info("%s", line_of(tracker.with_rate(progress))))
 
 
@@ -44,8 +44,8 @@ def progress_bar(tracker: RunTracker) -> Iterator[None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("", total=max(tracker.progress.rows, 1))
 
-        def show(figures: RunProgress) -> None:
-            progress.update(bar, completed=figures.done, description=line_of(tracker.with_rate(figures)))
+        def show(so_far: RunProgress) -> None:
+            progress.update(bar, completed=so_far.done, description=line_of(tracker.with_rate(so_far)))
 
         with watched(tracker, BAR_EVERY_S, show):
             yield

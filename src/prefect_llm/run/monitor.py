@@ -192,14 +192,14 @@ def _spent(budget: SpentBudget, percent: int, *, exceeded: bool) -> Alert:
     if exceeded:
         told = f"{name} is used up: {spent} of {limit}, and the next request does not fit the rest"
 
-    figures = {
+    payload = {
         "percent": percent,
         "of": budget.of,
         "spent": plain_decimal(budget.spent),
         "budget": plain_decimal(budget.limit),
         "currency": budget.currency,
     }
-    return Alert(EventName.BUDGET_REACHED, told, figures)
+    return Alert(EventName.BUDGET_REACHED, told, payload)
 
 
 def _opened(by: ProviderStatus) -> Alert:
