@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.report.changed_totals import changed_totals
 
+from prefect_llm.report.figures.endings import Endings
 from prefect_llm.report.figures.folding import RunFigures
 from prefect_llm.report.figures.ledger import EstimatedUse, LedgerKey, LedgerLine, RowCounts, RunLedger
 from prefect_llm.report.figures.models import by_model, offers
@@ -49,6 +50,14 @@ def figures(**changes: Any) -> RunFigures:
     tally = Tally(1000, tokens=TokenTally(100_000, output_tokens=10_000), known_cost=Decimal(1))
     totals = Totals(1000, tally, asked=1000, prices=RowPrices(("USD",)), chunk_stats=ChunkStats(RequestTally(1000)))
     return RunFigures(changed_totals(totals, **changes), ledger, went)
+
+
+def test_cut_answers_say_once_which_limit_would_have_held_them() -> None:
+    cut = replace(figures(failed_by_kind={"truncated": 3}), endings=Endings(12, 3, longest=100, enough=180))
+    assert [advice for advice in advise(cut) if "limit" in advice] == [
+        "12 answers at the output limit of 100 tokens, 3 of them failed; max_output_tokens of about 180 would have "
+        "held all."
+    ]
 
 
 def only(given: RunFigures) -> str:

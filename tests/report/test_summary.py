@@ -34,6 +34,7 @@ def test_the_json_has_exactly_the_keys_of_the_contract(summary: Summary) -> None
         "seconds": 64.0,
         "output": "runs/today",
         "files_left_out": 0,
+        "cut": 0,
     }
 
 

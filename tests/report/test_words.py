@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from tests.report.changed_totals import changed_totals
 
+from prefect_llm.report.figures.endings import Endings
 from prefect_llm.report.figures.failures import FailureExample
 from prefect_llm.report.figures.summary import Summary
 from prefect_llm.report.figures.totals import Totals
@@ -42,6 +43,39 @@ def test_what_was_left_out_of_the_input_is_said(summary: Summary) -> None:
     assert 'Left out of the input: .pdf files (5, such as "a.pdf").' in to_markdown(said)
     assert said.to_json()["files_left_out"] == 5
     assert "eft out" not in _printed(summary) + to_markdown(summary)
+
+
+CUT = Endings(cut=12, cut_failed=3, longest=100, enough=180)
+TOO_FEW = Endings(cut=1, longest=100)
+
+
+@pytest.mark.parametrize(
+    ("endings", "said"),
+    [
+        (
+            CUT,
+            "12 answers at the output limit of 100 tokens, 3 of them failed; max_output_tokens of about 180 would "
+            "have held all",
+        ),
+        (
+            TOO_FEW,
+            "1 answer at the output limit of 100 tokens; they need max_output_tokens above 100; too few ended by "
+            "themselves to tell how much",
+        ),
+        (Endings(context_full=2), "2 answers ended where the context did"),
+        (
+            Endings(unknown=dict.fromkeys(("odd", "b", "c", "d", "e", "f", "g"), 1) | {"odd": 3}),
+            "not known, taken as answered: odd 3, b 1, c 1, d 1, e 1 and 2 more",
+        ),
+    ],
+    ids=["cut", "no telling", "context", "unknown words"],
+)
+def test_how_answers_ended_is_said(summary: Summary, endings: Endings, said: str) -> None:
+    ended = replace(summary, endings=endings)
+    assert said in " ".join(_printed(ended, 300).split())
+    assert escaped(said) in to_markdown(ended)
+    assert ended.to_json()["cut"] == endings.cut
+    assert said not in _printed(summary, 300) + to_markdown(summary)
 
 
 def test_reused_answers_do_not_make_the_asked_ones_look_cheaper(summary: Summary) -> None:

@@ -49,6 +49,7 @@ def with_words(summary: Summary, figures: RunFigures, manifest: Manifest) -> Sum
         page=f"{summary.output.rstrip('/')}/{PAGE}" if drawn else None,
         files_left_out=sum(each.files for each in left_out),
         left_out=left_out_words(left_out) if left_out else None,
+        endings=figures.endings,
     )
 
 

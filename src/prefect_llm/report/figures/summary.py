@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from prefect_llm.report.figures.endings import Endings
 from prefect_llm.report.figures.models import ModelUse
 from prefect_llm.report.figures.totals import Totals
 from prefect_llm.store.manifest import State, Stopped
@@ -35,6 +36,7 @@ class Summary:
     page: str | None = None
     files_left_out: int = 0
     left_out: str | None = None
+    endings: Endings = field(default_factory=Endings)
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; money is a string, without an exponent."""
@@ -48,6 +50,7 @@ class Summary:
             "seconds": round(self.seconds, 3),
             "output": self.output,
             "files_left_out": self.files_left_out,
+            "cut": self.endings.cut,
         }
 
     @property

@@ -13,6 +13,7 @@ from prefect_llm.report.figures import models
 from prefect_llm.report.figures.folding import RunFigures
 from prefect_llm.report.figures.ledger import rows_of
 from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace, Spread, added, percentile
+from prefect_llm.report.pages.sentences import cut_answers, needed_limit
 from prefect_llm.values import formatting as text
 
 THROTTLED_SHARE = 0.02
@@ -106,7 +107,10 @@ def growth(pace: Pace) -> float | None:
 
 
 def _failures(figures: RunFigures) -> Iterator[str]:
-    by_kind = figures.totals.failed_by_kind
+    by_kind = dict(figures.totals.failed_by_kind)
+    if figures.endings.cut:
+        by_kind.pop("truncated", None)
+        yield f"{cut_answers(figures.endings)}; {needed_limit(figures.endings)}."
     again = sum(by_kind.get(kind, 0) for kind in _ASKED_AGAIN)
     if again:
         yield (

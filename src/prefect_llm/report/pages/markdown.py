@@ -119,7 +119,8 @@ def _rows(summary: Summary) -> list[str]:
     if totals.reused:
         table.append(("reused, of those answered", text.count(totals.reused), ""))
     left_out = [] if summary.left_out is None else [escaped(f"Left out of the input: {summary.left_out}.")]
-    return ["## Documents", _table(("", "documents", "share"), table), *left_out]
+    ends = [escaped(f"{name.capitalize()}: {told}.") for name, told in sentences.endings(summary.endings)]
+    return ["## Documents", _table(("", "documents", "share"), table), *left_out, *ends]
 
 
 def _failures(summary: Summary) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect_llm.pricing import provenance
+from prefect_llm.report.figures.endings import Endings
 from prefect_llm.report.figures.failures import FailureExample
 from prefect_llm.report.figures.models import ModelUse
 from prefect_llm.report.figures.summary import Summary
@@ -17,6 +18,8 @@ STATE_WORDS = {
     "failed": "Failed",
     "interrupted": "Interrupted",
 }
+MOST_WORDS = 5
+"""Of unknown finish reasons: enough to see what an endpoint calls them."""
 _RESUMABLE = frozenset({"running", "stopped", "failed", "interrupted"})
 
 
@@ -193,6 +196,7 @@ def table_rows(summary: Summary) -> list[tuple[str, str]]:
         ("pending", text.count(totals.pending) if totals.pending > 0 else None),
         ("reused", text.count(totals.reused) if totals.reused else None),
         ("left out", summary.left_out),
+        *endings(summary.endings),
         ("model", ", ".join(totals.models) or None),
         ("tokens", tokens(summary)),
         ("cost", cost(summary)),
@@ -204,6 +208,35 @@ def table_rows(summary: Summary) -> list[tuple[str, str]]:
         ("results", results_url(summary)),
     ]
     return [(name, value) for name, value in lines if value is not None]
+
+
+def endings(ends: Endings) -> list[tuple[str, str]]:
+    """What was cut and what would have held it, and the words for an end that are not known."""
+    lines = []
+    if ends.cut:
+        lines.append(("cut", f"{cut_answers(ends)}; {needed_limit(ends)}"))
+    if ends.context_full:
+        lines.append(("context full", f"{text.counted(ends.context_full, 'answer')} ended where the context did"))
+    if ends.unknown:
+        words = ", ".join(f"{word} {text.count(count)}" for word, count in [*ends.unknown.items()][:MOST_WORDS])
+        more = f" and {len(ends.unknown) - MOST_WORDS} more" if len(ends.unknown) > MOST_WORDS else ""
+        lines.append(("finish reasons", f"not known, taken as answered: {words}{more}"))
+    return lines
+
+
+def cut_answers(ends: Endings) -> str:
+    """How many answers the output limit cut: `12 answers at the output limit of 100 tokens, 3 of them failed`."""
+    limit = "" if ends.longest is None else f" of {text.counted(ends.longest, 'token')}"
+    failed = f", {text.count(ends.cut_failed)} of them failed" if ends.cut_failed else ""
+    return f"{text.counted(ends.cut, 'answer')} at the output limit{limit}{failed}"
+
+
+def needed_limit(ends: Endings) -> str:
+    """The limit that would have held them, as far as the other answers tell."""
+    if ends.enough is not None:
+        return f"max_output_tokens of about {text.count(ends.enough)} would have held all"
+    above = "" if ends.longest is None else f" above {text.count(ends.longest)}"
+    return f"they need max_output_tokens{above}; too few ended by themselves to tell how much"
 
 
 def _times_line(measured: Times | None) -> str | None:
