@@ -136,7 +136,8 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
 
     stop = stop_of(choice.finish_reason) or Stop.END
     refusal = None if message.refusal is None else whole(message.refusal)
-    return checked(completion, request, stop, refusal, instead=_instead_of_content(message))
+    instead = "" if completion.content is not None else _instead_of_content(message)
+    return checked(completion, request, stop, refusal, instead=instead)
 
 
 def _completion(chat: Chat, choice: Choice, message: Message, request: Request, raw: bytes | None) -> Completion:

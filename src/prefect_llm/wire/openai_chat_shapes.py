@@ -66,10 +66,13 @@ def reasoning_of(message: Message) -> str | None:
     vLLM, DeepSeek and others call it `reasoning_content`, OpenRouter and newer vLLM `reasoning`, some only in
     `reasoning_details`; Mistral's models put it among the parts of the content.
     """
-    for told in (message.reasoning_content, message.reasoning, message.reasoning_details):
-        if thoughts := "".join(_texts_in(told)):
-            return thoughts
-    parts = message.content if isinstance(message.content, list) else []
+    if message.reasoning_content or message.reasoning or message.reasoning_details:
+        for told in (message.reasoning_content, message.reasoning, message.reasoning_details):
+            if thoughts := "".join(_texts_in(told)):
+                return thoughts
+    if not isinstance(message.content, list):
+        return None  # nearly always: this is asked of every event of a stream
+    parts = message.content
     thoughts = "".join(
         text for part in parts if isinstance(part, dict) and part.get("type") in _THOUGHTS for text in _texts_in(part)
     )

@@ -49,10 +49,12 @@ class _Event(msgspec.Struct, gc=False):
 
     def error_in(self, data: bytes) -> bytes | None:
         """The JSON of the error that ends the answer here, if this event is one."""
-        if says_something(self.error) or self.object == ERROR or self.type == ERROR:
+        if self.object == ERROR or self.type == ERROR or (self.error is not None and says_something(self.error)):
             return data
-        told = next((piece.error for piece in self.choices or () if says_something(piece.error)), None)
-        return None if told is None else json_of({"error": told}).encode()
+        for piece in self.choices or ():
+            if piece.error is not None and says_something(piece.error):
+                return json_of({"error": piece.error}).encode()
+        return None
 
 
 _DECODER = msgspec.json.Decoder(_Event)
@@ -107,7 +109,7 @@ def _message(pieces: list[_Piece]) -> Message:
         content=_joined([text_of(delta.content) for delta in deltas]),
         refusal=_joined([delta.refusal for delta in deltas]),
         reasoning=_joined([reasoning_of(delta) for delta in deltas]),
-        tool_calls=joined_calls(deltas),
+        tool_calls=joined_calls([delta for delta in deltas if delta.tool_calls or delta.function_call]),
     )
 
 

@@ -22,10 +22,10 @@ def is_stream(answer: Answer) -> bool:
 
     Some send it whole although a stream was asked for, some stream it as `text/plain`, some call either the other.
     """
+    if answer.body[:1] == b"{" or _JSON.match(answer.body):
+        return False
     if _FIRST_LINE.match(answer.body):
         return True
-    if _JSON.match(answer.body):
-        return False
     return (answer.headers.get("content-type") or "").lower().startswith(CONTENT_TYPE)
 
 
