@@ -13,7 +13,7 @@ from tests.scripted_server.client import ScriptedServer, free_port
 KEYS = [
     "state", "stopped", "rows", "ok", "failed", "failed_by_kind", "reused", "input_tokens", "cached_input_tokens",
     "cache_write_tokens", "output_tokens", "reasoning_tokens", "cost", "cost_uncertain", "currency", "requests",
-    "retries", "throttled", "seconds", "output",
+    "retries", "throttled", "seconds", "output", "files_left_out", "cut",
 ]  # fmt: skip
 
 
@@ -44,6 +44,8 @@ def test_a_run_that_is_done_exits_0(asking: list[str], tmp_path: Path) -> None:
         "throttled": 0,
         "seconds": seconds,
         "output": str(tmp_path / "out"),
+        "files_left_out": 0,
+        "cut": 0,
     }
     assert [row["content"] for row in result_rows(tmp_path / "out")] == [f"echo: doc-{n} hello" for n in range(10)]
 
