@@ -152,13 +152,16 @@ def test_a_budget_reserves_at_what_writing_to_the_cache_costs() -> None:
 
 def test_a_service_tier_has_its_own_price_and_one_that_is_not_listed_has_none() -> None:
     at = us(2026, 11, 1)
-    flex = price_for(OPENAI, "o3", at_us=at, terms=terms_of({"service_tier": "flex"}))
-    usual = price_for(OPENAI, "o3", at_us=at, terms=terms_of({"service_tier": "auto", "seed": 1}))
+    flex = price_for(OPENAI, "o3", at_us=at, terms=terms_of("o3", {"service_tier": "flex"}))
+    usual = price_for(OPENAI, "o3", at_us=at, terms=terms_of("o3", {"service_tier": "auto", "seed": 1}))
     assert flex is not None
     assert usual is not None
     assert flex.output * 2 == usual.output
-    assert price_for(OPENAI, "gpt-3.5-turbo", at_us=at, terms=terms_of({"service_tier": "priority"})) is None
-    assert terms_of({"service_tier": ["?"]}) == (("service_tier", "['?']"),)
+    assert (
+        price_for(OPENAI, "gpt-3.5-turbo", at_us=at, terms=terms_of("gpt-3.5-turbo", {"service_tier": "priority"}))
+        is None
+    )
+    assert terms_of("o3", {"service_tier": ["?"]}).variant == (("service_tier", "['?']"),)
 
 
 def test_stated_prices_and_endpoints_at_home_do_not_read_the_list() -> None:
@@ -187,8 +190,11 @@ def test_a_provider_may_be_named_as_the_list_names_it() -> None:
 
 
 def test_the_batch_lane_has_a_price_only_where_the_list_has_one() -> None:
-    online, batch = list_price(OPENAI.base_url, "gpt-4.1"), list_price(OPENAI.base_url, "gpt-4.1", terms=BATCH)
+    online, batch = (
+        list_price(OPENAI.base_url, "gpt-4.1"),
+        list_price(OPENAI.base_url, "gpt-4.1", variant=BATCH.variant),
+    )
     assert online is not None
     assert batch is not None
     assert (batch.input, batch.output) == (online.input / 2, online.output / 2)
-    assert list_price(DEEPSEEK.base_url, "deepseek-chat", terms=BATCH) is None
+    assert list_price(DEEPSEEK.base_url, "deepseek-chat", variant=BATCH.variant) is None

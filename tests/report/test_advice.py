@@ -130,6 +130,16 @@ def test_answers_that_were_paid_and_discarded_are_named_from_a_fiftieth_of_the_c
 
 def test_what_has_no_price_or_no_usage_is_named() -> None:
     assert "No price is known for 5 rows with tokens" in advise(figures(unpriced=5))[-1]
+    for host, model, why in (
+        ("api.openai.com", "ft:gpt-4.1:acme::abc", "genai-prices lists no 'ft:gpt-4.1:acme::abc' under OpenAI"),
+        ("127.0.0.1:8000", "m", "genai-prices does not know the host 127.0.0.1"),
+        ("api.openai.com", "gpt-4.1", "the list has 'gpt-4.1', but not the service tier or the searches"),
+    ):
+        unpriced = RunLedger(
+            (replace(line(model, provider=host), rows=RowCounts(5, unpriced=5)),), 0, None, None, Decimal(0)
+        )
+        assert f"tokens ({why}" in "".join(advise(figures(ledger=unpriced, unpriced=5)))
+
     ledger = RunLedger((line(),), 0, EstimatedUse(4, 1, 1, None, "size"), None, Decimal(0))
     assert "4 answers came without token counts" in advise(figures(ledger=ledger))[-1]
 

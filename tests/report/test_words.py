@@ -219,7 +219,7 @@ def test_rows_answered_before_a_price_was_given_stay_without_one(summary: Summar
             {"unpriced": 950, "known_cost": Decimal(0)},
             "unknown price: 950 billed rows without one; state it in the block, or give price_input and price_output",
         ),
-        ({"unmetered": 1}, "at least $1.23; unknown usage: 1 answer came without token counts"),
+        ({"unmetered": 1}, "at least $1.23; unknown usage: 1 answer came without token counts that add up"),
         (
             {"chunk_stats": ChunkStats(discarded=Discarded(attempts=2, cost=None))},
             "at least $1.23; unknown cost of 2 unusable answers",

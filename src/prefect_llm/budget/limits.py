@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from prefect_llm.pricing import price_for
+from prefect_llm.pricing import price_for, why_unknown
 from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.provider import Provider
@@ -48,8 +48,8 @@ def _currency(provider: Provider, model: str) -> str:
     price = price_for(provider, model)
     if price is None:
         raise InvalidInput(
-            f"a budget needs a known price, and the price of {model!r} at {provider.name} is not known: give it "
-            "by price_input and price_output, or in the provider block"
+            f"a budget needs a known price, and the price of {model!r} at {provider.name} is not known "
+            f"({why_unknown(provider, model)}): give it by price_input and price_output, or in the provider block"
         )
     if price.per_hour is not None:
         raise InvalidInput(

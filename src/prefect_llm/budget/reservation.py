@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from prefect_llm.budget.account import BudgetAccount
 from prefect_llm.budget.limits import models_asked
-from prefect_llm.pricing import Charge, Terms, charge_for, dearest_price_for, most_input_tokens, terms_of, worst_case
+from prefect_llm.pricing import (
+    Charge,
+    charge_for,
+    dearest_price_for,
+    most_input_tokens,
+    terms_of,
+    why_unknown,
+    worst_case,
+)
+from prefect_llm.values.errors import BadDocument
 from prefect_llm.values.money import ZERO
 from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
@@ -20,13 +30,19 @@ def most_cost(provider: Provider, request: Request) -> Decimal:
 
     Raises `BadDocument` if nothing bounds it.
     """
-    model, terms = request.parameters.model, terms_of(request.parameters.extra)
-    tokens = most_input_tokens(request)
-    prices = [
-        dearest_price_for(each, name, most_input_tokens=tokens, terms=terms)
-        for each, name in models_asked(provider, model)
-    ]
-    return worst_case(request, prices)
+    asked = models_asked(provider, request.parameters.model)
+    return max(_most_cost_at(each, model, request) for each, model in asked)
+
+
+def _most_cost_at(provider: Provider, model: str, request: Request) -> Decimal:
+    terms = terms_of(model, request.parameters.extra)
+    price = dearest_price_for(provider, model, most_input_tokens=most_input_tokens(request), terms=terms)
+    if price is None:
+        raise BadDocument(
+            f"a budget needs a known price, and that of {model!r} at {provider.name} is not known "
+            f"({why_unknown(provider, model, terms)}): give the provider one"
+        )
+    return worst_case(request, [price], terms.searches or 0)
 
 
 class RequestBudget:
@@ -49,7 +65,7 @@ class RequestBudget:
             return None
 
         charges = self._charges.setdefault(request.row_index, [])
-        return Reservation(self._account, self._provider.routes, amount, terms_of(request.parameters.extra), charges)
+        return Reservation(self._account, self._provider.routes, amount, request.parameters.extra, charges)
 
     def take_charges(self, request: Request) -> Sequence[Charge]:
         """What each answer to the request was settled at, once it has ended: its row says the same."""
@@ -63,13 +79,20 @@ class Reservation:
     account: BudgetAccount
     routes: Sequence[Provider]
     amount: Decimal
-    terms: Terms
+    parameters: Mapping[str, Any]
     charges: list[Charge]
 
     def settle(self, completion: Completion, model: str, route: int) -> None:
         """Price the answer and settle at that; forfeit if its cost is unknown."""
         provider = self.routes[route]
-        charge = charge_for(provider, model, completion.usage, answered=completion.model, terms=self.terms)
+        charge = charge_for(
+            provider,
+            model,
+            completion.usage,
+            answered=completion.model,
+            service=completion.service,
+            terms=terms_of(model, self.parameters),
+        )
         self.charges.append(charge)
         if charge.cost is None:
             self.forfeit()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from prefect_llm.values.errors import BadResponse, RequestError, Unavailable
-from prefect_llm.values.outcome import Completion
+from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Unavailable
+from prefect_llm.values.outcome import Completion, ErrorKind
 from prefect_llm.values.request import Request
 
-AMBIGUOUS_STATUSES = frozenset({502, 504, 520, 524})
-"""A gateway lost its server, which may have answered. The last two are Cloudflare's."""
+AMBIGUOUS_STATUSES = frozenset({408, 502, 504, 520, 524})
+"""The request took too long, or a gateway lost its server, which may have answered. The last two are Cloudflare's."""
 
 
 class Reservation(Protocol):
@@ -37,7 +37,12 @@ class BudgetGate(Protocol):
 
 
 def is_ambiguous(error: RequestError) -> bool:
-    """Whether the endpoint may have billed an attempt that failed like this, without a readable answer."""
+    """Whether the endpoint may have billed an attempt that failed like this, without a readable answer.
+
+    Azure bills what its content filter refuses: learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs.
+    """
     if isinstance(error, Unavailable):
         return not error.unreachable and (error.status is None or error.status in AMBIGUOUS_STATUSES)
+    if isinstance(error, Rejected):
+        return error.kind is ErrorKind.CONTENT_FILTERED
     return isinstance(error, BadResponse)

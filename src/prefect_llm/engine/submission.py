@@ -183,4 +183,6 @@ class Job:
             self.attempts.lost += 1
         else:
             model, route = self.request.parameters.model, self.submission.route
-            self.attempts.discarded.append(DiscardedAnswer(completion.usage, model, route, completion.model))
+            self.attempts.discarded.append(
+                DiscardedAnswer(completion.usage, model, route, completion.model, completion.service)
+            )

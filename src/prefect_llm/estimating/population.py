@@ -168,7 +168,7 @@ class _Counting:
         population, size = self.population, input_size(request)
         parameters = request.parameters
 
-        kind = Kind(parameters.model, parameters.max_output_tokens, terms_of(parameters.extra))
+        kind = Kind(parameters.model, parameters.max_output_tokens, terms_of(parameters.model, parameters.extra))
         number = self._kinds.setdefault(kind, len(self._kinds))
         if number == len(population.kinds):
             population.kinds.append(kind)

@@ -120,7 +120,8 @@ def _prices(estimate: Estimate) -> list[tuple[str, str]]:
     """Where they come from, and of several which models they are of; in a column they would leave costs no room."""
     models: dict[str, dict[str, None]] = {}
     for line in estimate.lines:
-        models.setdefault(line.price or _UNKNOWN, {})[line.model] = None
+        unknown = f"{_UNKNOWN}: {line.why_unknown}" if line.why_unknown else _UNKNOWN
+        models.setdefault(line.price or unknown, {})[line.model] = None
     if len(models) == 1:
         return [("price", price) for price in models]
     return [("price", f"{price}: {', '.join(named)}") for price, named in models.items()]

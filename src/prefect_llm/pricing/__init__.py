@@ -11,15 +11,18 @@ from prefect_llm.pricing.cost import (
     dearest_price_for,
     price_for,
 )
-from prefect_llm.pricing.list_prices import BATCH, Terms, list_price, models_at, provider_list_price, terms_of
+from prefect_llm.pricing.list_prices import list_price, models_at, provider_list_price
 from prefect_llm.pricing.provenance import provenance
+from prefect_llm.pricing.terms import BATCH, USUAL, Terms, terms_of
 from prefect_llm.pricing.tiers import dearest, tier_of
+from prefect_llm.pricing.unknown import why_unknown
 from prefect_llm.pricing.worst_case import json_bytes, most_input_tokens, worst_case
 
 __all__ = [
     "ANY_MODEL",
     "BATCH",
     "COST_STEP",
+    "USUAL",
     "Charge",
     "Terms",
     "at_prices_of",
@@ -37,5 +40,6 @@ __all__ = [
     "provider_list_price",
     "terms_of",
     "tier_of",
+    "why_unknown",
     "worst_case",
 ]

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeGuard
 
-from prefect_llm.pricing.list_prices import Terms, dearest_list_price, list_price
+from prefect_llm.pricing.list_prices import dearest_list_price, list_price
+from prefect_llm.pricing.terms import USUAL, Terms, terms_served
 from prefect_llm.pricing.tiers import dearest, tier_of
 from prefect_llm.values.money import MONEY, ZERO
-from prefect_llm.values.outcome import MOST_TOKENS, Usage
+from prefect_llm.values.outcome import MOST_TOKENS, UNTOLD, Service, Usage
 from prefect_llm.values.price import Price, PriceTier
 from prefect_llm.values.provider import Provider
 
@@ -37,31 +38,36 @@ def charge_for(
     usage: Usage | None,
     *,
     answered: str | None = None,
+    service: Service = UNTOLD,
     at_us: int | None = None,
-    terms: Terms = (),
+    terms: Terms = USUAL,
     endpoint_s: float = 0.0,
 ) -> Charge:
     """Look the price up and apply it, once per answer: its row then has the price that its budget was settled at.
 
+    `terms` are what was asked for; what served the answer goes before them.
     See `price_for` and `cost`.
     """
-    price = price_for(provider, model, answered=answered, at_us=at_us, terms=terms)
-    return Charge(usage, price, cost(usage, price, endpoint_s))
+    served = terms_served(terms, service)
+    price = price_for(provider, model, answered=answered, at_us=at_us, terms=served)
+    return Charge(usage, price, cost(usage, price, endpoint_s, served.searches or 0))
 
 
 def price_for(
-    provider: Provider, model: str, *, answered: str | None = None, at_us: int | None = None, terms: Terms = ()
+    provider: Provider, model: str, *, answered: str | None = None, at_us: int | None = None, terms: Terms = USUAL
 ) -> Price | None:
     """The model's own price, else the one stated for every model, else the list price of the provider's host.
 
     Stated prices go by the `model` that was asked for; the list by the one that `answered`, if it knows that one.
-    `at_us` is in microseconds since 1970 UTC, now if `None`; `terms` are the list's, for a request that is not billed
-    as usual. `None` if no price is known.
+    `at_us` is in microseconds since 1970 UTC, now if `None`; `terms` are those of a request that is not billed as
+    usual. `None` if no price is known, or not all that is billed beside the tokens.
     """
     price = _stated(provider, model)
     if price is None and answered is not None and answered != model:
-        price = list_price(provider.base_url, answered, at_us, terms)
-    return list_price(provider.base_url, model, at_us, terms) if price is None else price
+        price = list_price(provider.base_url, answered, at_us, terms.variant)
+    if price is None:
+        price = list_price(provider.base_url, model, at_us, terms.variant)
+    return price if price is not None and _covers(price, terms) else None
 
 
 def dearest_price_for(
@@ -70,21 +76,26 @@ def dearest_price_for(
     *,
     most_input_tokens: int | None = None,
     at_us: int | None = None,
-    terms: Terms = (),
+    terms: Terms = USUAL,
 ) -> Price | None:
     """The highest price a request may be billed at, as one price without tiers: what a budget reserves.
 
-    The highest over all tiers that `most_input_tokens` can reach, over input read from or written to a cache, and,
-    for a list price that changes by the hour, over the next day.
+    The highest over all tiers that `most_input_tokens` can reach, over input read from or written to a cache, over
+    the service tiers that may serve it, and, for a list price that changes by the hour, over the next day.
     """
     price = _stated(provider, model)
     if price is not None:
-        return dearest(price, most_input_tokens)
-    return dearest_list_price(provider.base_url, model, most_input_tokens, at_us, terms)
+        price = dearest(price, most_input_tokens)
+    else:
+        price = dearest_list_price(
+            provider.base_url, model, most_input_tokens, at_us, terms.variant, any_tier=terms.is_open
+        )
+    return price if price is not None and _covers(price, terms) else None
 
 
-def cost(usage: Usage | None, price: Price | None, endpoint_s: float = 0.0) -> Decimal | None:
-    """What one billed answer and its seconds of the endpoint's time cost, rounded half-even to 12 decimals once.
+def cost(usage: Usage | None, price: Price | None, endpoint_s: float = 0.0, searches: int = 0) -> Decimal | None:
+    """What one billed answer, its searches and its seconds of the endpoint's time cost, rounded half-even to 12
+    decimals once.
 
     `None` if the price, the input tokens or the output tokens are unknown; usage is not needed if only time is paid.
     Tokens read from a cache or written to one are part of the input, reasoning tokens part of the output: none is
@@ -105,7 +116,8 @@ def cost(usage: Usage | None, price: Price | None, endpoint_s: float = 0.0) -> D
 
     rates = tier_of(price, usage.input_tokens) if price.tiers else price
     tokens = _token_cost(usage, usage.input_tokens, usage.output_tokens, rates)
-    return MONEY.quantize(MONEY.add(MONEY.scaleb(tokens, _PER_MILLION), time), COST_STEP)
+    beside = MONEY.fma(searches, price.search or ZERO, time)
+    return MONEY.quantize(MONEY.add(MONEY.scaleb(tokens, _PER_MILLION), beside), COST_STEP)
 
 
 def _token_cost(usage: Usage, input_tokens: int, output_tokens: int, rates: Price | PriceTier) -> Decimal:
@@ -149,6 +161,13 @@ def at_prices_of(price: Price, usage: Usage, answers: int) -> Decimal | None:
         tiers=(),
     )
     return cost(usage, level)
+
+
+def _covers(price: Price, terms: Terms) -> bool:
+    """Whether all that such a request is billed for is known."""
+    if terms.searches == 0 or price.is_of_time:
+        return True
+    return terms.searches is not None and price.search is not None
 
 
 def _stated(provider: Provider, model: str) -> Price | None:

@@ -9,86 +9,108 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
+from prefect_llm.pricing.model_names import spellings
 from prefect_llm.pricing.provenance import LIST
+from prefect_llm.pricing.terms import TIER, Variant
 from prefect_llm.pricing.tiers import dearest
 from prefect_llm.values.price import Price, PriceTier
 
 if TYPE_CHECKING:
     from genai_prices import data_snapshot, types
 
-Terms = tuple[tuple[str, str], ...]
-"""What sets a request's price apart from the usual one, as the list names it: `(("service_tier", "flex"),)`."""
-
-BATCH: Terms = (("processing", "batch"),)
-"""The terms of a provider's batch API."""
-
 MOST_REMEMBERED = 256
 """Minutes, and hours, whose prices a model remembers: those of four hours, and of ten days."""
 
 _Found = TypeVar("_Found")
+_Key = TypeVar("_Key")
 
 _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
-_USUAL_TIERS = frozenset({"auto", "default", "standard"})
 # Its addresses are customers' deployments: the pattern would put a price on anyone's own endpoint there.
 _HOSTS_OF_ANYBODY = frozenset({"modal"})
 # Not reported in an answer's usage, and free unless a request asks for it.
-_OTHER_UNITS = frozenset({"web_searches_kcount", "storage_searches_kcount", "cache_write_1h_mtok"})
+_OTHER_UNITS = frozenset({"storage_searches_kcount", "cache_write_1h_mtok"})
+_SEARCHES = "web_searches_kcount"
 _TOKENS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
 _MODALITIES = re.compile(r"(input|output|cache)_(audio|image|video)_(read_)?mtok")
 
 
-def list_price(base_url: str, model: str, at_us: int | None = None, terms: Terms = ()) -> Price | None:
+def list_price(base_url: str, model: str, at_us: int | None = None, variant: Variant = ()) -> Price | None:
     """The price of a model at that address and instant (microseconds since 1970 UTC; now if `None`).
 
-    `None` if the list does not know the host, the model or the terms, or prices by more than a usage's tokens: a fee
+    `None` if the list does not know the host, the model or the variant, or prices by more than a usage tells: a fee
     per request, reasoning at a price of its own.
     """
-    return _price_at(_listed(_provider_at, base_url, model), at_us, terms)
+    return _price_at(_listed(_provider_at, base_url, model), at_us, variant)
 
 
-def provider_list_price(provider: str, model: str, at_us: int | None = None, terms: Terms = ()) -> Price | None:
+def provider_list_price(provider: str, model: str, at_us: int | None = None, variant: Variant = ()) -> Price | None:
     """The price of a model at a provider, both by their names in the list (`openai`, `gpt-4.1`); see `list_price`."""
-    return _price_at(_listed(_provider_named, provider, model), at_us, terms)
+    return _price_at(_listed(_provider_named, provider, model), at_us, variant)
 
 
 def dearest_list_price(
-    base_url: str, model: str, most_input_tokens: int | None = None, at_us: int | None = None, terms: Terms = ()
+    base_url: str,
+    model: str,
+    most_input_tokens: int | None = None,
+    at_us: int | None = None,
+    variant: Variant = (),
+    *,
+    any_tier: bool = False,
 ) -> Price | None:
     """The most that a token may cost within a day of that instant, as one price without tiers.
 
-    `None` if the price is unknown at any of its hours.
+    At the usual tier or the variant's, with `any_tier` at any that is listed. `None` if the price is unknown at any
+    hour.
     """
     if (listed := _listed(_provider_at, base_url, model)) is None:
         return None
 
-    prices = listed.prices_of_a_day(_microseconds(at_us) // _HOUR_US, terms)
+    prices = listed.prices_of_a_day(_microseconds(at_us) // _HOUR_US, variant, any_tier=any_tier)
     known = [dearest(price, most_input_tokens) for price in prices if price is not None]
     if len(known) < len(prices):
         return None
-    return replace(known[0], input=max(each.input for each in known), output=max(each.output for each in known))
+    fees = [each.search for each in known if each.search is not None]
+    return replace(
+        known[0],
+        input=max(each.input for each in known),
+        output=max(each.output for each in known),
+        search=max(fees) if len(fees) == len(known) else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """Where and by which names a model was looked for."""
+
+    provider: str
+    names: tuple[str, ...]
+    is_listed: bool
+
+
+def looked_up(base_url: str, model: str) -> LookedUp | None:
+    """How the list is asked for a model at that address; `None` if it does not know the host."""
+    provider = _provider_at(base_url)
+    if provider is None:
+        return None
+    is_listed = _listed(_provider_at, base_url, model) is not None
+    return LookedUp(provider.name, spellings(provider.id, model), is_listed)
 
 
 def models_at(base_url: str) -> tuple[str, ...]:
     """The models that the list has under that address, without deprecated ones."""
     provider = _provider_at(base_url)
     return () if provider is None else tuple(model.id for model in provider.models if not model.deprecated)
-
-
-def terms_of(parameters: Mapping[str, Any]) -> Terms:
-    """What in a request's parameters changes its price: the service tier, unless it is the usual one."""
-    tier = parameters.get("service_tier")
-    return () if tier is None or str(tier) in _USUAL_TIERS else (("service_tier", str(tier)),)
 
 
 def data_date() -> date | None:
@@ -113,37 +135,55 @@ class ListedModel:
         day = data_date()
         self._day = None if day is None else day.isoformat()
         self._source = " ".join(filter(None, (LIST, importlib.metadata.version("genai-prices"), self._day)))
-        self._by_minute: dict[tuple[int, Terms], Price | None] = {}
-        self._by_day: dict[tuple[int, Terms], frozenset[Price | None]] = {}
+        self._by_minute: dict[tuple[int, Variant], Price | None] = {}
+        self._by_day: dict[tuple[int, Variant, bool], frozenset[Price | None]] = {}
 
-    def price(self, minute: int, terms: Terms) -> Price | None:
+    def price(self, minute: int, variant: Variant) -> Price | None:
         """The price in that minute since 1970: the list's hours begin and end at whole minutes."""
-        key = (minute, terms)
+        key = (minute, variant)
         try:
             return self._by_minute[key]
         except KeyError:
-            return _remember(self._by_minute, key, self._price_at(minute, terms))
+            return _remember(self._by_minute, key, self._price_at(minute, variant))
 
-    def prices_of_a_day(self, hour: int, terms: Terms) -> frozenset[Price | None]:
-        """What the model costs from the beginning of that hour since 1970 to a day after its end."""
-        key = (hour, terms)
+    def prices_of_a_day(self, hour: int, variant: Variant, *, any_tier: bool = False) -> frozenset[Price | None]:
+        """What the model may cost from the beginning of that hour since 1970 to a day after its end.
+
+        With `any_tier` the provider chooses the service tier.
+        """
+        key = (hour, variant, any_tier)
         try:
             return self._by_day[key]
         except KeyError:
+            variants = self._variants_of_a_day(hour, variant, any_tier=any_tier)
             quarters = range(hour * 60, (hour + 25) * 60, 15)
-            return _remember(self._by_day, key, frozenset(self._price_at(minute, terms) for minute in quarters))
+            prices = frozenset(self._price_at(minute, each) for each in variants for minute in quarters)
+            return _remember(self._by_day, key, prices)
 
-    def _price_at(self, minute: int, terms: Terms) -> Price | None:
+    def _price_at(self, minute: int, variant: Variant) -> Price | None:
         at = datetime.fromtimestamp(minute * 60, UTC)
-        if terms and not (self._is_own and self._has_variant(terms, at)):
+        if variant and not (self._is_own and self._has(variant, at)):
             return None
-        return _converted(self._entry.get_prices(at, dict(terms)), self._source, self._day)
+        return _converted(self._entry.get_prices(at, dict(variant)), self._source, self._day)
 
-    def _has_variant(self, terms: Terms, at: datetime) -> bool:
-        return any(_is_meant(variant, terms, at) for variant in self._entry.price_variants or ())
+    def _has(self, variant: Variant, at: datetime) -> bool:
+        """Whether there is a price for every part of the variant."""
+        listed = [each.when for each in self._entry.price_variants or () if _is_active(each, at)]
+        return all(any(when == {name: value} for when in listed) for name, value in variant)
+
+    def _variants_of_a_day(self, hour: int, variant: Variant, *, any_tier: bool) -> set[Variant]:
+        """The variants at whose price a request may be billed: another tier than was asked for may serve it."""
+        if not self._is_own:
+            return {variant}
+        others = tuple(each for each in variant if each[0] != TIER)
+        listed = [each.when for each in self._entry.price_variants or ()] if any_tier else []
+        tiers = {when[TIER] for when in listed if when.keys() == {TIER}}
+        at = datetime.fromtimestamp(hour * 3600, UTC)
+        served = [((TIER, tier), *others) for tier in tiers]
+        return {variant, others, *(each for each in served if self._has(each, at))}
 
 
-def _remember(memo: dict[tuple[int, Terms], _Found], key: tuple[int, Terms], found: _Found) -> _Found:
+def _remember(memo: dict[_Key, _Found], key: _Key, found: _Found) -> _Found:
     """Keep it, and at most `MOST_REMEMBERED` in all."""
     if len(memo) >= MOST_REMEMBERED:
         memo.clear()
@@ -160,12 +200,14 @@ def _listed(
     if provider is None:
         return None
 
-    entry = provider.find_model(model, all_providers=_providers())
+    names = spellings(provider.id, model)
+    entries = (provider.find_model(name, all_providers=_providers()) for name in names)
+    entry = next((each for each in entries if each is not None), None)
     return None if entry is None else ListedModel(entry, is_own=any(entry is each for each in provider.models))
 
 
-def _price_at(listed: ListedModel | None, at_us: int | None, terms: Terms) -> Price | None:
-    return None if listed is None else listed.price(_microseconds(at_us) // _MINUTE_US, terms)
+def _price_at(listed: ListedModel | None, at_us: int | None, variant: Variant) -> Price | None:
+    return None if listed is None else listed.price(_microseconds(at_us) // _MINUTE_US, variant)
 
 
 def _provider_at(base_url: str) -> types.Provider | None:
@@ -184,10 +226,8 @@ def _providers() -> list[types.Provider]:
     return data_snapshot.get_snapshot().providers
 
 
-def _is_meant(variant: types.PriceVariant, terms: Terms, at: datetime) -> bool:
-    return variant.when.items() <= dict(terms).items() and (
-        variant.constraint is None or variant.constraint.active(at)
-    )
+def _is_active(variant: types.PriceVariant, at: datetime) -> bool:
+    return variant.constraint is None or variant.constraint.active(at)
 
 
 def _address(base_url: str) -> str | None:
@@ -234,12 +274,17 @@ def _converted(prices: types.ModelPrice, source: str, day: str | None) -> Price 
         source=source,
         date=day,
         tiers=tuple(_tier(given, start) for start in starts),
+        search=_scaled(given.get(_SEARCHES)),
     )
+
+
+def _scaled(per_thousand: Decimal | types.TieredPrices | None) -> Decimal | None:
+    return per_thousand.scaleb(-3) if isinstance(per_thousand, Decimal) else None
 
 
 def _is_covered(name: str) -> bool:
     """Whether our usage reports how much of it was used, or requests of text alone use none."""
-    return name in _TOKENS or name in _OTHER_UNITS or _MODALITIES.fullmatch(name) is not None
+    return name in (*_TOKENS, _SEARCHES) or name in _OTHER_UNITS or _MODALITIES.fullmatch(name) is not None
 
 
 def _tier(given: dict[str, Decimal | types.TieredPrices], above: int) -> PriceTier:

@@ -10,7 +10,7 @@ import orjson
 
 from prefect_llm.pricing.cost import COST_STEP
 from prefect_llm.values.errors import BadDocument
-from prefect_llm.values.money import MONEY
+from prefect_llm.values.money import MONEY, ZERO
 from prefect_llm.values.price import Price
 from prefect_llm.values.request import Parameters, Request
 
@@ -18,8 +18,8 @@ TOKENS_PER_MESSAGE = 16
 """Room for what a chat template puts around each message."""
 
 
-def worst_case(request: Request, prices: Iterable[Price | None]) -> Decimal:
-    """The cost of the whole input and the whole output limit, at the highest of the prices.
+def worst_case(request: Request, prices: Iterable[Price | None], searches: int = 0) -> Decimal:
+    """The cost of the whole input, the whole output limit and the searches, at the highest of the prices.
 
     No token is shorter than a byte: (UTF-8 bytes of all message text + 16 per message + bytes of schema and other
     parameters) bound the input. Raises `BadDocument` if nothing bounds the cost: no output limit, an unknown price,
@@ -29,7 +29,7 @@ def worst_case(request: Request, prices: Iterable[Price | None]) -> Decimal:
     if limit is None:
         raise BadDocument("a budget needs an output limit: give max_output_tokens")
     tokens = most_input_tokens(request)
-    return max(_cost(tokens, limit, price, request.parameters.model) for price in prices)
+    return max(_cost(tokens, limit, searches, price, request.parameters.model) for price in prices)
 
 
 def most_input_tokens(request: Request) -> int:
@@ -43,7 +43,7 @@ def json_bytes(*values: Any) -> int:
     return sum(len(orjson.dumps(value)) for value in values if value)
 
 
-def _cost(input_tokens: int, output_tokens: int, price: Price | None, model: str) -> Decimal:
+def _cost(input_tokens: int, output_tokens: int, searches: int, price: Price | None, model: str) -> Decimal:
     if price is None:
         raise BadDocument(
             f"a budget needs a known price, and the price of {model!r} is not known: give the provider one"
@@ -51,9 +51,10 @@ def _cost(input_tokens: int, output_tokens: int, price: Price | None, model: str
     if price.per_hour is not None:
         raise BadDocument(f"a budget needs a price per token, and {model!r} is paid by the hour: run it without")
     input_price = price.input if price.cached_input is None else max(price.input, price.cached_input)
-    total = MONEY.fma(input_tokens, input_price, MONEY.multiply(output_tokens, price.output))
+    tokens = MONEY.fma(input_tokens, input_price, MONEY.multiply(output_tokens, price.output))
+    total = MONEY.fma(searches, price.search or ZERO, MONEY.scaleb(tokens, -6))
     # upwards, where a bill is rounded half-even: what is reserved covers it
-    return MONEY.scaleb(total, -6).quantize(COST_STEP, ROUND_CEILING, MONEY)
+    return total.quantize(COST_STEP, ROUND_CEILING, MONEY)
 
 
 def _message_bytes(message: Mapping[str, Any]) -> int:

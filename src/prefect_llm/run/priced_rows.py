@@ -12,7 +12,7 @@ from prefect_llm.store import JournalEntry, ResultRow
 from prefect_llm.system import telemetry
 from prefect_llm.values.errors import BadDocument
 from prefect_llm.values.money import MONEY, ZERO
-from prefect_llm.values.outcome import DiscardedAnswer, Failure, Outcome, Usage
+from prefect_llm.values.outcome import UNTOLD, DiscardedAnswer, Failure, Outcome, Usage
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
@@ -76,8 +76,9 @@ def _charge(request: Request, outcome: Outcome, provider: Provider, charges: Seq
         request.parameters.model,
         None if answer is None else answer.usage,
         answered=None if answer is None else answer.model,
+        service=UNTOLD if answer is None else answer.service,
         at_us=outcome.finished_at_us,
-        terms=terms_of(request.parameters.extra),
+        terms=terms_of(request.parameters.model, request.parameters.extra),
         endpoint_s=outcome.endpoint_s,
     )
 
@@ -88,10 +89,14 @@ def _discarded_cost(
     if (settled := _settled(charges, answer.usage)) is not None:
         return settled.cost
 
-    terms = terms_of(request.parameters.extra)
-    asked = provider.routes[answer.route]
     return charge_for(
-        asked, answer.model, answer.usage, answered=answer.answered, at_us=outcome.finished_at_us, terms=terms
+        provider.routes[answer.route],
+        answer.model,
+        answer.usage,
+        answered=answer.answered,
+        service=answer.service,
+        at_us=outcome.finished_at_us,
+        terms=terms_of(answer.model, request.parameters.extra),
     ).cost
 
 

@@ -28,9 +28,22 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """What an answer is billed by besides its tokens, as far as the endpoint tells: the service tier that served it,
+    and the web searches that it took.
+    """
+
+    tier: str | None = None
+    searches: int | None = None
+
+
+UNTOLD = Service()
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What the endpoint answered. `output` is the parsed value when a schema was asked for, `reasoning` what the
-    model thought, where that is kept.
+    model thought, where that is kept. `service` is what served it.
     """
 
     content: str | None
@@ -40,6 +53,7 @@ class Completion:
     output: Any = None
     raw: bytes | None = None
     reasoning: str | None = None
+    service: Service = UNTOLD
 
 
 class ErrorKind(StrEnum):
@@ -70,12 +84,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class DiscardedAnswer:
-    """An answer that was billed and could not be used: `route` and `model` say whose price it has."""
+    """An answer that was billed and could not be used: `route`, `model` and `service` say which price it has."""
 
     usage: Usage
     model: str
     route: int = 0
     answered: str | None = None
+    service: Service = UNTOLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class Price:
     """Money per 1,000,000 tokens. Input read from a cache or written to one costs the input price where no other
     is known. `tiers` are in ascending order of `above`, and the last that a request is above is its price.
     `date` is the day from which the price is known, as 2026-01-31. `per_hour` is money for an hour of the endpoint's
-    time, where the machines are one's own.
+    time, where the machines are one's own. `search` is money for one web search; `None` where that is not known.
     """
 
     input: Decimal
@@ -34,6 +34,7 @@ class Price:
     cache_write: Decimal | None = None
     tiers: tuple[PriceTier, ...] = ()
     per_hour: Decimal | None = None
+    search: Decimal | None = None
 
     @property
     def is_of_time(self) -> bool:

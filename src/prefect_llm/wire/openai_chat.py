@@ -27,6 +27,7 @@ from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, reasoning
 from prefect_llm.wire.openai_chat_tool_calls import calls_of, names_in, offers_tools
 from prefect_llm.wire.output_limit_names import OutputLimitNames
 from prefect_llm.wire.server_sent_events import is_stream
+from prefect_llm.wire.service import service_of
 from prefect_llm.wire.usage import usage_in, usage_of
 
 _DECODER = msgspec.json.Decoder(Chat)
@@ -124,7 +125,7 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
 
     choice = chat.choices[0] if chat.choices else Choice()
     message = choice.message or Message()
-    completion = _completion(chat, choice, message, request, raw=answer.body if keep_raw else None)
+    completion = _completion(chat, choice, message, request, answer, keep_raw=keep_raw)
     if error is not None:
         raise embedded_error(answer, error, completion)
     if message.content is not None and completion.content is None:
@@ -140,7 +141,9 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
     return checked(completion, request, stop, refusal, instead=instead)
 
 
-def _completion(chat: Chat, choice: Choice, message: Message, request: Request, raw: bytes | None) -> Completion:
+def _completion(
+    chat: Chat, choice: Choice, message: Message, request: Request, answer: Answer, *, keep_raw: bool
+) -> Completion:
     content = text_of(message.content)
     calls = calls_of(message) if offers_tools(request.parameters) else []
     if calls and not (content and request.parameters.answer_format is not None):
@@ -151,8 +154,9 @@ def _completion(chat: Chat, choice: Choice, message: Message, request: Request, 
         finish_reason=None if choice.finish_reason is None else whole(choice.finish_reason),
         model=None if chat.model is None else whole(chat.model),
         usage=usage_of(chat.usage),
-        raw=raw,
+        raw=answer.body if keep_raw else None,
         reasoning=whole(reasoning_of(message) or "") or None if request.parameters.keep_reasoning else None,
+        service=service_of(chat.service_tier, chat.usage, answer.headers),
     )
 
 

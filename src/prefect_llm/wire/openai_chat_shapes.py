@@ -50,6 +50,7 @@ class Chat(msgspec.Struct, gc=False):
     code: Any = None
     status: Any = None
     status_code: Any = None
+    service_tier: Any = None
 
 
 def text_of(content: Any) -> str | None:

@@ -35,6 +35,7 @@ class _Event(msgspec.Struct, gc=False):
     model: str | None = None
     usage: Any = None
     x_groq: Any = None
+    service_tier: Any = None
     error: Any = None
     object: Any = None
     type: Any = None
@@ -79,6 +80,7 @@ def joined(answer: Answer) -> tuple[Chat, bytes | None]:
             break
         event = _read(data, answer.status)
         chat.model = event.model or chat.model
+        chat.service_tier = event.service_tier or chat.service_tier
         chat.usage = chat.usage if (reported := event.reported_usage()) is None else reported
         pieces += [piece for piece in event.choices or () if not piece.index]
         if (error := event.error_in(data)) is not None:

@@ -1,11 +1,15 @@
 """Token counts as OpenAI-compatible endpoints spell them; what cannot be read is `None`, never 0 and never a guess.
 
+Endpoints differ in which counts hold which others. Of all readings of a usage, the one whose parts fit their wholes and
+whose wholes add up to the total counts; if there is none, or there are two, every count is `None`.
+
 | who | what differs | where it says so |
 |---|---|---|
 | OpenAI, vLLM, OpenRouter | `prompt_tokens`, `completion_tokens` and their details | platform.openai.com/docs/api-reference/chat/object |
 | the Responses API's names | `input_tokens`, `output_tokens` and their details | platform.openai.com/docs/api-reference/responses/object |
 | Anthropic | `input_tokens` without those read from or written to a cache, which stand beside | docs.anthropic.com/en/docs/build-with-claude/prompt-caching |
-| DeepSeek | `prompt_cache_hit_tokens` | api-docs.deepseek.com/guides/kv_cache |
+| gateways before Anthropic and Bedrock | `prompt_tokens` without the cache's, which are inside `total_tokens` | docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html |
+| DeepSeek | `prompt_cache_hit_tokens` and `prompt_cache_miss_tokens`, together the input | api-docs.deepseek.com/guides/kv_cache |
 | Moonshot, Together | `cached_tokens` beside the others | platform.moonshot.ai/docs/api/chat |
 | Mistral | `num_cached_tokens`, `prompt_token_details` | docs.mistral.ai/api |
 | Perplexity | `reasoning_tokens` beside the others | docs.perplexity.ai/api-reference |
@@ -16,6 +20,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from prefect_llm.values.outcome import MOST_TOKENS, Usage
@@ -23,23 +30,34 @@ from prefect_llm.values.outcome import MOST_TOKENS, Usage
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_tokens", "num_cached_tokens")
-_APART = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens")
+_WRITTEN_INSIDE = ("cache_write_tokens", "cache_creation_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """The counts as given. Of a part that is told in several places, every value told."""
+
+    input: int | None
+    output: int | None
+    total: int | None
+    cached: tuple[int | None, ...]
+    written: tuple[int | None, ...]
+    reasoning: tuple[int | None, ...]
+    uncached: int | None
+    is_responses: bool
+    is_anthropic: bool
 
 
 def usage_of(reported: Any) -> Usage | None:
     """The counts in `usage`; `None` if it is not an object."""
     if not isinstance(reported, dict):
         return None
-    cached = _detail(reported, _INPUT_DETAILS, ("cached_tokens",), _CACHED)
-    written = _detail(reported, _INPUT_DETAILS, ("cache_write_tokens", "cache_creation_tokens"), _WRITTEN)
-    reasoning = _detail(reported, _OUTPUT_DETAILS, ("reasoning_tokens",), ("reasoning_tokens",))
-    total = _count(reported, "total_tokens")
-    given = _input(reported, cached, written)
-    output = _first(reported, ("completion_tokens", "output_tokens"))
-    if total is not None:
-        given, output, reasoning = _by_total(total, given, output, reasoning)
-    return Usage(given, cached, output, reasoning, written)
+
+    counts = _counts(reported)
+    readings = set(_readings(counts)) or set(_with_unreported_thoughts(counts))
+    return readings.pop() if len(readings) == 1 else Usage()
 
 
 def usage_in(extension: Any) -> Any:
@@ -47,45 +65,110 @@ def usage_in(extension: Any) -> Any:
     return extension.get("usage") if isinstance(extension, dict) else None
 
 
-def _input(reported: dict[str, Any], cached: int | None, written: int | None) -> int | None:
-    """All input tokens. Endpoints that count as Anthropic does leave out those of the cache."""
-    given = _first(reported, ("prompt_tokens", "input_tokens"))
-    apart = "prompt_tokens" not in reported and not reported.keys().isdisjoint(_APART)
-    return given + (cached or 0) + (written or 0) if apart and given is not None else given
+def _counts(reported: dict[str, Any]) -> _Counts:
+    return _Counts(
+        input=_first(reported, ("prompt_tokens", "input_tokens")),
+        output=_first(reported, ("completion_tokens", "output_tokens")),
+        total=count_in(reported, "total_tokens"),
+        cached=_told(reported, _INPUT_DETAILS, ("cached_tokens",), _CACHED),
+        written=_told(reported, _INPUT_DETAILS, _WRITTEN_INSIDE, _WRITTEN),
+        reasoning=_told(reported, _OUTPUT_DETAILS, ("reasoning_tokens",), ("reasoning_tokens",)),
+        uncached=count_in(reported, "prompt_cache_miss_tokens"),
+        is_responses="prompt_tokens" not in reported,
+        is_anthropic=any(count_in(reported, name) is not None for name in _ANTHROPIC),
+    )
 
 
-def _by_total(
-    total: int, given: int | None, output: int | None, reasoning: int | None
-) -> tuple[int | None, int | None, int | None]:
-    """Fill in from the total a missing count, or reasoning that is billed but not part of the output."""
+def _readings(counts: _Counts) -> Iterator[Usage]:
+    """Every reading in which the counts agree."""
+    for cached, written, reasoning in product(counts.cached, counts.written, counts.reasoning):
+        for given, output in product(_inputs(counts, cached, written), _outputs(counts, reasoning)):
+            usage = _completed(counts.total, Usage(given, cached, output, reasoning, written))
+            if usage is not None and _fits(usage, counts.uncached):
+                yield usage
+
+
+def _inputs(counts: _Counts, cached: int | None, written: int | None) -> Iterable[int | None]:
+    """All input tokens, with the cache's inside the count given, or beside it."""
+    given, read, wrote = counts.input, cached or 0, written or 0
+    if given is None:
+        return (None,)
+    beside = given + read + wrote
+    if counts.is_anthropic and counts.is_responses:
+        return (beside,)
+
+    inside = (given,) if read + wrote <= given else ()
+    if counts.total is None:
+        return {*inside, beside} if counts.is_anthropic else inside
+    one_beside = [given + out for out, kept in ((read, wrote), (wrote, read)) if kept <= given]
+    return {*inside, *one_beside, beside}
+
+
+def _outputs(counts: _Counts, reasoning: int | None) -> Iterable[int | None]:
+    """All output tokens, with reasoning inside the count given, or beside it if there is a total to say so."""
+    output, reasoned = counts.output, reasoning or 0
+    if output is None:
+        return (None,)
+    inside = (output,) if reasoned <= output else ()
+    return inside if counts.total is None else {*inside, output + reasoned}
+
+
+def _completed(total: int | None, usage: Usage) -> Usage | None:
+    """With the one missing count filled in from the total; `None` if they do not add up to it."""
+    given, output = usage.input_tokens, usage.output_tokens
+    if total is None or (given is None and output is None):
+        return usage
     if given is None or output is None:
-        known = given if output is None else output
-        rest = None if known is None or known > total else total - known
-        return (given, rest, reasoning) if output is None and given is not None else (rest, output, reasoning)
-    outside = total - given - output
-    if outside > 0 and reasoning in (None, outside):
-        return given, output + outside, outside
-    return given, output, reasoning
+        known = given or output or 0
+        given, output = (total - known, output) if given is None else (given, total - known)
+    if given < 0 or output is None or output < 0 or given + output != total:
+        return None
+    return Usage(given, usage.cached_input_tokens, output, usage.reasoning_tokens, usage.cache_write_tokens)
 
 
-def _detail(
+def _fits(usage: Usage, uncached: int | None) -> bool:
+    """Whether every part fits into its whole."""
+    read, wrote = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
+    if usage.input_tokens is not None:
+        if read + wrote > usage.input_tokens:
+            return False
+        if uncached is not None and usage.cached_input_tokens is not None and read + uncached != usage.input_tokens:
+            return False
+    return usage.output_tokens is None or (usage.reasoning_tokens or 0) <= usage.output_tokens
+
+
+def _with_unreported_thoughts(counts: _Counts) -> Iterator[Usage]:
+    """Google's reading: what the total has beyond input and output are thoughts, and billed."""
+    if counts.input is None or counts.output is None or counts.total is None:
+        return
+    thoughts = counts.total - counts.input - counts.output
+    if thoughts <= 0 or counts.is_anthropic or counts.reasoning != (None,):
+        return
+    for cached, written in product(counts.cached, counts.written):
+        usage = Usage(counts.input, cached, counts.output + thoughts, thoughts, written)
+        if _fits(usage, counts.uncached):
+            yield usage
+
+
+def _told(
     reported: dict[str, Any], objects: tuple[str, ...], inside: tuple[str, ...], beside: tuple[str, ...]
-) -> int | None:
-    for name in objects:
-        details = reported.get(name)
-        if isinstance(details, dict) and (count := _first(details, inside)) is not None:
-            return count
-    return _first(reported, beside)
+) -> tuple[int | None, ...]:
+    """The values of one count in all its places; `None` alone if it is in none of them."""
+    details = [each for name in objects if isinstance(each := reported.get(name), dict)]
+    values = [count_in(each, name) for each in details for name in inside]
+    values += [count_in(reported, name) for name in beside]
+    return tuple({value for value in values if value is not None}) or (None,)
 
 
 def _first(counts: dict[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
-        if (count := _count(counts, name)) is not None:
+        if (count := count_in(counts, name)) is not None:
             return count
     return None
 
 
-def _count(counts: dict[str, Any], name: str) -> int | None:
+def count_in(counts: dict[str, Any], name: str) -> int | None:
+    """The count of that name; `None` for what is none."""
     value = counts.get(name)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # some gateways write 10.0

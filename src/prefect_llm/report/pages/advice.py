@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from prefect_llm.pricing import list_price, why_unknown
 from prefect_llm.report.figures import models
 from prefect_llm.report.figures.folding import RunFigures
-from prefect_llm.report.figures.ledger import rows_of
+from prefect_llm.report.figures.ledger import RunLedger, rows_of
 from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace, Spread, added, percentile
 from prefect_llm.report.pages.sentences import cut_answers, needed_limit
 from prefect_llm.values import formatting as text
+from prefect_llm.values.provider import Provider
 
 THROTTLED_SHARE = 0.02
 """Of the requests: above it the 429s cost more than the speed is worth."""
@@ -142,14 +144,15 @@ def _money(figures: RunFigures) -> Iterator[str]:
 
     if totals.prices.unpriced:
         yield (
-            f"No price is known for {text.counted(totals.prices.unpriced, 'row')} with tokens: state it in the "
-            "provider's block or by `price_input` and `price_output`, and the next run knows its cost."
+            f"No price is known for {text.counted(totals.prices.unpriced, 'row')} with tokens{_looked_for(ledger)}: "
+            "state it in the provider's block or by `price_input` and `price_output`, and the next run knows its "
+            "cost."
         )
 
     if ledger.unmetered is not None:
         yield (
-            f"{text.counted(ledger.unmetered.rows, 'answer')} came without token counts, so their cost is not known: "
-            "compare the provider's bill with the estimate in `_run/ledger.json`."
+            f"{text.counted(ledger.unmetered.rows, 'answer')} came without token counts that add up, so their "
+            "cost is not known: compare the provider's bill with the estimate in `_run/ledger.json`."
         )
 
     counted = rows_of(ledger.rows).metered
@@ -163,6 +166,18 @@ def _money(figures: RunFigures) -> Iterator[str]:
         )
 
     yield from _cheaper(figures)
+
+
+def _looked_for(ledger: RunLedger) -> str:
+    """In brackets, why the first of the rows without a price has none, as far as the list knows."""
+    unpriced = (line.key for line in ledger.rows if line.rows.unpriced)
+    key = next((each for each in unpriced if each.provider and each.model), None)
+    if key is None or key.model is None:
+        return ""
+    provider = Provider(f"https://{key.provider}/v1")
+    if list_price(provider.base_url, key.model) is not None:
+        return f" (the list has {key.model!r}, but not the service tier or the searches of every answer)"
+    return f" ({why_unknown(provider, key.model)})"
 
 
 def _cheaper(figures: RunFigures) -> Iterator[str]:

@@ -126,7 +126,9 @@ def _unknown_costs(summary: Summary) -> list[str]:
         reasons.append(f"{reason}{told}")
 
     if totals.prices.unmetered:
-        reasons.append(f"unknown usage: {text.counted(totals.prices.unmetered, 'answer')} came without token counts")
+        reasons.append(
+            f"unknown usage: {text.counted(totals.prices.unmetered, 'answer')} came without token counts that add up"
+        )
     if totals.chunk_stats.discarded.cost is None and not reasons:
         unusable = text.counted(totals.chunk_stats.discarded.attempts, "unusable answer")
         reasons.append(f"unknown cost of {unusable}")
