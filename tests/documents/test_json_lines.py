@@ -124,6 +124,56 @@ def test_a_bad_line_is_refused_by_file_row_and_line(refused: Any, write: Any, se
     assert why in sentence
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (r'{"a": "\ud83d", "b": 1}', r"column 8: \ud83d is half a character): write both halves, or \ufffd"),
+        (r'{"a": "\\\ud83d\ude00", "b": "\udE00"}', r"column 31: \udE00 is half a character)"),
+        ('{"a": "NaN", "b": NaN}', "column 19: NaN is no value of JSON): write null"),
+        ('{"a": -Infinity}', "column 7: -Infinity is no value of JSON): write null"),
+        ('{"a": 1 "b": 2}', "column 9: Expecting ',' delimiter): write one object a line"),
+    ],
+)
+def test_what_is_no_json_is_said_by_its_column_and_what_to_do(refused: Any, write: Any, line: str, why: str) -> None:
+    path = write("a.jsonl", ['{"a": 1}', line])
+    assert refused(path).startswith(f'Row 2 (line 2) of "{path}" is not valid JSON ({why}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"id": "a", "n": 12345678901234567890}, {"id": "b"}]',
+        ' [\n  {"id": "a",\n   "n": 12345678901234567890},\n  {"id": "b"}\n]\n',
+        '\ufeff[{"id": "a", "n": 12345678901234567890},{"id": "b"}]',
+        '{"id": "a", "n": 12345678901234567890}\n{"id": "b"}\n',
+    ],
+)
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_a_json_file_is_an_array_or_lines(read: Any, write: Any, text: str, name: str) -> None:
+    content = text.encode()
+    documents = read(write(name, gzip.compress(content) if name.endswith(".gz") else content))
+    assert documents.fields == [{"id": "a", "n": 12345678901234567890}, {"id": "b", "n": None}]
+
+
+def test_an_array_of_other_things_or_a_broken_one_is_refused(refused: Any, write: Any) -> None:
+    assert "is not a JSON object but int" in refused(write("a.json", "[1]"))
+    assert "begins as a JSON array and is none" in refused(write("b.json", '[{"a": 1}'))
+    assert "has no rows" in refused(write("c.json", "[]"))
+
+
+def test_json_files_beside_documents_describe_them(read: Any, write: Any) -> None:
+    write("in/dataset_info.json", "{}")
+    documents = read(write("in/a.jsonl", ['{"id": "a"}']).parent)
+    assert documents.ids == ["a"]
+    assert [each.example for each in documents.snapshot.left_out] == ["dataset_info.json"]
+
+
+def test_chats_in_another_column_are_not_kept_unless_named(read: Any, write: Any) -> None:
+    path = write("a.jsonl", ['{"chat": [], "n": 1}'])
+    assert read(path, sent="chat").kept.column_names == ["n"]
+    assert read(path, sent="chat", keep="all").kept.column_names == ["chat", "n"]
+
+
 def test_an_id_that_only_later_rows_have_is_refused(refused: Any, write: Any) -> None:
     lines = [json.dumps({"text": "x" * 1_000}) for _ in range(2_000)]
     path = write("a.jsonl", [*lines, '{"id": 1}'])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -278,3 +281,45 @@ def test_nothing_is_left_out_of_a_glob_but_what_it_names(read: Any, write: Any, 
     write("in/a.txt", "x")
     assert read(tmp_path / "in/a*.txt").snapshot.left_out == ()
     assert [each.example for each in read(tmp_path / "in/*.txt").snapshot.left_out] == ["_draft.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.txt", "a.json"])
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        (lambda text: text.encode("utf-16"), "is not UTF-8 text but UTF-16: convert the file to UTF-8"),
+        (lambda text: gzip.compress(text.encode()), "but compressed with gzip: give its name the ending .gz"),
+        (lambda text: bz2.compress(text.encode()), "but compressed with bzip2: give its name the ending .bz2"),
+        (lambda text: lzma.compress(text.encode()), "but compressed with xz: give its name the ending .xz"),
+    ],
+)
+def test_what_is_no_utf8_text_is_named(refused: Any, write: Any, name: str, packed: Any, said: str) -> None:
+    path = write(name, packed('{"id": "ä"}\n' * 3))
+    assert refused(path).startswith(f'"{path}" ')
+    assert said in refused(path)
+
+
+def test_a_near_name_of_a_file_is_said(write: Any, tmp_path: Path) -> None:
+    write("tickets.csv", "id\n1\n")
+    write("data[1].csv", "id\n1\n")
+    assert refusal(str(tmp_path / "tickts.csv")).endswith('check the path of the input; nearest: "tickets.csv".')
+    sentence = refusal(str(tmp_path / "dat[1].csv"))
+    assert 'for the sign itself write "[[]"' in sentence
+    assert 'nearest: "data[1].csv"' in sentence
+
+
+@pytest.mark.parametrize("name", ["ID", "Id", "custom_id", "_id"])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_near_name_of_the_id_column_is_said(
+    read: Any, write: Any, caplog: pytest.LogCaptureFixture, name: str, form: str
+) -> None:
+    text = f"{name},text\n7,x\n" if form == "csv" else f'{{"{name}": "7", "text": "x"}}\n'
+    assert read(write(f"a.{form}", text)).ids == ["0"]
+    assert f"give --id-column {name} to use it" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["conversations", "prompt", "body"])
+def test_a_column_that_may_hold_the_chats_is_named(refused: Any, write: Any, name: str) -> None:
+    column = "body.messages" if name == "body" else name
+    sentence = refused(write("a.jsonl", [f'{{"{name}": []}}']), needed=frozenset({"messages"}), sent="messages")
+    assert sentence.endswith(f"For the chats in it give --messages-column {column}.")

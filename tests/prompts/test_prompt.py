@@ -106,6 +106,53 @@ def test_messages_that_are_none_fail_their_row(value: Any, said: str) -> None:
     assert said in caught.value.message
 
 
+CHAT = [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "Hi"}]
+SHAREGPT = [{"from": "system", "value": "Be kind"}, {"from": "human", "value": "Hi"}]
+
+
+@pytest.mark.parametrize(
+    ("column", "fields"),
+    [
+        ("prompt", {"prompt": CHAT}),
+        ("prompt", {"prompt": orjson.dumps(CHAT).decode()}),
+        ("conversations", {"conversations": SHAREGPT}),
+        ("conversations", {"conversations": orjson.dumps(SHAREGPT).decode()}),
+        ("body.messages", {"body": {"model": "x", "messages": CHAT}}),
+        ("body.messages", {"body": orjson.dumps({"messages": CHAT}).decode()}),
+        ("body.messages", {"body": {"messages": orjson.dumps(CHAT).decode()}}),
+    ],
+)
+def test_a_chat_may_be_in_another_column_form_or_object(column: str, fields: Any) -> None:
+    prompt = Prompt(PromptSpec(model="m", template=None, messages_column=column))
+    assert prompt.columns.needed == fields.keys() == {prompt.sent}
+    assert prompt.request(0, "1", fields).messages == CHAT
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"body": None}, "column 'body' is null"),
+        ({"body": {"messages": None}}, "column 'body.messages' is null"),
+        ({"body": [1]}, "column 'body.messages': 'body' is not an object"),
+        ({"body": "{"}, "column 'body' is not JSON"),
+        (
+            {"body": {"messages": [{"from": "moon", "value": "x"}]}},
+            "message 1 is from 'moon', which is none of system",
+        ),
+        ({"body": {"messages": [{"from": "gpt", "value": None}]}}, "the value of message 1 is not text"),
+    ],
+)
+def test_a_chat_that_is_none_fails_its_row_and_names_the_place(fields: Any, said: str) -> None:
+    with pytest.raises(BadDocument) as caught:
+        Prompt(PromptSpec(model="m", template=None, messages_column="body.messages")).request(0, "1", fields)
+    assert said in caught.value.message
+
+
+def test_a_prompt_and_a_column_of_chats_stand_for_each_other() -> None:
+    with pytest.raises(InvalidInput, match="a prompt and messages_column are both given"):
+        Prompt(PromptSpec(model="m", template="x", messages_column="chat"))
+
+
 def asked(messages: Any) -> Any:
     prompt = Prompt(PromptSpec(model="m", template=None))
     return prompt.request(0, "1", {"messages": messages}).messages

@@ -46,7 +46,7 @@ def test_the_manifest_speaks_the_words_of_the_command_line() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["lenient_json", "keep_reasoning"])
+@pytest.mark.parametrize("name", ["lenient_json", "keep_reasoning", "messages_column"])
 def test_a_setting_that_0_1_0_does_not_know_is_written_where_it_is_given(name: str) -> None:
     given: dict[str, Any] = {name: True}
     spec = replace(BARE, prompt=replace(BARE.prompt, **given))

@@ -74,7 +74,8 @@ SECTION = {
         ),
         (
             "documents:\n  colour: x\n",
-            "run.yaml line 2: documents has no key 'colour'; its keys are input, id_column, keep, null_as and limit",
+            "run.yaml line 2: documents has no key 'colour'; its keys are input, id_column, messages_column, keep, "
+            "null_as and limit",
         ),
         ("documents:\n  model: x\n", "run.yaml line 2: documents has no key 'model'; it belongs in api"),
         (

@@ -17,6 +17,7 @@ from prefect_llm.documents.columns import (
     not_in,
     prompt_columns,
     result_names,
+    warn_of_near_id,
 )
 from prefect_llm.documents.conversion import converted
 from prefect_llm.documents.identifiers import IdRegister, check_id_type, ids_of_column
@@ -28,7 +29,7 @@ def stage_columns(source: ColumnSource, staging: Staging, writer: ChunkWriter) -
     """Write all rows, or the first `limit`; `InvalidInput` for bad ids, columns, types and bytes."""
     schema = source.columns.schema
     id_column = _id_column(source, staging)
-    kept = kept_columns(staging.keep, schema, source.name)
+    kept = kept_columns(staging, schema, source.name)
     names = result_names(kept, staging.reserved)
     prompt = prompt_columns(staging, schema, source.name)
     staged = [name for name in schema.names if name in {*kept, *prompt}]
@@ -77,6 +78,8 @@ def _id_column(source: ColumnSource, staging: Staging) -> str | None:
     column = staging.id_column
     if column is None:
         column = source.default_id if source.default_id in schema.names else None
+        if column is None:
+            warn_of_near_id(schema.names, source.name)
     elif column not in schema.names:
         raise InvalidInput(f'The id column is "{column}", {not_in(source.name, column, schema.names)}')
     if column is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,18 @@ from prefect_llm.values.formatting import first_listed
 Keep = Literal["default", "all", "none"] | tuple[str, ...]
 """Which input columns the results carry: `default` is all but binary ones and `messages`."""
 
+logger = logging.getLogger(__name__)
+
 _NAMES_SHOWN = 12
+_NEAR_IDS = frozenset({"id", "_id", "uuid", "custom_id", "doc_id", "document_id"})
+_CHATS = {
+    "conversations": "conversations",
+    "conversation": "conversation",
+    "prompt": "prompt",
+    "chat": "chat",
+    "body": "body.messages",
+}
+"""Where others keep chats: ShareGPT, TRL, the batch files of OpenAI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +116,9 @@ def _both(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     return widened(staged_type(one), staged_type(other))
 
 
-def kept_columns(keep: Keep, schema: pa.Schema, source: str) -> list[str]:
+def kept_columns(staging: Staging, schema: pa.Schema, source: str) -> list[str]:
     """The columns to keep, in the source's order, or in the order in which they were named."""
+    keep = staging.keep
     if isinstance(keep, tuple):
         for name in keep:
             if name not in schema.names:
@@ -115,7 +128,12 @@ def kept_columns(keep: Keep, schema: pa.Schema, source: str) -> list[str]:
         return []
     if keep == "all":
         return list(schema.names)
-    return [field.name for field in schema if field.name != "messages" and not holds_binary(field.type)]
+    return [field.name for field in schema if not is_chat(field.name, staging) and not holds_binary(field.type)]
+
+
+def is_chat(name: str, staging: Staging) -> bool:
+    """Whether a column is a document's chat, which the results carry only if it is named."""
+    return name in ("messages", staging.sent)
 
 
 def prompt_columns(staging: Staging, schema: pa.Schema, source: str) -> list[str]:
@@ -143,9 +161,21 @@ def check_needed(staging: Staging, names: Sequence[str], source: str) -> None:
             if name == staging.sent:
                 raise InvalidInput(
                     "no prompt: give --prompt or --prompt-file; without one the column "
-                    f'"{name}" is sent as it is, {absent}'
+                    f'"{name}" is sent as it is, {absent}{_other_chat(names)}'
                 )
             raise InvalidInput(f'The prompt uses the column "{name}", {absent}')
+
+
+def warn_of_near_id(names: Sequence[str], source: str) -> None:
+    """Say that rows are numbered where a column looks like the documents' ids."""
+    near = next((name for name in names if name.strip().lower() in _NEAR_IDS), None)
+    if near is not None:
+        logger.warning(
+            'no column of %s is named "id", so its rows are numbered; "%s" is near: give --id-column %s to use it',
+            source,
+            near,
+            near,
+        )
 
 
 def check_representable(columns: Iterable[str], schema: pa.Schema, source: str) -> None:
@@ -185,6 +215,12 @@ def not_in(source: str, name: str, names: Sequence[str]) -> str:
     there = [f"there: {_quoted(others) or 'no column'}"] if others or not near else []
     told = "; ".join([f"nearest: {_quoted(near)}", *there] if near else there)
     return f'which is not in "{source}"; {told}{_separated_by(names)}.'
+
+
+def _other_chat(names: Sequence[str]) -> str:
+    """What to do about a column that may hold the chats."""
+    path = next((path for column, path in _CHATS.items() if column in names), None)
+    return "" if path is None else f" For the chats in it give --messages-column {path}."
 
 
 def _quoted(names: Sequence[str]) -> str:

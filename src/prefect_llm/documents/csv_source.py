@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 
 from prefect_llm.documents.batches import SourceBatch, place, shortened
 from prefect_llm.documents.columns import Columns, merged_columns
+from prefect_llm.documents.file_starts import encoding_of
 from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.values.errors import InvalidInput
 
@@ -148,12 +149,16 @@ def _without_first(rows: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.
 
 
 def _header(stream: BinaryIO, file: str) -> list[str]:
+    start = stream.read(8)
+    stream.seek(0)
     with _long_cells():
         header = next(filter(None, _rows_as_text(stream, file)), None)
     if header is None:
         raise InvalidInput(f'"{file}" is empty: a CSV file starts with a line that names its columns.')
     for name in header:
-        if not _is_text(name):
+        if "\0" in name or not _is_text(name):
+            if named := encoding_of(start):
+                raise InvalidInput(f'"{file}" {named}.')
             raise InvalidInput(f'The header of "{file}" is not UTF-8 ({name!a}): convert the file to UTF-8.')
     return header
 

@@ -12,18 +12,23 @@ from typing import Any, BinaryIO, NoReturn
 import msgspec
 
 from prefect_llm.documents.batches import LineBatch, place
+from prefect_llm.documents.file_starts import encoding_of
+from prefect_llm.documents.json_faults import what_is_wrong
 from prefect_llm.documents.listing import LocatedSource, reading
 from prefect_llm.values.errors import InvalidInput
 
 _BLOCK_BYTES = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
+_START_BYTES = 256
+_OBJECTS_AT_ONCE = 1_000
+_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 decode_line = msgspec.json.Decoder().decode
 """One line's object, its integers exact."""
 
 
 class JsonLinesSource(LocatedSource):
-    """One or more JSON Lines files."""
+    """One or more files of JSON Lines, or of one JSON array each, which is read as a whole."""
 
     default_id = "id"
 
@@ -37,12 +42,32 @@ class JsonLinesSource(LocatedSource):
             first_row, first_line = 0, 1
             cells = self._location.partitions.values(file.path)
             with reading(file.name), self._location.open(file) as stream:
-                for block in _blocks_of_lines(stream):
+                for block in _blocks(stream, file.name):
                     batch = _with_cells(_decoded(block, file.name, first_row, first_line), cells)
                     first_row += len(batch.lines)
                     first_line += len(block)
                     if batch.lines:
                         yield batch
+
+
+def _blocks(stream: BinaryIO, file: str) -> Iterator[list[bytes]]:
+    """The lines of a file, or the objects of its one array; `InvalidInput` where it is no text."""
+    start = stream.read(_START_BYTES)
+    stream.seek(0)
+    if named := encoding_of(start):
+        raise InvalidInput(f'"{file}" {named}.')
+    if not start.removeprefix(_BOM).lstrip().startswith(b"["):
+        yield from _blocks_of_lines(stream)
+        return
+
+    try:
+        objects = _decode_array(stream.read().removeprefix(_BOM))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(
+            f'"{file}" begins as a JSON array and is none ({error}): write one array, or one object a line.'
+        ) from error
+    for number in range(0, len(objects), _OBJECTS_AT_ONCE):
+        yield [bytes(each) for each in objects[number : number + _OBJECTS_AT_ONCE]]
 
 
 def _blocks_of_lines(stream: BinaryIO) -> Iterator[list[bytes]]:
@@ -81,7 +106,7 @@ def _decoded(block: list[bytes], file: str, first_row: int, first_line: int) -> 
         except (ValueError, RecursionError) as error:
             if not line.strip():
                 continue
-            _refuse(place(file, first_row + len(lines), number), error)
+            _refuse(place(file, first_row + len(lines), number), line, error)
         if type(value) is not dict:
             kind = "null" if value is None else type(value).__name__
             raise InvalidInput(
@@ -95,7 +120,5 @@ def _decoded(block: list[bytes], file: str, first_row: int, first_line: int) -> 
     return LineBatch(lines, objects, numbers, file, first_row)
 
 
-def _refuse(where: str, error: ValueError | RecursionError) -> NoReturn:
-    if isinstance(error, UnicodeDecodeError):
-        raise InvalidInput(f"{where} is not UTF-8 text: convert the file to UTF-8.") from error
-    raise InvalidInput(f"{where} is not valid JSON ({error}): write one object a line.") from error
+def _refuse(where: str, line: bytes, error: ValueError | RecursionError) -> NoReturn:
+    raise InvalidInput(f"{where} {what_is_wrong(line, error)}.") from error

@@ -12,13 +12,14 @@ from prefect_llm.documents.arrow_types import json_text
 from prefect_llm.documents.batches import LineBatch, place, shortened
 from prefect_llm.documents.chunk_files import ChunkWriter
 from prefect_llm.documents.columns import (
-    Keep,
     KeptColumn,
     Staging,
     check_needed,
+    is_chat,
     kept_columns,
     not_in,
     result_names,
+    warn_of_near_id,
 )
 from prefect_llm.documents.identifiers import IdRegister, refuse_absent
 from prefect_llm.documents.json_lines import JsonLinesSource
@@ -61,7 +62,7 @@ def _staged(shapes: dict[str, Shape], staging: Staging, source: str, register: I
         check_needed(staging, names, source)
     types = {name: shape.arrow_type() for name, shape in shapes.items()}
     schema = pa.schema([(name, pa.string() if held is None else held) for name, held in types.items()])
-    kept = kept_columns(staging.keep, schema, source)
+    kept = kept_columns(staging, schema, source)
     result = result_names(kept, staging.reserved)
     wanted = set(names) if staging.wanted is None else staging.wanted | staging.needed
 
@@ -104,7 +105,7 @@ def _see(batch: LineBatch, shapes: dict[str, Shape], staging: Staging, source: s
     for name, seen in cells.items():
         if name not in shapes:
             shapes[name] = Shape()
-        if _is_kept(name, staging.keep):
+        if _is_kept(name, staging):
             shapes[name].see(seen)
 
     if len(shapes) > _MAX_COLUMNS:
@@ -114,15 +115,19 @@ def _see(batch: LineBatch, shapes: dict[str, Shape], staging: Staging, source: s
         )
 
 
-def _is_kept(name: str, keep: Keep) -> bool:
+def _is_kept(name: str, staging: Staging) -> bool:
+    keep = staging.keep
     if isinstance(keep, tuple):
         return name in keep
-    return keep == "all" or (keep == "default" and name != "messages")
+    return keep == "all" or (keep == "default" and not is_chat(name, staging))
 
 
 def _id_column(staging: Staging, shapes: dict[str, Shape], source: str) -> str | None:
     if staging.id_column is None:
-        return "id" if "id" in shapes else None
+        if "id" in shapes:
+            return "id"
+        warn_of_near_id(list(shapes), source)
+        return None
     if staging.id_column not in shapes:
         raise InvalidInput(
             f'The id column is "{staging.id_column}", {not_in(source, staging.id_column, list(shapes))}'

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, BinaryIO, Literal, cast
 from urllib.parse import urlsplit
 
@@ -196,7 +197,19 @@ def locate(input: str) -> Location:
     if _MAGIC.search(name):
         return Location(name, filesystem, "glob", _fixed(path), pattern=path)
 
-    raise InputAbsent(f'Nothing was found at "{name}": check the path of the input.')
+    near = near_files(filesystem, path)
+    raise InputAbsent(f'Nothing was found at "{name}": check the path of the input{near}.')
+
+
+def near_files(filesystem: fsspec.AbstractFileSystem, path: str) -> str:
+    """The names beside a path that is not there which are most like its own: `; nearest: "a.csv"`."""
+    folder, _, name = path.rpartition("/")
+    try:
+        beside = [str(each).rstrip("/").rpartition("/")[2] for each in filesystem.ls(folder, detail=False)]
+    except _read_errors():
+        return ""
+    near = ", ".join(f'"{each}"' for each in get_close_matches(name, beside, n=3))
+    return f"; nearest: {near}" if near else ""
 
 
 def left_out_words(left_out: Sequence[LeftOut]) -> str:
@@ -229,7 +242,7 @@ def _kind(filesystem: fsspec.AbstractFileSystem, path: str, name: str) -> str | 
 
 
 def _read_errors() -> tuple[type[Exception], ...]:
-    return (OSError, EOFError, zlib.error, lzma.LZMAError, *store_errors())
+    return (OSError, EOFError, NotImplementedError, zlib.error, lzma.LZMAError, *store_errors())
 
 
 def _version(details: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ _READERS: dict[str, Callable[[Location], Source]] = {
     "Parquet": ParquetSource,
     "CSV": CsvSource,
     "JSON Lines": JsonLinesSource,
+    "JSON": JsonLinesSource,
     "text": TextFolder,
 }
 

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 
-from prefect_llm.documents.listing import LeftOut, Location, SourceFile
+from prefect_llm.documents.listing import LeftOut, Location, SourceFile, near_files
 from prefect_llm.documents.partitions import Partitions, PartitionTypes
 from prefect_llm.documents.table_formats import refuse_table, table_above, table_of
 from prefect_llm.values.errors import InputAbsent, InvalidInput
@@ -18,12 +18,13 @@ _FORMATS = {
     ".tsv": "CSV",
     ".jsonl": "JSON Lines",
     ".ndjson": "JSON Lines",
+    ".json": "JSON",
     ".txt": "text",
     ".md": "text",
 }
 _COMPRESSIONS = (".gz", ".bz2", ".xz")
 _SUPPORTED = (
-    "Parquet (.parquet, .pq), CSV (.csv, .tsv), JSON Lines (.jsonl, .ndjson) and text (.txt, .md); "
+    "Parquet (.parquet, .pq), CSV (.csv, .tsv), JSON Lines (.jsonl, .ndjson), JSON (.json) and text (.txt, .md); "
     "all but Parquet also as .gz, .bz2 or .xz"
 )
 _MOST_FOLDERS = 1_000
@@ -45,6 +46,8 @@ def survey(location: Location) -> Found:
     for file in location.everything():
         seen.note(file)
 
+    if len(seen.counts) > 1:
+        seen.leave_out_json()
     _check_no_table(location, seen)
     if len(seen.counts) == 1:
         return Found(next(iter(seen.counts)), seen.partitions.found(), seen.left_out())
@@ -100,6 +103,13 @@ class _Seen:
         self.partitions.see(file.path)
         if kind == "Parquet" and len(self.parquet_folders) < _MOST_FOLDERS:
             self.parquet_folders.setdefault(file.path.rpartition("/")[0])
+
+    def leave_out_json(self) -> None:
+        """Beside other files those in JSON describe them, such as `dataset_info.json`."""
+        count = self.counts.pop("JSON", 0)
+        if count:
+            self._left_out[".json files"] += count
+            self.examples[".json files"] = self.examples["JSON"]
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """All that is no document, by the reason."""
@@ -163,5 +173,7 @@ def _nothing_readable(location: Location, others: int) -> str:
 
 def _nothing_there(location: Location) -> str:
     if location.kind == "glob":
-        return f'No file matches "{location.name}": check the pattern of the input.'
+        brackets = '; "[" begins a set of characters, for the sign itself write "[[]"' if "[" in location.name else ""
+        near = near_files(location.filesystem, location.pattern)
+        return f'No file matches "{location.name}": check the pattern of the input{brackets}{near}.'
     return f'"{location.name}" holds no files: check the path of the input.'

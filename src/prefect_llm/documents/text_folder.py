@@ -13,6 +13,7 @@ from fsspec.utils import infer_compression
 
 from prefect_llm.documents.batches import SourceBatch
 from prefect_llm.documents.columns import Columns
+from prefect_llm.documents.file_starts import encoding_of
 from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.values.errors import InvalidInput
 
@@ -74,6 +75,8 @@ def _text(file: SourceFile, content: bytes | Exception) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if named := encoding_of(content[:8]):
+            raise InvalidInput(f'"{file.name}" {named}.') from error
         raise InvalidInput(
             f'"{file.name}" is not UTF-8 text (byte {error.start + 1}): convert the file to UTF-8.'
         ) from error

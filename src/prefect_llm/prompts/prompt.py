@@ -10,7 +10,7 @@ from prefect_llm.prompts.answer_schema import answer_format
 from prefect_llm.prompts.field_values import template_value
 from prefect_llm.prompts.fingerprint import fingerprint
 from prefect_llm.prompts.messages import COLUMN as MESSAGES
-from prefect_llm.prompts.messages import column_messages
+from prefect_llm.prompts.messages import column_messages, root_of
 from prefect_llm.prompts.output_type import output_type
 from prefect_llm.prompts.parameters import RowParameters, run_parameters
 from prefect_llm.prompts.references import ROW
@@ -28,8 +28,8 @@ ID = "id"
 class PromptSpec:
     """What a person gave: plain values, stored in the run's manifest as they are.
 
-    Without a `template` each document's `messages` column is sent as it is. `row_params` names the column
-    with per-row parameters; `params` are the run's parameters that have no option of their own. With
+    Without a `template` each document's `messages_column`, by default `messages`, is sent as it is. `row_params`
+    names the column with per-row parameters; `params` are the run's parameters that have no option of their own. With
     `fail_truncated` an answer that the output limit cut is a failure. `lenient_json` takes a Markdown fence or a
     <think> block off an answer before it is parsed; `keep_reasoning` keeps what the model thought.
     """
@@ -46,6 +46,7 @@ class PromptSpec:
     fail_truncated: bool = False
     lenient_json: bool = False
     keep_reasoning: bool = False
+    messages_column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,14 @@ class Prompt:
         self._row_parameters = None if spec.row_params is None else RowParameters(spec.row_params, self.parameters)
 
         templates = [template for template in (self._prompt, self._system) if template is not None]
-        other = (MESSAGES if self._prompt is None else None, spec.row_params)
+        self._column = spec.messages_column or MESSAGES
+        other = (self.sent, spec.row_params)
         self.columns = PromptColumns.of(templates, frozenset(name for name in other if name is not None))
+
+    @property
+    def sent(self) -> str | None:
+        """The column whose messages are sent as they are, where there is no template."""
+        return root_of(self._column) if self._prompt is None else None
 
     @property
     def constant(self) -> bool:
@@ -117,7 +124,7 @@ class Prompt:
 
     def _messages(self, document_id: str, fields: Mapping[str, Any]) -> list[Message]:
         if self._prompt is None:
-            return column_messages(fields.get(MESSAGES))
+            return column_messages(fields, self._column)
         variables = self._variables(document_id, fields)
         user = {"role": "user", "content": self._prompt.render(variables)}
         if self._system is None:
@@ -141,6 +148,8 @@ def _templates(spec: PromptSpec) -> tuple[Template | None, Template | None]:
                 "leave the system template out or put a system message into the column"
             )
         return None, None
+    if spec.messages_column is not None:
+        raise InvalidInput("a prompt and messages_column are both given: leave one out, each stands for the other")
     environment = make_environment(spec.null_as)
     prompt = Template(spec.template, what="prompt template", environment=environment)
     if spec.system is None:

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefect_llm.documents import Keep, Staging
-from prefect_llm.prompts import MESSAGES, Prompt, PromptSpec
+from prefect_llm.prompts import Prompt, PromptSpec
 from prefect_llm.prompts.json_wrapping import wrapping_of
 from prefect_llm.store import RAW, REASONING, ResultRow, reserved_columns
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.wire.finish_reasons import CUTS, Stop, stop_of
 
-_ADDED = frozenset({"lenient_json", "keep_reasoning"})
+_ADDED = frozenset({"lenient_json", "keep_reasoning", "messages_column"})
 """Settings of the prompt that 0.1.0 does not know: written where they are given, so that it reads all other runs."""
 
 
@@ -101,5 +101,5 @@ class RunSpec:
             limit=self.limit,
             chunk_rows=self.chunk_rows,
             reserved=reserved_columns(keep_reasoning=self.prompt.keep_reasoning),
-            sent=MESSAGES if self.prompt.template is None else None,
+            sent=prompt.sent,
         )

@@ -41,6 +41,14 @@ class DocumentOptions(FormSection):
         title="Id column",
         description="The column with the documents' unique ids; by default the column id, else the row number.",
     )
+    messages_column: Annotated[Column | None, FIXED] = Field(
+        default=None,
+        title="Messages column",
+        description=(
+            "The column with the chats that are sent where there is no prompt, by default messages; a path such as "
+            "body.messages goes into an object."
+        ),
+    )
     keep: Annotated[Keep | None, FIXED] = Field(
         default=None,
         title="Keep",

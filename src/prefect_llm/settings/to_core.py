@@ -55,6 +55,7 @@ def run_spec(
             fail_truncated=api.fail_truncated,
             lenient_json=api.lenient_json,
             keep_reasoning=api.keep_reasoning,
+            messages_column=documents.messages_column,
         ),
         id_column=documents.id_column,
         keep=documents.keep or "default",
