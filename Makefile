@@ -34,6 +34,9 @@ bench: $(VENV)/.dev $(PEERS:%=$(PEER_VENVS)/%/.ready) ## run all benchmarks and 
 readers: $(VENV)/.dev $(PEER_VENVS)/readers/.ready ## try which programs read results, by type of a kept column
 	$(BIN)/python benchmarks/readers.py
 
+servers: $(VENV)/.dev $(PEER_VENVS)/servers/.ready ## see how runs end against a LiteLLM proxy, nginx, haproxy and llama.cpp
+	$(BIN)/python benchmarks/servers.py
+
 clean: ## remove the environment, caches and demo runs
 	rm -rf $(VENV) $(PEER_VENVS) .cache build dist runs site src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
 
@@ -62,4 +65,9 @@ $(PEER_VENVS)/readers/.ready: benchmarks/readers.txt
 	$(PEER_VENVS)/readers/bin/python -m pip install --quiet --requirement benchmarks/readers.txt
 	@touch $@
 
-.PHONY: help demo test check docs bench readers clean
+$(PEER_VENVS)/servers/.ready: benchmarks/servers.txt
+	$(PYTHON) -m venv $(PEER_VENVS)/servers
+	$(PEER_VENVS)/servers/bin/python -m pip install --quiet --requirement benchmarks/servers.txt
+	@touch $@
+
+.PHONY: help demo test check docs bench readers servers clean

@@ -34,6 +34,11 @@ def test_the_commands_are_all_there_and_explained_by_their_own_help() -> None:
     assert sorted(headings) == sorted(maker.commands())
 
 
+def test_the_words_of_a_context_that_is_too_long_are_those_of_the_code() -> None:
+    maker = script("providers")
+    assert maker.with_words(page("providers.md")) == page("providers.md"), "run python docs/providers.py"
+
+
 def test_the_columns_are_those_of_a_part_in_order_and_by_type() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page("rows.md").split("## Kinds")[0], flags=re.MULTILINE)
     assert tuple(name for name, _ in rows) == RESULT_COLUMNS

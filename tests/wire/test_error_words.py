@@ -120,6 +120,7 @@ CAUSES = {
         {"code": 403, "reason": "NOT_ENOUGH_BALANCE", "message": "no"},
         Cause.ACCOUNT_EXHAUSTED,
     ),
+    "Portkey, budget": (412, b"", Cause.ACCOUNT_EXHAUSTED),
     "LiteLLM, budget": (422, told(type="budget_exceeded", code="422"), Cause.ACCOUNT_EXHAUSTED),
     "LiteLLM, budget, older": (400, told(type="budget_exceeded", code="400"), Cause.ACCOUNT_EXHAUSTED),
     "LiteLLM, a model unknown to the provider": (
@@ -137,6 +138,7 @@ CAUSES = {
     "Google, unknown model": (404, google(404, "NOT_FOUND"), Cause.MODEL_NOT_FOUND),
     "Groq, retired model": (400, told(code="model_decommissioned"), Cause.MODEL_NOT_FOUND),
     "Zhipu, unknown model": (400, {"error": {"code": "1211", "message": "no"}}, Cause.MODEL_NOT_FOUND),
+    "SiliconFlow, unknown model": (400, {"code": 20012, "message": "no", "data": None}, Cause.MODEL_NOT_FOUND),
     "Cloudflare, unknown model": (
         400,
         {"errors": [{"message": "No such model", "code": 5007}], "success": False},
@@ -209,6 +211,7 @@ THROTTLES = {
         ),
         Cause.LIMIT_PER_DAY,
     ),
+    "Zhipu, a day's": ({"error": {"code": "1304", "message": "no"}}, Cause.LIMIT_PER_DAY),
     "Google, a minute's quota": (
         google(
             429, "RESOURCE_EXHAUSTED", {"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel"}]}

@@ -32,7 +32,8 @@ _DOCUMENTS_OWN = frozenset({ErrorKind.CONTEXT_TOO_LONG, ErrorKind.CONTENT_FILTER
 _NO_DOCUMENTS_FAULT = frozenset({401, 404, *THROTTLE_STATUSES})
 _KINDS_BY_STATUS = {446: ErrorKind.CONTENT_FILTERED, 451: ErrorKind.CONTENT_FILTERED}
 """446 is Portkey's "guardrails failed", 451 "unavailable for legal reasons"."""
-_CAUSES_BY_STATUS = {413: Cause.DOCUMENT_REFUSED, 501: Cause.UNSUPPORTED}
+_CAUSES_BY_STATUS = {412: Cause.ACCOUNT_EXHAUSTED, 413: Cause.DOCUMENT_REFUSED, 501: Cause.UNSUPPORTED}
+"""412 is Portkey's "budget exhausted" and Fireworks' "account suspended"."""
 _STATUSES_BY_CAUSE = {
     Cause.DOCUMENT_REFUSED: 400,
     Cause.KEY_REFUSED: 401,

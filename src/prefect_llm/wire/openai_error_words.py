@@ -109,6 +109,12 @@ _ACCOUNT_EXHAUSTED = (
     "1008",  # MiniMax
     "NOT_ENOUGH_BALANCE",  # Novita, with 403
 )
+_LIMIT_PER_DAY = (
+    PER_DAY,  # Google
+    "1304",  # Zhipu
+    "1308",  # Zhipu, a plan's hours
+    "1310",  # Zhipu, a plan's week or month
+)
 _MODEL_NOT_FOUND = (
     "model_not_found",  # OpenAI
     "NotFoundError",  # vLLM, LiteLLM
@@ -117,9 +123,12 @@ _MODEL_NOT_FOUND = (
     "invalid_model",  # Mistral, with 400
     "model_not_available",  # Together
     "model_decommissioned",  # Groq, with 400
+    "model_not_active",  # Groq, with 400
     "ModelNotFound",  # DashScope
     "DeploymentNotFound",  # Azure
     "InvalidEndpointOrModel.NotFound",  # Volcengine
+    "ModelNotOpen",  # Volcengine
+    "20012",  # SiliconFlow, with 400
     "resource_not_found_error",  # Moonshot
     "1211",  # Zhipu, with 400
     "5007",  # Cloudflare's Workers AI, with 400
@@ -136,7 +145,7 @@ _CAUSES = {
     **dict.fromkeys(_DOCUMENT_REFUSED, Cause.DOCUMENT_REFUSED),
     **dict.fromkeys(_KEY_REFUSED, Cause.KEY_REFUSED),
     **dict.fromkeys(_ACCOUNT_EXHAUSTED, Cause.ACCOUNT_EXHAUSTED),
-    PER_DAY: Cause.LIMIT_PER_DAY,  # Google
+    **dict.fromkeys(_LIMIT_PER_DAY, Cause.LIMIT_PER_DAY),
     **dict.fromkeys(_MODEL_NOT_FOUND, Cause.MODEL_NOT_FOUND),
     **dict.fromkeys(_PARAMETER_REFUSED, Cause.PARAMETER_REFUSED),
     "not_supported_error": Cause.UNSUPPORTED,  # llama.cpp, with 501
