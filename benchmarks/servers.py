@@ -81,6 +81,7 @@ def main() -> None:
                 good = "yes" if ended == case.expected else f"no: {case.expected}"
                 table.row(f"{server.name}: {case.name}", answered, ended, good)
     print(f"\n- runs that ended otherwise than they should: {missed}", flush=True)
+    sys.exit(1 if missed else 0)
 
 
 def outcome(server: Server, case: Case, folder: Path) -> tuple[str, str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prefect_llm.values.errors import Rejected, RequestError, Throttled, Unavailable
 from prefect_llm.values.outcome import ErrorKind
-from prefect_llm.wire.error_bodies import one_line, raise_refusal, read_complaint
+from prefect_llm.wire.error_bodies import one_line, raise_embedded_error, raise_refusal, read_complaint
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.openai_error_words import ERROR_WORDS
 
@@ -117,6 +119,16 @@ def test_a_code_in_another_place_decides_nothing() -> None:
         ({"error": "invalid_request", "error_description": "it lacks a field"}, "it lacks a field"),
         ({"error": "Unauthorized"}, "Unauthorized"),
         (
+            {"statusCode": 400, "error": "Bad Request", "message": ["a is short", "b is long"]},
+            "a is short; b is long",
+        ),
+        ({"error": "Bad Request", "details": "it lacks a field"}, "it lacks a field"),
+        (
+            {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "it lacks a field"},
+            "it lacks a field",
+        ),
+        ({"errors": ["it lacks a field"]}, "it lacks a field"),
+        (
             {"error": {"message": "Provider returned error", "metadata": {"raw": "it is down"}}},
             "Provider returned error",
         ),
@@ -173,6 +185,46 @@ def test_a_page_is_read_as_what_it_shows_and_each_thing_once(page: bytes, messag
 def test_a_body_that_nests_without_end_is_read_in_part(times: int) -> None:
     body = b'{"error": [' * times + b'{"code": "insufficient_quota"}' + b"]}" * times
     assert read_complaint(body).codes == frozenset()
+
+
+NAMES = (
+    "error",
+    "errors",
+    "code",
+    "type",
+    "status",
+    "message",
+    "detail",
+    "details",
+    "param",
+    "loc",
+    "raw",
+    "headers",
+)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 999)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(NAMES)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
+)
+
+
+@given(JSON, st.sampled_from([200, 302, 400, 403, 413, 429, 500]))
+def test_whatever_json_a_body_is_there_is_one_short_line_about_it(told: object, status: int) -> None:
+    try:
+        body = orjson.dumps(told)
+    except TypeError:  # lone surrogates
+        return
+    with pytest.raises(RequestError) as failed:
+        raise_refusal(Answer(status, {}, body), ERROR_WORDS)
+    with pytest.raises(RequestError) as embedded:
+        raise_embedded_error(Answer(200, {}, body), body, ERROR_WORDS)
+    for error in (failed.value, embedded.value):
+        assert "\n" not in error.message
+        assert len(error.message) <= 500
 
 
 def test_a_body_of_many_errors_is_read_in_part() -> None:

@@ -35,7 +35,20 @@ _INSIDE = (
     "fieldViolations",
 )
 _CODES = ("code", "type", "status", "error", "error_code", "error_type", "errorCode", "reason")
-_TEXTS = ("message", "msg", "detail", "error_description", "description", "error")
+_TEXTS = (
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "error_description",
+    "error_message",
+    "errorMessage",
+    "errors",
+    "description",
+    "title",
+    "reason",
+    "error",
+)
 _NO_WORD = frozenset({"", "error", "None", "null"})
 """What stands in a code's place and is none; LiteLLM writes Python's `None`."""
 
@@ -161,14 +174,20 @@ def text_in(objects: Iterable[Object]) -> str | None:
 
 def _sentence(each: Object) -> str | None:
     """The object's own text. A status phrase or a code is none where it also has a sentence."""
-    texts = [each[name] for name in _TEXTS if isinstance(each.get(name), str)]
-    texts = [text for text in texts if text.strip() and not text.lstrip().startswith(("{", "["))]
+    texts = [text for name in _TEXTS if (text := _plain(each.get(name)))]
     telling = [text for text in texts if text.lower() not in _PHRASES and " " in text.strip()]
     text = next(iter(telling or texts), None)
     location = each.get("loc")
     if text is not None and isinstance(location, list):
         return f"{'.'.join(str(part) for part in location if part != 'body')}: {text}"
     return text
+
+
+def _plain(value: Any) -> str | None:
+    """A text that is no JSON, or a list of such texts."""
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        value = "; ".join(value[:MOST_OBJECTS])
+    return value if isinstance(value, str) and value.strip() and not value.lstrip().startswith(("{", "[")) else None
 
 
 def reset_in(objects: Iterable[Object]) -> str | None:
