@@ -44,13 +44,13 @@ def _taken(changes: dict[str, Any], options: type[Timeouts] | type[RetryOptions]
 
 
 def requests(
-    count: int, *, first: int = 0, model: str = "m", answer_format: AnswerFormat | None = None
+    count: int, *, first: int = 0, model: str = "m", answer_format: AnswerFormat | None = None, **parameters: Any
 ) -> Iterator[Request]:
     """One request per document `doc-0`, `doc-1`, ..."""
-    parameters = Parameters(model, answer_format=answer_format)
+    shaped = Parameters(model, answer_format=answer_format, **parameters)
     for row in range(first, first + count):
         messages = ({"role": "user", "content": f"doc-{row} hello"},)
-        yield Request(row, f"doc-{row}", messages, parameters, f"fingerprint-{row}")
+        yield Request(row, f"doc-{row}", messages, shaped, f"fingerprint-{row}")
 
 
 def slot_of(job: Job) -> Slot:

@@ -90,8 +90,8 @@ def test_nothing_is_learned_once_the_model_has_answered(scripted_server: Scripte
 @pytest.mark.parametrize("code", ["integer_above_max_value", "invalid_value"])
 def test_a_limit_of_the_wrong_size_teaches_no_other_name(scripted_server: ScriptedServer, code: str) -> None:
     refusal = steps.status(400, {"error": {"message": "too large", "param": "max_tokens", "code": code}})
-    scripted_server.script({"doc-0": refusal})
-    outcomes = ask(provider_at(scripted_server.base_url, concurrency=1), limited(2))
+    scripted_server.script({"doc-0": refusal, "doc-1": steps.ok(delay_s=0.3)})
+    outcomes = ask(provider_at(scripted_server.base_url, concurrency=2), limited(2))
     assert not outcomes["doc-0"].ok
     assert names_sent(scripted_server, "max_completion_tokens") == 0
 
@@ -101,8 +101,8 @@ def test_where_both_names_are_refused_the_first_one_stays(scripted_server: Scrip
         steps.error(400, f"no {name}", param=name, code="unsupported_parameter")
         for name in ("max_tokens", "max_completion_tokens", "max_tokens")
     ]
-    scripted_server.script({"doc-0": both})
-    outcomes = ask(provider_at(scripted_server.base_url, concurrency=1), limited(2))
+    scripted_server.script({"doc-0": both, "doc-1": steps.ok(delay_s=0.3)})
+    outcomes = ask(provider_at(scripted_server.base_url, concurrency=2), limited(2))
     assert [outcomes[f"doc-{row}"].ok for row in range(2)] == [False, True]
     assert len(scripted_server.requests_for("doc-0")) == 3
 
@@ -110,8 +110,8 @@ def test_where_both_names_are_refused_the_first_one_stays(scripted_server: Scrip
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_a_stated_name_is_kept(scripted_server: ScriptedServer, name: OutputLimitName) -> None:
     refusal = steps.error(400, "no", param=name, code="unsupported_parameter")
-    scripted_server.script({"doc-0": refusal})
-    provider = replace(provider_at(scripted_server.base_url, concurrency=1), output_limit_name=name)
+    scripted_server.script({"doc-0": refusal, "doc-1": steps.ok(delay_s=0.3)})
+    provider = replace(provider_at(scripted_server.base_url, concurrency=2), output_limit_name=name)
     ask(provider, limited(2))
     assert names_sent(scripted_server, name) == len(scripted_server.log()) == 2
 

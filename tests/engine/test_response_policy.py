@@ -114,7 +114,6 @@ def judged(error: RequestError, *, succeeded: bool = True, times: int = 1) -> Ve
     [
         (DOWN, 4),
         (SLOW, 4),
-        (THROTTLED, 19),
         (BadResponse("not JSON", status=200), 2),
         (BadResponse("no label", kind=ErrorKind.SCHEMA_MISMATCH, completion=BILLED), 1),
         (BadResponse("cut", kind=ErrorKind.TRUNCATED, completion=BILLED), 0),
@@ -166,6 +165,24 @@ def test_a_fallback_is_named_only_where_it_may_do_better(error: Rejected, why: F
     verdict = judged(error)
     assert isinstance(verdict, Fail)
     assert verdict.why is why
+
+
+def test_a_document_may_be_throttled_twenty_times_while_others_are_answered_that_were_throttled_too() -> None:
+    provided = Provided(outage_s=LONG)
+    job, other = provided.leave(1.0), provided.leave(1.0)
+    for _ in range(19):
+        assert isinstance(provided.decide(1.0, job, THROTTLED), Retry)
+        provided.decide(1.0, other, THROTTLED)
+        provided.policy.succeeded(1.0, other, 1.0, provided.scheduler.in_flight)
+    assert provided.fail(1.0, job, THROTTLED) == Fail(Failure(ErrorKind.THROTTLED, "HTTP 429", 429))
+
+
+def test_being_throttled_costs_a_document_nothing_while_no_other_is_answered() -> None:
+    provided = Provided(outage_s=LONG * LONG)
+    job = provided.leave(1.0)
+    for second in range(100):
+        assert isinstance(provided.decide(float(second), job, THROTTLED), Retry)
+    assert job.retry_counts.throttled == 1
 
 
 def test_an_outage_that_outlasts_the_patience_stops_the_run_and_names_it_to_the_fallback() -> None:

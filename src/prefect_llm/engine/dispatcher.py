@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 from prefect_llm.engine.attempts import Attempts
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.policy import Fail, ResponsePolicy, StopRun, Verdict, fallback_reason
+from prefect_llm.engine.failures.policy import Decision, Fail, Hold, ResponsePolicy, StopRun, Verdict, fallback_reason
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.held import HeldDocuments
 from prefect_llm.engine.limits.endpoint_time import EndpointTime
 from prefect_llm.engine.missing_model import explained
 from prefect_llm.engine.redaction import redacted
@@ -21,10 +23,12 @@ from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import FallbackReason, Job, Submission
 from prefect_llm.engine.transport import Transport, open_transport
 from prefect_llm.system import telemetry
+from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import (
     EndpointNotFound,
     Interrupted,
     ModelNotFound,
+    Rejected,
     RequestError,
     RequestRefused,
     RunError,
@@ -61,6 +65,7 @@ class Dispatcher:
 
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
+        self._held = HeldDocuments()
         self._models_gone: set[str] = set()
         self._explanations: dict[str, asyncio.Task[RunError]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -105,15 +110,19 @@ class Dispatcher:
 
     def stop(self, submission: Submission) -> None:
         """Send no more of it. What is in flight may still end, for `GRACE_S`."""
-        self.scheduler.remove(submission)
+        self._give_up_waiting(submission)
         self._loop.call_soon(self._pump)  # its waiting retries may have kept others from leaving
         if not submission.done.done():
             self._loop.call_later(GRACE_S, self._cancel_in_flight, submission)
 
     def cancel(self, submission: Submission) -> None:
         """Send no more of it, and cancel what is in flight."""
-        self.scheduler.remove(submission)
+        self._give_up_waiting(submission)
         self._cancel_in_flight(submission)
+
+    def _give_up_waiting(self, submission: Submission) -> None:
+        self.scheduler.remove(submission)
+        submission.jobs_done(self._held.drop(submission))
 
     def set_share(self, share: float) -> None:
         """Keep to this share of the provider's limits."""
@@ -142,13 +151,31 @@ class Dispatcher:
             if not self._hand_over(waiting, FallbackReason.OUTAGE):
                 waiting.submission.jobs_done()  # pending: its run was stopped meanwhile
 
+        if any(self._is_under_way(run) for run in self._held.suspecting):
+            return None  # what is in flight tells whether more may be asked
         while isinstance(decision := self.scheduler.next(now), Job):
             if decision.submission.stop.error is None:
                 return decision
             self._turn_back(decision)
         if decision is not None:
             self._wake_at(decision)
+        self._end_held()
         return None
+
+    def _is_under_way(self, run: StopFlag, but: Job | None = None) -> bool:
+        """Whether requests of the run are in flight, other than that one."""
+        in_flight = (job for job in self._serving.values() if job.slot is not None and job is not but)
+        return any(job.submission.stop is run for job in in_flight)
+
+    def _end_held(self) -> None:
+        """Held documents fail once their run has an answer, or nothing else to ask."""
+        for run in self._held.runs:
+            ours = [each for each in self._submissions if each.stop is run]
+            asks_more = any(not (each.exhausted or each.open) for each in ours)
+            left = asks_more or sum(each.unfinished for each in ours) > self._held.of(run)
+            if not left or any(map(self._policy.has_answer, ours)):
+                for held in self._held.take_run(run):
+                    self._deliver(held.job, held.hold.fail, held.latency_s)
 
     def _turn_back(self, job: Job) -> None:
         """Its run was stopped a moment ago: the loop has not come to `stop`, where answers come at once."""
@@ -199,6 +226,10 @@ class Dispatcher:
             self._deliver(job, self._policy.overdue(), None)
             return
 
+        if (probe := self._policy.probe_for(job)) is not None:
+            await self._probe(job, probe)
+            return
+
         attempts = job.attempts
         attempts.sent += 1
         attempts.started_at_us = attempts.started_at_us or _now_us()
@@ -206,20 +237,42 @@ class Dispatcher:
 
         began = time.perf_counter()
         try:
-            answer = redacted(await self._post(job, time_left_s), self._provider)
+            answer = redacted(await self._post(job, job.request, job.body, time_left_s), self._provider)
             completion = self._format.decode(answer, job.request, keep_raw=job.submission.keep_raw)
         except RequestError as error:
             await self._attempt_failed(job, error, time.perf_counter() - began)
         else:
             self._attempt_succeeded(job, answer, completion, time.perf_counter() - began)
 
-    async def _post(self, job: Job, time_left_s: float | None) -> Answer:
+    async def _probe(self, job: Job, probe: Request) -> None:
+        """Ask what was answered before, in the job's place and for its money; then the job waits for another turn."""
+        job.submission.sent(job.attempts.sent + 1)
+        began = time.perf_counter()
+        try:
+            answer = redacted(await self._post(job, probe, self._encoder(probe), None), self._provider)
+            completion = self._format.decode(answer, probe, keep_raw=False)
+        except RequestError as error:
+            job.fail(error)
+            job.discard(error.completion)
+            end: Completion | RequestError = error
+            decision = self._policy.probe_failed(self._loop.time(), job, error, self.scheduler.in_flight)
+        else:
+            job.settle(completion)
+            job.discard(completion)
+            end = completion
+            decision = self._policy.probe_succeeded(self._loop.time(), job, self.scheduler.in_flight)
+
+        latency_s = time.perf_counter() - began
+        self._record(job, end, latency_s)
+        self._carry_out(job, decision, latency_s)
+
+    async def _post(self, job: Job, request: Request, body: bytes, time_left_s: float | None) -> Answer:
         if self._transport is None:
             self._transport = open_transport(self._provider)
         entered = self._endpoint_time.enter(self._loop.time())
         try:
-            url = self._format.url(self._provider, job.request)
-            return await self._transport.post(url, job.body, time_left_s)
+            url = self._format.url(self._provider, request)
+            return await self._transport.post(url, body, time_left_s)
         finally:
             job.attempts.endpoint_s += self._endpoint_time.leave(self._loop.time(), entered)
 
@@ -233,10 +286,10 @@ class Dispatcher:
             self._retry(job, 0.0)
             return
 
-        decision = self._policy.failed(now, job, error, self.scheduler.in_flight)
-        self.scheduler.apply(decision.effects)
-        self._carry_out(job, await self._explained(job, error, decision.verdict), error, latency_s)
-        self._use_free_slots()
+        others = isinstance(error, Rejected) and self._is_under_way(job.submission.stop, but=job)
+        decision = self._policy.failed(now, job, error, self.scheduler.in_flight, others_under_way=others)
+        verdict = await self._explained(job, error, decision.verdict)
+        self._carry_out(job, replace(decision, verdict=verdict), latency_s, error.completion)
 
     def _is_respelled(self, job: Job, error: RequestError) -> bool:
         """Whether the refusal teaches another body, which then leaves at once: the document had no part in it."""
@@ -271,6 +324,7 @@ class Dispatcher:
         self.scheduler.apply(self._policy.heed_rate_headers(now, job, answer.headers, time.time()))
         self._use_free_slots()
         self._deliver(job, completion, latency_s)
+        self._end_held()
 
     def _record(self, job: Job, end: Completion | RequestError, latency_s: float) -> None:
         if self._recorder is not None:
@@ -284,20 +338,35 @@ class Dispatcher:
         if self.scheduler.in_flight < self.scheduler.in_flight_limit:
             self._loop.call_soon(self._pump)
 
-    def _carry_out(self, job: Job, verdict: Verdict, error: RequestError, latency_s: float) -> None:
+    def _carry_out(
+        self, job: Job, decision: Decision, latency_s: float, completion: Completion | None = None
+    ) -> None:
+        """Do to the job, and to all others, what was decided. `completion` came with the failure, and was billed."""
+        self.scheduler.apply(decision.effects)
+        self._carry_out_verdict(job, decision.verdict, latency_s, completion)
+        self._use_free_slots()
+
+    def _carry_out_verdict(self, job: Job, verdict: Verdict, latency_s: float, completion: Completion | None) -> None:
         if isinstance(verdict, StopRun):
             if verdict.why is FallbackReason.MODEL_GONE:
                 self._models_gone.add(job.request.parameters.model)
             self._stop_runs(verdict, job.submission)
-            if verdict.why is None or not self._hand_over(job, verdict.why):
-                job.submission.jobs_done()  # pending: it was not its fault
+            held = [each.job for each in self._held.take_run(job.submission.stop)]
+            for each in (job, *held):
+                if verdict.why is None or not self._hand_over(each, verdict.why):
+                    each.submission.jobs_done()  # pending: it was not its fault
+        elif isinstance(verdict, Hold):
+            if job.submission.stop.error is None:
+                self._held.hold(job, verdict, latency_s)
+            else:
+                job.submission.jobs_done()  # pending: the run ends before it is known whose fault it was
         elif isinstance(verdict, Fail):
             if verdict.completion is None:
-                job.discard(error.completion)  # its deadline passed: the answer was billed all the same
+                job.discard(completion)  # its deadline passed: the answer was billed all the same
             if verdict.why is None or not self._hand_over(job, verdict.why):
                 self._deliver(job, verdict, latency_s)
         else:
-            job.discard(error.completion)
+            job.discard(completion)
             self._retry(job, verdict.delay_s)
 
     def _retry(self, job: Job, delay_s: float) -> None:

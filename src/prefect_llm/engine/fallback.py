@@ -32,6 +32,7 @@ def ask(
     keep_raw: bool = False,
     sent: Callable[[int], None] = unheard,
     budget: BudgetGate | None = None,
+    answered: bool = False,
 ) -> None:
     """Ask every request of the provider or one of its fallbacks; each outcome's `route` says of whom.
 
@@ -42,6 +43,7 @@ def ask(
     links: list[_Link] = []
     for route, each in enumerate(routes):
         submission = Submission(requests if route == 0 else iter(()), deliver, stop, keep_raw, sent, budget)
+        submission.answered = answered and route == 0
         submission.route, submission.open = route, route > 0
         submission.fallback = FallbackChain(links, route, rewritten) if route + 1 < len(routes) else None
         links.append(_Link(engine_for(each), submission))

@@ -51,7 +51,8 @@ class Submission:
 
     `done` resolves when no request is left to draw and none drawn is unfinished: with the fault that ended
     it (the caller's iterator or receiver raised), else with the error that stopped the run, else well. While
-    `open`, other engines may hand jobs over, to whom it is the fallback of that `route`.
+    `open`, other engines may hand jobs over, to whom it is the fallback of that `route`. `answered` says that
+    requests of the same run were answered before: what they all carry is then not at fault.
     """
 
     requests: Iterator[Request]
@@ -63,6 +64,7 @@ class Submission:
     fallback: Fallback | None = None
     route: int = 0
     open: bool = False
+    answered: bool = False
     trace: Context | None = field(default_factory=telemetry.here)
     done: Future[None] = field(default_factory=Future)
     queued: deque[Job] = field(default_factory=deque)

@@ -23,7 +23,8 @@ class Delivery:
 
     `deliver` takes a request and its outcome, `sent` the number of each attempt (from 1), `keep` a ticket, which is
     durable on return. `rewrite` adapts a request to the provider of a route. With `keep_raw` a completion keeps the
-    answer's bytes. `budget` reserves what a request may cost before it is sent.
+    answer's bytes. `budget` reserves what a request may cost before it is sent. `answered` says that requests of the
+    run were answered before: what they share is not at fault.
     """
 
     deliver: Callable[[Request, Outcome], None]
@@ -33,6 +34,7 @@ class Delivery:
     stop: StopFlag
     keep_raw: bool = False
     budget: BudgetGate | None = None
+    answered: bool = False
 
 
 class Lane(Protocol):

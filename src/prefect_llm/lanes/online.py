@@ -25,6 +25,7 @@ class OnlineLane:
             keep_raw=delivery.keep_raw,
             sent=delivery.sent,
             budget=delivery.budget,
+            answered=delivery.answered,
         )
         return ()
 

@@ -113,7 +113,15 @@ class ChunkRequests:
             stop=context.stop,
             keep_raw=context.plan.spec.keep_raw,
             budget=self._budget,
+            answered=self._was_answered,
         )
+
+    @property
+    def _was_answered(self) -> bool:
+        """Whether the run had answers from this model: in an earlier attempt, or in rows restored here."""
+        plan, tally = self._context.plan, self._context.tracker.progress.tally
+        own_model = self._prompt.parameters.model == plan.prompt.parameters.model
+        return own_model and (plan.answered or tally.ok > 0)
 
     def _asked_here(self) -> list[int]:
         """Take the answers that exist already; returns the row indexes left for this chunk to ask."""

@@ -15,13 +15,17 @@ from prefect_llm.values.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """A run's directory, spec, compiled prompt and staged documents."""
+    """A run's directory, spec, compiled prompt and staged documents.
+
+    `answered` says that an earlier attempt at the run had answers.
+    """
 
     directory: RunDirectory
     spec: RunSpec
     prompt: Prompt
     snapshot: Snapshot
     lacking_columns: frozenset[str] = frozenset()
+    answered: bool = False
 
     @classmethod
     def of(cls, directory: RunDirectory, manifest: Manifest) -> RunPlan:
@@ -31,7 +35,8 @@ class RunPlan:
 
         # a kept column of that name is from before the result column: today it would be kept under another name
         taken = frozenset(RESULT_COLUMNS) & {column.name for column in snapshot.kept}
-        return cls(directory, spec, Prompt(spec.prompt), snapshot, directory.lacking_columns() | taken)
+        lacking, answered = directory.lacking_columns() | taken, bool((manifest.totals or {}).get("ok"))
+        return cls(directory, spec, Prompt(spec.prompt), snapshot, lacking, answered)
 
     @property
     def schema(self) -> pa.Schema:

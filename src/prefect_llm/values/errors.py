@@ -12,7 +12,7 @@ LLMBatchError
 |- TooManyFailedRows        the run is done, but a larger share of its rows failed than was allowed
 `- RunError                 stops the run; the same command resumes it
    |- AuthenticationFailed, ModelNotFound, EndpointNotFound, AccountExhausted, RequestRefused
-   |- ProviderDown, TooManyFailures, BudgetExceeded, BudgetUnwritable, NotApproved, Interrupted
+   |- ProviderDown, LimitReached, TooManyFailures, BudgetExceeded, BudgetUnwritable, NotApproved, Interrupted
    `- InvalidInput          refused before anything was asked; InputAbsent: nothing is there to be read
 """
 
@@ -240,6 +240,12 @@ class ProviderDown(RunError):
     """Unreachable from the start, or an outage longer than `RetryOptions.outage_s`."""
 
     goes_on = "When it answers, the same command continues the run."
+
+
+class LimitReached(RunError):
+    """Nothing but 429s for longer than `RetryOptions.outage_s`, or a limit that is renewed later than that."""
+
+    goes_on = "Once the limit is renewed, the same command continues the run."
 
 
 class TooManyFailures(RunError):

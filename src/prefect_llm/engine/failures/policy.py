@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
-from prefect_llm.engine.failures.provider_faults import ProviderFaults
+from prefect_llm.engine.failures.first_answers import ALIKE, FirstAnswers
+from prefect_llm.engine.failures.probe import KnownRequests
+from prefect_llm.engine.failures.provider_faults import ProviderFaults, is_answer
 from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.failures.throttling import Throttling
 from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency, Ramp
-from prefect_llm.engine.submission import FallbackReason, Job
+from prefect_llm.engine.submission import FallbackReason, Job, Submission
 from prefect_llm.values.errors import (
     Cause,
+    LimitReached,
     ModelNotFound,
     ProviderDown,
     Rejected,
@@ -20,8 +25,10 @@ from prefect_llm.values.errors import (
     Throttled,
     Unavailable,
 )
+from prefect_llm.values.formatting import one_line
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure
 from prefect_llm.values.provider import Provider
+from prefect_llm.values.request import Request
 from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Headers
 
@@ -50,7 +57,18 @@ class StopRun:
     why: FallbackReason | None = None
 
 
-Verdict = Fail | Retry | StopRun
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The document waits until the run has an answer, and fails, or until its refusals are found alike.
+
+    With `suspect`, what all requests carry seems at fault: no more of them leave until those in flight tell.
+    """
+
+    fail: Fail
+    suspect: bool = False
+
+
+Verdict = Fail | Retry | StopRun | Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +103,33 @@ class ResponsePolicy:
     def __init__(
         self, provider: Provider, retry_policy: RetryPolicy, breaker: Breaker, provider_faults: ProviderFaults
     ) -> None:
-        limits = provider.limits
+        limits, wire_format = provider.limits, format_of(provider)
         self._retry_policy = retry_policy
         self._breaker = breaker
         self._provider_faults = provider_faults
         self._deadline_s = provider.timeouts.deadline_s
-        self._rate_headers = format_of(provider).rate_headers
+        self._rate_headers = wire_format.rate_headers
         self._adaptive = AdaptiveConcurrency(limits.max_concurrency) if limits.adaptive else None
-        self._throttled_in_a_row = 0
+
+        self.throttling = Throttling()
+        self._first_answers = FirstAnswers()
+        self._known = KnownRequests(wire_format.probe("").messages)
         self._cool_until = 0.0
+
+    @property
+    def cool_until(self) -> float:
+        """Nothing leaves before this instant."""
+        return self._cool_until
 
     def forget_failures(self) -> None:
         """Forget failures in a row: nothing has been asked for a while."""
         self._provider_faults.forget_failures()
+        self._first_answers.forget_refusals()
+        self.throttling.forget()
+
+    def has_answer(self, submission: Submission) -> bool:
+        """Whether a request of its run was answered: by this provider, or in an earlier attempt at the run."""
+        return submission.answered or self._first_answers.has(submission.stop)
 
     def attempt_left(self, now: float, job: Job, in_flight: int) -> None:
         """An attempt leaves. The deadline's clock starts with the first one, and again after an outage."""
@@ -130,35 +162,108 @@ class ResponsePolicy:
     def heed_rate_headers(self, now: float, job: Job, headers: Headers, wall_s: float) -> Effects:
         """Pause where the endpoint says that its bucket is empty, before it has to refuse a request."""
         wait_s = self._rate_headers.wait_s(headers, job.tokens.input, job.tokens.output, wall_s)
+        wait_s = min(wait_s, self._provider_faults.outage_limit_s)  # then a 429 says how long it really is
         return Effects(cool_down_until=self._cool_down(now + wait_s)) if wait_s > 0 else NO_EFFECTS
 
-    def failed(self, now: float, job: Job, error: RequestError, in_flight: int) -> Decision:
-        """An attempt failed. One that left before an outage or its end costs its document nothing."""
+    def failed(
+        self, now: float, job: Job, error: RequestError, in_flight: int, *, others_under_way: bool = False
+    ) -> Decision:
+        """An attempt failed. One that left before an outage or its end costs its document nothing.
+
+        `others_under_way` says that more requests of its run are in flight.
+        """
         stale = self._breaker.is_stale(job.left_at)
-        if error.completion is not None and not isinstance(error, Retryable):
+        if is_answer(error):
             self._record_success(now, job, in_flight)
         else:
             self._record_failure(now, job, error, in_flight)
 
-        if (run_error := self._provider_faults.classify_failure(now, job.request, error)) is not None:
-            return Decision(StopRun(run_error, fallback_reason(run_error)))
+        verdict = self._verdict_on_run(now, job, error, alone=in_flight == 1, others_under_way=others_under_way)
+        if isinstance(verdict, StopRun):
+            return Decision(verdict)
+        effects = self._effects_of(now, job, error, stale=stale)
+        return Decision(verdict or self._verdict_on(now, job, error, stale=stale), effects)
 
-        effects = self._effects_of(now, error, stale=stale)
-        return Decision(self._verdict_on(now, job, error, stale=stale), effects)
+    def probe_for(self, job: Job) -> Request | None:
+        """What to ask in place of a job that leaves: it has failed before, and so has all else since.
+
+        `None` where the job itself is asked: a fresh document tells as much.
+        """
+        assert job.slot is not None, "only a job in flight is asked"
+        if job.attempts.sent and (job.slot.is_probe and not self._breaker.unreachable):
+            return self._known.probe_for(job.request)
+        return self._known.probe_for(job.request) if self.throttling.wants_probe(job.retry_counts) else None
+
+    def probe_succeeded(self, now: float, job: Job, in_flight: int) -> Decision:
+        """What was asked in the job's place is answered: the documents that failed are at fault themselves."""
+        self._breaker.succeeded(now, job.left_at, in_flight)
+        self.throttling.probe_succeeded()
+        self._first_answers.greet(job.submission.stop)
+        return Decision(Retry(0.0))
+
+    def probe_failed(self, now: float, job: Job, error: RequestError, in_flight: int) -> Decision:
+        """What was asked in the job's place failed, too: the document is not charged for it."""
+        if is_answer(error):
+            return self.probe_succeeded(now, job, in_flight)
+        self._record_failure(now, job, error, in_flight)
+        if isinstance(error, Rejected):
+            self._known.refuses_one_token(job.request.parameters.model)
+            return Decision(Retry(self._retry_policy.first_pause_s))
+
+        verdict = self._verdict_on_run(now, job, error, alone=in_flight == 1, others_under_way=False)
+        if isinstance(verdict, StopRun):
+            return Decision(verdict)
+        effects = self._effects_of(now, job, error, stale=False)
+        return Decision(Retry(self._retry_policy.first_pause_s), effects)
+
+    def _verdict_on_run(
+        self, now: float, job: Job, error: RequestError, *, alone: bool, others_under_way: bool
+    ) -> StopRun | Hold | None:
+        """Whether the run stops, or its document waits to see if it does."""
+        answered = self.has_answer(job.submission)
+        stop = self._provider_faults.classify_failure(now, job.request, error, answered=answered)
+        if stop is None and isinstance(error, Throttled):
+            stop = self._throttled_out(now, error, alone=alone)
+        if stop is not None:
+            if others_under_way and self._provider_faults.is_suspicion(error):
+                return Hold(Fail(_failure_of(error)), suspect=True)
+            return StopRun(stop, fallback_reason(stop))
+
+        run = job.submission.stop
+        may_be_shared = _is_refusal(error) or (_is_fault(error) and self._first_answers.was_greeted(run))
+        if answered or not may_be_shared:
+            return None
+        if self._first_answers.are_alike(run, job.request.document_id, error):
+            return StopRun(self._provider_faults.refused_alike(error, ALIKE))
+        return Hold(Fail(_failure_of(error))) if _is_refusal(error) else None
+
+    def _throttled_out(self, now: float, error: Throttled, *, alone: bool) -> RunError | None:
+        """Only the last in flight tells that nothing succeeds: the others may yet."""
+        since = self.throttling.since
+        throttled_s = now - since if since is not None and alone else 0.0
+        return self._provider_faults.throttled_out(throttled_s, error)
 
     def _verdict_on(self, now: float, job: Job, error: RequestError, *, stale: bool) -> Verdict:
         outage = stale or self._breaker.outage
+        if isinstance(error, Throttled):
+            outage = not job.retry_counts.waited
+            if self.throttling.fits_never(now, job.retry_counts):
+                return Fail(_never_fits(error, job), error.completion, fallback_reason(error))
+
         delay_s = self._retry_policy.delay_s(error, job.retry_counts, outage=outage)
         if delay_s is None:
-            failure = Failure(error.kind, error.message, error.status)
-            return Fail(failure, error.completion, fallback_reason(error))
+            return Fail(_failure_of(error), error.completion, fallback_reason(error))
+        if isinstance(error, Throttled):
+            delay_s = max(delay_s, self.throttling.last_try_at(job.retry_counts) - now)
         if self._is_too_late(now + delay_s, job):
             return self.overdue(error.message)
         return Retry(delay_s)
 
-    def _effects_of(self, now: float, error: RequestError, *, stale: bool) -> Effects:
+    def _effects_of(self, now: float, job: Job, error: RequestError, *, stale: bool) -> Effects:
         """Less concurrency where the provider pushes back, and a cooldown where it throttles."""
         throttled = isinstance(error, Throttled)
+        if throttled and self.throttling.waits_alone(job.retry_counts):
+            return NO_EFFECTS
         cool_down_until = self._cooldown_after(error, now) if isinstance(error, Throttled) else None
         if self._adaptive is None or stale or not isinstance(error, Retryable):
             return Effects(cool_down_until=cool_down_until)
@@ -181,8 +286,15 @@ class ResponsePolicy:
         if error.retry_after_s is None and cooling:
             return None
         if not cooling:
-            self._throttled_in_a_row += 1
-        return self._cool_down(now + self._retry_policy.cooldown_s(error, self._throttled_in_a_row))
+            self.throttling.in_a_row += 1
+        wait_s = self._retry_policy.cooldown_s(error, self.throttling.in_a_row)
+        return self._cool_down(now + self._within_patience(wait_s, now))
+
+    def _within_patience(self, wait_s: float, now: float) -> float:
+        """No wait outlasts the patience: the attempt after it may end the run."""
+        since = self.throttling.since
+        left_s = math.inf if since is None else since + self._provider_faults.outage_limit_s - now
+        return min(wait_s, left_s) if left_s > 0 else wait_s
 
     def _cool_down(self, until: float) -> float:
         self._cool_until = max(self._cool_until, until)
@@ -200,18 +312,44 @@ class ResponsePolicy:
     def _record_success(self, now: float, job: Job, in_flight: int) -> None:
         self._breaker.succeeded(now, job.left_at, in_flight)
         self._provider_faults.record_success()
-        self._throttled_in_a_row = 0
+        self._first_answers.record(job.submission.stop)
+        self._known.answered(job.request)
+        self.throttling.succeeded(job.retry_counts)
 
     def _record_failure(self, now: float, job: Job, error: RequestError, in_flight: int) -> None:
         if isinstance(error, Unavailable):
             self._breaker.failed(now, job.left_at, job.request.document_id, error)
-        else:
-            self._breaker.answered(now, job.left_at, in_flight, throttled=isinstance(error, Throttled))
+            return
+        self._breaker.answered(now, job.left_at, in_flight, throttled=isinstance(error, Throttled))
+        if isinstance(error, Throttled):
+            counts = job.retry_counts
+            counts.waited = self.throttling.throttled(now, job.request.document_id, counts)
+
+
+def _is_refusal(error: RequestError) -> bool:
+    """Whether it may be about what all requests carry: it does not say whose fault it is."""
+    return isinstance(error, Rejected) and error.kind is ErrorKind.REJECTED and error.cause is None
+
+
+def _is_fault(error: RequestError) -> bool:
+    return isinstance(error, Unavailable) and not error.unreachable
+
+
+def _failure_of(error: RequestError) -> Failure:
+    return Failure(error.kind, error.message, error.status)
+
+
+def _never_fits(error: Throttled, job: Job) -> Failure:
+    message = one_line(
+        f"throttled {job.attempts.throttled} times while others were answered: larger than the account takes in a "
+        f"minute? (last: {error.message})"
+    )
+    return Failure(error.kind, message, error.status)
 
 
 def fallback_reason(error: RequestError | RunError) -> FallbackReason | None:
     """Why a fallback may answer what this provider did not; `None`: another would not either."""
-    if isinstance(error, ProviderDown):
+    if isinstance(error, (ProviderDown, LimitReached)):
         return FallbackReason.OUTAGE
     if isinstance(error, ModelNotFound) or (isinstance(error, Rejected) and error.cause is Cause.MODEL_NOT_FOUND):
         return FallbackReason.MODEL_GONE

@@ -7,11 +7,13 @@ success, in one row alone, fail that row only (docs/contract.md, What stops a ru
 from __future__ import annotations
 
 from prefect_llm.engine.failures.breaker import Breaker
+from prefect_llm.engine.failures.shared_parameters import advice_on, shared_parameters
 from prefect_llm.values.errors import (
     AccountExhausted,
     AuthenticationFailed,
     Cause,
     EndpointNotFound,
+    LimitReached,
     ModelNotFound,
     NoConnection,
     ProviderDown,
@@ -23,12 +25,18 @@ from prefect_llm.values.errors import (
     Throttled,
     Unavailable,
 )
+from prefect_llm.values.formatting import duration
+from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 from prefect_llm.wire.formats import format_of
 
 REFUSALS_IN_A_ROW = 10
 """403, 404 or redirects after the first success: this many in a row are no longer single documents' faults."""
+
+
+CERTAIN = (Cause.KEY_REFUSED, Cause.ACCOUNT_EXHAUSTED, Cause.MODEL_NOT_FOUND)
+"""Never one document's fault."""
 
 
 class ProviderFaults:
@@ -61,17 +69,62 @@ class ProviderFaults:
         self._refusals = 0
         self._breaker.forget_failures()
 
-    def classify_failure(self, now: float, request: Request, error: RequestError) -> RunError | None:
-        """The error that stops the run, if that failed attempt is one; the breaker has taken it in before."""
+    def classify_failure(
+        self, now: float, request: Request, error: RequestError, *, answered: bool = False
+    ) -> RunError | None:
+        """The error that stops the run, if that failed attempt is one; the breaker has taken it in before.
+
+        `answered` says that another request of the run was: what all of them carry is not at fault.
+        """
+        if error.cause is Cause.DOCUMENT_REFUSED or is_answer(error):
+            return None
+        if error.cause is Cause.UNSUPPORTED:
+            return None if answered or self.has_succeeded else self._unsupported(error)
         if isinstance(error, Retryable):
             return self._faulted(now, error)
-        if not isinstance(error, Rejected) or error.status is None:
+        if not isinstance(error, Rejected) or error.status is None or error.kind is not ErrorKind.REJECTED:
             return None  # an unusable answer says nothing of the provider
-        return self._refused(request, error, error.status)
+        return self._refused(request, error, error.status, answered=answered or self.has_succeeded)
+
+    def throttled_out(self, throttled_s: float, error: Throttled) -> LimitReached | None:
+        """The error that stops the run where nothing but 429s came for `throttled_s`, or will come for long."""
+        if error.retry_after_s is not None and error.retry_after_s > self.outage_limit_s:
+            wait = duration(error.retry_after_s)
+            return LimitReached(
+                f"{self._provider.name} asks to wait {wait}, longer than outage_patience ({error.message}); "
+                "finished rows are kept"
+            )
+        if error.cause is Cause.LIMIT_PER_DAY:
+            return LimitReached(f"a limit per day is reached at {self._provider.name} ({error.message})")
+        if throttled_s < self.outage_limit_s:
+            return None
+        return LimitReached(
+            f"{self._provider.name} has answered nothing but 429 for {throttled_s:.0f} s (last: {error.message}): "
+            "its limit is reached for longer than outage_patience, or its account is empty; finished rows are kept"
+        )
+
+    def is_suspicion(self, error: RequestError) -> bool:
+        """Whether an error that stops the run may be one document's all the same: only an answer to another tells."""
+        certain = error.cause in CERTAIN or isinstance(error, Retryable) or error.status in (401, 402)
+        return not certain and not self.has_succeeded
+
+    def refused_alike(self, error: RequestError, documents: int) -> RunError:
+        """The error that stops the run where its first documents all failed in the same words."""
+        if error.status is None:
+            return ProviderDown(
+                f"{self._provider.name} answers a greeting but not one of the first {documents} documents "
+                f"({error.message}): finished rows are kept"
+            )
+        return RequestRefused(
+            f"{self._provider.name} refused the first {documents} documents in the same words ({error.message}): "
+            "what all requests share is at fault, not a document"
+        )
 
     def _faulted(self, now: float, error: Retryable) -> RunError | None:
         if error.cause is Cause.ACCOUNT_EXHAUSTED:
             return self._exhausted(error)
+        if error.cause is Cause.KEY_REFUSED:
+            return self._key_refused(error)
         if isinstance(error, Unavailable):
             self.fault = error.message
         if isinstance(error, NoConnection) and error.lasting and not self.has_succeeded:
@@ -90,37 +143,67 @@ class ProviderFaults:
             "finished rows are kept"
         )
 
-    def _refused(self, request: Request, error: Rejected, status: int) -> RunError | None:
+    def _refused(self, request: Request, error: Rejected, status: int, *, answered: bool) -> RunError | None:
         if status == 401 or error.cause is Cause.KEY_REFUSED:
-            return AuthenticationFailed(
-                f"{self._provider.name} refused the key ({error.message}): check the key and its owner"
-            )
-        if status == 402:
+            return self._key_refused(error)
+        if status == 402 or error.cause is Cause.ACCOUNT_EXHAUSTED:
             return self._exhausted(error)
 
         if status in (403, 404) or 300 <= status < 400:
             self._refusals += 1
             stops = not self.has_succeeded or self._refusals >= REFUSALS_IN_A_ROW
             return self._out_of_place(request, error, status) if stops else None
+        return None if answered else self._refused_for_all(request, error)
 
+    def _refused_for_all(self, request: Request, error: Rejected) -> RunError | None:
+        """What every request of the run carries is refused: the model, or a parameter."""
         parameter = self._format.answer_format_parameter
-        if not self.has_succeeded and _is_about_answer_format(request, error, parameter):
+        if _is_about_answer_format(request, error, parameter):
             return RequestRefused(
                 f"{self._provider.name} does not take the answer's JSON schema as {parameter} "
                 f"({error.message}): leave the schema out, or ask a model and endpoint that support it"
             )
-        return None
+        if error.cause is Cause.MODEL_NOT_FOUND or "model" in error.parameters:
+            return self._model_not_found(request, error)
+
+        named = sorted(error.parameters & shared_parameters(request))
+        if not named and (error.parameters or error.cause is not Cause.PARAMETER_REFUSED):
+            return None
+        return RequestRefused(
+            f"{self._provider.name} refuses {named[0] if named else 'a parameter'}, which every request carries "
+            f"({error.message}): {advice_on(named[0] if named else None)}"
+        )
+
+    def _unsupported(self, error: RequestError) -> RunError:
+        return RequestRefused(
+            f"{self._provider.name} or its model cannot do what is asked ({error.message}): leave it out, or ask a "
+            "model and endpoint that support it"
+        )
 
     def _out_of_place(self, request: Request, error: Rejected, status: int) -> RunError:
-        name = self._provider.name
+        if error.cause is Cause.NOT_THE_API:
+            return EndpointNotFound(
+                f"a web page answers in front of {self._provider.base_url} ({error.message}): check base_url, and "
+                "that a firewall or proxy lets this machine through"
+            )
         if status == 403:
-            return AuthenticationFailed(f"{name} forbids this key to ask ({error.message}): check its permissions")
+            return AuthenticationFailed(
+                f"{self._provider.name} forbids this key to ask ({error.message}): check its permissions"
+            )
         if status == 404 and (error.cause is Cause.MODEL_NOT_FOUND or "model" in error.parameters):
-            model = request.parameters.model
-            return ModelNotFound(f"{name} does not know the model {model!r} ({error.message})")
+            return self._model_not_found(request, error)
         return EndpointNotFound(
             f"{self._provider.base_url} has no {self._format.service} ({error.message}): check base_url, "
             f"which includes {self._format.base_path} on most endpoints, and the model {request.parameters.model!r}"
+        )
+
+    def _model_not_found(self, request: Request, error: RequestError) -> RunError:
+        model = request.parameters.model
+        return ModelNotFound(f"{self._provider.name} does not know the model {model!r} ({error.message})")
+
+    def _key_refused(self, error: RequestError) -> RunError:
+        return AuthenticationFailed(
+            f"{self._provider.name} refused the key ({error.message}): check the key and its owner"
         )
 
     def _exhausted(self, error: RequestError) -> RunError:
@@ -128,6 +211,11 @@ class ProviderFaults:
             f"the account at {self._provider.name} is exhausted ({error.message}): waiting does not help; "
             "top it up or raise its limit"
         )
+
+
+def is_answer(error: RequestError) -> bool:
+    """Whether a whole answer came all the same, which its document cannot use; half a one is the server's fault."""
+    return error.completion is not None and not isinstance(error, Retryable)
 
 
 def _is_about_answer_format(request: Request, error: Rejected, parameter: str) -> bool:

@@ -18,7 +18,7 @@ from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.provider import RetryOptions
 
 THROTTLED_PER_ATTEMPT = 4
-"""A document may be throttled this many times `max_attempts`: waiting its turn is not its fault."""
+"""A document may be throttled this many times `max_attempts` while others are answered: waiting is not its fault."""
 
 LONGEST_PAUSE_S = 5.0
 """Between two probes of a provider that is down: a run goes on so soon after it is back."""
@@ -30,12 +30,28 @@ UNUSABLE_AGAIN: Mapping[ErrorKind, int] = MappingProxyType(
 
 
 @dataclass(slots=True)
+class TurnedAway:
+    """A document's 429s since the instant `since`, the first of them; `tries` came after others were answered.
+
+    The rest are the provider's counts then: of answers, and of those to documents that were turned away before.
+    """
+
+    since: float
+    answered_at_first: int
+    got_through_at_first: int
+    answered_last: int
+    tries: int = 0
+
+
+@dataclass(slots=True)
 class RetryCounts:
-    """The failed attempts of one document, counted by budget."""
+    """The failed attempts of one document, counted by budget; `waited` says that its last 429 cost it a wait."""
 
     faults: int = 0
     throttled: int = 0
     unusable: dict[ErrorKind, int] = field(default_factory=dict)
+    turned_away: TurnedAway | None = None
+    waited: bool = False
 
 
 class RetryPolicy:
@@ -50,12 +66,13 @@ class RetryPolicy:
     def delay_s(self, error: RequestError, counts: RetryCounts, *, outage: bool) -> float | None:
         """Count the failure; seconds until the next attempt, or `None` where this was the last.
 
-        In an outage a fault costs no attempt: the document is not to blame, and the breaker decides when it leaves.
+        In an `outage`, while nothing succeeds, a fault costs no attempt and a 429 no wait for its turn: the document
+        is not to blame, and breaker or cooldown decide when it leaves.
         """
         if isinstance(error, Throttled):
-            counts.throttled += 1
+            counts.throttled += not outage
             spent = counts.throttled >= THROTTLED_PER_ATTEMPT * self._max_attempts
-            return None if spent else self._wait_s(error, counts.throttled)
+            return None if spent else self._wait_s(error, max(counts.throttled, 1))
         if isinstance(error, Retryable):
             return self._after_fault(error, counts, outage=outage)
         allowed = UNUSABLE_AGAIN.get(error.kind, 0)
@@ -66,13 +83,18 @@ class RetryPolicy:
         """How long the whole provider pauses after its `in_a_row`-th throttling without a success."""
         return self._wait_s(error, in_a_row)
 
+    @property
+    def first_pause_s(self) -> float:
+        """Before what has failed through no fault of its own is sent again."""
+        return self._backoff(_state_after(1))
+
     def pause_s(self, openings: int) -> float:
         """How long the breaker stays open before the next probe, after that many openings in a row."""
         return min(self._backoff(_state_after(openings)), self._longest_pause_s)
 
     def _after_fault(self, error: Retryable, counts: RetryCounts, *, outage: bool) -> float | None:
         if outage:
-            return self._backoff(_state_after(1))  # the breaker holds it back for as long as it takes
+            return self.first_pause_s  # the breaker holds it back for as long as it takes
         counts.faults += 1
         spent = counts.faults >= self._max_attempts
         return None if spent else self._wait_s(error, counts.faults)
