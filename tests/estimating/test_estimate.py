@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from tests.run.running import carry_out, documents, provider_at, spec_of
 from tests.scripted_server.client import ScriptedServer
-from tests.scripted_server.steps import ok, status, tokens
+from tests.scripted_server.steps import error, ok, tokens
 
 from prefect_llm.budget.limits import run_budget
 from prefect_llm.estimating import (
@@ -217,7 +217,7 @@ def test_what_stops_the_sample_is_raised(scripted_server: ScriptedServer, output
 
 
 def test_a_sample_without_a_single_answer_estimates_nothing(scripted_server: ScriptedServer, output: str) -> None:
-    scripted_server.script_all(status(400))
+    scripted_server.script_all(error(400, "flagged", code="content_filter"))
     with pytest.raises(TooManyFailures, match="all 10 requests"):
         estimate_input(documents(20), spec_of(), provider_at(scripted_server.base_url), sample=sample_of(10, output))
 

@@ -73,7 +73,7 @@ def test_an_outage_is_told_of_with_its_end(
 def test_many_errors_are_told_of_and_logged(
     parameters: Parameters, scripted_server: ScriptedServer, prefect_server: PrefectServer
 ) -> None:
-    scripted_server.script({f"doc-{row}": steps.status(400) for row in range(30)})
+    scripted_server.script({f"doc-{row}": steps.status(400) for row in range(70, 100)})
     state = state_of(parameters | {"monitoring": {"alert_error_share": 0.25}})
     assert state.name == "TooManyFailedRows"
     events = events_of(prefect_server, state)

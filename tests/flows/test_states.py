@@ -94,7 +94,7 @@ def test_as_many_failed_rows_as_are_allowed_complete_the_run(
 def test_a_run_that_mostly_fails_stops_early(
     parameters: Parameters, scripted_server: ScriptedServer, write_documents: WriteDocuments
 ) -> None:
-    scripted_server.script_all(steps.status(400))
+    scripted_server.script_all(steps.error(400, "flagged", code="content_filter"))
     parameters |= {
         "input": write_documents(300),
         "batch": {"chunk_rows": 300, "concurrency": 4, "stop_error_share": 0.2},

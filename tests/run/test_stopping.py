@@ -19,6 +19,9 @@ from prefect_llm.run.threads import chunks_at_once, infer_pending
 from prefect_llm.store import RunDirectory
 from prefect_llm.values.errors import Interrupted, RunError, TooManyFailedRows
 
+FLAGGED = steps.error(400, "Flagged.", code="content_filter")
+"""The document's own fault, whatever others meet."""
+
 
 def test_a_refused_key_costs_ten_thousand_documents_no_more_than_the_requests_in_flight(
     scripted_server: ScriptedServer, output: str
@@ -59,7 +62,7 @@ def test_a_host_nobody_listens_at_stops_the_run_with_one_sentence(output: str) -
 def test_too_large_a_share_of_failures_stops_the_run_after_a_hundred_outcomes(
     scripted_server: ScriptedServer, output: str
 ) -> None:
-    scripted_server.script({f"doc-{n}": steps.status(400) for n in range(40, 1000)})
+    scripted_server.script({f"doc-{n}": FLAGGED for n in range(40, 1000)})
     provider = provider_at(scripted_server.base_url, concurrency=1)
     summary = carry_out(documents(1000), output, provider, spec_of(chunk_rows=50), stop_error_share=0.5)
     # The first 40 succeed; at the hundredth outcome 60 of 100 have failed.
@@ -67,8 +70,7 @@ def test_too_large_a_share_of_failures_stops_the_run_after_a_hundred_outcomes(
     assert summary.stopped is not None
     assert summary.stopped.kind == "TooManyFailures"
     assert summary.stopped.message == (
-        "60% of 100 documents failed, more than stop_error_share allows (50%); "
-        "the last one: HTTP 400: Scripted answer 400."
+        "60% of 100 documents failed, more than stop_error_share allows (50%); the last one: HTTP 400: Flagged."
     )
     assert (summary.state, summary.totals.ok) == ("stopped", 40)
     assert summary.totals.failed in (60, 61)  # what was in flight had still ended
@@ -77,14 +79,14 @@ def test_too_large_a_share_of_failures_stops_the_run_after_a_hundred_outcomes(
 def test_a_run_that_goes_on_is_judged_by_its_new_outcomes_not_by_the_failures_it_was_stopped_for(
     scripted_server: ScriptedServer, output: str
 ) -> None:
-    scripted_server.script_all(steps.status(400))
+    scripted_server.script_all(FLAGGED)
     provider, spec = provider_at(scripted_server.base_url, concurrency=1), spec_of(chunk_rows=300)
     stopped = carry_out(documents(300), output, provider, spec)
     assert stopped.stopped is not None
     failed = stopped.totals.failed
     assert failed in (100, 101)
     scripted_server.reset()
-    scripted_server.script({f"doc-{failed}": steps.status(400)})
+    scripted_server.script({f"doc-{failed}": FLAGGED})
 
     summary = carry_out(documents(300), output, provider, spec)
 
@@ -93,7 +95,7 @@ def test_a_run_that_goes_on_is_judged_by_its_new_outcomes_not_by_the_failures_it
 
 
 def test_a_chunk_whose_last_outcome_stops_the_run_is_kept(scripted_server: ScriptedServer, output: str) -> None:
-    scripted_server.script_all(steps.status(400))
+    scripted_server.script_all(FLAGGED)
     provider, spec = provider_at(scripted_server.base_url), spec_of(chunk_rows=100)
     summary = carry_out(documents(100), output, provider, spec)
     assert (summary.state, summary.totals.failed) == ("completed", 100)
@@ -101,15 +103,15 @@ def test_a_chunk_whose_last_outcome_stops_the_run_is_kept(scripted_server: Scrip
 
 
 def test_a_share_that_is_allowed_stops_nothing(scripted_server: ScriptedServer, output: str) -> None:
-    scripted_server.script({f"doc-{n}": steps.status(400) for n in range(60, 300)})
+    scripted_server.script({f"doc-{n}": FLAGGED for n in range(60, 300)})
     provider = provider_at(scripted_server.base_url)
     summary = carry_out(documents(120), output, provider, stop_error_share=0.5)
     assert (summary.state, summary.totals.failed) == ("completed", 60)
 
 
 def test_fewer_than_a_hundred_outcomes_say_nothing_of_the_share(scripted_server: ScriptedServer, output: str) -> None:
-    scripted_server.script_all(steps.ok(), steps.status(400))
-    scripted_server.script({f"doc-{n}": steps.status(400) for n in range(1, 99)})
+    scripted_server.script_all(steps.ok(), FLAGGED)
+    scripted_server.script({f"doc-{n}": FLAGGED for n in range(1, 99)})
     summary = carry_out(documents(99), output, provider_at(scripted_server.base_url))
     assert (summary.state, summary.totals.failed) == ("completed", 98)
 
@@ -126,7 +128,7 @@ def test_bad_documents_count_in_the_share_that_stops(scripted_server: ScriptedSe
 def test_a_finished_run_is_judged_by_max_error_share(
     scripted_server: ScriptedServer, output: str, allowed: float, passes: bool
 ) -> None:
-    scripted_server.script({"doc-1": steps.status(400), "doc-2": steps.status(400)})
+    scripted_server.script({"doc-1": FLAGGED, "doc-2": FLAGGED})
     summary = carry_out(documents(10), output, provider_at(scripted_server.base_url))
     if passes:
         check_failed_share(summary, allowed)
@@ -136,7 +138,7 @@ def test_a_finished_run_is_judged_by_max_error_share(
 
 
 def test_a_stopped_run_is_not_judged_by_max_error_share(scripted_server: ScriptedServer, output: str) -> None:
-    scripted_server.script({f"doc-{n}": steps.status(400) for n in range(200)})
+    scripted_server.script({f"doc-{n}": FLAGGED for n in range(200)})
     summary = carry_out(documents(200), output, provider_at(scripted_server.base_url))
     assert summary.state == "stopped"
     check_failed_share(summary, 0.0)
