@@ -12,7 +12,7 @@ from tests.engine.asking import ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import Step
-from tests.wire.streamed import STREAM, WHOLE
+from tests.wire.streamed import DONE, STREAM, USAGE, USED, WHOLE, event
 
 from prefect_llm.values.outcome import ErrorKind, Outcome
 
@@ -41,6 +41,42 @@ def test_an_answer_that_keeps_coming_may_take_longer_than_the_timeout(
         assert outcome.latency_ms > 800
     body = scripted_server.log()[0].body
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
+
+
+@pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize("content_type", ["text/event-stream", "text/plain", "application/json"])
+def test_a_character_split_over_two_events_is_whole_whatever_the_stream_is_called(
+    scripted_server: ScriptedServer, transport: str, content_type: str
+) -> None:
+    halves = event("Nice \ud83d") + event("\ude00 day", finish="stop") + USED + DONE
+    scripted_server.script_all(streamed(halves, headers={"content-type": content_type}, delivery="chunked"))
+    for outcome in outcomes(scripted_server, transport):
+        assert outcome.completion is not None
+        assert (outcome.completion.content, outcome.attempts) == ("Nice 😀 day", 1)
+
+
+@pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [
+        (event(finish="error", usage=USAGE) + DONE, ErrorKind.SERVER_ERROR),
+        (event(finish="SAFETY", usage=USAGE) + DONE, ErrorKind.CONTENT_FILTERED),
+        ('data: {"error": {"code": 502, "message": "gone"}}\n\n', ErrorKind.SERVER_ERROR),
+        ('data: {"error": {"code": 422, "message": "no"}}\n\n', ErrorKind.REJECTED),
+        ('data: {"choices": [{"delta": {}, "error": {"code": 504}}]}\n\n', ErrorKind.SERVER_ERROR),
+    ],
+    ids=["given up", "filtered", "a server's fault", "a refusal", "in the choice"],
+)
+def test_a_streamed_half_ends_as_what_stopped_it(
+    scripted_server: ScriptedServer, transport: str, last: str, kind: ErrorKind
+) -> None:
+    scripted_server.script({"doc-0": streamed(WHOLE), "doc-1": streamed(event("The first half") + last)})
+    first, second = outcomes(scripted_server, transport, concurrency=1)
+    assert first.ok
+    assert second.failure is not None
+    assert (second.failure.kind, second.attempts) == (kind, 2 if kind is ErrorKind.SERVER_ERROR else 1)
+    assert second.completion is not None
+    assert second.completion.content == "The first half"
 
 
 @pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])

@@ -441,10 +441,18 @@ def test_an_empty_answer_that_ended_by_itself_is_an_answer() -> None:
             {"reasoning_details": [{"type": "reasoning.text", "text": "It is yes."}]},
             "10 characters, came as reasoning",
         ),
+        ({"content": [{"type": "thinking", "thinking": "It is yes."}]}, "10 characters, came as reasoning"),
         ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}, "answer with null content"),
         ({"content": None, "tool_calls": [{"function": {"name": "label"}}]}, "tool that it was not offered (label)"),
     ],
-    ids=["reasoning_content", "reasoning", "reasoning_details", "nothing readable", "an unasked call"],
+    ids=[
+        "reasoning_content",
+        "reasoning",
+        "details",
+        "thoughts alone",
+        "nothing readable",
+        "an unasked call",
+    ],
 )
 def test_a_message_without_content_says_what_came_instead(message: Any, why: str) -> None:
     error = failure(completion_body(message, usage={"prompt_tokens": 9}))
@@ -528,6 +536,19 @@ def test_groqs_own_check_of_the_schema_is_a_mismatch_that_shows_what_was_generat
         assert failed.value.kind is ErrorKind.SCHEMA_MISMATCH
         assert failed.value.message.endswith('Failed to generate JSON.: {"label":')
         assert failed.value.completion == Completion('{"label": ')
+
+
+def test_a_refusal_may_be_a_part_of_the_content() -> None:
+    error = failure(completion_body({"content": [{"type": "refusal", "refusal": "I will not."}]}))
+    assert (error.kind, error.message) == (ErrorKind.REFUSED, "the model refused: I will not.")
+
+
+@pytest.mark.parametrize("odd", [7, True, ["x"], {"name": "x"}])
+def test_an_odd_field_is_no_reason_to_pay_for_an_answer_again(odd: Any) -> None:
+    body = completion_body({"content": "yes", "refusal": odd, "reasoning": odd, "tool_calls": odd}, model=odd)
+    body["choices"][0] |= {"finish_reason": odd, "index": odd}
+    completion = read(body)
+    assert (completion.content, completion.finish_reason, completion.model) == ("yes", None, None)
 
 
 def test_a_refusals_message_is_one_short_line() -> None:

@@ -46,13 +46,14 @@ def failure(body: str) -> RequestError:
         WHOLE.replace(DONE, "data: [DO"),
         WHOLE.replace('"finish_reason": null', '"finish_reason": ""'),
         WHOLE.replace('"index": 0', '"index": null'),
+        WHOLE.replace('"index": 0', '"index": "0"'),
         WHOLE.replace('"model"', '"error": null, "model"').replace('{"choices": []', '{"error": {}, "choices": []'),
         WHOLE + event("!"),
     ],
     ids=[
         "plain", "CRLF", "CR", "comments", "no DONE", "usage in each", "empty delta", "data on several lines",
-        "no last blank line", "cut after all was said", "no reason as an empty text", "null index", "no error",
-        "more after its end",
+        "no last blank line", "cut after all was said", "no reason as an empty text", "null index",
+        "an index in text", "no error", "more after its end",
     ],
 )  # fmt: skip
 def test_deltas_add_up_to_the_completion(body: str) -> None:

@@ -23,7 +23,15 @@ from prefect_llm.wire.finish_reasons import Stop, stop_of
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.json_text import json_of, read_json, whole
 from prefect_llm.wire.openai_chat_errors import embedded_error, error_in, error_in_list, refusal_in
-from prefect_llm.wire.openai_chat_shapes import Chat, Choice, Message, reasoning_of, text_of
+from prefect_llm.wire.openai_chat_shapes import (
+    Chat,
+    Choice,
+    Message,
+    reasoning_of,
+    refusal_of,
+    string_or_none,
+    text_of,
+)
 from prefect_llm.wire.openai_chat_tool_calls import calls_of, names_in, offers_tools
 from prefect_llm.wire.output_limit_names import OutputLimitNames
 from prefect_llm.wire.server_sent_events import is_stream
@@ -128,17 +136,16 @@ def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
     completion = _completion(chat, choice, message, request, answer, keep_raw=keep_raw)
     if error is not None:
         raise embedded_error(answer, error, completion)
-    if message.content is not None and completion.content is None:
+    if message.content is not None and completion.content is None and not isinstance(message.content, list):
         what = f"message content is neither text nor parts but {type(message.content).__name__}"
         raise BadResponse(what, status=answer.status, completion=completion)
     if not chat.choices:
         what = f"answer without choices: {one_line(answer.body)}"
         raise BadResponse(one_line(what), status=answer.status, completion=completion)
 
-    stop = stop_of(choice.finish_reason) or Stop.END
-    refusal = None if message.refusal is None else whole(message.refusal)
+    stop = stop_of(completion.finish_reason) or Stop.END
     instead = "" if completion.content is not None else _instead_of_content(message)
-    return checked(completion, request, stop, refusal, instead=instead)
+    return checked(completion, request, stop, _whole(refusal_of(message)), instead=instead)
 
 
 def _completion(
@@ -150,14 +157,18 @@ def _completion(
         content = json_of(calls)
 
     return Completion(
-        content=None if content is None else whole(content),
-        finish_reason=None if choice.finish_reason is None else whole(choice.finish_reason),
-        model=None if chat.model is None else whole(chat.model),
+        content=_whole(content),
+        finish_reason=_whole(string_or_none(choice.finish_reason)),
+        model=_whole(string_or_none(chat.model)),
         usage=usage_of(chat.usage),
         raw=answer.body if keep_raw else None,
-        reasoning=whole(reasoning_of(message) or "") or None if request.parameters.keep_reasoning else None,
+        reasoning=_whole(reasoning_of(message)) if request.parameters.keep_reasoning else None,
         service=service_of(chat.service_tier, chat.usage, answer.headers),
     )
+
+
+def _whole(text: str | None) -> str | None:
+    return None if text is None else whole(text)
 
 
 def _instead_of_content(message: Message) -> str:

@@ -1,5 +1,6 @@
 """The parts of a chat completion that are read, whether it came whole or as a stream of events.
 
+Only what the answer hangs on has a type: an odd `model` or `finish_reason` is no reason to pay for an answer again.
 The garbage collector does not track them: they hold no cycles, and one is made for every answer.
 """
 
@@ -21,7 +22,7 @@ class Message(msgspec.Struct, gc=False):
     """A message, or what one event adds to it. Content is text, parts of it, or null."""
 
     content: Any = None
-    refusal: str | None = None
+    refusal: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
     reasoning_details: Any = None
@@ -33,7 +34,7 @@ class Choice(msgspec.Struct, gc=False):
     """Of several, the first counts."""
 
     message: Message | None = None
-    finish_reason: str | None = None
+    finish_reason: Any = None
     error: Any = None
 
 
@@ -41,7 +42,7 @@ class Chat(msgspec.Struct, gc=False):
     """One answer, or the error that came in its place, in whatever form."""
 
     choices: list[Choice] | None = None
-    model: str | None = None
+    model: Any = None
     usage: Any = None
     x_groq: Any = None
     error: Any = None
@@ -54,11 +55,25 @@ class Chat(msgspec.Struct, gc=False):
 
 
 def text_of(content: Any) -> str | None:
-    """Text as it is, or its parts joined, without thoughts; `None` for what is neither."""
+    """Text as it is, or its parts joined; `None` for what is neither, and for thoughts alone."""
     if isinstance(content, list):
-        parts = (part for part in content if isinstance(part, dict) and part.get("type") not in _THOUGHTS)
-        return "".join(text for part in parts if isinstance(text := part.get("text"), str))
+        parts = [part for part in content if not _is_thought(part)]
+        if content and not parts:
+            return None
+        return "".join(_members(parts, "text"))
     return content if isinstance(content, str) else None
+
+
+def refusal_of(message: Message) -> str | None:
+    """What the model said if it declined, in a member of its own or as a part of the content."""
+    if isinstance(message.content, list):
+        return "".join(_members(message.content, "refusal")) or string_or_none(message.refusal)
+    return string_or_none(message.refusal)
+
+
+def string_or_none(value: Any) -> str | None:
+    """What is no text is nothing."""
+    return value if isinstance(value, str) else None
 
 
 def reasoning_of(message: Message) -> str | None:
@@ -73,16 +88,20 @@ def reasoning_of(message: Message) -> str | None:
                 return thoughts
     if not isinstance(message.content, list):
         return None  # nearly always: this is asked of every event of a stream
-    parts = message.content
-    thoughts = "".join(
-        text for part in parts if isinstance(part, dict) and part.get("type") in _THOUGHTS for text in _texts_in(part)
-    )
-    return thoughts or None
+    return "".join(text for part in message.content if _is_thought(part) for text in _texts_in(part)) or None
 
 
 def says_something(error: Any) -> bool:
     """Whether an `error` member is one: some endpoints always send it, empty."""
     return any(error.values()) if isinstance(error, dict) else bool(error)
+
+
+def _is_thought(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in _THOUGHTS
+
+
+def _members(parts: list[Any], name: str) -> Iterator[str]:
+    return (part[name] for part in parts if isinstance(part, dict) and isinstance(part.get(name), str))
 
 
 def _texts_in(told: Any) -> Iterator[str]:

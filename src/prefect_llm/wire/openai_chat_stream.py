@@ -14,7 +14,16 @@ from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.wire.error_bodies import one_line
 from prefect_llm.wire.http import Answer
 from prefect_llm.wire.json_text import json_of, read_json
-from prefect_llm.wire.openai_chat_shapes import ERROR, Chat, Choice, Message, reasoning_of, says_something, text_of
+from prefect_llm.wire.openai_chat_shapes import (
+    ERROR,
+    Chat,
+    Choice,
+    Message,
+    reasoning_of,
+    refusal_of,
+    says_something,
+    text_of,
+)
 from prefect_llm.wire.openai_chat_tool_calls import joined_calls
 from prefect_llm.wire.server_sent_events import events
 from prefect_llm.wire.usage import usage_in
@@ -24,15 +33,15 @@ END = b"[DONE]"
 
 class _Piece(msgspec.Struct, gc=False):
     delta: Message | None = None
-    finish_reason: str | None = None
-    index: int | None = 0
+    finish_reason: Any = None
+    index: Any = 0
     usage: Any = None
     error: Any = None
 
 
 class _Event(msgspec.Struct, gc=False):
     choices: list[_Piece] | None = None
-    model: str | None = None
+    model: Any = None
     usage: Any = None
     x_groq: Any = None
     service_tier: Any = None
@@ -82,7 +91,7 @@ def joined(answer: Answer) -> tuple[Chat, bytes | None]:
         chat.model = event.model or chat.model
         chat.service_tier = event.service_tier or chat.service_tier
         chat.usage = chat.usage if (reported := event.reported_usage()) is None else reported
-        pieces += [piece for piece in event.choices or () if not piece.index]
+        pieces += [piece for piece in event.choices or () if not piece.index or piece.index == "0"]
         if (error := event.error_in(data)) is not None:
             break
 
@@ -109,7 +118,7 @@ def _message(pieces: list[_Piece]) -> Message:
     deltas = [piece.delta for piece in pieces if piece.delta is not None]
     return Message(
         content=_joined([text_of(delta.content) for delta in deltas]),
-        refusal=_joined([delta.refusal for delta in deltas]),
+        refusal=_joined([refusal_of(delta) for delta in deltas]),
         reasoning=_joined([reasoning_of(delta) for delta in deltas]),
         tool_calls=joined_calls([delta for delta in deltas if delta.tool_calls or delta.function_call]),
     )
