@@ -136,6 +136,7 @@ def _infer_all(
             settings.output.output,
             now=scheduled,
             owner=runtime.deployment.name,
+            prompt=spec.prompt,
         ),
         siblings=siblings_of(settings),
     )

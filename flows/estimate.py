@@ -103,7 +103,9 @@ def _estimate(
     options = None
     if size is not None and output is not None and template is not None:
         owner = runtime.deployment.name
-        budget = budget_of(settings.batch, provider, spec.prompt.model, template, now=scheduled, owner=owner)
+        budget = budget_of(
+            settings.batch, provider, spec.prompt.model, template, now=scheduled, owner=owner, prompt=spec.prompt
+        )
         options = SampleOptions(size, sample_directory(output), seed, budget)
 
     return estimate_documents(

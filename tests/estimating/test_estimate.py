@@ -95,6 +95,28 @@ def test_a_price_that_is_not_known_leaves_the_cost_open() -> None:
     assert headline(found) == "5 requests for 5 documents: cost not known"
 
 
+def test_why_a_price_is_not_known_is_said() -> None:
+    found = estimate_input(documents(5), spec_of(model="gpt-5-search-api"), provider_at(OPENAI))
+    assert "not known: genai-prices has no fee for the searches of 'gpt-5-search-api'" in to_markdown(found)
+
+
+def test_the_searches_of_a_search_model_are_in_both_ends() -> None:
+    model = "gpt-4o-mini-search-preview"
+    found = estimate_input(documents(5), spec_of(model=model, max_output_tokens=10), provider_at(OPENAI))
+    plain = estimate_input(documents(5), spec_of(model="gpt-4o-mini", max_output_tokens=10), provider_at(OPENAI))
+    assert [end or 0 for end in ends(found)] == pytest.approx([(end or 0) + 5 * 0.01 for end in ends(plain)])
+
+
+def test_another_model_that_searches_is_priced_with_its_searches() -> None:
+    spec, models = spec_of(max_output_tokens=10), ["openai/gpt-4o-mini-search-preview"]
+    searching = estimate_input(documents(5), spec, nobody(), models=models).lines[1]
+    assert searching.cost is not None
+    assert searching.cost.low > 5 * 0.01
+    with_search = spec_of(max_output_tokens=10, params={"web_search_options": {}})
+    [_, plain] = estimate_input(documents(5), with_search, nobody(), models=["openai/gpt-4o-mini"]).lines
+    assert plain.cost is None
+
+
 def test_identical_requests_and_broken_documents_cost_nothing() -> None:
     table = documents(4, note=["same", "same", "same", None])
     found = estimate_input(table, spec_of(template="{{ note }}"), nobody())

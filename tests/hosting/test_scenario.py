@@ -78,6 +78,10 @@ def test_a_file_that_is_not_there_is_named() -> None:
     [
         ("{name: m, price_output: 1}", "m has no price_input, and documents have input"),
         (
+            "{name: gpt-4o-mini-search-preview, base_url: https://api.openai.com/v1}",
+            "gpt-4o-mini-search-preview is billed for searches beside its tokens",
+        ),
+        (
             "{name: gpt-4.1, base_url: https://llm.example.org/v1}",
             "gpt-4.1 has no list price at https://llm.example.org/v1",
         ),

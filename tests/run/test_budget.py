@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -148,6 +149,22 @@ def test_a_document_that_nothing_bounds_fails_alone(scripted_server: ScriptedSer
     summary = carry_out(models, output, priced(scripted_server), spec, budget=budget(1))
     assert [row["error_kind"] for row in rows_of(summary)] == [None, "bad_document", None]
     assert scripted_server.stats().requests == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "why"),
+    [
+        ("gpt-4.1", {"service_tier": "scale"}, "no price for service_tier=scale"),
+        ("gpt-4.1", {"web_search_options": {}}, "how many searches .* is not known.*: leave max_cost out"),
+        ("gpt-5-search-api", {}, "no fee for the searches of 'gpt-5-search-api'.*: leave max_cost out"),
+        ("ft:gpt-4.1:a::b", {}, "lists no 'ft:gpt-4.1:a::b' under OpenAI.*: give it by price_input"),
+    ],
+)
+def test_parameters_without_a_known_price_are_refused_beforehand(
+    model: str, params: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(InvalidInput, match=why):
+        run_budget(Provider("https://api.openai.com/v1"), model, max_cost=Decimal(1), params=params)
 
 
 def test_no_price_or_two_currencies_are_refused_beforehand() -> None:

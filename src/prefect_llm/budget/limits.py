@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
 
-from prefect_llm.pricing import price_for, why_unknown
+from prefect_llm.pricing import Terms, price_for, terms_of, why_unknown
 from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.provider import Provider
+
+WITHOUT = "leave max_cost out"
+"""The cure where no option states what is missing."""
+NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 
 def run_budget(
@@ -18,15 +25,17 @@ def run_budget(
     max_cost_per_month: Decimal | None = None,
     month_folder: str = "",
     month_prefix: str = "",
+    params: Mapping[str, Any] = NO_PARAMS,
 ) -> RunBudget | None:
     """The budget of a run that asks this model; `None` without a limit.
 
-    Raises `InvalidInput` if a price is unknown or per hour, or if prices are in several currencies.
+    `params` are those that every request carries. Raises `InvalidInput` if a price is unknown or per hour,
+    or if prices are in several currencies.
     """
     if max_cost is None and max_cost_per_month is None:
         return None
 
-    currency = _only_currency(provider, model)
+    currency = _only_currency(provider, model, params)
     return RunBudget(max_cost, currency, max_cost_per_month, month_folder, month_prefix)
 
 
@@ -35,8 +44,8 @@ def models_asked(provider: Provider, model: str) -> list[tuple[Provider, str]]:
     return [(provider, model), *((each, each.model or model) for each in provider.fallbacks)]
 
 
-def _only_currency(provider: Provider, model: str) -> str:
-    currencies = {_currency(each, name) for each, name in models_asked(provider, model)}
+def _only_currency(provider: Provider, model: str, params: Mapping[str, Any]) -> str:
+    currencies = {_currency(each, name, terms_of(name, params)) for each, name in models_asked(provider, model)}
     if len(currencies) > 1:
         raise InvalidInput(
             f"a budget needs one currency, and prices are in {', '.join(sorted(currencies))}: state them in one"
@@ -44,15 +53,14 @@ def _only_currency(provider: Provider, model: str) -> str:
     return currencies.pop()
 
 
-def _currency(provider: Provider, model: str) -> str:
-    price = price_for(provider, model)
+def _currency(provider: Provider, model: str, terms: Terms) -> str:
+    price = price_for(provider, model, terms=terms)
     if price is None:
+        cure = "give it by price_input and price_output, or in the provider block"
         raise InvalidInput(
             f"a budget needs a known price, and the price of {model!r} at {provider.name} is not known "
-            f"({why_unknown(provider, model)}): give it by price_input and price_output, or in the provider block"
+            f"({why_unknown(provider, model, terms)}): {cure if terms.searches == 0 else WITHOUT}"
         )
     if price.per_hour is not None:
-        raise InvalidInput(
-            f"a budget needs a price per token, and {provider.name} is paid by the hour: leave max_cost out"
-        )
+        raise InvalidInput(f"a budget needs a price per token, and {provider.name} is paid by the hour: {WITHOUT}")
     return price.currency

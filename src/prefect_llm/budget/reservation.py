@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from prefect_llm.budget.account import BudgetAccount
-from prefect_llm.budget.limits import models_asked
+from prefect_llm.budget.limits import WITHOUT, models_asked
 from prefect_llm.pricing import (
     Charge,
     charge_for,
@@ -40,7 +40,8 @@ def _most_cost_at(provider: Provider, model: str, request: Request) -> Decimal:
     if price is None:
         raise BadDocument(
             f"a budget needs a known price, and that of {model!r} at {provider.name} is not known "
-            f"({why_unknown(provider, model, terms)}): give the provider one"
+            f"({why_unknown(provider, model, terms)}): "
+            f"{'give the provider one' if terms.searches == 0 else WITHOUT}"
         )
     return worst_case(request, [price], terms.searches or 0)
 

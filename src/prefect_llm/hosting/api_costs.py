@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from prefect_llm.hosting.scenario import Model, Reseller, Scenario, Workload
-from prefect_llm.pricing import list_price, provenance
+from prefect_llm.pricing import list_price, provenance, terms_of
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.formatting import plain_decimal
 
@@ -41,7 +41,12 @@ def rates_of(model: Model, scenario: Scenario) -> Rates:
         stated = Rates(model.price_input or Decimal(0), model.price_output, source)
         return _exchanged(stated, model, model.currency or scenario.currency, scenario)
 
-    price = list_price(model.base_url or "", model.model or model.name)
+    name = model.model or model.name
+    if terms_of(name, {}).searches != 0:
+        raise InvalidInput(
+            f"{model.name} is billed for searches beside its tokens: give price_input and price_output"
+        )
+    price = list_price(model.base_url or "", name)
     if price is None:
         raise InvalidInput(f"{model.name} has no list price at {model.base_url}: give price_input and price_output")
 

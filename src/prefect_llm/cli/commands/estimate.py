@@ -63,7 +63,9 @@ def _sample(
         with stop_on_signals(run), show_progress(run, settings):
             return infer_pending(run, asked)
 
-    budget = budget_of(settings.batch, provider, spec.prompt.model, settings.output.output or "", now=now)
+    budget = budget_of(
+        settings.batch, provider, spec.prompt.model, settings.output.output or "", now=now, prompt=spec.prompt
+    )
     return SampleOptions(size, sample_directory(output), seed, budget, ask)
 
 

@@ -14,6 +14,7 @@ from prefect_llm.cli.exit_status import Exit, show, status_of, tell_stop
 from prefect_llm.cli.progress import alert_log, progress_bar, progress_log
 from prefect_llm.cli.provider import provider_of
 from prefect_llm.cli.signals import stop_on_signals
+from prefect_llm.prompts import PromptSpec
 from prefect_llm.report import Summary
 from prefect_llm.run.context import context_of
 from prefect_llm.run.finishing import check_failed_share, finish_run
@@ -110,13 +111,15 @@ def _carry_out(open_: Callable[[], Opened], output: str, settings: RunSettings) 
 
 def _open(settings: RunSettings, output: str, provider: Provider) -> RunReference:
     spec = run_spec(settings, default_model=provider.model)
-    budget = _budget(settings, provider, spec.prompt.model, settings.output.output or "")
+    budget = _budget(settings, provider, spec.prompt.model, settings.output.output or "", spec.prompt)
     options = run_options(settings.batch, budget=budget, siblings=siblings_of(settings))
     return open_run(settings.documents.input or "", output, spec, options=options)
 
 
-def _budget(settings: RunSettings, provider: Provider, model: str, output: str) -> RunBudget | None:
-    return budget_of(settings.batch, provider, model, output, now=datetime.now(UTC))
+def _budget(
+    settings: RunSettings, provider: Provider, model: str, output: str, prompt: PromptSpec | None = None
+) -> RunBudget | None:
+    return budget_of(settings.batch, provider, model, output, now=datetime.now(UTC), prompt=prompt)
 
 
 def _infer(opened: RunReference, carry_out: Callable[[], Summary], settings: RunSettings) -> tuple[Summary, int]:
