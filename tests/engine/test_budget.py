@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from tests.engine.asking import Asked, provider_at, requests, run_for_at_most
+from tests.engine.submitting import Asked, provider_at, requests, run_for_at_most
 from tests.engine.test_scheduler import departing, names, submission, unbroken, written
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.engine.asking import Asked, provider_at, requests, run_for_at_most, run_on
+from tests.engine.submitting import Asked, provider_at, requests, run_for_at_most, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 

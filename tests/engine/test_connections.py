@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.engine.asking import ask, provider_at, requests
+from tests.engine.submitting import ask, provider_at, requests
 from tests.gateways.certificates import Certificates, make_certificates
 from tests.gateways.relays import Relay, http_proxy, socks_proxy, tls_front
 from tests.scripted_server.client import ScriptedServer, free_port

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from tests.engine.asking import Asked, ask, provider_at, requests, run_for_at_most
+from tests.engine.submitting import Asked, ask, provider_at, requests, run_for_at_most
 from tests.engine.test_budget import Coins
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer

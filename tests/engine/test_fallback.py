@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from tests.engine.asking import Asked, provider_at, requests
+from tests.engine.submitting import Asked, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.engine.asking import Asked, ask, provider_at, requests, run_for_at_most
+from tests.engine.submitting import Asked, ask, provider_at, requests, run_for_at_most
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import Step

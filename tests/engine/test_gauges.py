@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from tests.engine.asking import Asked, provider_at, requests, run_on
+from tests.engine.submitting import Asked, provider_at, requests, run_on
 from tests.measured import points_of
 from tests.prefect_server import eventually
 from tests.scripted_server import steps

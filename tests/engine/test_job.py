@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.asking import requests
+from tests.engine.submitting import requests
 
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.submission import Job, Submission

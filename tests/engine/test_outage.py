@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from tests.engine.asking import Asked, ask, provider_at, requests, run_on
+from tests.engine.submitting import Asked, ask, provider_at, requests, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port, start_server
 from tests.scripted_server.steps import Step

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.engine.asking import Asked, ask, provider_at, requests, run_on
+from tests.engine.submitting import Asked, ask, provider_at, requests, run_on
 from tests.engine.test_budget import Coins
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.asking import requests
+from tests.engine.submitting import requests
 
 from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.provider_faults import ProviderFaults

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from tests.engine.asking import requests
+from tests.engine.submitting import requests
 
 from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.policy import ResponsePolicy, Retry

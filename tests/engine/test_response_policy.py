@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.engine.asking import requests
+from tests.engine.submitting import requests
 
 from prefect_llm.engine.attempts import Slot
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState

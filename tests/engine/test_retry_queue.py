@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.engine.asking import requests
+from tests.engine.submitting import requests
 
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.retry_queue import RetryQueue

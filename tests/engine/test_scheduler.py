@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.asking import requests, slot_of
+from tests.engine.submitting import requests, slot_of
 
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
 from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.engine.asking import requests, slot_of
+from tests.engine.submitting import requests, slot_of
 
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
 from prefect_llm.engine.scheduler import RETRY_SHARE, WAITING_ALWAYS_ALLOWED, Scheduler

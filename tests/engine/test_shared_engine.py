@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.engine.asking import Asked, ask, provider_at, requests, run_on
+from tests.engine.submitting import Asked, ask, provider_at, requests, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 

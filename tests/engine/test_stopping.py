@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.engine.asking import SHORT_RETRIES, Asked, ask, provider_at, requests, run_for_at_most, run_on
+from tests.engine.submitting import SHORT_RETRIES, Asked, ask, provider_at, requests, run_for_at_most, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer, free_port
 from tests.scripted_server.steps import Step

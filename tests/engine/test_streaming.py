@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.engine.asking import ask, provider_at, requests
+from tests.engine.submitting import ask, provider_at, requests
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.scripted_server.steps import Step

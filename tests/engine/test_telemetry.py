@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.semconv._incubating.attributes.gen_ai_attributes import GenAiProviderNameValues
-from tests.engine.asking import Asked, ask, provider_at, requests
+from tests.engine.submitting import Asked, ask, provider_at, requests
 from tests.measured import points_of, total
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer

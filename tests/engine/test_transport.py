@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.engine.asking import ask, provider_at, requests, run_on
+from tests.engine.submitting import ask, provider_at, requests, run_on
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 

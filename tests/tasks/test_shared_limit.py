@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from tests.engine.asking import run_on
+from tests.engine.submitting import run_on
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server.client import ScriptedServer
 

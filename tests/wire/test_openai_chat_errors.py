@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.engine.asking import requests
+from tests.engine.submitting import requests
 from tests.wire.streamed import DONE, STREAM, event
 
 from prefect_llm.values.errors import BadResponse, Cause, Rejected, RequestError, Throttled, Unavailable

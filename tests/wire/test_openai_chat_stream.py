@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.asking import requests
+from tests.engine.submitting import requests
 from tests.wire.streamed import DONE, STREAM, USAGE, USED, WHOLE, event
 
 from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Throttled, Unavailable
