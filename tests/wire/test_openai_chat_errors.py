@@ -91,6 +91,35 @@ def test_an_error_means_what_its_status_would(
         assert (error.status, error.cause) == (status, cause)
 
 
+@pytest.mark.parametrize(
+    ("number", "kind", "status"),
+    [
+        (1000, Unavailable, 500),
+        (1002, Throttled, 429),
+        (1004, Rejected, 401),
+        (1008, Rejected, 402),
+        (1026, Rejected, 400),
+        (2013, Rejected, 400),
+    ],
+)
+def test_an_error_in_minimax_s_numbers_means_what_its_status_would(
+    number: int, kind: type[RequestError], status: int
+) -> None:
+    error = failure(json.dumps({"choices": None, "base_resp": {"status_code": number, "status_msg": "no"}}))
+    assert isinstance(error, kind)
+    assert (error.status, error.message) == (status, f"HTTP {status}: no ({number})")
+    assert (error.kind is ErrorKind.CONTENT_FILTERED) == (number == 1026)
+
+
+def test_minimax_s_zero_is_no_error() -> None:
+    (request,) = requests(1)
+    body = {"choices": [{"message": {"content": "yes"}}], "base_resp": {"status_code": 0, "status_msg": ""}}
+    assert decode(Answer(200, {}, json.dumps(body).encode()), request, keep_raw=False).content == "yes"
+    assert "without choices" in failure(json.dumps({"base_resp": {"status_code": 0}})).message
+    for odd in ("odd", [1002], {"status_code": [1002]}, {"status_code": None}):
+        assert "without choices" in failure(json.dumps({"base_resp": odd})).message
+
+
 def test_an_empty_error_is_none() -> None:
     (request,) = requests(1)
     for nothing in (None, {}, "", False, {"code": None, "message": ""}):

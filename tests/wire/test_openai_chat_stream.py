@@ -162,6 +162,13 @@ def test_the_calls_of_a_stream_add_up(parts: list[dict[str, object]]) -> None:
     assert completion.finish_reason == "tool_calls"
 
 
+def test_a_stream_that_only_thought_is_truncated() -> None:
+    error = failure(delta(reasoning_content="Hm, ") + event(finish="length", usage=USAGE) + DONE)
+    assert (error.kind, error.status) == (ErrorKind.TRUNCATED, 200)
+    assert error.completion is not None
+    assert error.completion.usage == Usage(9, None, 2)
+
+
 def test_what_a_given_up_stream_had_used_is_billed() -> None:
     error = failure(event("The first half of") + event(finish="error", usage=USAGE) + DONE)
     assert isinstance(error, Unavailable)

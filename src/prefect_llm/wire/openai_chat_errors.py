@@ -7,6 +7,7 @@ Gateways have sent the 200 before the provider behind them failed; they then ans
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import orjson
 
@@ -20,6 +21,15 @@ from prefect_llm.wire.openai_chat_shapes import ERROR, Chat, says_something
 from prefect_llm.wire.openai_error_words import ERROR_WORDS
 
 _ERROR_STATUS = re.compile("[45][0-9]{2}")
+
+_OF_MINIMAX: dict[Any, int | str] = {
+    **dict.fromkeys((1002, 1039, 1041, 2045, 2056), 429),
+    **dict.fromkeys((1004, 2049), 401),
+    1008: 402,
+    **dict.fromkeys((1026, 1027), "content_filter"),
+    2013: 400,
+}
+"""What its numbers stand for; any other is a server's fault. https://platform.minimax.io/docs/api-reference/errorcode"""
 
 
 def refusal_in(answer: Answer) -> RequestError:
@@ -54,7 +64,16 @@ def error_in(chat: Chat, body: bytes) -> bytes | None:
         error = chat.choices[0].error
         return json_of({"error": error}).encode() if says_something(error) else None
     named = (str(each) for each in (chat.status, chat.status_code, chat.code))
-    return sound_json(body) if any(map(_ERROR_STATUS.fullmatch, named)) else None
+    return sound_json(body) if any(map(_ERROR_STATUS.fullmatch, named)) else _error_of_minimax(chat.base_resp)
+
+
+def _error_of_minimax(told: Any) -> bytes | None:
+    """MiniMax answers every error with a 200 and a number of its own in `base_resp`."""
+    number = told.get("status_code") if isinstance(told, dict) else None
+    if not isinstance(number, int) or not number:
+        return None
+    message = f"{told.get('status_msg')} ({number})"
+    return json_of({"error": {"code": _OF_MINIMAX.get(number, 500), "message": message}}).encode()
 
 
 def error_in_list(body: bytes) -> bytes | None:

@@ -51,6 +51,7 @@ class Chat(msgspec.Struct, gc=False):
     code: Any = None
     status: Any = None
     status_code: Any = None
+    base_resp: Any = None
     service_tier: Any = None
 
 
