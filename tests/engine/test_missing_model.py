@@ -42,6 +42,13 @@ def test_a_model_that_is_not_listed_is_told_as_such(scripted_server: ScriptedSer
     assert "it lists scripted-model" in said
 
 
+def test_without_a_list_an_address_that_takes_no_get_is_there(scripted_server: ScriptedServer) -> None:
+    scripted_server.list_nothing()
+    scripted_server.script_all(steps.status(404, SHAPES["ollama"]))
+    said = complaint_of(ModelNotFound, provider_at(scripted_server.base_url))
+    assert "does not know the model 'm' (HTTP 404: model" in said
+
+
 def test_the_list_is_looked_at_once_for_all_requests(scripted_server: ScriptedServer) -> None:
     scripted_server.script_all(steps.status(404, SHAPES["ollama"]))
     with pytest.raises(ModelNotFound):

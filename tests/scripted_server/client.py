@@ -83,6 +83,10 @@ class ScriptedServer:
         """Answer 404 to requests for other models; these are what `/v1/models` lists."""
         self._set(known_models=models)
 
+    def list_nothing(self) -> None:
+        """Answer 404 to `GET /v1/models`."""
+        self._set(lists_models=False)
+
     def delay(self, seconds: float) -> None:
         """Latency of every answer whose step has none of its own."""
         self._set(delay_s=seconds)

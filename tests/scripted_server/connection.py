@@ -237,6 +237,8 @@ def _step(state: State, received: Received, request: Any) -> Step:
     match received.method, received.path.partition("?")[0]:
         case "POST", path if path == CHAT:
             return state.chat_step(received, request)
+        case "GET", path if path == MODELS and not state.lists_models:
+            return error(404, f"Invalid URL (GET {path})")
         case "GET", path if path == MODELS:
             listed = state.known_models if state.known_models is not None else DEFAULT_MODELS
             return state.refusal_of_key(received) or status(200, models(listed))

@@ -65,6 +65,7 @@ class State:
     documents: dict[str, list[Step]] = field(default_factory=dict)
     expected_key: str | None = None
     known_models: list[str] | None = None
+    lists_models: bool = True
     delay_s: float = 0.0
     json_content: Any = field(default_factory=lambda: {"label": "positive"})
     log: list[Received] = field(default_factory=list)
@@ -82,7 +83,7 @@ class State:
         for name, value in changes.items():
             if name == "documents":
                 self._set_steps(value)
-            elif name in ("expected_key", "known_models", "delay_s", "json_content"):
+            elif name in ("expected_key", "known_models", "lists_models", "delay_s", "json_content"):
                 setattr(self, name, value)
             else:
                 raise ValueError(f"a script has no part {name!r}")

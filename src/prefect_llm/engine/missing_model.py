@@ -1,4 +1,7 @@
-"""What a 404 is about: the model, or the address. The endpoint's own list of models tells them apart."""
+"""What a 404 is about: the model, or the address.
+
+The endpoint's own list of models tells them apart; without one, whether the address takes another method.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from prefect_llm.wire.http import Answer
 
 NEAREST_NAMES = 3
 LOOKUP_TIMEOUT_S = 5.0
+WRONG_METHOD = frozenset({405, 501})
+"""What a route says that is there and takes no GET."""
 
 
 class Lookup(Protocol):
@@ -27,11 +32,15 @@ class Lookup(Protocol):
 async def explained(
     transport: Lookup, provider: Provider, request: Request, error: RequestError, verdict: RunError
 ) -> RunError:
-    """The verdict on a 404, in the better words that the endpoint's list of models allows; one look or a few."""
+    """The verdict on a 404, in the better words that a few looks at the endpoint allow."""
     wire_format, base_url, model = format_of(provider), provider.base_url.rstrip("/"), request.parameters.model
     names = await _listed_models(transport, wire_format, base_url)
     if names is None:
-        return await _corrected(transport, provider, request) or verdict
+        if (corrected := await _corrected(transport, provider, request)) is not None:
+            return corrected
+        if isinstance(verdict, EndpointNotFound) and await _has_route(transport, wire_format.url(provider, request)):
+            return ModelNotFound(f"{provider.name} does not know the model {model!r} ({error.message})")
+        return verdict
 
     if model not in names:
         near = difflib.get_close_matches(model, names, n=NEAREST_NAMES, cutoff=0.4) or names[:NEAREST_NAMES]
@@ -63,6 +72,14 @@ async def _corrected(transport: Lookup, provider: Provider, request: Request) ->
         right = f"{shortened}{mark}{parameters}"
         return EndpointNotFound(f"base_url {base_url} ends with {added}, which is added to it: write {right}")
     return None
+
+
+async def _has_route(transport: Lookup, url: str) -> bool:
+    """Whether the endpoint has the address, though not for a model that it does not know."""
+    try:
+        return (await transport.get(url, LOOKUP_TIMEOUT_S)).status in WRONG_METHOD
+    except RequestError:
+        return False
 
 
 async def _listed_models(transport: Lookup, wire_format: WireFormat, base_url: str) -> list[str] | None:
