@@ -273,6 +273,9 @@ class Dispatcher:
         try:
             url = self._format.url(self._provider, request)
             return await self._transport.post(url, body, time_left_s)
+        except asyncio.CancelledError:
+            job.lose()
+            raise
         finally:
             job.attempts.endpoint_s += self._endpoint_time.leave(self._loop.time(), entered)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.engine.engine import Engine
 from prefect_llm.engine.registry import engine_for
-from prefect_llm.engine.submission import FallbackReason, Job, Submission, unheard
+from prefect_llm.engine.submission import FallbackReason, Job, Submission, unheard, unnoticed
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
@@ -33,6 +33,7 @@ def ask(
     sent: Callable[[int], None] = unheard,
     budget: BudgetGate | None = None,
     answered: bool = False,
+    lost: Callable[[Request], None] = unnoticed,
 ) -> None:
     """Ask every request of the provider or one of its fallbacks; each outcome's `route` says of whom.
 
@@ -44,6 +45,7 @@ def ask(
     for route, each in enumerate(routes):
         submission = Submission(requests if route == 0 else iter(()), deliver, stop, keep_raw, sent, budget)
         submission.answered = answered and route == 0
+        submission.lost = lost
         submission.route, submission.open = route, route > 0
         submission.fallback = FallbackChain(links, route, rewritten) if route + 1 < len(routes) else None
         links.append(_Link(engine_for(each), submission))

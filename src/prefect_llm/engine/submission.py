@@ -45,6 +45,10 @@ def unheard(attempt: int) -> None:
     """For callers that do not count attempts."""
 
 
+def unnoticed(request: Request) -> None:
+    """For callers that do not count what is lost."""
+
+
 @dataclass(eq=False, slots=True)
 class Submission:
     """One chunk's requests and where their outcomes go. Its engine's thread alone changes it.
@@ -65,6 +69,7 @@ class Submission:
     route: int = 0
     open: bool = False
     answered: bool = False
+    lost: Callable[[Request], None] = unnoticed
     trace: Context | None = field(default_factory=telemetry.here)
     done: Future[None] = field(default_factory=Future)
     queued: deque[Job] = field(default_factory=deque)
@@ -164,6 +169,12 @@ class Job:
         if reservation is not None:
             reservation.forfeit()
 
+    def lose(self) -> None:
+        """The attempt ended without an answer and may have been billed."""
+        self.attempts.lost += 1
+        self.submission.lost(self.request)
+        self.forfeit()
+
     def fail(self, error: RequestError) -> None:
         """Count a failed attempt, and charge what it cost or may have cost."""
         if isinstance(error, Throttled):
@@ -172,8 +183,7 @@ class Job:
         if error.completion is not None:
             self.settle(error.completion)
         elif is_ambiguous(error):
-            self.attempts.lost += 1
-            self.forfeit()
+            self.lose()
         else:
             self.release()
 

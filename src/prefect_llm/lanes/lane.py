@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from prefect_llm.engine.budget import BudgetGate
+from prefect_llm.engine.submission import unnoticed
 from prefect_llm.store.tickets import Ticket
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
@@ -24,7 +25,8 @@ class Delivery:
     `deliver` takes a request and its outcome, `sent` the number of each attempt (from 1), `keep` a ticket, which is
     durable on return. `rewrite` adapts a request to the provider of a route. With `keep_raw` a completion keeps the
     answer's bytes. `budget` reserves what a request may cost before it is sent. `answered` says that requests of the
-    run were answered before: what they share is not at fault.
+    run were answered before: what they share is not at fault. `lost` takes a request once for each of its attempts that
+    brought no answer and may have been billed.
     """
 
     deliver: Callable[[Request, Outcome], None]
@@ -35,6 +37,7 @@ class Delivery:
     keep_raw: bool = False
     budget: BudgetGate | None = None
     answered: bool = False
+    lost: Callable[[Request], None] = unnoticed
 
 
 class Lane(Protocol):

@@ -13,7 +13,7 @@ from decimal import Decimal
 from prefect_llm.progress.error_share import ErrorShare
 from prefect_llm.progress.progress import RunProgress
 from prefect_llm.progress.recent_rate import RecentRate
-from prefect_llm.store import ChunkStats, EndedRows, JournalEntry
+from prefect_llm.store import ChunkStats, EndedRows, JournalEntry, LostRequests
 from prefect_llm.system.periodic import Periodic
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
@@ -29,6 +29,7 @@ class RunTracker:
         self._name = uuid.uuid4().hex
         self._progress = RunProgress(rows)
         self._rate = RecentRate()
+        self._lost = LostRequests()
         self._requests = self._retries = 0  # apart from `_progress`: counted per request, without a new value
         self._running_chunks: dict[int, Callable[[], int]] = {}
         self._started = time.monotonic()
@@ -81,6 +82,17 @@ class RunTracker:
         with self._lock:
             self._requests += 1
             self._retries += attempt > 1
+
+    def lose(self, lost: LostRequests) -> None:
+        """Count requests that were lost for documents that get no row now."""
+        with self._lock:
+            self._lost += lost
+
+    @property
+    def lost(self) -> LostRequests:
+        """Those requests."""
+        with self._lock:
+            return self._lost
 
     def count(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prefect_llm.budget.account import BudgetAccount
@@ -14,9 +15,9 @@ from prefect_llm.reuse.duplicates import ChunkDuplicates
 from prefect_llm.run.chunk_rows import ChunkRows
 from prefect_llm.run.claimed_chunk import ClaimedChunk
 from prefect_llm.run.context import RunContext
-from prefect_llm.run.priced_rows import priced_entry, record_cost, unasked_entry
+from prefect_llm.run.priced_rows import possibly_billed, priced_entry, record_cost, unasked_entry
 from prefect_llm.run.rendering import Rendered
-from prefect_llm.store import JournalEntry, ResultRow
+from prefect_llm.store import JournalEntry, LostRequests, ResultRow
 from prefect_llm.store.tickets import Ticket
 from prefect_llm.values.errors import BadDocument, RunError
 from prefect_llm.values.outcome import Outcome
@@ -52,6 +53,7 @@ class ChunkRequests:
         self._provider = provider
         self._duplicates = ChunkDuplicates(context.deduplicator.claims_of(work.chunk)) if asks_once else None
         self._budget = None if account is None else RequestBudget(account, provider)
+        self._lost = Counter[int]()
         self._requests = {
             row_index: request if row_index in self._submitted else self._bounded(request)
             for row_index, request in requests.items()
@@ -73,6 +75,7 @@ class ChunkRequests:
             if self._rows.lacks(wanted):
                 raise
         finally:
+            self._count_lost()
             if self._duplicates is not None:
                 self._duplicates.leave()
 
@@ -114,6 +117,7 @@ class ChunkRequests:
             keep_raw=context.plan.spec.keep_raw,
             budget=self._budget,
             answered=self._was_answered,
+            lost=self._note_lost,
         )
 
     @property
@@ -122,6 +126,19 @@ class ChunkRequests:
         plan, tally = self._context.plan, self._context.tracker.progress.tally
         own_model = self._prompt.parameters.model == plan.prompt.parameters.model
         return own_model and (plan.answered or tally.ok > 0)
+
+    def _note_lost(self, request: Request) -> None:
+        self._lost[request.row_index] += 1
+
+    def _count_lost(self) -> None:
+        """Count what was lost for documents that have not ended; rows tell what was lost for theirs."""
+        for row_index, times in self._lost.items():
+            request = self._requests[row_index]
+            assert isinstance(request, Request), "it was sent"
+            price = price_for(self._provider, request.parameters.model)
+            billed = possibly_billed(request, times, price, self._provider)
+            self._context.tracker.lose(LostRequests(times, billed))
+        self._lost.clear()
 
     def _asked_here(self) -> list[int]:
         """Take the answers that exist already; returns the row indexes left for this chunk to ask."""
@@ -204,6 +221,7 @@ class ChunkRequests:
 
     def _end(self, request: Request, outcome: Outcome) -> None:
         """Price an outcome by the route that answered, and take its row."""
+        self._lost.pop(request.row_index, None)
         charges = () if self._budget is None else self._budget.take_charges(request)
         entry = priced_entry(request, outcome, self._provider, charges)
         record_cost(entry)

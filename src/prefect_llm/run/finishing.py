@@ -26,6 +26,7 @@ def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stoppe
     if manifest is None:
         raise InvalidInput(f"{run.url} no longer holds a run: its manifest is gone")
 
+    manifest = manifest.changed(lost=manifest.lost + context_of(run).tracker.lost)
     folded = figures_of_run(directory, manifest, run.rows)
     totals = folded.totals
     counters, progress = sum(chunk_stats, ChunkStats()).requests, context_of(run).tracker.progress

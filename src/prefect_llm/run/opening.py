@@ -36,6 +36,7 @@ from prefect_llm.store import (
 from prefect_llm.system.folders import open_folder
 from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InputAbsent, InvalidInput, Superseded, reason_of
+from prefect_llm.values.money import add_money
 
 DEFAULTS = RunOptions()
 
@@ -270,7 +271,7 @@ def _warn_of_delta_log(directory: RunDirectory) -> None:
 def _count_earlier_spend(directory: RunDirectory, rows: int, budget: RunBudget, manifest: Manifest) -> None:
     """Count what earlier attempts without a budget have spent: they drew no grants."""
     totals = fold(directory, rows)
-    possibly_billed = totals.chunk_stats.possibly_billed
+    possibly_billed = add_money(totals.chunk_stats.possibly_billed, manifest.lost.possibly_billed)
     if totals.prices.unpriced or possibly_billed is None or totals.currency not in (None, budget.currency):
         without = "finish it without max_cost, or " if manifest.budget is None else ""
         raise InvalidInput(

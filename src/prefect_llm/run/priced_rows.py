@@ -13,6 +13,7 @@ from prefect_llm.system import telemetry
 from prefect_llm.values.errors import BadDocument
 from prefect_llm.values.money import MONEY, ZERO
 from prefect_llm.values.outcome import UNTOLD, DiscardedAnswer, Failure, Outcome, Usage
+from prefect_llm.values.price import Price
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
@@ -111,11 +112,16 @@ def _uncertain(request: Request, row: ResultRow, unread_discarded: int, provider
     """The most that attempts without readable usage may have cost; `None` if nothing bounds it."""
     outcome = row.outcome
     unread = outcome.lost + unread_discarded + (outcome.completion is not None and row.cost is None)
-    if not unread or (row.price is not None and row.price.is_of_time):
-        return ZERO
-    if row.price is None:
+    return possibly_billed(request, unread, row.price, provider) if unread else ZERO
+
+
+def possibly_billed(request: Request, times: int, price: Price | None, provider: Provider) -> Decimal | None:
+    """The most that so many attempts at the request may have cost; `None` if nothing bounds it."""
+    if price is None:
         return None
+    if price.is_of_time:
+        return ZERO
     try:
-        return unread * most_cost(provider, request)
+        return times * most_cost(provider, request)
     except BadDocument:
         return None

@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 
 def figures_of_run(directory: RunDirectory, manifest: Manifest, rows: int) -> RunFigures:
-    """Every figure of the directory's durable rows; `rows` is how many documents the snapshot has."""
-    return fold_all(directory, rows, partial(_sizes, directory, manifest))
+    """Every figure of the directory's durable rows and lost requests; `rows` is how many documents it has."""
+    return fold_all(directory, rows, partial(_sizes, directory, manifest), manifest.lost.to_stats())
 
 
 def with_words(summary: Summary, figures: RunFigures, manifest: Manifest) -> Summary:

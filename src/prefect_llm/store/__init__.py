@@ -16,6 +16,7 @@ from prefect_llm.store.journal import (
     remove_journals,
 )
 from prefect_llm.store.lease import acquired, check_owner, current_epoch, release, when_lease_ends
+from prefect_llm.store.lost_requests import LostRequests
 from prefect_llm.store.manifest import Manifest, State, Stopped, check_same_spec
 from prefect_llm.store.parts import stats_in
 from prefect_llm.store.rows import ResultRow, as_reused, result_table
@@ -36,6 +37,7 @@ __all__ = [
     "EndedRows",
     "JournalEntry",
     "JournalKind",
+    "LostRequests",
     "Manifest",
     "ResultRow",
     "RunDirectory",

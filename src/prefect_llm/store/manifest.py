@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from decimal import InvalidOperation
 from typing import Any, Literal, Self, get_args
 
+from prefect_llm.store.lost_requests import LostRequests
 from prefect_llm.store.spec import difference, spec_fingerprint
 from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.errors import InvalidInput
@@ -40,7 +41,7 @@ class Manifest:
 
     It is written once staging is done: `snapshot["chunks"]` is the number of parts to come. `totals` are those of
     the last invocation that ended. `reuse` lists the earlier runs whose answers are taken, `None` if that was never
-    asked for. `budget` is the last one given, `None` if there never was one.
+    asked for. `budget` is the last one given, `None` if there never was one. `lost` requests had no row in the end.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class Manifest:
     totals: dict[str, Any] | None = None
     reuse: tuple[str, ...] | None = None
     budget: RunBudget | None = None
+    lost: LostRequests = LostRequests()  # noqa: RUF009
 
     @classmethod
     def new(cls, run_id: str, spec: dict[str, Any], snapshot: dict[str, Any]) -> Self:
@@ -85,6 +87,7 @@ class Manifest:
             "totals": self.totals,
             "reuse": self.reuse,
             "budget": self.budget.to_json() if self.budget else None,
+            "lost": self.lost.to_json(),
             "snapshot": self.snapshot,
             "spec": self.spec,
             "spec_fingerprint": self.spec_fingerprint,
@@ -142,6 +145,7 @@ def _manifest(read: dict[str, Any]) -> Manifest:
         totals=read["totals"],
         reuse=None if read.get("reuse") is None else tuple(map(str, read["reuse"])),
         budget=None if read.get("budget") is None else RunBudget.from_json(read["budget"]),
+        lost=LostRequests() if read.get("lost") is None else LostRequests.from_json(read["lost"]),
     )
     if manifest.chunks < 1:
         raise ValueError(f"a snapshot of {manifest.chunks} chunks")

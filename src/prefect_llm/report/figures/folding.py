@@ -11,10 +11,13 @@ from prefect_llm.report.figures.endings import Endings, EndingsFold
 from prefect_llm.report.figures.ledger import LedgerFold, RunLedger, Sizes
 from prefect_llm.report.figures.pace import Pace, PaceFold
 from prefect_llm.report.figures.totals import Totals, TotalsFold
+from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.parts import stats_in
 
 COLUMNS = tuple(dict.fromkeys((*totals.COLUMNS, *ledger.COLUMNS, *pace.COLUMNS, *endings.COLUMNS)))
+
+NO_REQUESTS = ChunkStats()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,18 @@ class RunFigures:
     endings: Endings = field(default_factory=Endings)
 
 
-def fold_all(directory: RunDirectory, rows: int, sizes: Callable[[], Sizes] = Sizes) -> RunFigures:
-    """The figures of every durable row, of unfinished chunks too; `rows` as for `fold`, `sizes` as for the ledger."""
+def fold_all(
+    directory: RunDirectory, rows: int, sizes: Callable[[], Sizes] = Sizes, without_row: ChunkStats = NO_REQUESTS
+) -> RunFigures:
+    """The figures of every durable row, of unfinished chunks too; `rows` as for `fold`, `sizes` as for the ledger.
+
+    `without_row` are requests for documents that have no row.
+    """
     sums, lines, times, ends = TotalsFold(), LedgerFold(), PaceFold(), EndingsFold()
     for table in chain(directory.scan(COLUMNS), directory.scan_journals(COLUMNS)):
         sums.add(table, stats_in(table.schema, directory.results_url))
         lines.add(table)
         times.add(table)
         ends.add(table)
+    sums.chunk_stats += without_row
     return RunFigures(sums.totals(rows), lines.ledger(sums.chunk_stats, sizes), times.pace(), ends.endings())

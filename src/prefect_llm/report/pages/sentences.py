@@ -72,8 +72,9 @@ def cost(summary: Summary) -> str:
     """The money spent; where it is not known, why not and how to know it next time. Never 0 for unknown."""
     totals = summary.totals
     discarded = totals.chunk_stats.discarded
-    if totals.cost == 0 and totals.currency is None and not totals.chunk_stats.requests.lost:
-        return "nothing was billed"
+    if totals.cost == 0 and totals.currency is None:
+        uncertain = _uncertain(summary)
+        return "; ".join(["nothing is known to have been billed", *uncertain]) if uncertain else "nothing was billed"
     if len(totals.prices.currencies) > 1:
         return f"in several currencies ({', '.join(totals.prices.currencies)}): not added up"
     if totals.cost is None:
