@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pyarrow as pa
 import pytest
+from pydantic import BaseModel, Field
 from tests.run.running import carry_out, documents, provider_at, rows_of, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
+from tests.simulation.simulating import started
 
 from prefect_llm.run.chunk import infer_chunk
 from prefect_llm.run.context import context_of
@@ -121,7 +123,8 @@ def test_answers_under_a_schema_fill_a_typed_column_and_keep_their_text(
     ]
     assert rows[1]["content"] == ' {"label":"negative", "score": 3}\n'
     sent = scripted_server.log()[0].body["response_format"]
-    assert (sent["type"], sent["json_schema"]["schema"]) == ("json_schema", LABEL)
+    strict = LABEL | {"required": ["label", "score"]}
+    assert (sent["type"], sent["json_schema"]["schema"]) == ("json_schema", strict)
 
 
 def test_a_mismatch_is_asked_once_more_and_what_was_discarded_is_in_the_summary_only(
@@ -314,3 +317,34 @@ def test_rows_of_an_endpoint_paid_by_the_hour_add_up_to_the_time_in_which_it_was
     assert summary.cost_uncertain == 0
     assert 0.1 < float(summary.totals.cost) <= summary.seconds  # a currency unit a second
     assert all(row["cost"] > 0 for row in rows_of(summary))
+
+
+class _Pet(BaseModel):
+    name: str = Field(min_length=5, pattern="^[A-Z]")
+    tags: set[str] = Field(min_length=3)
+    weight: Decimal | None = Field(None, gt=0, decimal_places=2)
+    friend: _Pet | None = None
+    kind: Literal["cat", "dog"] = "cat"
+
+
+@pytest.mark.parametrize("strictness", ["openai", "none"])
+def test_what_pydantic_gives_is_rehearsed_as_it_will_run(output: str, strictness: str) -> None:
+    """It is sent in its strict form, and the answers satisfy it as it was given."""
+    schema = _Pet.model_json_schema()
+    with started("--latency", "0", "--strictness", strictness) as provider:
+        summary = carry_out(documents(3), output, provider_at(provider.base_url), spec_of(schema=schema))
+    assert summary.totals.ok == 3
+    for row in rows_of(summary):
+        pet = _Pet.model_validate_json(row["content"])
+        assert row["output"]["name"] == pet.name
+
+
+def test_a_schema_without_a_strict_form_is_asked_all_the_same(output: str) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"counts": {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 2}},
+        "required": ["counts"],
+    }
+    with started("--latency", "0") as provider:
+        summary = carry_out(documents(3), output, provider_at(provider.base_url), spec_of(schema=schema))
+    assert [len(json.loads(row["output"]["counts"])) for row in rows_of(summary)] == [2, 2, 2]

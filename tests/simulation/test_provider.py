@@ -68,6 +68,85 @@ def test_a_limit_too_small_for_the_schema_cuts_the_json() -> None:
     assert answer.json()["choices"][0]["finish_reason"] == "length"
 
 
+STRICT = SCHEMA | {"properties": {"label": {"type": "string", "enum": ["a", "b"]}}, "additionalProperties": False}
+REFUSED = [
+    (SCHEMA, "In context=(), 'additionalProperties' is required to be supplied and to be false."),
+    (STRICT | {"required": []}, "an array including every key in properties. Missing 'label'."),
+    (
+        STRICT | {"required": ["label", "more"]},
+        "including every key in properties. Extra required key 'more'.",
+    ),
+    (
+        {"type": "array", "items": STRICT},
+        "'type: \"object\"', got 'type: \"array\"'.",
+    ),
+    (STRICT | {"properties": {"label": {}}}, "In context=('properties', 'label'), schema must have a 'type' key."),
+    (
+        STRICT | {"properties": {"label": {"type": "string", "default": "a"}}},
+        "In context=('properties', 'label'), 'default' is not permitted.",
+    ),
+    (
+        STRICT | {"properties": {"label": {"type": "array", "items": {"type": "string", "minLength": 1}}}},
+        "In context=('properties', 'label', 'items'), 'minLength' is not permitted.",
+    ),
+    (
+        STRICT | {"properties": {"label": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}}},
+        "In context=('properties', 'label'), 'uniqueItems' is not permitted.",
+    ),
+    (
+        STRICT | {"properties": {"label": {"oneOf": [{"type": "string"}]}}},
+        "In context=('properties', 'label'), 'oneOf' is not permitted.",
+    ),
+    (
+        STRICT | {"properties": {"label": {"$ref": "#", "title": "t"}}},
+        "In context=('properties', 'label'), $ref cannot have keywords {'title'}.",
+    ),
+    (
+        STRICT | {"$defs": {"D": {"type": "object", "properties": {}}}},
+        "In context=('$defs', 'D'), 'additionalProperties' is required",
+    ),
+    (
+        STRICT | {"properties": {"label": {"type": "string", "format": "uri"}}},
+        "In context=('properties', 'label'), 'uri' is not a valid format.",
+    ),
+    (
+        STRICT | {"properties": {"label": {"type": "array"}}},
+        "In context=('properties', 'label'), array schema missing items.",
+    ),
+]
+
+
+def strict_format(schema: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+
+
+@pytest.mark.parametrize(("schema", "why"), REFUSED)
+def test_what_openai_refuses_of_a_strict_schema_is_refused_in_its_words(schema: Any, why: str) -> None:
+    simulated = provider()
+    answer = asked(simulated, body(response_format=strict_format(schema)))
+    error = answer.json()["error"]
+    assert (answer.status, error["param"], simulated.stats.refused) == (400, "response_format", 1)
+    assert error["message"].startswith("Invalid schema for response_format 'answer': ")
+    assert why in error["message"]
+
+
+@pytest.mark.parametrize(("schema", "_"), REFUSED)
+def test_a_schema_that_is_not_strict_or_a_lax_provider_takes_it(schema: Any, _: str) -> None:
+    loose = body(response_format=FORMAT | {"json_schema": {"name": "x", "schema": schema}})
+    for simulated, content in (
+        (provider(), loose),
+        (provider(strictness="none"), body(response_format=strict_format(schema))),
+    ):
+        answer = asked(simulated, content)
+        # one recurs without end, one asks for a name that it forbids
+        assert (answer.status == 200) == (not any(word in json.dumps(schema) for word in ("$ref", "more")))
+
+
+def test_a_strict_schema_is_taken() -> None:
+    answer = asked(provider(), body(response_format=strict_format(STRICT)))
+    assert json.loads(answer.content) == {"label": "a"}
+
+
 def test_any_json_object_is_an_empty_one_and_text_is_text() -> None:
     assert asked(provider(), body(response_format={"type": "json_object"})).content == "{}"
     assert len(asked(provider(), body(response_format={"type": "text"})).content) == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -10,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from prefect_llm.simulation.schema_instance import NoInstance, minimal_instance
+from prefect_llm.prompts.answer_schema import answer_format
+from prefect_llm.prompts.strict_schema import rules_in
+from prefect_llm.simulation.asked import NoInstance
+from prefect_llm.simulation.schema_instance import minimal_instance
 
 TREE = {
     "$defs": {
@@ -80,6 +84,110 @@ MERGED = {
 def test_the_instance_fits_its_schema(schema: Any) -> None:
     Draft202012Validator.check_schema(schema)
     Draft202012Validator(schema).validate(minimal_instance(schema))
+
+
+TEXT, WHOLE, FLAG = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "^[a-f0-9]{8}-[a-f0-9]{4}$"},
+        {"type": "string", "pattern": "^(foo|bar)+\\.(com|org)$"},
+        {"type": "string", "pattern": r"^\+?[1-9]\d{1,14}$"},
+        {"type": "string", "pattern": r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"},
+        {"type": "string", "pattern": r"^(\d{4})-(\d\d)\1$"},
+        {"type": "string", "pattern": "^x*$", "minLength": 7},
+        {"type": "string", "pattern": r"^(?=.*\d)(?=.*[a-z])(?=.*[A-Z]).{8,}$"},
+        {"type": "string", "pattern": "^(?!text)"},
+        {"type": "string", "pattern": "^[a-z ]+$", "minLength": 40, "maxLength": 41},
+        {"type": "string", "pattern": "ß|Ä"},
+        {"type": "string", "pattern": "^[^a-zA-Z]$"},
+        {"type": "string", "pattern": "^[A-Z]", "minLength": 6},
+        {"type": "string", "pattern": "[A-Z]$", "minLength": 6},
+        {"type": "string", "format": "uuid", "pattern": "^[0-9a-f-]+$"},
+        {"type": "array", "items": WHOLE, "minItems": 5, "uniqueItems": True},
+        {"type": "array", "items": TEXT, "minItems": 30, "uniqueItems": True},
+        {"type": "array", "items": {"type": "string", "maxLength": 1}, "minItems": 12, "uniqueItems": True},
+        {"type": "array", "items": {"enum": ["a", "b", "c"]}, "minItems": 3, "uniqueItems": True},
+        {"type": "array", "items": FLAG, "minItems": 2, "maxItems": 2, "uniqueItems": True},
+        {"type": "array", "items": {"type": "string", "pattern": "^[A-Z]{3}$"}, "minItems": 4, "uniqueItems": True},
+        {
+            "type": "array",
+            "items": {"type": "number", "multipleOf": 0.01, "minimum": 0.5},
+            "minItems": 9,
+            "uniqueItems": True,
+        },
+        {
+            "type": "array",
+            "uniqueItems": True,
+            "minItems": 3,
+            "items": {"type": "object", "properties": {"a": WHOLE, "b": FLAG}, "required": ["a", "b"]},
+        },
+        {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"anyOf": [FLAG, {"type": "null"}]}},
+        {"type": "array", "uniqueItems": True, "minItems": 2, "items": {"type": "array", "items": WHOLE}},
+        {"type": "array", "contains": {"const": 7}, "items": WHOLE, "minItems": 3},
+        {"type": "array", "contains": {"minimum": 5}},
+        {"type": "array", "contains": {"type": "string"}, "minContains": 2, "maxContains": 2, "minItems": 4},
+        {"type": "array", "prefixItems": [TEXT, WHOLE], "items": False, "minItems": 2},
+        {"not": {"type": "null"}},
+        {"type": "string", "not": {"const": "text"}},
+        {"type": "integer", "not": {"maximum": 3}},
+        {"type": "object", "properties": {"a": TEXT}, "minProperties": 3},
+        {"type": "object", "properties": {"a": TEXT, "b": WHOLE}, "minProperties": 2, "additionalProperties": False},
+        {"type": "object", "patternProperties": {"^x-": WHOLE}, "additionalProperties": False, "minProperties": 2},
+        {"type": "object", "propertyNames": {"pattern": "^[a-z]{3}$"}, "minProperties": 3},
+        {"type": "object", "additionalProperties": WHOLE, "required": ["n"], "minProperties": 2},
+        {
+            "type": "object",
+            "required": ["a"],
+            "dependentRequired": {"a": ["b"], "b": ["c"]},
+            "properties": {"c": WHOLE},
+        },
+        {
+            "type": "object",
+            "properties": {"a": TEXT},
+            "required": ["a"],
+            "dependentSchemas": {"a": {"required": ["b"], "properties": {"b": WHOLE}}},
+        },
+        {
+            "type": "object",
+            "properties": {"kind": {"enum": ["x", "y"]}},
+            "required": ["kind"],
+            "if": {"properties": {"kind": {"const": "x"}}},
+            "then": {"required": ["n"], "properties": {"n": WHOLE}},
+            "else": {"required": ["m"]},
+        },
+        {"type": "integer", "if": {"minimum": 0}, "then": {"minimum": 10}},
+        {"oneOf": [{"type": "number", "multipleOf": 3}, {"type": "number", "multipleOf": 5}], "minimum": 1},
+        {"allOf": [{"minimum": 3}, {"maximum": 4}, {"type": "number"}]},
+        {"allOf": [{"minLength": 3}, {"maxLength": 9}, TEXT]},
+        {"type": "number", "multipleOf": 0.01, "exclusiveMinimum": 0.1, "maximum": 0.12},
+        {"type": "number", "multipleOf": 0.1, "minimum": 0.25},
+        {"type": "number", "multipleOf": 2.5, "maximum": -1},
+        {"type": "number", "exclusiveMinimum": 1e-9, "exclusiveMaximum": 2e-9},
+        {"type": "string", "enum": ["long one", "x"], "maxLength": 3},
+        {"type": "string", "description": 'words; rules: {"minLength":9,"pattern":"^[a-z]+$"}'},
+        {"type": ["integer", "string"], "minLength": 3, "minimum": 9},
+    ],
+)
+def test_every_keyword_is_met(schema: Any) -> None:
+    Draft202012Validator.check_schema(schema)
+    value = minimal_instance(schema)
+    checked = schema | rules_in(schema.get("description"))
+    answer_format({"type": "object", "properties": {"v": checked}}).parse(json.dumps({"v": value}))
+
+
+def test_a_value_that_does_not_exist_is_not_made_up() -> None:
+    for schema in (
+        {"type": "array", "items": FLAG, "minItems": 3, "uniqueItems": True},
+        {"type": "string", "pattern": "^a$", "minLength": 2},
+        {"type": "integer", "not": {}},
+        {"type": "object", "properties": {"a": WHOLE}, "additionalProperties": False, "minProperties": 2},
+        {"allOf": [{"const": 1}, {"const": 2}]},
+    ):
+        with pytest.raises(NoInstance):
+            minimal_instance(schema)
 
 
 def test_the_instance_is_small_and_takes_the_first_that_is_allowed() -> None:

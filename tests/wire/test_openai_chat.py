@@ -67,10 +67,18 @@ def test_parameters_travel_under_their_own_names() -> None:
     }
 
 
-def test_a_schema_travels_as_a_strict_response_format() -> None:
+def test_a_schema_travels_as_a_strict_response_format_in_its_strict_form() -> None:
+    strict = {"type": "object", "additionalProperties": False}
+    assert sent(answer_format=replace(ANY_JSON, strict_schema=strict))["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "label", "strict": True, "schema": strict},
+    }
+
+
+def test_a_schema_without_a_strict_form_travels_as_it_is_and_is_not_strict() -> None:
     assert sent(answer_format=ANY_JSON)["response_format"] == {
         "type": "json_schema",
-        "json_schema": {"name": "label", "strict": True, "schema": {"type": "object"}},
+        "json_schema": {"name": "label", "strict": False, "schema": {"type": "object"}},
     }
 
 

@@ -76,4 +76,4 @@ def _lengths(texts: Iterable[str]) -> tuple[int, int]:
 
 def _parameter_bytes(parameters: Parameters) -> int:
     """The schema and the tools: the model reads them too."""
-    return json_bytes(parameters.schema, parameters.extra.get("tools"))
+    return json_bytes(parameters.sent_schema, parameters.extra.get("tools"))

@@ -70,4 +70,4 @@ def _message_bytes(message: Mapping[str, Any]) -> int:
 
 def _parameter_bytes(parameters: Parameters) -> int:
     """Schema and all other parameters: which of them the model reads is not known."""
-    return json_bytes(parameters.schema, dict(parameters.extra))
+    return json_bytes(parameters.sent_schema, dict(parameters.extra))

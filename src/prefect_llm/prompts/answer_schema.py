@@ -21,6 +21,7 @@ from jsonschema.validators import extend, validator_for
 from prefect_llm.prompts.json_wrapping import unwrapped, wrapping_of
 from prefect_llm.prompts.output_type import Shape, output_type, shape_of
 from prefect_llm.prompts.schema_references import unresolvable_reference
+from prefect_llm.prompts.strict_schema import strict_form
 from prefect_llm.values.errors import BadResponse, InvalidInput
 from prefect_llm.values.formatting import one_line
 from prefect_llm.values.outcome import ErrorKind
@@ -39,7 +40,8 @@ def answer_format(schema: Mapping[str, Any], *, lenient: bool = False) -> Answer
     if not isinstance(schema, Mapping):
         raise InvalidInput(f"the answer schema must be a JSON object, not {type(schema).__name__}")
     validator = _validator(schema)
-    return AnswerFormat(schema=schema, parse=_Parser(validator, shape_of(output_type(schema)), lenient))
+    parser = _Parser(validator, shape_of(output_type(schema)), lenient)
+    return AnswerFormat(schema=schema, parse=parser, strict_schema=strict_form(schema))
 
 
 class _Parser:
@@ -75,8 +77,18 @@ def _validator(schema: Mapping[str, Any]) -> Validator:
         raise InvalidInput(one_line(f"the answer schema is invalid: {_invalid(error)}")) from error
     if complaint := unresolvable_reference(schema):
         raise InvalidInput(f"the answer schema is refused: {complaint}")
-    # without `$schema`: a reference to the whole schema would look its dialect up again, and lose the decimals
-    return _with_decimals(dialect)({name: value for name, value in schema.items() if name != "$schema"})
+    return _with_decimals(dialect)(_without_dialect(schema))
+
+
+def validator_of(schema: Any) -> Validator:
+    """The check of any JSON schema, which is not checked itself; Draft 2020-12 where it states no known dialect."""
+    dialect = validator_for(schema, default=Draft202012Validator)
+    return _with_decimals(dialect)(_without_dialect(schema) if isinstance(schema, Mapping) else schema)
+
+
+def _without_dialect(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A reference to the whole schema would look its dialect up again, and lose the decimals."""
+    return {name: value for name, value in schema.items() if name != "$schema"}
 
 
 def _dialect(schema: Mapping[str, Any]) -> type[Validator]:

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from prefect_llm.simulation.asked import CHARACTERS_PER_TOKEN
-from prefect_llm.simulation.schema_instance import NoInstance, minimal_instance
+from prefect_llm.simulation.asked import CHARACTERS_PER_TOKEN, NoInstance
 
 _WORDS = b"the simulated provider answers with words that mean nothing and are as long as an answer would be, "
 _PREPARED_TOKENS = 16_384
@@ -68,6 +67,9 @@ def _structured_ending(drawn_tokens: int, limit: int | None, schema: Any) -> End
 @lru_cache(maxsize=256)
 def _instance_text(schema: bytes) -> str:
     """Pure; kept while the process lives, since the requests of a run share a schema."""
+    # Its check of answers brings Arrow along, which a provider without schemas is spared.
+    from prefect_llm.simulation.schema_instance import minimal_instance
+
     try:
         return orjson.dumps(minimal_instance(orjson.loads(schema))).decode()
     except orjson.JSONEncodeError as error:  # bounds beyond 64 bits

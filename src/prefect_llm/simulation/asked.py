@@ -18,9 +18,16 @@ class BadRequest(Exception):
         self.parameter = parameter
 
 
+class NoInstance(Exception):
+    """No instance of the schema was found, or it recurs without end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. `schema` is a JSON schema that the answer must fit; `{}` fits any JSON."""
+    """One request. `schema` is a JSON schema that the answer must fit; `{}` fits any JSON.
+
+    `schema_name` is what the request calls it; `strict` asks that it is held to the provider's strict rules.
+    """
 
     model: str
     input_tokens: int
@@ -28,3 +35,5 @@ class Asked:
     stream: bool = False
     include_usage: bool = False
     schema: Any = None
+    schema_name: str = ""
+    strict: bool = False

@@ -83,7 +83,7 @@ class OpenAIChat:
         """An error as OpenAI words it."""
         status, kind, code = _ERRORS[problem]
         if problem is Problem.BAD_SCHEMA:
-            message, parameter = f"Invalid schema for response_format: {message}", "response_format"
+            message, parameter = f"Invalid schema for response_format {message}", "response_format"
         return error(status, message, kind, parameter=parameter, code=code, headers=headers)
 
     def models(self, names: Sequence[str]) -> bytes:
@@ -109,6 +109,9 @@ def read_asked(body: bytes) -> Asked:
         raise BadRequest("Invalid 'messages': expected an array with at least one message.", "messages")
 
     characters = sum(map(_characters, messages))
+    response_format = parsed.get("response_format") or {"type": "text"}
+    named = response_format.get("json_schema") if isinstance(response_format, dict) else None
+    named = named if isinstance(named, dict) else {}
     options = parsed.get("stream_options")
     return Asked(
         model=model,
@@ -116,7 +119,9 @@ def read_asked(body: bytes) -> Asked:
         output_limit=_output_limit(parsed),
         stream=parsed.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-        schema=_schema(parsed["response_format"]) if parsed.get("response_format") else None,
+        schema=_schema(response_format),
+        schema_name=str(named.get("name", "")),
+        strict=named.get("strict") is True,
     )
 
 

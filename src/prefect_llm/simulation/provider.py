@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from random import Random
 
+import orjson
+
 from prefect_llm.simulation import answers
 from prefect_llm.simulation.answers import Delivery, Ending, Then
-from prefect_llm.simulation.asked import Asked, BadRequest
+from prefect_llm.simulation.asked import Asked, BadRequest, NoInstance
 from prefect_llm.simulation.buckets import Buckets
 from prefect_llm.simulation.faults import AT_THE_DOOR, SLOWNESS, Fault, choose
 from prefect_llm.simulation.format import Problem, SimulatedFormat
 from prefect_llm.simulation.http_requests import Head
 from prefect_llm.simulation.rate_headers import rate_headers, rate_limited, retry_after
-from prefect_llm.simulation.schema_instance import NoInstance
 from prefect_llm.simulation.settings import Simulation
 from prefect_llm.simulation.stats import EndpointStats
 from prefect_llm.simulation.streaming import pieces
+from prefect_llm.simulation.strictness import complaint_about
 
 OUTAGE = "outage"
 FAULT_RETRY_AFTER_S = 1.0
@@ -85,16 +87,13 @@ class SimulatedProvider:
             self._check_key(wire_format, head)
             asked = wire_format.read(head, body)
             self._check_model(wire_format, asked.model)
-            ending = answers.ending(tokens, asked.output_limit, asked.schema)
+            ending = self._ending(wire_format, asked, tokens)
         except _Refused as refused:
             stats.refused += 1
             return refused.delivery
         except BadRequest as error:
             stats.refused += 1
             return wire_format.error(Problem.BAD_REQUEST, error.message, error.parameter)
-        except NoInstance as error:
-            stats.refused += 1
-            return wire_format.error(Problem.BAD_SCHEMA, str(error))
 
         if fault in AT_THE_DOOR:
             stats.faults[fault] += 1
@@ -185,6 +184,17 @@ class SimulatedProvider:
         if self._simulation.models and model not in self._simulation.models:
             message = f"The model `{model}` does not exist or you do not have access to it."
             raise _Refused(wire_format.error(Problem.UNKNOWN_MODEL, message))
+
+    def _ending(self, wire_format: SimulatedFormat, asked: Asked, tokens: int) -> Ending:
+        why = None
+        if asked.strict and self._simulation.strictness == "openai":
+            why = complaint_about(orjson.dumps(asked.schema))
+        try:
+            if why is None:
+                return answers.ending(tokens, asked.output_limit, asked.schema)
+        except NoInstance as error:
+            why = str(error)
+        raise _Refused(wire_format.error(Problem.BAD_SCHEMA, f"'{asked.schema_name}': {why}"))
 
     def _turned_away(self, wire_format: SimulatedFormat, fault: Fault | None, now: float) -> Delivery:
         match fault:

@@ -11,6 +11,7 @@ from prefect_llm.simulation.buckets import Rates
 from prefect_llm.simulation.distributions import Distribution, parse_distribution
 from prefect_llm.simulation.faults import Fault
 from prefect_llm.simulation.slots import Step
+from prefect_llm.simulation.strictness import Strictness
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.provider import TokenAccounting
 
@@ -41,6 +42,7 @@ class Simulation:
     api_key: str | None = field(default=None, repr=False)
     """`None` means any."""
     seed: int | None = None
+    strictness: Strictness = "openai"
 
 
 def parse_simulation(
@@ -59,6 +61,7 @@ def parse_simulation(
     models: str | None = None,
     api_key_env: str | None = None,
     seed: int | None = None,
+    strictness: Strictness = "openai",
     environ: Mapping[str, str],
 ) -> Simulation:
     """The options as they were typed, checked. Raises `InvalidInput`."""
@@ -92,6 +95,7 @@ def parse_simulation(
         models=_names(models) if models is not None else (),
         api_key=_api_key(api_key_env, environ) if api_key_env is not None else None,
         seed=seed,
+        strictness=strictness,
     )
 
 

@@ -16,11 +16,20 @@ _Derived = TypeVar("_Derived")
 
 @dataclass(frozen=True, slots=True)
 class AnswerFormat:
-    """A JSON schema the answer must satisfy. `parse(text)` returns the value or raises `BadResponse`."""
+    """A JSON schema the answer must satisfy. `parse(text)` returns the value or raises `BadResponse`.
+
+    `strict_schema` is the same in the subset that a provider's strict mode takes; `None` if it cannot be put so.
+    """
 
     schema: Mapping[str, Any]
     parse: Callable[[str], Any] = field(compare=False, repr=False)
     name: str = "answer"
+    strict_schema: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    @property
+    def sent_schema(self) -> Mapping[str, Any]:
+        """What the provider is sent."""
+        return self.schema if self.strict_schema is None else self.strict_schema
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +53,11 @@ class Parameters:
     def schema(self) -> Mapping[str, Any] | None:
         """The JSON schema of the answer; `None` if none was asked for."""
         return None if self.answer_format is None else self.answer_format.schema
+
+    @property
+    def sent_schema(self) -> Mapping[str, Any] | None:
+        """What the provider is sent of it."""
+        return None if self.answer_format is None else self.answer_format.sent_schema
 
     def derived(self, make: Callable[..., _Derived], *arguments: Hashable) -> _Derived:
         """`make(self, *arguments)`, computed once for all requests that share this instance. `make` is pure.

@@ -114,7 +114,8 @@ def _encoded_parameters(parameters: Parameters, limit_name: str, streamed: bool)
     if parameters.temperature is not None:
         body["temperature"] = parameters.temperature
     if (answer_format := parameters.answer_format) is not None:
-        schema = {"name": answer_format.name, "strict": True, "schema": answer_format.schema}
+        strict = answer_format.strict_schema is not None
+        schema = {"name": answer_format.name, "strict": strict, "schema": answer_format.sent_schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True}}

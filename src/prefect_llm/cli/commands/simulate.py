@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -81,6 +81,12 @@ class SimulationOptions:
     api_key_env: Annotated[
         str | None, Parameter(help="Environment variable with the key that is expected. Default: any key.")
     ] = None
+    strictness: Annotated[
+        Literal["openai", "none"],
+        Parameter(
+            help="openai: refuse a JSON schema that asks to be strict and that OpenAI would refuse; none: take any."
+        ),
+    ] = "openai"
     seed: Annotated[int | None, Parameter(help="The same seed repeats faults, latencies and lengths.")] = None
 
 

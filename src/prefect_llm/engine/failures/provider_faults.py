@@ -161,7 +161,7 @@ class ProviderFaults:
         if _is_about_answer_format(request, error, parameter):
             return RequestRefused(
                 f"{self._provider.name} does not take the answer's JSON schema as {parameter} "
-                f"({error.message}): leave the schema out, or ask a model and endpoint that support it"
+                f"({error.message}): change the schema or leave it out, or ask a model and endpoint that support it"
             )
         if error.cause is Cause.MODEL_NOT_FOUND or "model" in error.parameters:
             return self._model_not_found(request, error)
