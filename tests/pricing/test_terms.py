@@ -95,3 +95,11 @@ def test_an_answer_of_the_batch_tier_has_the_batch_price() -> None:
         OPENAI, "gpt-5", terms=BATCH
     )
     assert Terms((("processing", "batch"),)) == BATCH
+
+
+def test_tokens_at_other_rates_have_no_list_price() -> None:
+    """Audio, and what is kept in the cache for an hour: at the rates of text the cost would be too low."""
+    other = Service(has_other_rates=True)
+    assert charge_for(ANTHROPIC, "claude-sonnet-4-5", MILLION, service=other).cost is None
+    stated = Provider(ANTHROPIC.base_url, prices={"*": Price(Decimal(1), Decimal(2))})
+    assert charge_for(stated, "claude-sonnet-4-5", MILLION, service=other).cost == 2

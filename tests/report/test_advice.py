@@ -133,7 +133,7 @@ def test_what_has_no_price_or_no_usage_is_named() -> None:
     for host, model, why in (
         ("api.openai.com", "ft:gpt-4.1:acme::abc", "genai-prices lists no 'ft:gpt-4.1:acme::abc' under OpenAI"),
         ("127.0.0.1:8000", "m", "genai-prices does not know the host 127.0.0.1"),
-        ("api.openai.com", "gpt-4.1", "the list has 'gpt-4.1', but not the service tier or the searches"),
+        ("api.openai.com", "gpt-4.1", "the list has 'gpt-4.1', but not the service tier, the searches"),
     ):
         unpriced = RunLedger(
             (replace(line(model, provider=host), rows=RowCounts(5, unpriced=5)),), 0, None, None, Decimal(0)

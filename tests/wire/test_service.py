@@ -62,3 +62,17 @@ def test_a_completion_has_its_tier_also_where_it_is_streamed() -> None:
 )
 def test_searches_are_counted_where_the_endpoint_tells(usage: Any, searches: int | None) -> None:
     assert service_of(None, usage, {}).searches == searches
+
+
+@pytest.mark.parametrize(
+    ("usage", "other"),
+    [
+        ({"completion_tokens_details": {"audio_tokens": 9}}, True),
+        ({"prompt_tokens_details": {"audio_tokens": 9}}, True),
+        ({"cache_creation": {"ephemeral_1h_input_tokens": 9}}, True),
+        ({"cache_creation": {"ephemeral_5m_input_tokens": 9, "ephemeral_1h_input_tokens": 0}}, False),
+        ({"completion_tokens_details": {"audio_tokens": 0}, "prompt_tokens_details": None}, False),
+    ],
+)
+def test_tokens_with_rates_of_their_own_are_noticed(usage: Any, other: bool) -> None:
+    assert service_of(None, usage, {}).has_other_rates is other

@@ -63,10 +63,8 @@ def price_for(
     usual. `None` if no price is known, or not all that is billed beside the tokens.
     """
     price = _stated(provider, model)
-    if price is None and answered is not None and answered != model:
-        price = list_price(provider.base_url, answered, at_us, terms.variant)
-    if price is None:
-        price = list_price(provider.base_url, model, at_us, terms.variant)
+    if price is None and not terms.has_other_rates:
+        price = _listed(provider, model, answered, at_us, terms)
     return price if price is not None and _covers(price, terms) else None
 
 
@@ -173,6 +171,12 @@ def _covers(price: Price, terms: Terms) -> bool:
 def _stated(provider: Provider, model: str) -> Price | None:
     price = provider.prices.get(model)
     return provider.prices.get(ANY_MODEL) if price is None else price
+
+
+def _listed(provider: Provider, model: str, answered: str | None, at_us: int | None, terms: Terms) -> Price | None:
+    names = dict.fromkeys(name for name in (answered, model) if name is not None)
+    prices = (list_price(provider.base_url, name, at_us, terms.variant) for name in names)
+    return next((price for price in prices if price is not None), None)
 
 
 def _is_count(tokens: int | None) -> TypeGuard[int]:

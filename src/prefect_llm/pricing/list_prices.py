@@ -38,7 +38,7 @@ _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
 # Its addresses are customers' deployments: the pattern would put a price on anyone's own endpoint there.
 _HOSTS_OF_ANYBODY = frozenset({"modal"})
-# Not reported in an answer's usage, and free unless a request asks for it.
+# Free unless a request asks for it; an answer whose usage counts it is not priced by the list.
 _OTHER_UNITS = frozenset({"storage_searches_kcount", "cache_write_1h_mtok"})
 _SEARCHES = "web_searches_kcount"
 _TOKENS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")

@@ -24,12 +24,13 @@ _CHOSEN_BY_PROVIDER = frozenset({"None", "auto"})
 @dataclass(frozen=True, slots=True)
 class Terms:
     """`searches` are billed beside the tokens; `None`: how many is not known. `is_open`: the provider chooses the
-    tier, by the account's settings.
+    tier, by the account's settings. `has_other_rates`: some tokens have rates that no `Price` expresses.
     """
 
     variant: Variant = ()
     searches: int | None = 0
     is_open: bool = False
+    has_other_rates: bool = False
 
 
 USUAL = Terms()
@@ -51,7 +52,7 @@ def terms_of(model: str, parameters: Mapping[str, Any]) -> Terms:
 
 def terms_served(asked: Terms, service: Service) -> Terms:
     """Those of its answer, which may tell the tier that served it and how many searches it took."""
-    served = asked
+    served = replace(asked, has_other_rates=True) if service.has_other_rates else asked
     if service.tier is not None:
         others = tuple(each for each in asked.variant if each[0] != TIER)
         served = replace(served, variant=_variant(service.tier) + others)

@@ -30,11 +30,12 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Service:
     """What an answer is billed by besides its tokens, as far as the endpoint tells: the service tier that served it,
-    and the web searches that it took.
+    the web searches that it took, and whether some of its tokens have rates of their own (audio, long cache writes).
     """
 
     tier: str | None = None
     searches: int | None = None
+    has_other_rates: bool = False
 
 
 UNTOLD = Service()

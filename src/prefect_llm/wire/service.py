@@ -18,6 +18,11 @@ from prefect_llm.wire.usage import count_in
 
 _HEADER = "x-gemini-service-tier"
 _TRAFFIC_TYPES = {"ON_DEMAND": "standard", "ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
+_OTHER_RATES = (
+    ("prompt_tokens_details", "audio_tokens"),
+    ("completion_tokens_details", "audio_tokens"),
+    ("cache_creation", "ephemeral_1h_input_tokens"),
+)
 _TELLS_NOTHING = "auto"
 """Some servers repeat what was asked for."""
 
@@ -25,8 +30,9 @@ _TELLS_NOTHING = "auto"
 def service_of(tier: Any, usage: Any, headers: Headers) -> Service:
     """In the endpoint's own words. `tier` stands beside the choices."""
     in_usage = usage if isinstance(usage, dict) else {}
-    told = _tier(tier, in_usage, headers), count_in(_object(in_usage, "server_tool_use"), "web_search_requests")
-    return UNTOLD if told == (None, None) else Service(*told)
+    searches = count_in(_object(in_usage, "server_tool_use"), "web_search_requests")
+    told = _tier(tier, in_usage, headers), searches, _has_other_rates(in_usage)
+    return UNTOLD if told == (None, None, False) else Service(*told)
 
 
 def _tier(beside: Any, usage: dict[str, Any], headers: Headers) -> str | None:
@@ -39,6 +45,11 @@ def _tier(beside: Any, usage: dict[str, Any], headers: Headers) -> str | None:
 def _traffic(usage: dict[str, Any]) -> str | None:
     traffic = _object(_object(usage, "extra_properties"), "google").get("traffic_type")
     return _TRAFFIC_TYPES.get(traffic, traffic) if isinstance(traffic, str) else None
+
+
+def _has_other_rates(usage: dict[str, Any]) -> bool:
+    """Whether it counts audio, or what Anthropic keeps in its cache for an hour."""
+    return any(count_in(_object(usage, place), name) for place, name in _OTHER_RATES)
 
 
 def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:

@@ -21,9 +21,9 @@ whose wholes add up to the total counts; if there is none, or there are two, eve
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect_llm.values.outcome import MOST_TOKENS, Usage
 
@@ -32,11 +32,11 @@ _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_tokens", "num_cached_tokens")
 _ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens")
+_UNTOLD: tuple[int | None, ...] = (None,)
 _WRITTEN_INSIDE = ("cache_write_tokens", "cache_creation_tokens")
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
+class _Counts(NamedTuple):
     """The counts as given. Of a part that is told in several places, every value told."""
 
     input: int | None
@@ -75,7 +75,7 @@ def _counts(reported: dict[str, Any]) -> _Counts:
         reasoning=_told(reported, _OUTPUT_DETAILS, ("reasoning_tokens",), ("reasoning_tokens",)),
         uncached=count_in(reported, "prompt_cache_miss_tokens"),
         is_responses="prompt_tokens" not in reported,
-        is_anthropic=any(count_in(reported, name) is not None for name in _ANTHROPIC),
+        is_anthropic=_first(reported, _ANTHROPIC) is not None,
     )
 
 
@@ -118,12 +118,13 @@ def _completed(total: int | None, usage: Usage) -> Usage | None:
     given, output = usage.input_tokens, usage.output_tokens
     if total is None or (given is None and output is None):
         return usage
-    if given is None or output is None:
-        known = given or output or 0
-        given, output = (total - known, output) if given is None else (given, total - known)
-    if given < 0 or output is None or output < 0 or given + output != total:
+    if given is not None and output is not None:
+        return usage if given + output == total else None
+
+    rest = total - (given or output or 0)
+    if rest < 0:
         return None
-    return Usage(given, usage.cached_input_tokens, output, usage.reasoning_tokens, usage.cache_write_tokens)
+    return replace(usage, input_tokens=rest) if given is None else replace(usage, output_tokens=rest)
 
 
 def _fits(usage: Usage, uncached: int | None) -> bool:
@@ -142,7 +143,7 @@ def _with_unreported_thoughts(counts: _Counts) -> Iterator[Usage]:
     if counts.input is None or counts.output is None or counts.total is None:
         return
     thoughts = counts.total - counts.input - counts.output
-    if thoughts <= 0 or counts.is_anthropic or counts.reasoning != (None,):
+    if thoughts <= 0 or counts.is_anthropic or counts.reasoning != _UNTOLD:
         return
     for cached, written in product(counts.cached, counts.written):
         usage = Usage(counts.input, cached, counts.output + thoughts, thoughts, written)
@@ -154,15 +155,18 @@ def _told(
     reported: dict[str, Any], objects: tuple[str, ...], inside: tuple[str, ...], beside: tuple[str, ...]
 ) -> tuple[int | None, ...]:
     """The values of one count in all its places; `None` alone if it is in none of them."""
-    details = [each for name in objects if isinstance(each := reported.get(name), dict)]
-    values = [count_in(each, name) for each in details for name in inside]
-    values += [count_in(reported, name) for name in beside]
-    return tuple({value for value in values if value is not None}) or (None,)
+    values = [count_in(reported, name) for name in beside if name in reported]
+    for place in objects:
+        if isinstance(details := reported.get(place), dict):
+            values += [count_in(details, name) for name in inside if name in details]
+    if not values:
+        return _UNTOLD
+    return tuple({value for value in values if value is not None}) or _UNTOLD
 
 
 def _first(counts: dict[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
-        if (count := count_in(counts, name)) is not None:
+        if name in counts and (count := count_in(counts, name)) is not None:
             return count
     return None
 

@@ -176,7 +176,7 @@ def _looked_for(ledger: RunLedger) -> str:
         return ""
     provider = Provider(f"https://{key.provider}/v1")
     if list_price(provider.base_url, key.model) is not None:
-        return f" (the list has {key.model!r}, but not the service tier or the searches of every answer)"
+        return f" (the list has {key.model!r}, but not the service tier, the searches or the audio of every answer)"
     return f" ({why_unknown(provider, key.model)})"
 
 
