@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -238,3 +239,23 @@ def test_a_pattern_that_only_ecmascript_knows_is_refused_as_such(pattern: str) -
     assert "$.properties.a.pattern" in said
     assert "is not a 'regex' that Python knows" in said
     assert "ECMAScript" in said
+
+
+def test_a_rule_that_nobody_enforces_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    rules = {
+        "code": {"type": "string", "pattern": "^[0-9]+$"},
+        "share": {"type": "number", "maximum": 1},
+        "tags": {"type": "object", "patternProperties": {"^x-": STRING}},
+    }
+    parse = answer_format({"type": "object", "properties": rules}).parse
+    answers = ['{"code": "a"}', '{"code": "b"}', '{"share": 2}', "not JSON", '{"code": "7"}', '{"tags": {"x-a": 1}}']
+    for text in answers * 2:
+        with suppress(BadResponse):
+            parse(text)
+    said = [record.getMessage() for record in caplog.records]
+    assert [each.split(" in the schema")[0] for each in said] == [
+        "the endpoint accepts pattern",
+        "the endpoint accepts maximum",
+        "the endpoint accepts type",
+    ]
+    assert "an answer breaks it at $.code." in said[0]

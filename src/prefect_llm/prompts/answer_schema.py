@@ -7,6 +7,7 @@ numbers are not.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import cache
@@ -27,6 +28,8 @@ from prefect_llm.values.formatting import one_line
 from prefect_llm.values.outcome import ErrorKind
 from prefect_llm.values.request import AnswerFormat
 
+logger = logging.getLogger(__name__)
+
 _MAX_QUOTED_CHARACTERS = 150
 """jsonschema's messages begin with the whole offending value; beyond this the rule is shown instead."""
 
@@ -45,12 +48,13 @@ def answer_format(schema: Mapping[str, Any], *, lenient: bool = False) -> Answer
 
 
 class _Parser:
-    """Reads answers against one schema."""
+    """Reads answers against one schema. An answer that breaks a rule shows that nobody enforces it."""
 
     def __init__(self, validator: Validator, shape: Shape, lenient: bool) -> None:
         self._validator = validator
         self._shape = shape
         self._lenient = lenient
+        self._told: set[str] = set()
 
     def __call__(self, text: str) -> Any:
         """The answer's value, which is sure to fit into the column `output`."""
@@ -58,7 +62,7 @@ class _Parser:
         try:
             value = orjson.loads(text)
             if next(self._validator.iter_errors(value), None) is not None:
-                raise _mismatch(_where_and_what(best_match(self._validator.iter_errors(value))))
+                raise self._broken(best_match(self._validator.iter_errors(value)))
             self._shape(value)
         except orjson.JSONDecodeError as error:
             raise _mismatch(f"it is not JSON ({error}){wrapping_of(text)}") from error
@@ -67,6 +71,19 @@ class _Parser:
         except RecursionError as error:
             raise _mismatch("it is nested too deeply") from error
         return value
+
+    def _broken(self, error: ValidationError) -> BadResponse:
+        """The failure of an answer that breaks a rule; said in the log, once for each keyword."""
+        keyword = str(error.validator)
+        if keyword not in self._told:
+            self._told.add(keyword)
+            logger.warning(
+                "the endpoint accepts %s in the schema and does not enforce it: an answer breaks it at %s. Such "
+                "answers are asked once more, and then fail; say the rule in the prompt, or leave it out of the schema",
+                keyword,
+                error.json_path,
+            )
+        return _mismatch(_where_and_what(error))
 
 
 def _validator(schema: Mapping[str, Any]) -> Validator:
