@@ -95,7 +95,7 @@ def test_a_failures_message_is_one_short_line_whatever_the_body(status: int, loc
     [
         *((status, Rejected) for status in (302, 400, 404, 405, 422)),
         *((status, Throttled) for status in (429, 498)),
-        *((status, Unavailable) for status in (408, 409, 425, 500, 529, 599)),
+        *((status, Unavailable) for status in (408, 409, 424, 425, 499, 500, 529, 599)),
     ],
 )
 def test_a_status_stands_for_one_type_of_error(status: int, error: type[RequestError]) -> None:

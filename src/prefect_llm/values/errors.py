@@ -7,7 +7,7 @@ LLMBatchError
 |  |- BadResponse           answered, but unusable: a small budget of its own
 |  `- Retryable
 |     |- Throttled          429, 498: shared cooldown for the whole provider
-|     `- Unavailable        408/409/425/5xx/529, timeout, connection lost
+|     `- Unavailable        408/409/424/425/499/5xx, timeout, connection lost
 |        `- NoConnection    none came about
 |- TooManyFailedRows        the run is done, but a larger share of its rows failed than was allowed
 `- RunError                 stops the run; the same command resumes it

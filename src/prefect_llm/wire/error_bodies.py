@@ -25,7 +25,8 @@ from prefect_llm.wire.waits import believed, retry_after_s, seconds_until
 
 THROTTLE_STATUSES = frozenset({429, 498})
 """498 is Groq's "flex capacity exceeded"."""
-TEMPORARY_STATUSES = frozenset({408, 409, 425})
+TEMPORARY_STATUSES = frozenset({408, 409, 424, 425, 499})
+"""424 is text-generation-inference's and Bedrock's "generating failed", 499 a request cancelled on its way."""
 
 _DOCUMENTS_OWN = frozenset({ErrorKind.CONTEXT_TOO_LONG, ErrorKind.CONTENT_FILTERED})
 """Kinds that hold whatever the status: no repeat of the document mends them, and no other document has them."""
