@@ -6,7 +6,7 @@ import gc
 import json
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -147,7 +147,7 @@ def test_an_earlier_run_is_indexed_once_from_its_opening_on(
     infer_pending(run, provider_at(scripted_server.base_url))
     read: list[str] = []
 
-    def index(directory: RunDirectory, *, raw: bool) -> NoAnswers:
+    def index(directory: RunDirectory, kept: Sequence[str]) -> NoAnswers:
         read.append(directory.url)
         return NoAnswers()
 
