@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -156,3 +157,31 @@ def test_a_resumed_run_that_was_begun_without_it_needs_a_directory(
     finish_run(run)
     with pytest.raises(InvalidInput, match="begun without it: give the directory"):
         reopen_run(output, options=RunOptions(reuse="previous"))
+
+
+def test_answers_of_the_same_endpoint_by_another_name_are_not_taken_and_counted(
+    scripted_server: ScriptedServer, provider: Provider, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted_server.script({"doc-3": steps.status(400)})
+    carry_out(documents(24), f"{tmp_path}/1", provider)
+    named = replace(provider, base_url=provider.base_url.replace("127.0.0.1", "localhost"))
+    scripted_server.reset()
+
+    again = carry_out(documents(25), f"{tmp_path}/2", named, reuse=f"{tmp_path}/1")
+
+    assert (again.totals.reused, scripted_server.stats().requests) == (0, 25)
+    first, *_, last = [message for message in caplog.messages if message.startswith("reuse: ")]
+    assert "since another provider gave them" in first
+    assert "this run asks localhost: reuse goes by the host" in first
+    assert last == "reuse: 23 answers of another provider were not taken (23 of 127.0.0.1)"
+
+
+def test_nothing_is_said_where_every_answer_is_taken(
+    provider: Provider, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    carry_out(documents(12), f"{tmp_path}/1", provider)
+    named = replace(provider, base_url=provider.base_url.replace("127.0.0.1", "localhost"))
+    both = carry_out(documents(24), f"{tmp_path}/2", named, reuse=f"{tmp_path}/1")
+    caplog.clear()
+    assert carry_out(documents(30), f"{tmp_path}/3", named, reuse=both.output).totals.reused == 24
+    assert not [message for message in caplog.messages if message.startswith("reuse: ")]

@@ -45,13 +45,16 @@ class AnswerIndex:
     def __len__(self) -> int:
         return self._count + len(self._journaled)
 
-    def find(self, fingerprints: Iterable[str], provider: str) -> Mapping[str, ResultRow]:
-        """The rows of the requests that this provider (the host) has answered, as rows nothing was paid for."""
+    def find(self, fingerprints: Iterable[str], provider: str | None) -> Mapping[str, ResultRow]:
+        """The rows of the requests that this provider has answered, as rows nothing was paid for.
+
+        `provider` is a host; `None` is any.
+        """
         wanted = list(fingerprints)
         in_journals = {
             fingerprint: as_reused(row, row.id)
             for fingerprint in wanted
-            if (row := self._journaled.get(fingerprint)) is not None and row.provider == provider
+            if (row := self._journaled.get(fingerprint)) is not None and provider in (None, row.provider)
         }
 
         others = (fingerprint for fingerprint in wanted if fingerprint not in in_journals)

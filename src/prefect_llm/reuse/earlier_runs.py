@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from threading import Lock
 
@@ -39,7 +40,14 @@ class EarlierRuns:
         self.urls = tuple(urls)
         self._kept = tuple(kept)
         self._indexes: dict[str, AnswerIndex] = {}
+        self._not_taken: Counter[str] = Counter()
         self._lock = Lock()
+
+    @property
+    def not_taken(self) -> Counter[str]:
+        """How many answers were not taken so far, since another provider gave them: by its host."""
+        with self._lock:
+            return Counter(self._not_taken)
 
     def read(self) -> EarlierRuns:
         """Index every run, and return itself; `InvalidInput` for a directory without a run, or one that fails."""
@@ -60,6 +68,18 @@ class EarlierRuns:
             rows = self._index_of(url).find(missing, provider)
             found |= {fingerprint: row for fingerprint, row in rows.items() if serves(row)}
         return found
+
+    def leave(self, fingerprints: Iterable[str], serves: Callable[[ResultRow], bool]) -> Counter[str]:
+        """Count the answers of any provider to these requests, one each, as not taken; returns how many, by host."""
+        missing, left = list(fingerprints), Counter[str]()
+        for url in self.urls:
+            rows = self._index_of(url).find(set(missing), None)
+            answered = {fingerprint: row.provider for fingerprint, row in rows.items() if serves(row)}
+            left.update(answered[each] or "" for each in missing if each in answered)
+            missing = [each for each in missing if each not in answered]
+        with self._lock:
+            self._not_taken.update(left)
+        return left
 
     def _index_of(self, url: str) -> AnswerIndex:
         with self._lock:  # also while the run is read: the other chunks need the same index

@@ -70,6 +70,12 @@ class RunContext:
             self._earlier_runs = earlier_runs
 
     @property
+    def answers_not_taken(self) -> Counter[str]:
+        """Answers of earlier runs that this process did not take, by the provider that gave them."""
+        earlier = self._earlier_runs
+        return Counter() if earlier is None else earlier.not_taken
+
+    @property
     def plan(self) -> RunPlan:
         """What is fixed for the run; `InvalidInput` if its directory no longer holds it."""
         return self._plan.get()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -25,14 +26,32 @@ def earlier_answers(
     spec: RunSpec,
     provider: Provider,
 ) -> list[JournalEntry]:
-    """A row for each of the requests that this provider has answered in an earlier run."""
+    """A row for each of the requests that this provider has answered in an earlier run.
+
+    Logs a warning at the first answer that is not taken because another provider gave it: it will be paid again.
+    """
     wanted = {row_index: each.fingerprint for row_index, each in requests.items() if isinstance(each, Request)}
     found = earlier.find(set(wanted.values()), provider.name, spec.serves)
+    first = not earlier.not_taken
+    left = earlier.leave((each for each in wanted.values() if each not in found), spec.serves)
+    if left and first:
+        logger.warning("%s", not_taken_words(left, provider.name))
     return [
         JournalEntry(row_index, replace(found[fingerprint], id=staged.ids[row_index]))
         for row_index, fingerprint in wanted.items()
         if fingerprint in found
     ]
+
+
+def not_taken_words(left: Counter[str], provider: str | None = None) -> str:
+    """How many answers were not taken, and whose; without `provider`, in all."""
+    whose = " and ".join(f"{count:,} of {host}" for host, count in sorted(left.items()))
+    if provider is None:
+        return f"reuse: {left.total():,} answers of another provider were not taken ({whose})"
+    return (
+        f"reuse: answers are not taken, since another provider gave them ({whose} so far) and this run asks "
+        f"{provider}: reuse goes by the host of the base URL"
+    )
 
 
 def named_runs(reuse: str, spec: RunSpec) -> EarlierRuns:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from decimal import Decimal
 
 from prefect_llm.progress.shared_stop import forget_stops
 from prefect_llm.report import Summary, Totals
 from prefect_llm.run.context import close_context, context_of
+from prefect_llm.run.earlier_answers import not_taken_words
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.reports import figures_of_run, with_words, write_page, write_texts
 from prefect_llm.store import FAILED, ChunkStats, RunDirectory, State, Stopped, current_epoch, release
 from prefect_llm.system.folders import open_folder
 from prefect_llm.values.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows
+
+logger = logging.getLogger(__name__)
 
 
 def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stopped: RunError | None = None) -> Summary:
@@ -55,6 +59,8 @@ def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stoppe
         # after the manifest: a page that cannot be drawn leaves a finished run
         write_page(directory, manifest, summary, folded)
 
+    if left := context_of(run).answers_not_taken:
+        logger.warning("%s", not_taken_words(left))
     release_run(run)
     return summary
 
