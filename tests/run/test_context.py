@@ -17,7 +17,8 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.reuse import earlier_runs
-from prefect_llm.run.context import IDLE_CONTEXTS, UNBEGUN_CONTEXTS, context_of, working_on
+from prefect_llm.run import context as contexts
+from prefect_llm.run.context import IDLE_CONTEXTS, context_of, working_on
 from prefect_llm.run.finishing import finish_run, release_run
 from prefect_llm.run.opening import open_run
 from prefect_llm.run.options import RunOptions
@@ -75,11 +76,18 @@ def test_of_runs_that_are_over_the_last_are_remembered(run: RunReference) -> Non
     assert context_of(replace(run, invocation="over")) is not over
 
 
-def test_of_runs_that_were_opened_and_never_begun_the_last_are_kept(tmp_path: Path) -> None:
-    runs = [open_run(documents(1), str(tmp_path / str(number)), spec_of()) for number in range(UNBEGUN_CONTEXTS + 1)]
-    contexts = [weakref.ref(context_of(run)) for run in runs]
+@pytest.fixture
+def few_unbegun(monkeypatch: pytest.MonkeyPatch) -> int:
+    """So many contexts of runs that were opened and never begun are kept."""
+    monkeypatch.setattr(contexts, "UNBEGUN_CONTEXTS", 3)
+    return 3
+
+
+def test_of_runs_that_were_opened_and_never_begun_the_last_are_kept(tmp_path: Path, few_unbegun: int) -> None:
+    runs = [open_run(documents(1), str(tmp_path / str(number)), spec_of()) for number in range(few_unbegun + 1)]
+    seen = [weakref.ref(context_of(run)) for run in runs]
     gc.collect()
-    assert [context() is not None for context in contexts] == [False] + [True] * UNBEGUN_CONTEXTS
+    assert [context() is not None for context in seen] == [False] + [True] * few_unbegun
     for run in runs:
         release_run(run)
 
@@ -111,11 +119,11 @@ def release_elsewhere(run: RunReference) -> None:
     folder.write(name, json.dumps(json.loads(folder.read(name)) | {"released": True}).encode())
 
 
-def test_a_stopped_run_keeps_its_stop_flag_while_others_are_opened(run: RunReference, tmp_path: Path) -> None:
+def test_a_stopped_run_keeps_its_stop_flag_while_others_are_opened(
+    run: RunReference, tmp_path: Path, few_unbegun: int
+) -> None:
     context_of(run).stop.set(Interrupted("enough"))
-    others = [
-        open_run(documents(1), str(tmp_path / str(number)), spec_of()) for number in range(UNBEGUN_CONTEXTS + 1)
-    ]
+    others = [open_run(documents(1), str(tmp_path / str(number)), spec_of()) for number in range(few_unbegun + 1)]
     assert context_of(run).stop.error is not None
     for other in others:
         release_run(other)
