@@ -79,7 +79,8 @@ class _Parser:
             self._told.add(keyword)
             logger.warning(
                 "the endpoint accepts %s in the schema and does not enforce it: an answer breaks it at %s. Such "
-                "answers are asked once more, and then fail; say the rule in the prompt, or leave it out of the schema",
+                "answers are asked once more, and then fail; say the rule in the prompt, or leave it out of the "
+                "schema",
                 keyword,
                 error.json_path,
             )
