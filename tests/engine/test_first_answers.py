@@ -157,7 +157,7 @@ def test_a_refusal_that_names_what_all_requests_carry_stops_with_advice(
         run_for_at_most(10, engine, requests(100, **parameters), asked)
     engine.close()
     assert asked.outcomes == {}
-    assert len({received.document for received in scripted_server.log()}) <= CONCURRENCY
+    assert len({received.document for received in scripted_server.log()}) <= 2 * CONCURRENCY
 
 
 @pytest.mark.parametrize("param", ["messages", "messages.0.content", "top_k"])

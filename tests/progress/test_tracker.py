@@ -17,6 +17,7 @@ from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted, TooManyFailures
 from prefect_llm.values.outcome import Completion, ErrorKind, Failure, Outcome, Usage
 from prefect_llm.values.price import Price
+from prefect_llm.values.request import Parameters, Request
 from prefect_llm.values.tally import RequestTally, Tally, TokenTally
 
 PRICE = Price(Decimal(1), Decimal(2), currency="EUR")
@@ -237,3 +238,12 @@ def test_a_chunk_is_under_way_while_it_is_asked() -> None:
     with tracker.chunk_running(3, lambda: 7):
         assert tracker.running_chunks == {3: 7}
     assert tracker.running_chunks == {}
+
+
+def test_429s_count_at_once_and_once() -> None:
+    tracker, request = RunTracker(10, 0.5, StopFlag()), Request(0, "doc-0", (), Parameters("m"), "print")
+    for _ in range(3):
+        tracker.throttled(request)
+    assert tracker.progress.requests.throttled == 3
+    tracker.count(replace(ANSWERED, throttled=2), None, None)
+    assert tracker.progress.requests.throttled == 3

@@ -118,3 +118,22 @@ def test_each_provider_has_its_own_outages() -> None:
     notices = AlertRules(0.2)
     seen = Observed(statuses=[ProviderStatus("first", OPEN, 1), ProviderStatus("second", CLOSED, 0)])
     assert [each.payload["provider"] for each in notices.of(seen)] == ["first"]
+
+
+def throttled(seconds: float) -> Observed:
+    status = ProviderStatus(
+        "llm.example", base_url="https://llm.example/v1", fault="HTTP 429: slow down", outage_limit_s=300,
+        throttled=32, throttled_s=seconds, pause_s=41,
+    )  # fmt: skip
+    return Observed(statuses=[status])
+
+
+def test_nothing_but_429_is_told_once_a_minute_with_how_many_and_for_how_long_everyone_waits() -> None:
+    rules = AlertRules(0.2)
+    seconds = (0.0, 4.0, 5.0, 30.0, 64.0, 65.0, 0.0, 6.0)
+    assert [len(rules.of(throttled(each))) for each in seconds] == [0, 0, 1, 0, 0, 1, 0, 1]
+    (alert,) = AlertRules(0.2).of(throttled(20.0))
+    assert alert.message == (
+        "https://llm.example/v1 has answered nothing but 429 for 20.0 s, 32 times (HTTP 429: slow down): nothing is "
+        "sent for another 41.0 s; it is given up after 300 s without a success"
+    )

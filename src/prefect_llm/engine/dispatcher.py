@@ -47,7 +47,7 @@ OWN_CHOICE = (ModelNotFound, RequestRefused)
 
 
 class Dispatcher:
-    """One provider's requests on one event loop. `breaker` and `scheduler` may be looked at from any thread."""
+    """One provider's requests on one event loop. `breaker`, `scheduler`, `policy` may be read on any thread."""
 
     def __init__(self, provider: Provider, loop: asyncio.AbstractEventLoop) -> None:
         retry_policy = RetryPolicy(provider.retries)
@@ -59,7 +59,7 @@ class Dispatcher:
         self._encoder = self._format.encoder(provider)
         self.scheduler = Scheduler(provider.limits, self._encoder, self.breaker, self._budget_changed)
         self.provider_faults = ProviderFaults(provider, self.breaker)
-        self._policy = ResponsePolicy(provider, retry_policy, self.breaker, self.provider_faults)
+        self.policy = ResponsePolicy(provider, retry_policy, self.breaker, self.provider_faults)
         self._endpoint_time = EndpointTime()
         self._recorder: telemetry.Recorder | None = None
 
@@ -85,7 +85,7 @@ class Dispatcher:
         """Begin to send its requests."""
         self._recorder = telemetry.recorder()
         if self.scheduler.idle:
-            self._policy.forget_failures()
+            self.policy.forget_failures()
             self._models_gone.clear()
             self._explanations.clear()
 
@@ -173,7 +173,7 @@ class Dispatcher:
             ours = [each for each in self._submissions if each.stop is run]
             asks_more = any(not (each.exhausted or each.open) for each in ours)
             left = asks_more or sum(each.unfinished for each in ours) > self._held.of(run)
-            if not left or any(map(self._policy.has_answer, ours)):
+            if not left or any(map(self.policy.has_answer, ours)):
                 for held in self._held.take_run(run):
                     self._deliver(held.job, held.hold.fail, held.latency_s)
 
@@ -219,14 +219,14 @@ class Dispatcher:
             return
 
         now = self._loop.time()
-        self._policy.attempt_left(now, job, self.scheduler.in_flight)
-        time_left_s = self._policy.time_left_s(now, job)
+        self.policy.attempt_left(now, job, self.scheduler.in_flight)
+        time_left_s = self.policy.time_left_s(now, job)
         if time_left_s is not None and time_left_s <= 0:
             job.release()
-            self._deliver(job, self._policy.overdue(), None)
+            self._deliver(job, self.policy.overdue(), None)
             return
 
-        if (probe := self._policy.probe_for(job)) is not None:
+        if (probe := self.policy.probe_for(job)) is not None:
             await self._probe(job, probe)
             return
 
@@ -255,12 +255,12 @@ class Dispatcher:
             job.fail(error)
             job.discard(error.completion)
             end: Completion | RequestError = error
-            decision = self._policy.probe_failed(self._loop.time(), job, error, self.scheduler.in_flight)
+            decision = self.policy.probe_failed(self._loop.time(), job, error, self.scheduler.in_flight)
         else:
             job.settle(completion)
             job.discard(completion)
             end = completion
-            decision = self._policy.probe_succeeded(self._loop.time(), job, self.scheduler.in_flight)
+            decision = self.policy.probe_succeeded(self._loop.time(), job, self.scheduler.in_flight)
 
         latency_s = time.perf_counter() - began
         self._record(job, end, latency_s)
@@ -290,7 +290,7 @@ class Dispatcher:
             return
 
         others = isinstance(error, Rejected) and self._is_under_way(job.submission.stop, but=job)
-        decision = self._policy.failed(now, job, error, self.scheduler.in_flight, others_under_way=others)
+        decision = self.policy.failed(now, job, error, self.scheduler.in_flight, others_under_way=others)
         verdict = await self._explained(job, error, decision.verdict)
         self._carry_out(job, replace(decision, verdict=verdict), latency_s, error.completion)
 
@@ -323,8 +323,8 @@ class Dispatcher:
         if completion.usage is not None:
             self.scheduler.record_usage(now, job, completion.usage)
 
-        self.scheduler.apply(self._policy.succeeded(now, job, latency_s, self.scheduler.in_flight))
-        self.scheduler.apply(self._policy.heed_rate_headers(now, job, answer.headers, time.time()))
+        self.scheduler.apply(self.policy.succeeded(now, job, latency_s, self.scheduler.in_flight))
+        self.scheduler.apply(self.policy.heed_rate_headers(now, job, answer.headers, time.time()))
         self._use_free_slots()
         self._deliver(job, completion, latency_s)
         self._end_held()

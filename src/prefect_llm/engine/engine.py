@@ -94,7 +94,8 @@ class Engine:
     def status(self) -> ProviderStatus:
         """The provider as it is at this moment. Any thread."""
         breaker, scheduler = self._dispatcher.breaker, self._dispatcher.scheduler
-        provider_faults = self._dispatcher.provider_faults
+        provider_faults, policy, now = self._dispatcher.provider_faults, self._dispatcher.policy, self._loop.time()
+        since = policy.throttling.since
         return ProviderStatus(
             provider=self.provider.name,
             state=breaker.state,
@@ -104,6 +105,9 @@ class Engine:
             base_url=self.provider.base_url,
             fault=provider_faults.fault,
             outage_limit_s=provider_faults.outage_limit_s,
+            throttled=policy.throttling.count,
+            throttled_s=0.0 if since is None else now - since,
+            pause_s=max(policy.cool_until - now, 0.0),
         )
 
     @property

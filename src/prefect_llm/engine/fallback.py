@@ -33,6 +33,7 @@ def ask(
     sent: Callable[[int], None] = unheard,
     budget: BudgetGate | None = None,
     answered: bool = False,
+    throttled: Callable[[Request], None] = unnoticed,
     lost: Callable[[Request], None] = unnoticed,
 ) -> None:
     """Ask every request of the provider or one of its fallbacks; each outcome's `route` says of whom.
@@ -44,7 +45,7 @@ def ask(
     links: list[_Link] = []
     for route, each in enumerate(routes):
         submission = Submission(requests if route == 0 else iter(()), deliver, stop, keep_raw, sent, budget)
-        submission.answered = answered and route == 0
+        submission.answered, submission.throttled = answered and route == 0, throttled
         submission.lost = lost
         submission.route, submission.open = route, route > 0
         submission.fallback = FallbackChain(links, route, rewritten) if route + 1 < len(routes) else None

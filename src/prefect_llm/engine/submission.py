@@ -46,7 +46,7 @@ def unheard(attempt: int) -> None:
 
 
 def unnoticed(request: Request) -> None:
-    """For callers that do not count what is lost."""
+    """For callers that do not count what is lost or throttled."""
 
 
 @dataclass(eq=False, slots=True)
@@ -69,6 +69,7 @@ class Submission:
     route: int = 0
     open: bool = False
     answered: bool = False
+    throttled: Callable[[Request], None] = unnoticed
     lost: Callable[[Request], None] = unnoticed
     trace: Context | None = field(default_factory=telemetry.here)
     done: Future[None] = field(default_factory=Future)
@@ -179,6 +180,7 @@ class Job:
         """Count a failed attempt, and charge what it cost or may have cost."""
         if isinstance(error, Throttled):
             self.attempts.throttled += 1
+            self.submission.throttled(self.request)
 
         if error.completion is not None:
             self.settle(error.completion)

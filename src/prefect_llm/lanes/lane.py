@@ -25,8 +25,8 @@ class Delivery:
     `deliver` takes a request and its outcome, `sent` the number of each attempt (from 1), `keep` a ticket, which is
     durable on return. `rewrite` adapts a request to the provider of a route. With `keep_raw` a completion keeps the
     answer's bytes. `budget` reserves what a request may cost before it is sent. `answered` says that requests of the
-    run were answered before: what they share is not at fault. `lost` takes a request once for each attempt
-    that brought no answer and may have been billed.
+    run were answered before: what they share is not at fault. `throttled` takes a request at each 429, before it
+    ends; `lost` takes a request once for each attempt that brought no answer and may have been billed.
     """
 
     deliver: Callable[[Request, Outcome], None]
@@ -37,6 +37,7 @@ class Delivery:
     keep_raw: bool = False
     budget: BudgetGate | None = None
     answered: bool = False
+    throttled: Callable[[Request], None] = unnoticed
     lost: Callable[[Request], None] = unnoticed
 
 

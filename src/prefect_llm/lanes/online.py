@@ -26,6 +26,7 @@ class OnlineLane:
             sent=delivery.sent,
             budget=delivery.budget,
             answered=delivery.answered,
+            throttled=delivery.throttled,
             lost=delivery.lost,
         )
         return ()

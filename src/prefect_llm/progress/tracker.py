@@ -18,6 +18,7 @@ from prefect_llm.system.periodic import Periodic
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.price import Price
+from prefect_llm.values.request import Request
 from prefect_llm.values.tally import RequestTally, Tally
 
 
@@ -30,7 +31,9 @@ class RunTracker:
         self._progress = RunProgress(rows)
         self._rate = RecentRate()
         self._lost = LostRequests()
-        self._requests = self._retries = 0  # apart from `_progress`: counted per request, without a new value
+        self._requests = self._retries = self._throttled = (
+            0  # apart from `_progress`: counted per request, without a new value
+        )
         self._running_chunks: dict[int, Callable[[], int]] = {}
         self._started = time.monotonic()
         self._lock = threading.Lock()
@@ -39,10 +42,10 @@ class RunTracker:
     def progress(self) -> RunProgress:
         """How far the run has come."""
         with self._lock:
-            progress, requests, retries = self._progress, self._requests, self._retries
+            progress, here = self._progress, RequestTally(self._requests, self._retries, self._throttled)
         return replace(
             progress,
-            requests=progress.requests + RequestTally(requests, retries),
+            requests=progress.requests + here,
             seconds=time.monotonic() - self._started,
         )
 
@@ -83,6 +86,11 @@ class RunTracker:
             self._requests += 1
             self._retries += attempt > 1
 
+    def throttled(self, request: Request) -> None:
+        """Count a 429 to a document that has not ended yet; its outcome counts them all."""
+        with self._lock:
+            self._throttled += 1
+
     def lose(self, lost: LostRequests) -> None:
         """Count requests that were lost for documents that get no row now."""
         with self._lock:
@@ -107,6 +115,7 @@ class RunTracker:
         """
         with self._lock:
             self._progress = self._progress.plus(outcome, cost, price, discarded)
+            self._throttled = max(self._throttled - outcome.throttled, 0)
         # not under the lock: it may stop the run, and a stop calls listeners
         if outcome.failure is None:
             self.error_share.count(ended=1)

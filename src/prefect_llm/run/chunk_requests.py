@@ -117,6 +117,7 @@ class ChunkRequests:
             keep_raw=context.plan.spec.keep_raw,
             budget=self._budget,
             answered=self._was_answered,
+            throttled=context.tracker.throttled,
             lost=self._note_lost,
         )
 

@@ -7,6 +7,7 @@ what is new. An outage that comes and goes between two looks is still reported: 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,10 +19,12 @@ from prefect_llm.engine import BreakerState, Engine, ProviderStatus, open_engine
 from prefect_llm.run.context import context_of
 from prefect_llm.run.reference import RunReference
 from prefect_llm.values.errors import BudgetExceeded
-from prefect_llm.values.formatting import money, plain_decimal
+from prefect_llm.values.formatting import duration, money, plain_decimal
 from prefect_llm.values.provider import Provider
 
 BUDGET_PERCENTS = (50, 80, 100)
+THROTTLED_ALERT_S, THROTTLED_AGAIN_S = 5.0, 60.0
+"""Nothing but 429 for this long is told, and how often while it goes on."""
 
 
 class EventName(StrEnum):
@@ -32,6 +35,7 @@ class EventName(StrEnum):
     ERRORS_HIGH = "errors.high"
     BREAKER_OPENED = "breaker.opened"
     BREAKER_CLOSED = "breaker.closed"
+    PROVIDER_THROTTLES = "provider.throttles"
     RUN_FINISHED = "run.finished"
 
 
@@ -46,7 +50,7 @@ class Alert:
     @property
     def level(self) -> int:
         """How it is logged."""
-        bad = (EventName.ERRORS_HIGH, EventName.BREAKER_OPENED)
+        bad = (EventName.ERRORS_HIGH, EventName.BREAKER_OPENED, EventName.PROVIDER_THROTTLES)
         return logging.WARNING if self.what in bad else logging.INFO
 
 
@@ -91,10 +95,11 @@ class AlertRules:
         self._told_percents: dict[str, set[int]] = {"run": set(), "month": set()}
         self._outages: dict[str, int] = {}
         self._open: set[str] = set()
+        self._told_throttled_s: dict[str, float] = {}
 
     def of(self, seen: Observed) -> list[Alert]:
         """The alerts that were not due at the last look."""
-        return [*self._spending(seen), *self._errors(seen), *self._breakers(seen)]
+        return [*self._spending(seen), *self._errors(seen), *self._breakers(seen), *self._throttling(seen)]
 
     def _spending(self, seen: Observed) -> Iterator[Alert]:
         """Only the largest new share: a resumed run with little left has reached the smaller ones long ago."""
@@ -128,6 +133,15 @@ class AlertRules:
             if name in self._open and each.state is BreakerState.CLOSED:
                 self._open.discard(name)
                 yield _closed(each)
+
+    def _throttling(self, seen: Observed) -> Iterator[Alert]:
+        """Once a minute while a provider answers nothing but 429."""
+        for each in seen.statuses:
+            if each.throttled_s < THROTTLED_ALERT_S:
+                self._told_throttled_s.pop(each.provider, None)
+            elif each.throttled_s - self._told_throttled_s.get(each.provider, -math.inf) >= THROTTLED_AGAIN_S:
+                self._told_throttled_s[each.provider] = each.throttled_s
+                yield _throttles(each)
 
 
 class RunMonitor:
@@ -208,6 +222,15 @@ def _opened(by: ProviderStatus) -> Alert:
         f"it is given up after {by.outage_limit_s:g} s without a success"
     )
     return Alert(EventName.BREAKER_OPENED, told, {"provider": by.provider})
+
+
+def _throttles(by: ProviderStatus) -> Alert:
+    told = (
+        f"{by.base_url} has answered nothing but 429 for {duration(by.throttled_s)}, {by.throttled:,} times "
+        f"({by.fault}): nothing is sent for another {duration(by.pause_s)}; it is given up after "
+        f"{by.outage_limit_s:g} s without a success"
+    )
+    return Alert(EventName.PROVIDER_THROTTLES, told, {"provider": by.provider, "throttled": by.throttled})
 
 
 def _closed(by: ProviderStatus) -> Alert:

@@ -38,6 +38,8 @@ class ProviderStatus:
     """A provider as seen from outside: its breaker, the outages so far, and what waits.
 
     `fault` is why it did not answer last, and after `outage_limit_s` seconds without a success it is given up.
+    `throttled` of its answers since the last success were 429, the first of them `throttled_s` seconds ago; for
+    `pause_s` seconds more nothing leaves.
     """
 
     provider: str
@@ -48,6 +50,9 @@ class ProviderStatus:
     base_url: str = ""
     fault: str = ""
     outage_limit_s: float = 0.0
+    throttled: int = 0
+    throttled_s: float = 0.0
+    pause_s: float = 0.0
 
 
 class Breaker:

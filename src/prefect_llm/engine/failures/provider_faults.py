@@ -23,7 +23,6 @@ from prefect_llm.values.errors import (
     Retryable,
     RunError,
     Throttled,
-    Unavailable,
 )
 from prefect_llm.values.formatting import duration
 from prefect_llm.values.outcome import ErrorKind
@@ -125,8 +124,7 @@ class ProviderFaults:
             return self._exhausted(error)
         if error.cause is Cause.KEY_REFUSED:
             return self._key_refused(error)
-        if isinstance(error, Unavailable):
-            self.fault = error.message
+        self.fault = error.message
         if isinstance(error, NoConnection) and error.lasting and not self.has_succeeded:
             return ProviderDown(error.why)
         if isinstance(error, Throttled) or not self._breaker.outage or self._breaker.failing_since is None:
