@@ -49,6 +49,12 @@ def test_cached_input_that_costs_more_than_input_counts() -> None:
     assert worst_case(request("a" * 84), [written]) == Decimal("0.0003")
 
 
+def test_searches_are_reserved_at_their_fee() -> None:
+    searching = replace(PRICE, search=Decimal("0.01"))
+    assert worst_case(request("a"), [searching], 2) == worst_case(request("a"), [PRICE]) + Decimal("0.02")
+    assert worst_case(request("a"), [searching]) == worst_case(request("a"), [PRICE])
+
+
 @pytest.mark.parametrize(
     ("unbounded", "prices", "reason"),
     [

@@ -99,6 +99,32 @@ def test_a_search_model_costs_its_tokens_and_one_search(
     assert known_costs(summary) == [Decimal("0.030063")] * 3
 
 
+@pytest.mark.parametrize("budget", [BUDGET, None])
+def test_a_search_whose_answer_tells_no_tokens_is_uncertain_with_its_fee(
+    scripted_server: ScriptedServer, output: str, budget: RunBudget | None
+) -> None:
+    scripted_server.script({"doc-0": answer({}, SEARCH_MODEL), "*": answer(USAGE, SEARCH_MODEL)})
+    spec = spec_of(model=SEARCH_MODEL, max_output_tokens=LIMIT)
+    summary = carry_out(documents(2), output, listed_provider(scripted_server.base_url), spec, budget=budget)
+    assert known_costs(summary) == [Decimal("0.010021")] * 3
+    assert summary.cost_uncertain is not None
+    assert Decimal("0.01") < summary.cost_uncertain < Decimal("0.0101")
+
+
+@pytest.mark.parametrize("budget", [BUDGET, None])
+def test_discarded_answers_have_the_price_of_the_tier_that_served_them(
+    scripted_server: ScriptedServer, output: str, budget: RunBudget | None
+) -> None:
+    truth = Truth(10, 0, 0, 4, 0)
+    cut = json.dumps({"model": MODEL, "choices": [], "usage": SPELLINGS[0](truth), "service_tier": "priority"})
+    good = answer(SPELLINGS[0](truth), MODEL, "flex")
+    scripted_server.script({"doc-0": [steps.status(200, cut), good], "*": good})
+    spec = spec_of(model=MODEL, max_output_tokens=LIMIT)
+    summary = carry_out(documents(2), output, listed_provider(scripted_server.base_url), spec, budget=budget)
+    assert summary.totals.chunk_stats.discarded.cost == bill_of(truth, "priority")
+    assert summary.totals.cost == bill_of(truth, "priority") + 2 * bill_of(truth, "flex")
+
+
 @pytest.mark.parametrize(
     "asked",
     [
