@@ -34,6 +34,27 @@ ENDS_AT_ONCE = {
         "context_too_long",
         400,
     ),
+    "too long, in words alone": (
+        steps.error(400, "prompt is too long: 213462 tokens > 200000 maximum"),
+        "context_too_long",
+        400,
+    ),
+    "too long, with a server's status": (
+        steps.status(500, {"error": "Context size has been exceeded."}),
+        "context_too_long",
+        500,
+    ),
+    "moderated with 403": (
+        steps.status(403, {"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["violence"]}}}),
+        "content_filtered",
+        403,
+    ),
+    "a firewall's page after the first success": (
+        steps.status(403, "<!DOCTYPE html><html><head><title>Blocked</title></head></html>"),
+        "rejected",
+        403,
+    ),
+    "501 after the first success": (steps.error(501, "no", type="not_supported_error"), "rejected", 501),
     "a filter's status": (steps.error(400, "no", code="content_filter"), "content_filtered", 400),
     "a filter's finish": (steps.ok(finish_reason="content_filter"), "content_filtered", 200),
     "a filter's finish in other words": (steps.ok(finish_reason="SAFETY"), "content_filtered", 200),
