@@ -10,7 +10,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import verify
-from prefect_llm.values.errors import EndpointNotFound, ModelNotFound, RunError
+from prefect_llm.values.errors import EndpointNotFound, ModelNotFound, RequestRefused, RunError
 from prefect_llm.values.provider import Provider
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -23,13 +23,13 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-def complaint_of(error: type[RunError], provider: Provider) -> str:
-    """What a run says; `verify` says the same."""
+def complaint_of(error: type[RunError], provider: Provider, model: str = "m", *, same: bool = True) -> str:
+    """What a run says; `verify` says the same, or at least the same kind of thing."""
     with pytest.raises(error) as stopped:
-        ask(provider, requests(40))
+        ask(provider, requests(40, model=model))
     with pytest.raises(error) as verified:
-        verify(provider, "m")
-    assert str(verified.value) == str(stopped.value)
+        verify(provider, model)
+    assert not same or str(verified.value) == str(stopped.value)
     assert "\n" not in str(stopped.value)
     return str(stopped.value)
 
@@ -40,6 +40,43 @@ def test_a_model_that_is_not_listed_is_told_as_such(scripted_server: ScriptedSer
     said = complaint_of(ModelNotFound, provider_at(scripted_server.base_url))
     assert "does not know the model 'm'" in said
     assert "it lists scripted-model" in said
+
+
+WITHOUT_A_CODE = {
+    "LiteLLM": "/chat/completions: Invalid model name passed in model=gpt-x. Call `/v1/models` to view them",
+    "OpenRouter": "gpt-x is not a valid model ID",
+}
+
+
+@pytest.mark.parametrize("gateway", WITHOUT_A_CODE)
+def test_a_400_without_a_code_that_names_a_model_that_is_not_listed_is_the_models(
+    scripted_server: ScriptedServer, gateway: str
+) -> None:
+    scripted_server.script_all(steps.error(400, WITHOUT_A_CODE[gateway]))
+    said = complaint_of(ModelNotFound, provider_at(scripted_server.base_url), "gpt-x")
+    assert f"does not know the model 'gpt-x' (HTTP 400: {WITHOUT_A_CODE[gateway]})" in said
+    assert "it lists scripted-model" in said
+
+
+@pytest.mark.parametrize("message", ["no tools for gpt-x-mini", "no tools"], ids=["another name", "not named"])
+def test_a_400_that_does_not_name_the_model_is_the_requests(scripted_server: ScriptedServer, message: str) -> None:
+    scripted_server.script_all(steps.error(400, message))
+    with pytest.raises(RequestRefused):
+        ask(provider_at(scripted_server.base_url), requests(40, model="gpt-x"))
+
+
+def test_a_400_that_names_a_listed_model_is_the_requests(scripted_server: ScriptedServer) -> None:
+    scripted_server.know_models("gpt-x")
+    scripted_server.script_all(steps.error(400, "gpt-x takes no tools"))
+    said = complaint_of(RequestRefused, provider_at(scripted_server.base_url), "gpt-x", same=False)
+    assert "gpt-x takes no tools" in said
+
+
+def test_a_400_is_the_requests_where_nobody_lists_models(scripted_server: ScriptedServer) -> None:
+    scripted_server.list_nothing()
+    scripted_server.script_all(steps.error(400, "gpt-x is not a valid model ID"))
+    with pytest.raises(RequestRefused):
+        ask(provider_at(scripted_server.base_url), requests(40, model="gpt-x"))
 
 
 def test_without_a_list_an_address_that_takes_no_get_is_there(scripted_server: ScriptedServer) -> None:

@@ -17,7 +17,7 @@ from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.held import HeldDocuments
 from prefect_llm.engine.limits.endpoint_time import EndpointTime
-from prefect_llm.engine.missing_model import explained
+from prefect_llm.engine.missing_model import explained, may_be_the_model
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import FallbackReason, Job, Submission
@@ -25,7 +25,6 @@ from prefect_llm.engine.transport import Transport, open_transport
 from prefect_llm.system import telemetry
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import (
-    EndpointNotFound,
     Interrupted,
     ModelNotFound,
     Rejected,
@@ -41,7 +40,6 @@ from prefect_llm.wire.http import Answer
 
 GRACE_S = 5.0
 """How long requests in flight may still end after a stop (docs/contract.md, Command line)."""
-NOT_FOUND = 404
 OWN_CHOICE = (ModelNotFound, RequestRefused)
 """What one run asked for and others at the same provider may not have."""
 
@@ -302,10 +300,10 @@ class Dispatcher:
         return job.body != refused
 
     async def _explained(self, job: Job, error: RequestError, verdict: Verdict) -> Verdict:
-        """The verdict; a stop at a 404 that does not name the model in better words, looked up once for all."""
-        if not isinstance(verdict, StopRun) or not isinstance(verdict.error, EndpointNotFound):
+        """The verdict; a stop that may be the model's in better words, looked up once for all."""
+        if not isinstance(verdict, StopRun) or not may_be_the_model(job.request, error, verdict.error):
             return verdict
-        if self._transport is None or error.status != NOT_FOUND or self.provider_faults.has_succeeded:
+        if self._transport is None or self.provider_faults.has_succeeded:
             return verdict
 
         model = job.request.parameters.model

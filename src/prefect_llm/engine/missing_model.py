@@ -6,10 +6,18 @@ The endpoint's own list of models tells them apart; without one, whether the add
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import replace
 from typing import Protocol
 
-from prefect_llm.values.errors import EndpointNotFound, ModelNotFound, RequestError, RunError
+from prefect_llm.values.errors import (
+    EndpointNotFound,
+    ModelNotFound,
+    Rejected,
+    RequestError,
+    RequestRefused,
+    RunError,
+)
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 from prefect_llm.wire.format import WireFormat
@@ -17,6 +25,7 @@ from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Answer
 
 NEAREST_NAMES = 3
+NOT_FOUND = 404
 LOOKUP_TIMEOUT_S = 5.0
 WRONG_METHOD = frozenset({405, 501})
 """What a route says that is there and takes no GET."""
@@ -29,12 +38,23 @@ class Lookup(Protocol):
         """Raises `RequestError` where nothing comes."""
 
 
+def may_be_the_model(request: Request, error: RequestError, verdict: RunError) -> bool:
+    """Whether the list of models may tell more: of a 404, or of a refusal without a code that names the model."""
+    if isinstance(verdict, EndpointNotFound):
+        return error.status == NOT_FOUND
+    is_plain = isinstance(error, Rejected) and error.cause is None and not error.parameters
+    named = re.search(rf"(?<![\w-]){re.escape(request.parameters.model)}(?![\w-])", error.message)
+    return isinstance(verdict, RequestRefused) and is_plain and named is not None
+
+
 async def explained(
     transport: Lookup, provider: Provider, request: Request, error: RequestError, verdict: RunError
 ) -> RunError:
-    """The verdict on a 404, in the better words that a few looks at the endpoint allow."""
+    """The verdict on such an error, in the better words that a few looks at the endpoint allow."""
     wire_format, base_url, model = format_of(provider), provider.base_url.rstrip("/"), request.parameters.model
     names = await _listed_models(transport, wire_format, base_url)
+    if names is None and isinstance(verdict, RequestRefused):
+        return verdict
     if names is None:
         if (corrected := await _corrected(transport, provider, request)) is not None:
             return corrected
@@ -45,7 +65,7 @@ async def explained(
     if model not in names:
         near = difflib.get_close_matches(model, names, n=NEAREST_NAMES, cutoff=0.4) or names[:NEAREST_NAMES]
         listed = f"; it lists {', '.join(near)}" if near else ""
-        said = f" ({error.message})" if isinstance(verdict, EndpointNotFound) else ""
+        said = "" if isinstance(verdict, ModelNotFound) else f" ({error.message})"
         return ModelNotFound(f"{provider.name} does not know the model {model!r}{said}{listed}")
     if isinstance(verdict, EndpointNotFound):
         return EndpointNotFound(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
-from prefect_llm.engine.missing_model import explained
+from prefect_llm.engine.missing_model import explained, may_be_the_model
 from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.transport import Transport, check_provider, open_transport
 from prefect_llm.values.errors import (
@@ -145,4 +145,6 @@ async def _diagnosis(transport: Transport, provider: Provider, request: Request,
         return ProviderDown(f"{provider.name} broke the connection off ({error.message}): is base_url right?")
     if isinstance(error, (Unavailable, BadResponse)):
         return ProviderDown(f"{provider.base_url} answers, but not usably: {error.message}")
-    return RequestRefused(f"{provider.name} refused the request: {error.message}")
+    refused = RequestRefused(f"{provider.name} refused the request: {error.message}")
+    looks = may_be_the_model(request, error, refused)
+    return await explained(transport, provider, request, error, refused) if looks else refused
