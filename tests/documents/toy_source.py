@@ -20,7 +20,7 @@ class VerseSource(LocatedSource):
     def row_count(self) -> int | None:
         return None
 
-    def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
+    def batches(self, columns: Sequence[str], keep_bad: bool = False) -> Iterator[SourceBatch]:
         for file in self._location.files():
             with self._location.open(file) as stream:
                 verses = stream.read().decode().strip().split("\n\n")

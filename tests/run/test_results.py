@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -237,6 +238,21 @@ def test_raw_answers_are_kept_byte_for_byte_where_asked_for(scripted_server: Scr
 
 
 THINKING = {"role": "assistant", "content": "yes", "reasoning_content": "Hm, so yes."}
+
+
+def test_rows_that_cannot_be_read_fail_as_such_and_ask_nothing(
+    scripted_server: ScriptedServer, output: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": "a", "text": "x"}\n{"id": "b", "text": "\\ud83d"}\n{"id"\n')
+    spec = replace(spec_of(), on_bad_rows="row")
+    rows = rows_of(carry_out(str(tmp_path / "in.jsonl"), output, provider_at(scripted_server.base_url), spec))
+    assert [(row["id"], row["status"], row["error_kind"]) for row in rows] == [
+        ("a", "ok", None),
+        ("b", "failed", "bad_document"),
+        (f"{tmp_path}/in.jsonl:3", "failed", "bad_document"),
+    ]
+    assert "half a character" in rows[1]["error_message"]
+    assert len(scripted_server.log()) == 1
 
 
 def test_what_the_model_thought_is_a_column_of_its_own_where_asked_for(

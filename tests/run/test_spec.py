@@ -54,6 +54,12 @@ def test_a_setting_that_0_1_0_does_not_know_is_written_where_it_is_given(name: s
     assert RunSpec.from_json(spec.to_json()) == spec
 
 
+def test_what_becomes_of_bad_rows_is_written_where_it_is_given() -> None:
+    spec = replace(BARE, on_bad_rows="row")
+    assert spec.to_json() == {**BARE.to_json(), "on_bad_rows": "row"}
+    assert RunSpec.from_json(spec.to_json()) == spec
+
+
 @pytest.mark.parametrize("keep", ["default", "all", "none"])
 def test_a_word_for_the_kept_columns_is_no_list(keep: str) -> None:
     spec = RunSpec.from_json(BARE.to_json() | {"keep": keep})

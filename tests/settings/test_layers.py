@@ -64,7 +64,7 @@ def test_every_option_can_be_given_by_each_source(loaded: Loaded) -> None:
         "input_tokens_per_minute": "21", "output_tokens_per_minute": "22", "token_accounting": "used",
         "fallback": "backup/m2,/m3", "fail_truncated": "true", "share_limits": "true",
         "max_cost": "23", "price_per_hour": "25", "max_cost_per_month": "24", "alert_error_share": "0.25",
-        "lenient_json": "true", "keep_reasoning": "true", "messages_column": "chat",
+        "lenient_json": "true", "keep_reasoning": "true", "messages_column": "chat", "on_bad_rows": "row",
     }  # fmt: skip
     assert set(values) == set(options())
     environ = {f"PREFECT_LLM_{key.upper()}": value for key, value in values.items()}

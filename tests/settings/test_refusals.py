@@ -75,7 +75,7 @@ SECTION = {
         (
             "documents:\n  colour: x\n",
             "run.yaml line 2: documents has no key 'colour'; its keys are input, id_column, messages_column, keep, "
-            "null_as and limit",
+            "null_as, limit and on_bad_rows",
         ),
         ("documents:\n  model: x\n", "run.yaml line 2: documents has no key 'model'; it belongs in api"),
         (

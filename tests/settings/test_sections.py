@@ -56,7 +56,7 @@ def test_settings_load_without_prefect() -> None:
 
 def test_what_the_spec_of_a_run_holds_is_fixed_and_no_other_option_but_its_files_and_places() -> None:
     prompt = PromptSpec(model="m", template="t", lenient_json=True, keep_reasoning=True)
-    spec = RunSpec(prompt=prompt).to_json().keys() - {"params"} | {"param", "messages_column"}
+    spec = RunSpec(prompt=prompt).to_json().keys() - {"params"} | {"param", "messages_column", "on_bad_rows"}
     assert spec | {"input", "output", "prompt_file"} == {
         option.key for option in options().values() if not option.is_free
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -16,24 +16,30 @@ from prefect_llm.documents.listing import LeftOut
 class SourceBatch:
     """Rows of one file; `first_row` counts from 0 within the file. A column the file lacks is not in it.
 
-    `rows` says how many there are: a record batch without columns does not know.
+    `rows` says how many there are: a record batch without columns does not know. `bad` says of each row why it
+    cannot be read, null where it can; `None` where all can.
     """
 
     record_batch: pa.RecordBatch
     rows: int
     file: str
     first_row: int
+    bad: pa.Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LineBatch:
-    """Lines of one JSON Lines file: the bytes, what they decode to, and their line numbers from 1."""
+    """Lines of one JSON Lines file: the bytes, what they decode to, and their line numbers from 1.
+
+    `bad` says why a line, by its place in the batch, cannot be read; of such a one only what could be read is there.
+    """
 
     lines: list[bytes]
     objects: list[dict[str, Any]]
     numbers: list[int]
     file: str
     first_row: int
+    bad: dict[int, str] = field(default_factory=dict)
 
 
 class AnySource(Protocol):
@@ -58,8 +64,11 @@ class ColumnSource(AnySource, Protocol):
     def columns(self) -> Columns:
         """The columns of all files together."""
 
-    def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
-        """All rows in order, with just these columns."""
+    def batches(self, columns: Sequence[str], keep_bad: bool = False) -> Iterator[SourceBatch]:
+        """All rows in order, with just these columns.
+
+        Raises `InvalidInput` for a row that cannot be read, unless `keep_bad` says to hand it over as such.
+        """
 
 
 def place(file: str, row: int, line: int | None = None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from prefect_llm.documents.arrow_types import result_type, staged_type
+from prefect_llm.documents.bad_rows import BAD, BadRows
 from prefect_llm.documents.batches import ColumnSource, SourceBatch, place
 from prefect_llm.documents.chunk_files import ChunkWriter
 from prefect_llm.documents.columns import (
@@ -59,16 +60,21 @@ def _write(
     read = [*staged] if id_column is None or id_column in staged else [*staged, id_column]
     types = {name: staged_type(source.columns.schema.field(name).type) for name in read}
 
-    for batch in source.batches(read):
+    keep_bad = staging.on_bad_rows == "row"
+    for batch in source.batches(read, keep_bad):
         rows = batch.rows if staging.limit is None else min(batch.rows, staging.limit - writer.rows)
-        columns = {name: _column(batch, name, types[name], rows) for name in read}
+        bad = BadRows(batch, rows) if keep_bad else None
+        columns = {name: _column(batch, name, types[name], rows, bad) for name in read}
         if id_column is None or register is None:
             ids = pa.array(range(writer.rows, writer.rows + rows)).cast(pa.string())
         else:
-            ids = ids_of_column(columns[id_column], id_column, batch.file, batch.first_row)
+            cells = columns[id_column] if bad is None else bad.with_ids(columns[id_column])
+            ids = ids_of_column(cells, id_column, batch.file, batch.first_row)
             register.add(ids.to_pylist(), batch.file, batch.first_row)
-        # Arrays are found by place: a column of the source may be named like the ids.
-        writer.add(pa.record_batch([ids, *(columns[name] for name in staged)], names=["id", *staged]))
+        # Arrays are found by place: a column of the source may be named like the ids. Reasons come last.
+        reasons = [] if bad is None else [bad.reasons]
+        names = ["id", *staged, *(BAD for _ in reasons)]
+        writer.add(pa.record_batch([ids, *(columns[name] for name in staged), *reasons], names=names))
         if writer.rows == staging.limit:
             return
 
@@ -93,7 +99,7 @@ def _kept(column: str, name: str, schema: pa.Schema) -> KeptColumn:
     return KeptColumn(column, name, pa.string() if held is None else held, as_json=held is None)
 
 
-def _column(batch: SourceBatch, name: str, type: pa.DataType, rows: int) -> pa.Array:
+def _column(batch: SourceBatch, name: str, type: pa.DataType, rows: int, bad: BadRows | None) -> pa.Array:
     index = batch.record_batch.schema.get_field_index(name)
     if index < 0:
         return pa.nulls(rows, type)
@@ -103,6 +109,8 @@ def _column(batch: SourceBatch, name: str, type: pa.DataType, rows: int) -> pa.A
         staged = converted(cells, type)
         staged.validate(full=True)
     except pa.ArrowException as error:
+        if bad is not None:
+            return bad.converted_by_row(name, cells, type)
         row = _undecodable_row(cells)
         if row is None:
             other = "" if staged_type(cells.type).equals(type) else f" as the {type} that other files need"

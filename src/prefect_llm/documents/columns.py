@@ -22,6 +22,8 @@ Keep = Literal["default", "all", "none"] | tuple[str, ...]
 
 logger = logging.getLogger(__name__)
 
+OnBadRows = Literal["fail", "row"]
+
 _NAMES_SHOWN = 12
 _NEAR_IDS = frozenset({"id", "_id", "uuid", "custom_id", "doc_id", "document_id"})
 _CHATS = {
@@ -40,7 +42,8 @@ class Staging:
 
     `needed` are the columns the prompt certainly uses, `wanted` those it may use (`None`: any), and `sent` the one
     that is sent as it is where there is no prompt. `reserved` are the result columns. `limit` and `chunk_rows` count
-    rows; without the latter a chunk has 1,000, or more where the source is known to pass a million.
+    rows; without the latter a chunk has 1,000, or more where the source is known to pass a million. `on_bad_rows`
+    says whether one that cannot be read refuses the input ("fail") or is staged as a document that fails ("row").
     """
 
     id_column: str | None = None
@@ -51,6 +54,7 @@ class Staging:
     chunk_rows: int | None = None
     reserved: Sequence[str] = ()
     sent: str | None = None
+    on_bad_rows: OnBadRows = "fail"
 
 
 @dataclass(frozen=True, slots=True)

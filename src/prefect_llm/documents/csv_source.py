@@ -21,6 +21,7 @@ from prefect_llm.documents.batches import SourceBatch, place, shortened
 from prefect_llm.documents.columns import Columns, merged_columns
 from prefect_llm.documents.file_starts import encoding_of
 from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
+from prefect_llm.documents.ragged_rows import RaggedRows
 from prefect_llm.values.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ class CsvSource(LocatedSource):
         """Not known without reading."""
         return None
 
-    def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
+    def batches(self, columns: Sequence[str], keep_bad: bool = False) -> Iterator[SourceBatch]:
         """The rows of all files, some megabytes at a time. Cells are not yet checked to be UTF-8."""
         for file in self._location.files():
-            yield from self._rows(file, columns)
+            yield from self._rows(file, columns, keep_bad=keep_bad)
 
     @cached_property
     def _headers(self) -> dict[str, list[str]]:
@@ -60,40 +61,50 @@ class CsvSource(LocatedSource):
                 headers[file.name] = _header(stream, file.name)
         return headers
 
-    def _rows(self, file: SourceFile, columns: Sequence[str]) -> Iterator[SourceBatch]:
+    def _rows(self, file: SourceFile, columns: Sequence[str], *, keep_bad: bool) -> Iterator[SourceBatch]:
         header = self._headers[file.name]
         present = [name for name in columns if name in header]
         first_row = 0
         with reading(file.name):
-            for batch in self._parsed(file, header):
+            for batch in self._parsed(file, header, keep_bad=keep_bad):
                 texts = [batch.column(header.index(name)).view(pa.string()) for name in present]
                 cells = pa.record_batch(texts, names=present)
                 rows = self._location.partitions.added(cells, batch.num_rows, columns, header, file.path)
-                yield SourceBatch(rows, batch.num_rows, file.name, first_row)
+                bad = batch.column(len(header)) if keep_bad else None
+                yield SourceBatch(rows, batch.num_rows, file.name, first_row, bad)
                 first_row += batch.num_rows
 
-    def _parsed(self, file: SourceFile, header: list[str]) -> Iterator[pa.RecordBatch]:
-        """The batches of small blocks; from where those are too small for a row, of large ones."""
+    def _parsed(self, file: SourceFile, header: list[str], *, keep_bad: bool) -> Iterator[pa.RecordBatch]:
+        """The batches of small blocks; from where those are too small for a row, of large ones.
+
+        With `keep_bad` a last column says why a row cannot be read.
+        """
         rows = 0
         try:
-            for batch in self._blocks(file, header, _BLOCK_BYTES):
+            for batch in self._blocks(file, header, _BLOCK_BYTES, keep_bad=keep_bad):
                 yield batch
                 rows += batch.num_rows
         except pa.ArrowInvalid:
             try:
-                yield from _without_first(rows, self._blocks(file, header, _MAX_ROW_BYTES))
+                blocks = self._blocks(file, header, _MAX_ROW_BYTES, keep_bad=keep_bad)
+                yield from _without_first(rows, blocks)
             except pa.ArrowInvalid as error:
                 raise InvalidInput(self._refusal(file, len(header), error)) from error
 
-    def _blocks(self, file: SourceFile, header: list[str], block_bytes: int) -> Iterator[pa.RecordBatch]:
+    def _blocks(
+        self, file: SourceFile, header: list[str], block_bytes: int, *, keep_bad: bool
+    ) -> Iterator[pa.RecordBatch]:
         rows, last = 0, b""
+        ragged = RaggedRows() if keep_bad else None
         with self._location.open(file) as stream:
             tail = _Tail(stream)
             with pacsv.open_csv(
                 pa.PythonFile(tail, mode="r"),
                 # Threads would read many blocks ahead, for no gain in time.
                 read_options=pacsv.ReadOptions(block_size=block_bytes, use_threads=False),
-                parse_options=pacsv.ParseOptions(delimiter=_delimiter(file.name), newlines_in_values=True),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=_delimiter(file.name), newlines_in_values=True, invalid_row_handler=ragged
+                ),
                 convert_options=pacsv.ConvertOptions(
                     column_types=dict.fromkeys(header, pa.binary()), strings_can_be_null=False
                 ),
@@ -101,9 +112,12 @@ class CsvSource(LocatedSource):
                 if reader.schema.names != header:
                     raise InvalidInput(f'The header of "{file.name}" is ambiguous: correct its quotes.')
                 for batch in reader:
-                    yield batch
+                    yield batch if ragged is None else ragged.put_among(batch)
                     rows += batch.num_rows
                     last = batch.column(len(header) - 1)[-1].as_py() if batch.num_rows else last
+
+                if ragged is not None and ragged.left:
+                    yield ragged.put_among(pa.RecordBatch.from_pylist([], schema=reader.schema))
 
         if tail.is_open_quote(last):
             raise InvalidInput(

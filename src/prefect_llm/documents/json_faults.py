@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 _HALF_PAIR = re.compile(
     r"""(?<!\\)(?:\\\\)*(\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"""
@@ -22,6 +23,23 @@ def what_is_wrong(line: bytes, error: Exception) -> str:
     column, what, remedy = _fault(text, error)
     place = f"column {column}: " if column else ""
     return f"is not valid JSON ({place}{what}): {remedy}"
+
+
+def readable_part(line: bytes) -> dict[str, Any]:
+    """The members of a refused line that can be read all the same, so that its row has its id."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    members = value.items() if isinstance(value, dict) else ()
+    return {name: each for name, each in members if _is_readable(name) and _is_readable(each)}
+
+
+def _is_readable(value: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode()) == value)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _fault(text: str, error: Exception) -> tuple[int, str, str]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import msgspec
 
 from prefect_llm.documents.batches import LineBatch, place
 from prefect_llm.documents.file_starts import encoding_of
-from prefect_llm.documents.json_faults import what_is_wrong
+from prefect_llm.documents.json_faults import readable_part, what_is_wrong
 from prefect_llm.documents.listing import LocatedSource, reading
 from prefect_llm.values.errors import InvalidInput
 
@@ -36,14 +36,14 @@ class JsonLinesSource(LocatedSource):
         """Not known without reading."""
         return None
 
-    def batches(self) -> Iterator[LineBatch]:
+    def batches(self, keep_bad: bool = False) -> Iterator[LineBatch]:
         """The lines of all files, about 1 MB at a time; `InvalidInput` for one that is no JSON object."""
         for file in self._location.files():
             first_row, first_line = 0, 1
             cells = self._location.partitions.values(file.path)
             with reading(file.name), self._location.open(file) as stream:
                 for block in _blocks(stream, file.name):
-                    batch = _with_cells(_decoded(block, file.name, first_row, first_line), cells)
+                    batch = _with_cells(_decoded(block, file.name, first_row, first_line, keep_bad=keep_bad), cells)
                     first_row += len(batch.lines)
                     first_line += len(block)
                     if batch.lines:
@@ -96,29 +96,30 @@ def _with_cells(batch: LineBatch, cells: dict[str, Any]) -> LineBatch:
     return replace(batch, lines=lines, objects=[decode_line(line) for line in lines])
 
 
-def _decoded(block: list[bytes], file: str, first_row: int, first_line: int) -> LineBatch:
-    lines: list[bytes] = []
-    objects: list[dict[str, Any]] = []
-    numbers: list[int] = []
+def _decoded(block: list[bytes], file: str, first_row: int, first_line: int, *, keep_bad: bool) -> LineBatch:
+    batch = LineBatch([], [], [], file, first_row)
     for number, line in enumerate(block, first_line):
         try:
             value = decode_line(line)
+            wrong = None if type(value) is dict else _no_object(value)
         except (ValueError, RecursionError) as error:
             if not line.strip():
                 continue
-            _refuse(place(file, first_row + len(lines), number), line, error)
-        if type(value) is not dict:
-            kind = "null" if value is None else type(value).__name__
-            raise InvalidInput(
-                f"{place(file, first_row + len(lines), number)} is not a JSON object but {kind}: "
-                "write one object a line."
-            )
-        lines.append(line)
-        objects.append(value)
-        numbers.append(number)
+            value, wrong = readable_part(line), what_is_wrong(line, error)
+        if wrong is not None:
+            where = place(file, first_row + len(batch.lines), number)
+            if not keep_bad:
+                raise InvalidInput(f"{where} {wrong}.")
+            batch.bad[len(batch.lines)] = f"{where} {wrong}"
+            value = value if type(value) is dict else {}
+            line = msgspec.json.encode(value)
+        batch.lines.append(line)
+        batch.objects.append(value)
+        batch.numbers.append(number)
 
-    return LineBatch(lines, objects, numbers, file, first_row)
+    return batch
 
 
-def _refuse(where: str, line: bytes, error: ValueError | RecursionError) -> NoReturn:
-    raise InvalidInput(f"{where} {what_is_wrong(line, error)}.") from error
+def _no_object(value: Any) -> str:
+    kind = "null" if value is None else type(value).__name__
+    return f"is not a JSON object but {kind}: write one object a line"

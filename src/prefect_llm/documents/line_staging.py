@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import msgspec
 import pyarrow as pa
 
 from prefect_llm.documents.arrow_types import json_text
+from prefect_llm.documents.bad_rows import BAD
 from prefect_llm.documents.batches import LineBatch, place, shortened
 from prefect_llm.documents.chunk_files import ChunkWriter
 from prefect_llm.documents.columns import (
@@ -37,7 +39,8 @@ def stage_lines(source: JsonLinesSource, staging: Staging, writer: ChunkWriter) 
     id_column: str | None = None
     used = _used(staging)
 
-    for batch in source.batches():
+    keep_bad = staging.on_bad_rows == "row"
+    for batch in source.batches(keep_bad):
         batch = _first(batch, staging, writer.rows)
         _see(batch, shapes, staging, source.name)
         if writer.rows == 0:
@@ -49,7 +52,10 @@ def stage_lines(source: JsonLinesSource, staging: Staging, writer: ChunkWriter) 
         else:
             ids = _ids(batch, id_column)
             register.add(ids, batch.file, batch.first_row)
-        writer.add(pa.record_batch([pa.array(ids, pa.string()), _cells(batch, used)], names=["id", "line"]))
+        columns = {"id": pa.array(ids, pa.string()), "line": _cells(batch, used)}
+        if keep_bad:
+            columns[BAD] = pa.array(map(batch.bad.get, range(len(ids))), pa.string())
+        writer.add(pa.record_batch(columns))
         if writer.rows == staging.limit:
             break
 
@@ -89,7 +95,8 @@ def _first(batch: LineBatch, staging: Staging, rows: int) -> LineBatch:
     if staging.limit is None or rows + len(batch.lines) <= staging.limit:
         return batch
     left = staging.limit - rows
-    return LineBatch(batch.lines[:left], batch.objects[:left], batch.numbers[:left], batch.file, batch.first_row)
+    cut = (batch.lines[:left], batch.objects[:left], batch.numbers[:left])
+    return replace(batch, lines=cut[0], objects=cut[1], numbers=cut[2])
 
 
 def _see(batch: LineBatch, shapes: dict[str, Shape], staging: Staging, source: str) -> None:
@@ -151,6 +158,8 @@ def _ids(batch: LineBatch, column: str) -> list[str]:
         cell = cells.get(column)
         if type(cell) is int:
             cell = str(cell)
+        if row in batch.bad and (type(cell) is not str or not cell):
+            cell = f"{batch.file}:{batch.numbers[row]}"
         if type(cell) is not str or not cell:
             _refuse_id(cell, _place(batch, row), column)
         ids.append(cell)

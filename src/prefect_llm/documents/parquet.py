@@ -35,7 +35,7 @@ class ParquetSource(LocatedSource):
         """As the files' footers say."""
         return self._footers[1]
 
-    def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
+    def batches(self, columns: Sequence[str], keep_bad: bool = False) -> Iterator[SourceBatch]:
         """The rows of all files, about 8 MB at a time."""
         for file in self._location.files():
             with self._opened(file) as parquet:

@@ -17,6 +17,7 @@ from prefect_llm.documents.json_lines import decode_line
 from prefect_llm.documents.listing import LeftOut
 from prefect_llm.system.folders import Folder
 from prefect_llm.values.errors import BadDocument
+from prefect_llm.values.formatting import one_line
 
 _ROWS_AT_ONCE = 128
 """Decoded together: a cell alone costs ten times as much, a whole chunk of long texts too much memory."""
@@ -40,7 +41,8 @@ class Snapshot:
     """The staged input. `prompt` are the columns that templates see, `has_id` says that one is named `id`.
 
     `source_fingerprint` tells versions of the source's files apart, `content_fingerprint` the documents staged of
-    them: `None` in a run of an earlier version. `left_out` are the files of the source that are no documents.
+    them: `None` in a run of an earlier version. `left_out` are the files of the source that are no documents. With
+    `has_bad` the last column of each chunk says why a row could not be read.
     """
 
     rows: int
@@ -54,6 +56,7 @@ class Snapshot:
     has_id: bool
     left_out: tuple[LeftOut, ...] = ()
     content_fingerprint: str | None = None
+    has_bad: bool = False
 
     @property
     def kept_schema(self) -> pa.Schema:
@@ -79,6 +82,7 @@ class Snapshot:
             "prompt": list(self.prompt),
             "has_id": self.has_id,
             "left_out": [asdict(each) for each in self.left_out],
+            "has_bad": self.has_bad,
         }
 
     @classmethod
@@ -94,6 +98,7 @@ class Snapshot:
         # Runs of earlier versions did not note these.
         left_out = tuple(LeftOut(**each) for each in content.get("left_out", ()))
         staged |= {"left_out": left_out, "content_fingerprint": content.get("content_fingerprint")}
+        staged["has_bad"] = content.get("has_bad", False)
         return cls(kept=kept, prompt=tuple(content["prompt"]), **staged)
 
 
@@ -117,6 +122,26 @@ def read_chunk(folder: Folder, snapshot: Snapshot, chunk: int) -> StagedChunk:
     """The chunk with this number, from 0; `FileNotFoundError` where its file is gone."""
     table = read_table(folder, chunk)
     ids: list[str] = table.column(0).to_pylist()
+    if snapshot.has_bad:
+        reasons = table.column(-1).to_pylist()
+        table = table.remove_column(table.num_columns - 1)
+        return _failing(_staged_chunk(table, ids, snapshot), reasons)
+    return _staged_chunk(table, ids, snapshot)
+
+
+def _failing(chunk: StagedChunk, reasons: list[str | None]) -> StagedChunk:
+    """The chunk, of which rows with a reason make no request."""
+
+    def fields(row: int) -> dict[str, Any]:
+        reason = reasons[row]
+        if reason is not None:
+            raise BadDocument(one_line(reason))
+        return chunk.fields(row)
+
+    return StagedChunk(chunk.ids, chunk.kept, fields)
+
+
+def _staged_chunk(table: pa.Table, ids: list[str], snapshot: Snapshot) -> StagedChunk:
     if snapshot.form == "lines":
         return _of_lines(table.column(1).to_pylist(), ids, snapshot)
     places = {name: place for place, name in enumerate(table.schema.names) if place > 0}

@@ -59,6 +59,7 @@ def stage(source: Source, staging: Staging, folder: Folder) -> Snapshot:
         prompt=staged.prompt,
         has_id=staged.has_id,
         left_out=source.left_out,
+        has_bad=staging.on_bad_rows == "row",
         content_fingerprint=writer.content.hexdigest(),
     )
 

@@ -51,7 +51,7 @@ class TableSource:
                 writer.write_batch(_copied(self._table.slice(start, _BATCH_ROWS), schema))
         return sink.digest.hexdigest()
 
-    def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
+    def batches(self, columns: Sequence[str], keep_bad: bool = False) -> Iterator[SourceBatch]:
         """The table's batches."""
         first_row = 0
         for batch in self._table.to_batches(max_chunksize=_BATCH_ROWS):

@@ -37,27 +37,35 @@ class TextFolder(LocatedSource):
         """Not known: the folder is walked as it is read."""
         return None
 
-    def batches(self, columns: Sequence[str]) -> Iterator[SourceBatch]:
+    def batches(self, columns: Sequence[str], keep_bad: bool = False) -> Iterator[SourceBatch]:
         """A few files at a time."""
         files = self._location.files()
         first_row = 0
         while part := list(islice(files, _FILES_AT_ONCE)):
             cells: dict[str, list[Any]] = {"path": [_path(file) for file in part]}
+            bad: pa.Array | None = None
             if "text" in columns:
-                cells["text"] = self._texts(part)
+                texts = self._texts(part)
+                reasons = [str(text) if isinstance(text, InvalidInput) else None for text in texts]
+                cells["text"] = [None if isinstance(text, InvalidInput) else text for text in texts]
+                bad = pa.array(reasons, pa.string())
+                for text in texts:
+                    if isinstance(text, InvalidInput) and not keep_bad:
+                        raise text
             said = [self._location.partitions.values(file.path) for file in part]
             cells = {key: [each.get(key) for each in said] for key in self._folders} | cells
             batch = pa.record_batch(
                 {name: pa.array(cells[name], self.columns.schema.field(name).type) for name in cells}
             )
-            yield SourceBatch(batch.select(list(columns)), len(part), self.name, first_row)
+            yield SourceBatch(batch.select(list(columns)), len(part), self.name, first_row, bad)
             first_row += len(part)
 
     @property
     def _folders(self) -> dict[str, pa.DataType]:
         return self._location.partitions.types
 
-    def _texts(self, files: list[SourceFile]) -> list[str]:
+    def _texts(self, files: list[SourceFile]) -> list[str | InvalidInput]:
+        """The text of each file, or why it is none."""
         paths = [file.path for file in files]
         with reading(files[0].name):
             # Not `cat`: that takes a name with brackets for a glob.
@@ -65,7 +73,7 @@ class TextFolder(LocatedSource):
         return [_text(file, content) for file, content in zip(files, contents, strict=True)]
 
 
-def _text(file: SourceFile, content: bytes | Exception) -> str:
+def _text(file: SourceFile, content: bytes | Exception) -> str | InvalidInput:
     with reading(file.name):
         if isinstance(content, Exception):
             raise content
@@ -76,10 +84,8 @@ def _text(file: SourceFile, content: bytes | Exception) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if named := encoding_of(content[:8]):
-            raise InvalidInput(f'"{file.name}" {named}.') from error
-        raise InvalidInput(
-            f'"{file.name}" is not UTF-8 text (byte {error.start + 1}): convert the file to UTF-8.'
-        ) from error
+            return InvalidInput(f'"{file.name}" {named}.')
+        return InvalidInput(f'"{file.name}" is not UTF-8 text (byte {error.start + 1}): convert the file to UTF-8.')
 
 
 def _path(file: SourceFile) -> str:

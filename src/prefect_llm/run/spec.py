@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from prefect_llm.documents import Keep, Staging
+from prefect_llm.documents import Keep, OnBadRows, Staging
 from prefect_llm.prompts import Prompt, PromptSpec
 from prefect_llm.prompts.json_wrapping import wrapping_of
 from prefect_llm.store import RAW, REASONING, ResultRow, reserved_columns
@@ -23,7 +23,8 @@ _ADDED = frozenset({"lenient_json", "keep_reasoning", "messages_column"})
 class RunSpec:
     """How documents are read and asked. `keep_raw` stores each answer as it was received.
 
-    Identical requests are asked once, unless `no_dedup` or a `temperature` above 0 is given.
+    `on_bad_rows` says what becomes of rows that cannot be read. Identical requests are asked once, unless `no_dedup`
+    or a `temperature` above 0 is given.
     """
 
     prompt: PromptSpec
@@ -33,6 +34,7 @@ class RunSpec:
     chunk_rows: int | None = None
     keep_raw: bool = False
     no_dedup: bool = False
+    on_bad_rows: OnBadRows = "fail"
 
     def to_json(self) -> dict[str, Any]:
         """A flat mapping for the manifest, with the names of the command line."""
@@ -46,6 +48,7 @@ class RunSpec:
             "chunk_rows": self.chunk_rows,
             "keep_raw": self.keep_raw,
             "no_dedup": self.no_dedup,
+            **({} if self.on_bad_rows == "fail" else {"on_bad_rows": self.on_bad_rows}),
         }
 
     @classmethod
@@ -54,13 +57,15 @@ class RunSpec:
         rest = dict(spec)
         try:
             own = {name: rest.pop(name) for name in ("id_column", "limit", "chunk_rows", "keep_raw", "no_dedup")}
-            keep = rest.pop("keep")
+            keep, on_bad_rows = rest.pop("keep"), rest.pop("on_bad_rows", "fail")
             prompt = PromptSpec(template=rest.pop("prompt"), **rest)
         except (KeyError, TypeError) as error:
             raise InvalidInput(
                 f"the run has settings unknown to this version ({error}): finish it with the version that began it"
             ) from error
-        return cls(prompt=prompt, keep=tuple(keep) if isinstance(keep, list) else keep, **own)
+        return cls(
+            prompt=prompt, keep=tuple(keep) if isinstance(keep, list) else keep, on_bad_rows=on_bad_rows, **own
+        )
 
     @property
     def kept_of_answers(self) -> tuple[str, ...]:
@@ -102,4 +107,5 @@ class RunSpec:
             chunk_rows=self.chunk_rows,
             reserved=reserved_columns(keep_reasoning=self.prompt.keep_reasoning),
             sent=prompt.sent,
+            on_bad_rows=self.on_bad_rows,
         )

@@ -24,6 +24,7 @@ from prefect_llm.settings.value_types import (
     Input,
     Keep,
     LogLevel,
+    OnBadRows,
     SchemaFile,
     Seconds,
     Share,
@@ -61,6 +62,14 @@ class DocumentOptions(FormSection):
     )
     limit: Annotated[Count | None, FIXED] = Field(
         default=None, title="Limit", description="Ask only this many documents, in input order."
+    )
+    on_bad_rows: Annotated[OnBadRows, FIXED] = Field(
+        default="fail",
+        title="On bad rows",
+        description=(
+            "What becomes of a row that cannot be read (no JSON, not UTF-8, too few or too many cells, a value that "
+            "does not fit its column): fail refuses the input, row makes it a failed row."
+        ),
     )
 
 

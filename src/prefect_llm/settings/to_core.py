@@ -61,6 +61,7 @@ def run_spec(
         keep=documents.keep or "default",
         limit=documents.limit,
         chunk_rows=settings.batch.chunk_rows,
+        on_bad_rows=documents.on_bad_rows,
         keep_raw=settings.output.keep_raw,
         no_dedup=settings.batch.no_dedup,
     )

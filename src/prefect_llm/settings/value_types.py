@@ -152,4 +152,5 @@ Concurrency = Annotated[
 ]
 TokenAccountingRule = Annotated[TokenAccounting, Wording("reserved|used")]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$"), Wording("CODE", "three capital letters, for instance USD")]
+OnBadRows = Annotated[Literal["fail", "row"], Wording("fail|row")]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper), Wording("LEVEL")]
