@@ -17,7 +17,7 @@ from tests.gateways.relays import Relay, http_proxy, socks_proxy, tls_front
 from tests.scripted_server.client import ScriptedServer, free_port
 
 from prefect_llm.engine import Engine, verify
-from prefect_llm.values.errors import InvalidInput, ProviderDown
+from prefect_llm.values.errors import AuthenticationFailed, InvalidInput, ProviderDown, RunError
 from prefect_llm.values.provider import Provider
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -209,6 +209,22 @@ def test_a_proxy_that_refuses_the_tunnel_is_named(secure: Relay, monkeypatch: py
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         said = complaint_of(provider_at(f"https://127.0.0.1:{secure.port}/v1"))
     assert f"the proxy 127.0.0.1:{proxy.port} does not connect to 127.0.0.1:{secure.port}" in said
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [("403 Forbidden", AuthenticationFailed), ("503 Service Unavailable", ProviderDown)]
+)
+def test_a_proxy_that_answers_a_plain_request_itself_is_named(
+    monkeypatch: pytest.MonkeyPatch, status: str, error: type[RunError]
+) -> None:
+    with http_proxy(refuses=status) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:pa55word@127.0.0.1:{proxy.port}")
+        provider = provider_at("http://intranet.example:8000/v1", outage_s=0.3)
+        for attempt in (lambda: verify(provider, "m"), lambda: ask(provider, requests(20))):
+            with pytest.raises(error) as stopped:
+                attempt()
+            assert f"HTTP {status[:3]} by way of the proxy 127.0.0.1:{proxy.port} of HTTP_PROXY" in str(stopped.value)
+            assert "pa55word" not in str(stopped.value)
 
 
 def test_a_socks_proxy_that_refuses_is_named(

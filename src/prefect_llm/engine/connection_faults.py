@@ -44,13 +44,22 @@ class Door:
     host: str
     place: str
     proxy: Proxy | None = None
+    is_secure: bool = True
 
     @classmethod
     def to(cls, base_url: str, proxy: Proxy | None = None) -> Door:
         """The door to the endpoint at that URL."""
         parts = urlsplit(base_url)
         host = parts.hostname or base_url
-        return cls(host, f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}", proxy)
+        is_secure = parts.scheme == "https"
+        return cls(host, f"{host}:{parts.port or (443 if is_secure else 80)}", proxy, is_secure)
+
+    @property
+    def speaking_proxy(self) -> str | None:
+        """The proxy, if it reads what it carries and may answer itself."""
+        if self.proxy is None or self.is_secure or not self.proxy.url.startswith("http"):
+            return None
+        return f"{self.proxy.place} of {self.proxy.variable}"
 
 
 def no_connection(door: Door, obstacle: Obstacle, detail: str) -> NoConnection:

@@ -98,7 +98,7 @@ class ReqwestTransport:
             raise self._failure(error, bound_s, time.monotonic() - began) from error
         if response.status == PROXY_UNAUTHORIZED and self._door.proxy is not None:
             raise no_connection(self._door, Obstacle.PROXY_UNAUTHORIZED, f"HTTP {response.status}")
-        return sized(Answer(response.status, response.headers, bytes(content or b"")))
+        return sized(Answer(response.status, response.headers, bytes(content or b""), self._door.speaking_proxy))
 
     async def close(self) -> None:
         """Close idle connections."""

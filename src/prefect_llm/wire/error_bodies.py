@@ -47,6 +47,8 @@ _STATUSES_BY_CAUSE = {
 _CAUSES = list(Cause)
 _PARAMETER_STATUSES = frozenset({400, 404, 405, 415, 422})
 
+_PROXIES_OWN = frozenset({403, 502, 503, 504})
+"""What a proxy says that does not let a request through, or does not reach its endpoint."""
 _LONGEST_READ = 65_536
 """Bytes; a page's style and scripts come before its text."""
 
@@ -164,7 +166,8 @@ def _message(answer: Answer, complaint: Complaint) -> str:
         where = answer.headers.get("location") or "nowhere"
         return one_line(f"HTTP {status}: not followed where it redirects to: {where}")
     text = complaint.text.removeprefix(f"{status} ") if complaint.is_page else complaint.text
-    return one_line(f"HTTP {status}: {text}" if text else f"HTTP {status}")
+    by = f" by way of the proxy {answer.proxy}" if answer.proxy and status in _PROXIES_OWN else ""
+    return one_line(f"HTTP {status}{by}: {text}" if text else f"HTTP {status}{by}")
 
 
 def _wait_s(answer: Answer, complaint: Complaint) -> float | None:

@@ -15,8 +15,9 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer, its body read to the end."""
+    """One HTTP answer, its body read to the end. `proxy` carried it as it is, and may have given it itself."""
 
     status: int
     headers: Headers
     body: bytes
+    proxy: str | None = None
