@@ -7,10 +7,12 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from tests.run.running import carry_out, documents, provider_at, rows_of
+import pytest
+from tests.run.running import carry_out, documents, provider_at, rows_of, spec_of
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
+from prefect_llm.values.budget import RunBudget
 from prefect_llm.values.price import Price
 from prefect_llm.values.tally import TOKEN_COLUMNS, TokenTally
 
@@ -18,13 +20,25 @@ INPUT, CACHED_INPUT, CACHE_WRITE, OUTPUT = (Decimal(each) for each in ("3", "0.3
 MILLION = Decimal(1_000_000)
 PRICE = Price(INPUT, OUTPUT, cached_input=CACHED_INPUT, cache_write=CACHE_WRITE)
 USAGE = steps.tokens(1_009, 31, cached=503, written=257, reasoning=7)
-UNUSABLE = replace(steps.null_content(), usage=steps.tokens(907, 11, cached=401, written=101))
+WASTED = steps.tokens(907, 11, cached=401, written=101)
+UNUSABLE = {
+    "null": replace(steps.null_content(), usage=WASTED),
+    "given up halfway": steps.ok("The first half", finish_reason="error", usage=WASTED),
+    "an error in the choice": steps.Step(
+        choices=({"message": {"content": "The first half"}, "error": {"code": 502, "message": "gone"}},), usage=WASTED
+    ),
+}
 
 
-def test_the_ledgers_tokens_at_its_prices_are_its_cost(scripted_server: ScriptedServer, output: str) -> None:
+@pytest.mark.parametrize("unusable", UNUSABLE)
+@pytest.mark.parametrize("budget", [None, RunBudget(Decimal(1), "USD")], ids=["no budget", "budget"])
+def test_the_ledgers_tokens_at_its_prices_are_its_cost(
+    scripted_server: ScriptedServer, output: str, unusable: str, budget: RunBudget | None
+) -> None:
     """Tokens written to a cache, in rows and in discarded answers, are billed at a price of their own."""
-    scripted_server.script({"doc-1": [UNUSABLE, steps.ok(usage=USAGE)], "*": steps.ok(usage=USAGE)})
-    summary = carry_out(documents(10), output, provider_at(scripted_server.base_url, prices={"m": PRICE}))
+    scripted_server.script({"doc-1": [UNUSABLE[unusable], steps.ok(usage=USAGE)], "*": steps.ok(usage=USAGE)})
+    provider, spec = provider_at(scripted_server.base_url, prices={"m": PRICE}), spec_of(max_output_tokens=50)
+    summary = carry_out(documents(10), output, provider, spec, budget=budget)
     assert [row["cache_write_tokens"] for row in rows_of(summary)] == [257] * 10
 
     ledger = json.loads((Path(output) / "_run" / "ledger.json").read_text())
@@ -34,7 +48,7 @@ def test_the_ledgers_tokens_at_its_prices_are_its_cost(scripted_server: Scripted
     ]
     for line in [*ledger["lines"], ledger["totals"]]:
         assert Decimal(line["cost"]) == bill_of(line)
-    assert summary.totals.cost == bill_of(ledger["totals"])
+    assert (summary.totals.cost, summary.cost_uncertain) == (bill_of(ledger["totals"]), Decimal(0))
 
 
 def test_summary_and_reports_have_the_tokens_written_to_a_cache(scripted_server: ScriptedServer, output: str) -> None:
