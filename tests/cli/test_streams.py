@@ -71,6 +71,22 @@ def test_a_changed_source_is_said_in_the_log_of_an_unfinished_run(
     assert "in.jsonl has changed since this run finished" in refused.refusals[0]
 
 
+def test_a_finished_run_exits_as_before_where_its_input_was_written_again_or_is_gone(
+    scripted_server: ScriptedServer, asking: list[str], tmp_path: Path
+) -> None:
+    scripted_server.script({"doc-3": steps.status(400)})
+    source = tmp_path / "in.jsonl"
+    before = call(*asking, "--json", "--max-error-share", "0.05", cwd=tmp_path)
+    assert before.status == 4
+    scripted_server.reset()
+    source.write_bytes(source.read_bytes())
+    for _ in range(2):
+        again = call(*asking, "--json", "--max-error-share", "0.05", cwd=tmp_path)
+        assert (again.status, again.summary["failed"], again.summary["cost"]) == (4, 1, before.summary["cost"])
+        source.unlink(missing_ok=True)
+    assert scripted_server.stats().requests == 0
+
+
 @pytest.mark.skipif(not SCHEDULER.exists(), reason="only Linux tells a process's time from the machine's")
 @pytest.mark.parametrize("name", ["in.jsonl", "in.parquet", "in.csv"])
 def test_the_first_request_leaves_within_two_seconds(
