@@ -49,6 +49,10 @@ TOO_LONG = {
         400,
         told("The decoder prompt (length 88049) is longer than the maximum model length of 32768.", code=400),
     ),
+    "vLLM 0.11, shortened": (
+        400,
+        {"object": "error", "message": "longer than the model's context", "type": "BadRequestError", "code": 400},
+    ),
     "vLLM, Messages API": (500, told(VLLM, type="internal_server_error", code=500)),
     "NVIDIA": (
         400,

@@ -127,6 +127,7 @@ def test_a_code_in_another_place_decides_nothing() -> None:
             {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "it lacks a field"},
             "it lacks a field",
         ),
+        ([{"error": {"message": "not valid", "details": [{"reason": "API_KEY_INVALID"}]}}], "not valid"),
         ({"errors": ["it lacks a field"]}, "it lacks a field"),
         (
             {"error": {"message": "Provider returned error", "metadata": {"raw": "it is down"}}},
@@ -137,7 +138,10 @@ def test_a_code_in_another_place_decides_nothing() -> None:
             "Provider returned error: it is down",
         ),
         ({"error": {"message": '{"error":{"message":"inner"}}'}}, "inner"),
-        ({"errors": [{"message": "first", "code": 5007}, {"message": "second"}], "success": False}, "first: second"),
+        (
+            {"errors": [{"message": "first one", "code": 5007}, {"message": "second one"}], "success": False},
+            "first one: second one",
+        ),
         ({"detail": [{"loc": ["body", "messages", 0], "msg": "Field required"}]}, "messages.0: Field required"),
         ({"detail": {"error": {"message": "nested"}}}, "nested"),
         ({"error": {"message": "the same", "provider_specific_fields": {"error": "the same"}}}, "the same"),

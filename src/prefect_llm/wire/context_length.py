@@ -50,6 +50,11 @@ WORDINGS = (
         "github.com/sgl-project/sglang python/sglang/srt/managers/tokenizer_manager.py",
     ),
     Wording(
+        "gateways before them, shortened",
+        "longer than the model's context",
+        "github.com/BerriAI/litellm litellm/litellm_core_utils/exception_mapping_utils.py",
+    ),
+    Wording(
         "SGLang 0.5",
         "Requested token count exceeds the model's maximum context length of # tokens",
         "github.com/sgl-project/sglang python/sglang/srt/managers/tokenizer_manager.py",

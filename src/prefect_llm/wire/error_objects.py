@@ -163,12 +163,13 @@ def quoted_parameter(text: str) -> str | None:
 
 
 def text_in(objects: Iterable[Object]) -> str | None:
-    """The sentences of the objects, each once; `None` if there is none."""
+    """The sentences of the objects, each once, without single words beside them; `None` if there is none."""
     said: list[str] = []
     for each in objects:
         text = _sentence(each)
         if text and not any(text in other for other in said):
             said = [other for other in said if other not in text] + [text]
+    said = [text for text in said if " " in text] or said
     return ": ".join(said) or None
 
 
