@@ -191,3 +191,19 @@ def test_the_parts_of_a_cache_write_are_the_write() -> None:
         "cache_creation": {"ephemeral_5m_input_tokens": 7, "ephemeral_1h_input_tokens": 0},
     })  # fmt: skip
     assert usage == Usage(12, 0, 1, None, 7)
+
+
+COUNTS = st.integers(-1, 4) | st.sampled_from([None, 2.0, "3"])
+
+
+@given(
+    st.fixed_dictionaries({"prompt_tokens": COUNTS, "completion_tokens": COUNTS, "total_tokens": COUNTS}),
+    st.dictionaries(st.sampled_from(["cached_tokens", "cache_write_tokens", "cache_creation_tokens"]), COUNTS),
+    st.dictionaries(st.just("reasoning_tokens"), COUNTS),
+)
+def test_a_member_that_is_no_count_changes_nothing(
+    counts: dict[str, Any], details: dict[str, Any], output_details: dict[str, Any]
+) -> None:
+    usage = {**counts, "prompt_tokens_details": details, "completion_tokens_details": output_details}
+
+    assert usage_of(usage) == usage_of({**usage, "other": "word"})

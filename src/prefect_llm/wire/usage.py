@@ -34,6 +34,10 @@ _ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens")
 _UNTOLD: tuple[int | None, ...] = (None,)
 _WRITTEN_INSIDE = ("cache_write_tokens", "cache_creation_tokens")
+_OPENAI_NAMES = frozenset(
+    {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
+)
+_NOTHING: dict[str, Any] = {}
 
 
 class _Counts(NamedTuple):
@@ -55,6 +59,8 @@ def usage_of(reported: Any) -> Usage | None:
     if not isinstance(reported, dict):
         return None
 
+    if (usage := _openai_reading(reported)) is not None:
+        return usage
     counts = _counts(reported)
     readings = set(_readings(counts)) or set(_with_unreported_thoughts(counts))
     return readings.pop() if len(readings) == 1 else Usage()
@@ -63,6 +69,31 @@ def usage_of(reported: Any) -> Usage | None:
 def usage_in(extension: Any) -> Any:
     """The `usage` member of an object beside the choices, if there is one."""
     return extension.get("usage") if isinstance(extension, dict) else None
+
+
+def _openai_reading(reported: dict[str, Any]) -> Usage | None:
+    """The counts of OpenAI's own shape, nearly every answer's, without trying all readings.
+
+    Nothing can stand beside counts that add up to the total: it would be more. `None` sends the rest to the long way.
+    """
+    given, output = reported.get("prompt_tokens"), reported.get("completion_tokens")
+    if type(given) is not int or type(output) is not int or reported.get("total_tokens") != given + output:
+        return None
+    if not (0 <= given <= MOST_TOKENS and 0 <= output <= MOST_TOKENS) or not reported.keys() <= _OPENAI_NAMES:
+        return None
+
+    details = reported.get("prompt_tokens_details") or _NOTHING
+    output_details = reported.get("completion_tokens_details") or _NOTHING
+    if not (isinstance(details, dict) and isinstance(output_details, dict)) or "cache_creation_tokens" in details:
+        return None
+    usage = Usage(
+        given,
+        count_in(details, "cached_tokens"),
+        output,
+        count_in(output_details, "reasoning_tokens"),
+        count_in(details, "cache_write_tokens"),
+    )
+    return usage if _fits(usage, None) else None
 
 
 def _counts(reported: dict[str, Any]) -> _Counts:
