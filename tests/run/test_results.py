@@ -364,3 +364,18 @@ def test_a_schema_without_a_strict_form_is_asked_all_the_same(output: str) -> No
     with started("--latency", "0") as provider:
         summary = carry_out(documents(3), output, provider_at(provider.base_url), spec_of(schema=schema))
     assert [len(json.loads(row["output"]["counts"])) for row in rows_of(summary)] == [2, 2, 2]
+
+
+def test_results_are_the_next_runs_input_as_often_as_one_likes(scripted_server: ScriptedServer, output: str) -> None:
+    scripted_server.script_all(steps.ok("an answer"))
+    provider = provider_at(scripted_server.base_url)
+    first = carry_out(documents(12), f"{output}-1", provider)
+    spec = spec_of(template="{{ content }} {{ id }}")
+    second = carry_out(f"{first.output}/results", f"{output}-2", provider, spec)
+    third = carry_out(f"{second.output}/results", f"{output}-3", provider, spec)
+    assert (second.totals.ok, third.totals.ok) == (12, 12)
+
+    kept = {"id", "input_id", "input_input_id", "input_input_input_id", "text", "input_content", "input_input_cost"}
+    row = rows_of(third)[3]
+    assert kept <= row.keys()
+    assert [row[name] for name in ("id", "input_id", "input_input_input_id", "text")] == ["d3"] * 3 + ["doc-3 hello"]
