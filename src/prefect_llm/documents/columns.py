@@ -13,6 +13,7 @@ from typing import Literal
 import pyarrow as pa
 
 from prefect_llm.documents.arrow_types import has_repeated_field, holds_binary, staged_type
+from prefect_llm.documents.periods import frequency_of
 from prefect_llm.documents.widening import widened
 from prefect_llm.values.errors import InvalidInput
 from prefect_llm.values.formatting import first_listed
@@ -91,6 +92,11 @@ def merged_columns(schemas: Iterable[tuple[str, pa.Schema]]) -> Columns:
     for file, schema in schemas:
         conflicts |= repeated_columns(schema.names, file)
         for field in schema:
+            if (frequency := frequency_of(field)) is not None:
+                conflicts[field.name] = (
+                    f'The column "{field.name}" of "{file}" holds pandas periods ({frequency}), which are bare '
+                    "numbers in Arrow: write them as text, with .astype(str)."
+                )
             known, first_file = fields.setdefault(field.name, (field.type, file))
             both = _both(known, field.type)
             if both is not None:

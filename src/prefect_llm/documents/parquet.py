@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from prefect_llm.documents.batches import SourceBatch
 from prefect_llm.documents.columns import Columns, merged_columns
 from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
+from prefect_llm.documents.periods import texts_in, with_texts
 from prefect_llm.values.errors import InvalidInput
 
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -48,7 +49,8 @@ class ParquetSource(LocatedSource):
         for file in self._location.files():
             with self._opened(file) as parquet:
                 rows += parquet.metadata.num_rows
-                schemas.append((file.name, self._location.partitions.extended(parquet.schema_arrow, file.path)))
+                schema = with_texts(parquet.schema_arrow)
+                schemas.append((file.name, self._location.partitions.extended(schema, file.path)))
         return merged_columns(schemas), rows
 
     @contextmanager
@@ -67,7 +69,8 @@ class ParquetSource(LocatedSource):
         first_row = 0
         for batch in parquet.iter_batches(batch_size=_batch_rows(parquet.metadata), columns=present):
             # The reader takes "a" for "a.b" too.
-            rows = self._location.partitions.added(batch.select(present), batch.num_rows, columns, own, file.path)
+            cells = texts_in(batch.select(present), parquet.schema_arrow)
+            rows = self._location.partitions.added(cells, batch.num_rows, columns, own, file.path)
             yield SourceBatch(rows, batch.num_rows, file.name, first_row)
             first_row += batch.num_rows
 

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from prefect_llm.documents.arrow_types import staged_type
 from prefect_llm.documents.batches import SourceBatch
-from prefect_llm.documents.columns import Columns, repeated_columns
+from prefect_llm.documents.columns import Columns, merged_columns
 from prefect_llm.documents.conversion import converted
 from prefect_llm.documents.listing import LeftOut
+from prefect_llm.documents.periods import texts_in, with_texts
 
 _BATCH_ROWS = 16_384
 
@@ -30,7 +31,7 @@ class TableSource:
     @property
     def columns(self) -> Columns:
         """The table's own."""
-        return Columns(self._schema, repeated_columns(self._schema.names, self.name))
+        return merged_columns([(self.name, with_texts(self._schema))])
 
     def row_count(self) -> int:
         """The number of rows."""
@@ -55,7 +56,8 @@ class TableSource:
         """The table's batches."""
         first_row = 0
         for batch in self._table.to_batches(max_chunksize=_BATCH_ROWS):
-            yield SourceBatch(batch.select(list(columns)), batch.num_rows, self.name, first_row)
+            rows = texts_in(batch.select(list(columns)), self._schema)
+            yield SourceBatch(rows, batch.num_rows, self.name, first_row)
             first_row += batch.num_rows
 
 
