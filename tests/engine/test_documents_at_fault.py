@@ -97,6 +97,22 @@ def test_a_run_whose_every_document_fails_alike_though_a_greeting_is_answered_st
     assert scripted_server.stats().requests < 60
 
 
+@pytest.mark.parametrize(
+    "step",
+    [steps.status(502), steps.status(503), steps.status(200, {"error": {"code": 502, "message": "upstream"}})],
+    ids=["502", "503", "502 inside a 200"],
+)
+def test_a_gateway_that_fails_the_first_attempts_at_every_document_refuses_none(
+    scripted_server: ScriptedServer, step: Step
+) -> None:
+    scripted_server.script({f"doc-{row}": [step] * 4 + [steps.ok()] for row in range(12)})
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, outage_s=5))
+    run_for_at_most(15, engine, requests(12), asked)
+    engine.close()
+    assert failed(asked.outcomes) == {}
+    assert len(asked.outcomes) == 12
+
+
 def test_where_the_probe_fails_too_it_is_an_outage_and_no_document_pays(scripted_server: ScriptedServer) -> None:
     scripted_server.script(
         {"doc-0": [steps.ok(), steps.status(500)]} | {f"doc-{row}": steps.status(500) for row in range(1, 30)}

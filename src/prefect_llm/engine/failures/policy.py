@@ -32,6 +32,9 @@ from prefect_llm.values.request import Request
 from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Headers
 
+PASSING = frozenset({408, 409, 425, 502, 503, 504, 520, 522, 524, 529})
+"""A gateway's or an overload's: however many documents meet them, they refuse none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fail:
@@ -332,7 +335,8 @@ def _is_refusal(error: RequestError) -> bool:
 
 
 def _is_fault(error: RequestError) -> bool:
-    return isinstance(error, Unavailable) and not error.unreachable
+    """Whether it may be a refusal in the words of a server's fault."""
+    return isinstance(error, Unavailable) and not error.unreachable and error.status not in PASSING
 
 
 def _failure_of(error: RequestError) -> Failure:
