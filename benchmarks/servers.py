@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LITELLM = ROOT / ".venv-bench" / "servers" / "bin" / "litellm"
 SCRIPTED_SERVER = ROOT / "tests" / "scripted_server" / "server.py"
 STARTS_WITHIN_S, ANSWERS_WITHIN_S, ENDS_WITHIN_S = 60.0, 30.0, 45.0
-DOCUMENTS, PATIENCE_S = 20, 3
+DOCUMENTS, OUTPUT_TOKENS, PATIENCE_S = 20, 8, 3
 
 Steps = Mapping[str, Any]
 """What the scripted server answers: fields of its `Step`, by document or `*`."""
@@ -98,7 +98,8 @@ def outcome(server: Server, case: Case, folder: Path) -> tuple[str, str]:
     documents.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     command = [COMMAND, "run", documents, "--output", output, "--base-url", f"{server.url}{case.path}"]
     command += ["--model", model, "--prompt", "{{ text }}", "--api-key-env", "SERVER_KEY", "--json", "--quiet"]
-    command += ["--concurrency", "4", "--outage-patience", str(PATIENCE_S), "--stop-error-share", "1", *case.options]
+    command += ["--concurrency", "4", "--outage-patience", str(PATIENCE_S), "--stop-error-share", "1"]
+    command += ["--max-output-tokens", str(OUTPUT_TOKENS), *case.options]
     ended = _ended([str(part) for part in command], key)
     return _answer(f"{server.url}{case.path}", key, model, texts[0]), ended
 
@@ -126,7 +127,11 @@ def _told(ended: subprocess.CompletedProcess[str]) -> str:
 
 
 def _answer(base_url: str, key: str, model: str, text: str) -> str:
-    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": text}]}
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": "user", "content": text}],
+        "max_tokens": OUTPUT_TOKENS,
+    }
     try:
         status, told = _call(base_url, "POST", "/chat/completions", body, {"authorization": f"Bearer {key}"})
     except OSError as failure:
@@ -173,7 +178,7 @@ LITELLM_CASES = (
         {"*": said(400, "no", param="temperature")},
         options=("--temperature", "0"),
     ),
-    Case("max_tokens refused", "RequestRefused", {"*": NO_MAX_TOKENS}, options=("--max-output-tokens", "16")),
+    Case("max_tokens refused", "RequestRefused", {"*": NO_MAX_TOKENS}),
     Case("no path", "EndpointNotFound", path="/v2"),
 )
 LITELLM_KEY_CASES = (

@@ -15,6 +15,7 @@ from prefect_llm.values.provider import Provider
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ollama": {"error": {"message": 'model "m" not found, try pulling it first', "type": "api_error", "code": None}},
+    "ollama, August 2026": {"error": {"message": "model 'm' not found", "type": "not_found_error", "code": None}},
     "openrouter": {"error": {"message": "No endpoints found for m.", "code": 404}},
     "azure": {"error": {"code": "404", "message": "Resource not found"}},
     "fireworks": {"error": {"object": "error", "type": "invalid_request_error", "message": "Model not found"}},

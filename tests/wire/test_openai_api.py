@@ -28,7 +28,7 @@ def refused(status: int, code: str) -> RequestError:
         (429, "rate_limit_exceeded", None),
         (404, "model_not_found", Cause.MODEL_NOT_FOUND),
         (404, "NotFoundError", Cause.MODEL_NOT_FOUND),
-        (404, "not_found_error", Cause.MODEL_NOT_FOUND),
+        (404, "not_found_error", None),
         (404, "unknown_url", None),
         (401, "invalid_api_key", Cause.KEY_REFUSED),
     ],

@@ -115,10 +115,10 @@ _LIMIT_PER_DAY = (
     "1308",  # Zhipu, a plan's hours
     "1310",  # Zhipu, a plan's week or month
 )
+# not "not_found_error": Ollama and Anthropic say it of a model, llama.cpp of a path
 _MODEL_NOT_FOUND = (
     "model_not_found",  # OpenAI
     "NotFoundError",  # vLLM, LiteLLM
-    "not_found_error",  # Anthropic's and Ollama's compatible endpoints
     "NOT_FOUND",  # Google, Fireworks
     "invalid_model",  # Mistral, with 400
     "model_not_available",  # Together
@@ -159,6 +159,7 @@ _STATUSES = {
     "RESOURCE_EXHAUSTED": 429,
     "throttling_error": 429,
     "permission_denied": 403,
+    "not_found_error": 404,
     "invalid_request_error": 400,
     "invalid_request": 400,
     "BadRequestError": 400,
