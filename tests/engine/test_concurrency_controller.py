@@ -133,7 +133,7 @@ def simulated(
 
     The rest queue, or where it `refuses` they fail at once; of those served, a share is `failing`.
     """
-    chance, adaptive = random.Random(seed), AdaptiveConcurrency(1024)
+    chance, adaptive = random.Random(seed), AdaptiveConcurrency(1024, timeout_s=120.0)
     serving: list[tuple[float, float]] = []
     queue: deque[float] = deque()
     history: list[Second] = []

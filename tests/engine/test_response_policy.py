@@ -12,6 +12,7 @@ from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, Break
 from prefect_llm.engine.failures.policy import Decision, Effects, Fail, ResponsePolicy, Retry, StopRun, Verdict
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.limits.opening import FIRST_SLOTS
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import FallbackReason, Job, Submission
@@ -297,7 +298,7 @@ def adaptive(now: float = 10.0) -> Provided:
     """A provider whose concurrency is found while running, and that has grown beyond the first 16."""
     provided = Provided(Limits())
     for second in range(int(now)):
-        jobs = [provided.leave(float(second)) for _ in range(16)]
+        jobs = [provided.leave(float(second)) for _ in range(min(16, provided.scheduler.slots))]
         for job in jobs:
             provided.answer(second + 0.9, job)
     assert provided.scheduler.concurrency > 16
@@ -444,7 +445,7 @@ def test_a_good_answer_changes_nothing_under_a_fixed_concurrency() -> None:
 
 def test_a_good_answer_carries_the_concurrency_where_it_is_found() -> None:
     policy, job = alone(Limits())
-    assert policy.succeeded(2.0, job, 1.0, in_flight=1) == Effects(concurrency=16)
+    assert policy.succeeded(2.0, job, 1.0, in_flight=1) == Effects(concurrency=FIRST_SLOTS + 1)
 
 
 def test_rate_headers_that_say_empty_pause_the_provider() -> None:

@@ -68,6 +68,11 @@ class Timeouts:
     deadline_s: float | None = None
     connect_s: float = 10.0
 
+    @property
+    def longest_silence_s(self) -> float:
+        """Seconds without a byte after which an attempt has failed."""
+        return self.attempt_s if self.idle_s is None else self.idle_s
+
 
 @dataclass(frozen=True, slots=True)
 class RetryOptions:

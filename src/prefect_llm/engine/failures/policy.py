@@ -112,7 +112,8 @@ class ResponsePolicy:
         self._provider_faults = provider_faults
         self._deadline_s = provider.timeouts.deadline_s
         self._rate_headers = wire_format.rate_headers
-        self._adaptive = AdaptiveConcurrency(limits.max_concurrency) if limits.adaptive else None
+        longest_s = provider.timeouts.longest_silence_s
+        self._adaptive = AdaptiveConcurrency(limits.max_concurrency, longest_s) if limits.adaptive else None
 
         self.throttling = Throttling()
         self._first_answers = FirstAnswers()
@@ -271,17 +272,17 @@ class ResponsePolicy:
         if self._adaptive is None or stale or not isinstance(error, Retryable):
             return Effects(cool_down_until=cool_down_until)
 
-        self._push_back(self._adaptive, now, throttled=throttled)
+        self._push_back(self._adaptive, now, error)
         return Effects(self._adaptive.concurrency, self._adaptive.ramp, cool_down_until)
 
-    def _push_back(self, adaptive: AdaptiveConcurrency, now: float, *, throttled: bool) -> None:
+    def _push_back(self, adaptive: AdaptiveConcurrency, now: float, error: Retryable) -> None:
         """Faults tell the controller of a limit; those of an outage say nothing of how much the provider takes."""
         if self._breaker.state is not BreakerState.CLOSED:
             adaptive.outage()
-        elif throttled:
+        elif isinstance(error, Throttled):
             adaptive.throttled(now)
         else:
-            adaptive.faulted(now)
+            adaptive.faulted(now, timed_out=error.kind is ErrorKind.TIMEOUT)
 
     def _cooldown_after(self, error: Throttled, now: float) -> float | None:
         """One pause for all: answers to requests in flight when it began do not lengthen it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect_llm.engine.limits.concurrency_controller import ENOUGH_ANSWERS, Control, Observation, decide
+from prefect_llm.engine.limits.opening import Opening
 
 SHORTEST_INTERVAL_S = 1.0
 LONGEST_RAMP_S = 1.0
@@ -30,12 +31,14 @@ class Ramp:
 class AdaptiveConcurrency:
     """How many requests may be in flight, found while they are. Instants in seconds of any steady clock.
 
-    `concurrency` is as decided last; `ramp` how it is reached, if it was raised.
+    `concurrency` is as decided last; `ramp` how it is reached, if it was raised. An attempt lasts at most
+    `timeout_s`.
     """
 
-    def __init__(self, ceiling: int) -> None:
+    def __init__(self, ceiling: int, timeout_s: float) -> None:
         self.ramp: Ramp | None = None
         self._control = Control.start(ceiling)
+        self._opening = Opening(self._control.concurrency, timeout_s)
         self._when_last_answered = self._control
         self._latencies_s: list[float] = []
         self._throttled = 0
@@ -47,7 +50,8 @@ class AdaptiveConcurrency:
     @property
     def concurrency(self) -> int:
         """As decided last."""
-        return self._control.concurrency
+        decided = self._control.concurrency
+        return decided if self._opening.over else min(decided, self._opening.slots)
 
     def left(self, now: float, in_flight: int) -> None:
         """A request left; `in_flight` counts it, too."""
@@ -57,6 +61,10 @@ class AdaptiveConcurrency:
     def answered(self, now: float, latency_s: float) -> None:
         """A good answer came."""
         self._latencies_s.append(latency_s)
+        if not self._opening.over:
+            self._opening.answered(now, latency_s)
+            if self._opening.over:
+                self._begin_interval(now)  # what came before was asked with fewer in flight
         self._end_interval(now)
         self._when_last_answered = self._control
 
@@ -65,9 +73,11 @@ class AdaptiveConcurrency:
         self._throttled += 1
         self._end_interval(now)
 
-    def faulted(self, now: float) -> None:
+    def faulted(self, now: float, *, timed_out: bool = False) -> None:
         """A timeout or a server's fault came instead of an answer."""
         self._faults += 1
+        if timed_out and not self._opening.over:
+            self._opening.timed_out()
         self._end_interval(now)
 
     def outage(self) -> None:

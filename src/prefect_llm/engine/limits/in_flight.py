@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefect_llm.engine.limits.concurrency import Ramp
-from prefect_llm.engine.limits.concurrency_controller import FIRST_CONCURRENCY
+from prefect_llm.engine.limits.opening import FIRST_SLOTS
 from prefect_llm.values.provider import Limits
 
 
@@ -17,7 +17,7 @@ class InFlight:
         self.count = 0
         self.retries = 0
         self.share = 1.0
-        self.concurrency = min(limits.most_in_flight, FIRST_CONCURRENCY) if limits.adaptive else limits.most_in_flight
+        self.concurrency = min(limits.most_in_flight, FIRST_SLOTS) if limits.adaptive else limits.most_in_flight
         self._most = limits.most_in_flight
         self._ramp: Ramp | None = None
 
