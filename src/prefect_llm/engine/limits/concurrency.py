@@ -62,9 +62,7 @@ class AdaptiveConcurrency:
         """A good answer came."""
         self._latencies_s.append(latency_s)
         if not self._opening.over:
-            self._opening.answered(now, latency_s)
-            if self._opening.over:
-                self._begin_interval(now)  # what came before was asked with fewer in flight
+            self._open_further(now, latency_s)
         self._end_interval(now)
         self._when_last_answered = self._control
 
@@ -84,6 +82,11 @@ class AdaptiveConcurrency:
         """What failed since the last good answer was an outage: take its decisions back, and measure again."""
         self._control = self._when_last_answered
         self._begin_interval(None)
+
+    def _open_further(self, now: float, latency_s: float) -> None:
+        self._opening.answered(now, latency_s)
+        if self._opening.over:
+            self._begin_interval(now)  # what came before was asked with fewer in flight
 
     def _begin_interval(self, now: float | None) -> None:
         self._latencies_s, self._throttled, self._faults = [], 0, 0

@@ -16,15 +16,19 @@ SERVED_SHARE = 0.5
 
 
 class Opening:
-    """The slots until `enough` of them were earned; `over` says so."""
+    """The slots until `enough` of them were earned."""
 
     def __init__(self, enough: int, timeout_s: float) -> None:
         self.slots = min(FIRST_SLOTS, enough)
-        self.over = self.slots >= enough
         self._enough = enough
         self._timeout_s = timeout_s
         self._fastest_s = math.inf
         self._answered_at: list[float] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether there are enough."""
+        return self.slots >= self._enough
 
     def answered(self, now: float, latency_s: float) -> None:
         """A good answer came: one more may be in flight, unless they queue and may come too late."""
@@ -35,7 +39,6 @@ class Opening:
         side_by_side = len(self._answered_at) >= SERVED_SHARE * self.slots
 
         self.slots += in_time or side_by_side
-        self.over = self.slots >= self._enough
 
     def timed_out(self) -> None:
         """An attempt timed out: so many are too many, at least one."""
