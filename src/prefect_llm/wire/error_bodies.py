@@ -31,6 +31,7 @@ TEMPORARY_STATUSES = frozenset({408, 409, 424, 425, 499})
 _DOCUMENTS_OWN = frozenset({ErrorKind.CONTEXT_TOO_LONG, ErrorKind.CONTENT_FILTERED})
 """Kinds that hold whatever the status: no repeat of the document mends them, and no other document has them."""
 _NO_DOCUMENTS_FAULT = frozenset({401, 404, *THROTTLE_STATUSES})
+"""These are about a key, an address or a rate, whatever else the body says."""
 _KINDS_BY_STATUS = {446: ErrorKind.CONTENT_FILTERED, 451: ErrorKind.CONTENT_FILTERED}
 """446 is Portkey's "guardrails failed", 451 "unavailable for legal reasons"."""
 _CAUSES_BY_STATUS = {412: Cause.ACCOUNT_EXHAUSTED, 413: Cause.DOCUMENT_REFUSED, 501: Cause.UNSUPPORTED}
@@ -45,6 +46,7 @@ _STATUSES_BY_CAUSE = {
     Cause.UNSUPPORTED: 501,
 }
 _CAUSES = list(Cause)
+"""Of several causes in one body the earlier counts: it says more."""
 _PARAMETER_STATUSES = frozenset({400, 404, 405, 415, 422})
 
 _PROXIES_OWN = frozenset({403, 502, 503, 504})
