@@ -198,6 +198,24 @@ def test_what_is_refused_exits_2_with_one_sentence_and_asks_nothing(
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"SSL_CERT_FILE": "/absent.pem"}, "environment SSL_CERT_FILE names /absent.pem"),
+        ({"HTTP_PROXY": "ftp://proxy:1"}, "environment HTTP_PROXY is no proxy's address"),
+        ({"PREFECT_LLM_API_KEY": "two\nlines"}, "the API key cannot be sent as a header"),
+    ],
+)
+def test_an_environment_that_lets_nothing_be_asked_exits_2_with_one_sentence(
+    asking: list[str], tmp_path: Path, environ: dict[str, str], said: str
+) -> None:
+    refused = call(*asking, cwd=tmp_path, environ=environ)
+    assert refused.status == 2
+    assert said in refused.refusals[0]
+    assert len(refused.refusals) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unreadable_input_is_refused_by_file_and_row(asking: list[str], tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"id": "a", "text": "x"}\n{"id": "a", "text": "y"}\n')
     refused = call(*asking, cwd=tmp_path)

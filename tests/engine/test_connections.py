@@ -139,6 +139,23 @@ def test_authorities_that_cannot_be_read_are_refused_before_anything_is_asked(
         assert f"environment {variable} names {tmp_path}/authorities, where {said}" in str(refused.value)
 
 
+def test_an_absent_file_is_refused_beside_a_good_folder(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_DIR", str(certificates.authority.parent))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
+    with pytest.raises(InvalidInput, match=r"environment SSL_CERT_FILE names .*absent\.pem"):
+        verify(provider_at("https://127.0.0.1:9/v1"), "m")
+
+
+def test_an_absent_folder_beside_a_good_file_is_none_of_ours(
+    secure: Relay, certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "absent"))
+    answers(provider_at(f"https://127.0.0.1:{secure.port}/v1"))
+
+
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_an_http_proxy_carries_plain_requests(
     scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, variable: str

@@ -55,6 +55,8 @@ def build_client(provider: Provider, headers: Mapping[str, str], environ: Mappin
 
     Raises `InvalidInput` for a proxy that cannot be one, and where no certificate authority can be read.
     """
+    if (file := environ.get("SSL_CERT_FILE")) and not os.access(file, os.R_OK):
+        raise InvalidInput(_without_authorities(environ))  # else a folder of SSL_CERT_DIR would hide it
     timeouts = provider.timeouts
     builder = ClientBuilder().default_headers(dict(headers)).follow_redirects(False).referer(False).no_proxy()
     if (proxy := proxy_for(provider.base_url, environ)) is not None:

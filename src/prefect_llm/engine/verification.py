@@ -142,7 +142,8 @@ async def _diagnosis(transport: Transport, provider: Provider, request: Request,
     if error.kind is ErrorKind.TIMEOUT:
         return ProviderDown(f"{provider.name} did not answer ({error.message}): check base_url")
     if error.kind is ErrorKind.CONNECTION:
-        return ProviderDown(f"{provider.name} broke the connection off ({error.message}): is base_url right?")
+        scheme = " (is it https:// rather than http://?)" if provider.base_url.startswith("http://") else ""
+        return ProviderDown(f"{provider.name} broke the connection off ({error.message}): is base_url right{scheme}?")
     if isinstance(error, (Unavailable, BadResponse)):
         return ProviderDown(f"{provider.base_url} answers, but not usably: {error.message}")
     refused = RequestRefused(f"{provider.name} refused the request: {error.message}")

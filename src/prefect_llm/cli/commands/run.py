@@ -14,6 +14,7 @@ from prefect_llm.cli.exit_status import Exit, show, status_of, tell_stop
 from prefect_llm.cli.progress import alert_log, progress_bar, progress_log
 from prefect_llm.cli.provider import provider_of
 from prefect_llm.cli.signals import stop_on_signals
+from prefect_llm.engine.transport import check_provider
 from prefect_llm.prompts import PromptSpec
 from prefect_llm.report import Summary
 from prefect_llm.run.context import context_of
@@ -92,7 +93,10 @@ def log_to_stderr(settings: RunSettings) -> None:
 
 
 def _provider(settings: RunSettings) -> Provider:
-    return provider_of(settings.api, settings.batch, os.environ)
+    provider = provider_of(settings.api, settings.batch, os.environ)
+    for each in provider.routes:
+        check_provider(each)
+    return provider
 
 
 def _carry_out(open_: Callable[[], Opened], output: str, settings: RunSettings) -> int:
