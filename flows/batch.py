@@ -63,8 +63,9 @@ def batch_inference(
 
     Args:
         input: File, directory, glob or URL of Parquet, CSV, JSON Lines, text or Markdown files, as a worker sees it.
-        output: Directory (on a worker an absolute path) or URL of the run; may hold `{scheduled:%Y-%m-%d}` and
-            `{flow_run_id}`. The same directory again goes on where an earlier run stopped.
+        output: Directory (on a worker an absolute path) or URL of the run; may hold `{scheduled:%Y-%m-%d}`,
+            `{scheduled:%Y-%m-%d@Europe/Berlin}` and `{flow_run_id}`. The same directory again goes on where an
+            earlier run stopped.
         provider: Who is asked: a saved LLM Provider block, with its key, limits and prices. None only where a
             base URL is given below, under Requests and prices.
         model: The model to ask; the provider's default model if empty.
@@ -82,7 +83,7 @@ def batch_inference(
         approval: Estimate first, and wait for a person to approve that; leave empty to begin at once.
 
     Returns the summary. Raises the `LLMBatchError` that refused or stopped the run; the flow run's state is
-    then Failed, by the name of the reason, and Cancelled where the estimate was rejected.
+    then Failed, named after the reason, and Cancelled where the estimate was rejected.
     """
     try:
         question = Question(provider, model, prompt, prompt_file, system, answer_schema, row_params)

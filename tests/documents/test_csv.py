@@ -74,7 +74,7 @@ def test_a_row_longer_than_a_block_is_read(read: Any, write: Any) -> None:
         ("", '"{path}" is empty'),
         ("id,text\n", '"{path}" has no rows'),
         ("id,text\n1,x\n,y\n", 'Row 2 of "{path}": the id in column "id" is empty'),
-        ("id,text\n1,x\n2,y\n1,z\n", 'The id "1" in column "id" is there twice: row 1 of "{path}" and row 3'),
+        ("id,text\n1,x\n2,y\n1,z\n", 'the id "1" in column "id" is there twice: row 1 of "{path}" and row 3'),
     ],
 )
 def test_a_broken_file_is_refused_by_its_place(refused: Any, write: Any, content: str, where: str) -> None:

@@ -182,10 +182,10 @@ def test_an_id_that_only_later_rows_have_is_refused(refused: Any, write: Any) ->
 
 def test_a_column_that_no_row_has_is_refused_with_the_nearest(refused: Any, write: Any) -> None:
     path = write("a.jsonl", ['{"title": "x", "body": "y"}'])
-    assert f'The prompt uses the column "titel", which is not in "{path}"; nearest: "title"' in refused(
+    assert f'the prompt uses the column "titel", which is not in "{path}"; nearest: "title"' in refused(
         path, needed=frozenset({"titel"})
     )
-    assert 'The id column is "key", which is not in' in refused(path, id_column="key")
+    assert 'the id column is "key", which is not in' in refused(path, id_column="key")
     assert 'keep names the column "Title"' in refused(path, keep=("Title",))
 
 

@@ -71,7 +71,7 @@ def test_a_folder_is_read_in_path_order_and_absent_columns_are_null(read: Any, p
 def test_files_that_disagree_on_a_type_are_refused_by_file_and_column(refused: Any, parquet: Any) -> None:
     first = parquet("in/a.parquet", {"id": [1], "n": [1]})
     second = parquet("in/b.parquet", {"id": [2], "n": ["x"]})
-    assert refused(first.parent).startswith(f'The column "n" is string in "{second}" but int64 in "{first}"')
+    assert refused(first.parent).startswith(f'the column "n" is string in "{second}" but int64 in "{first}"')
 
 
 def test_string_types_of_different_writers_agree(read: Any, parquet: Any) -> None:

@@ -42,4 +42,4 @@ def test_a_frequency_that_is_not_known_is_refused_if_it_is_used(read: Any, refus
     table = pa.table({"text": ["x"], "p": cells})
     text = frozenset({"text"})
     assert read(table, needed=text, wanted=text, keep="none").fields[0]["text"] == "x"
-    assert 'The column "p" of "pyarrow.Table" holds pandas periods (ms)' in refused(table)
+    assert 'the column "p" of "pyarrow.Table" holds pandas periods (ms)' in refused(table)

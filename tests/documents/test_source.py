@@ -37,7 +37,7 @@ def refusal(input: str) -> str:
 
 def test_an_absent_path_is_refused(tmp_path: Path) -> None:
     assert refusal(str(tmp_path / "no.csv")) == (
-        f'Nothing was found at "{tmp_path}/no.csv": check the path of the input.'
+        f'nothing was found at "{tmp_path}/no.csv": check the path of the input.'
     )
 
 
@@ -172,7 +172,7 @@ def test_s3_is_read_listed_afresh_and_refused_without_credentials(
     assert read("s3://bucket/docs").fields == [{"path": "a.md", "text": "one", "id": "a.md"}]
     s3fs.S3FileSystem(skip_instance_cache=True).pipe("bucket/docs/b.md", b"two")
     assert read("s3://bucket/docs").ids == ["a.md", "b.md"]
-    assert refusal("s3://bucket/nothing").startswith('Nothing was found at "s3://bucket/nothing"')
+    assert refusal("s3://bucket/nothing").startswith('nothing was found at "s3://bucket/nothing"')
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     s3fs.S3FileSystem.clear_instance_cache()
@@ -180,7 +180,7 @@ def test_s3_is_read_listed_afresh_and_refused_without_credentials(
 
 
 def test_an_unknown_store_is_refused() -> None:
-    assert refusal("nowhere://x.csv").startswith('The input "nowhere://x.csv" cannot be opened')
+    assert refusal("nowhere://x.csv").startswith('the input "nowhere://x.csv" cannot be opened')
 
 
 def test_a_signed_url_is_named_without_its_signature() -> None:

@@ -42,7 +42,7 @@ def test_the_document_id_is_a_field_where_no_column_has_its_name(read: Any) -> N
     ],
 )
 def test_ids_of_other_types_are_refused(refused: Any, ids: pa.Array) -> None:
-    assert refused(pa.table({"id": ids})).startswith('The id column "id" of "pyarrow.Table" is of type')
+    assert refused(pa.table({"id": ids})).startswith('the id column "id" of "pyarrow.Table" is of type')
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_duplicate_id_is_refused_with_both_rows_named(refused: Any, write: Any
     write("in/a.jsonl", [json.dumps({"id": row}) for row in range(2_500)])
     path = write("in/b.jsonl", ['{"id": "x"}', '{"id": "2345"}'])
     assert refused(path.parent).startswith(
-        f'The id "2345" in column "id" is there twice: row 2346 of "{path.parent}/a.jsonl" and row 2 of "{path}"'
+        f'the id "2345" in column "id" is there twice: row 2346 of "{path.parent}/a.jsonl" and row 2 of "{path}"'
     )
 
 
@@ -70,7 +70,7 @@ def test_duplicates_are_found_across_a_million_ids(refused: Any) -> None:
     ids = [*range(1_000_000), 314_159]
     sentence = refused(pa.table({"id": ids}), keep="none", wanted=frozenset())
     assert sentence.startswith(
-        'The id "314159" in column "id" is there twice: row 314160 of "pyarrow.Table" and row 1000001'
+        'the id "314159" in column "id" is there twice: row 314160 of "pyarrow.Table" and row 1000001'
     )
 
 
@@ -179,12 +179,12 @@ def test_keep_decides_columns_and_order(read: Any) -> None:
 def test_an_absent_column_is_refused_with_the_nearest_names(refused: Any) -> None:
     table = pa.table({"ticket text": ["x"], "Titel": ["y"]})
     assert refused(table, needed=frozenset({"title"})) == (
-        'The prompt uses the column "title", which is not in "pyarrow.Table"; nearest: "Titel"; there: "ticket text".'
+        'the prompt uses the column "title", which is not in "pyarrow.Table"; nearest: "Titel"; there: "ticket text".'
     )
     assert refused(table, keep=("zzz",)) == (
         'keep names the column "zzz", which is not in "pyarrow.Table"; there: "ticket text", "Titel".'
     )
-    assert 'The id column is "zzz"' in refused(table, id_column="zzz")
+    assert 'the id column is "zzz"' in refused(table, id_column="zzz")
 
 
 def test_without_a_prompt_and_the_column_that_is_sent_as_it_is_a_prompt_is_asked_for(refused: Any) -> None:
@@ -193,8 +193,8 @@ def test_without_a_prompt_and_the_column_that_is_sent_as_it_is_a_prompt_is_asked
         'no prompt: give --prompt or --prompt-file; without one the column "messages" is sent as it is, '
         'which is not in "pyarrow.Table"; there: "text".'
     )
-    assert 'The prompt uses the column "messages"' in refused(table, needed=frozenset({"messages"}))
-    assert 'The prompt uses the column "p"' in refused(table, needed=frozenset({"p"}), sent="messages")
+    assert 'the prompt uses the column "messages"' in refused(table, needed=frozenset({"messages"}))
+    assert 'the prompt uses the column "p"' in refused(table, needed=frozenset({"p"}), sent="messages")
 
 
 def test_optional_columns_may_be_absent(read: Any) -> None:

@@ -38,7 +38,7 @@ def test_two_columns_of_one_name_are_refused(refused: Any) -> None:
 
 def test_two_fields_of_one_name_in_a_struct_are_refused(refused: Any) -> None:
     struct = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"])
-    assert 'The column "s"' in refused(pa.table({"s": struct}))
+    assert 'the column "s"' in refused(pa.table({"s": struct}))
 
 
 def test_a_value_beyond_python_fails_its_own_document_only(folder: Folder) -> None:
@@ -52,7 +52,7 @@ def test_a_value_beyond_python_fails_its_own_document_only(folder: Folder) -> No
 
 def test_a_value_beyond_its_staged_type_is_refused(refused: Any) -> None:
     table = pa.table({"when": pa.array([2**62], pa.timestamp("s"))})
-    assert refused(table).startswith('The column "when" of "pyarrow.Table" (timestamp[s]) cannot be read')
+    assert refused(table).startswith('the column "when" of "pyarrow.Table" (timestamp[s]) cannot be read')
 
 
 def test_rows_are_found_in_any_order_and_may_be_changed(folder: Folder) -> None:

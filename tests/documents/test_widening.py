@@ -85,7 +85,7 @@ def test_what_no_type_holds_is_refused_if_it_is_used_and_only_then(
     assert [row["text"] for row in read(folder, needed=text, wanted=text, keep="none").fields] == ["a", "b"]
     assert [row["text"] for row in read(folder, needed=text, wanted=text, keep=("text",)).fields] == ["a", "b"]
     for used in ({"keep": "default"}, {"keep": "none"}, {"keep": "none", "wanted": frozenset({"n"})}):
-        assert 'The column "n"' in refused(folder, **used)
+        assert 'the column "n"' in refused(folder, **used)
     assert 'column "n"' in refused(folder, keep="none", wanted=text, id_column="n")
 
 

@@ -26,6 +26,20 @@ def test_the_directory_is_named_after_the_scheduled_time_and_the_flow_run(
     assert state.result().output == f"{tmp_path}/{flow_run.expected_start_time:%Y-%m-%d}/{flow_run.id}"
 
 
+def test_a_night_is_named_by_the_day_of_the_zone(
+    parameters: Parameters, prefect_server: PrefectServer, tmp_path: Path
+) -> None:
+    half_past_one = datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
+    parameters["output"] = f"{tmp_path}/{{scheduled:%Y-%m-%d@Europe/Berlin}}"
+    with prefect_server.client() as client:
+        night = client.create_flow_run(
+            batch_inference, parameters=parameters, state=Scheduled(scheduled_time=half_past_one)
+        )
+    summary = run_flow_sync(batch_inference, flow_run=night, parameters=parameters)
+    assert isinstance(summary, Summary)
+    assert summary.output == f"{tmp_path}/2026-10-25"
+
+
 def test_a_run_that_starts_late_keeps_its_own_night(
     parameters: Parameters, prefect_server: PrefectServer, tmp_path: Path
 ) -> None:

@@ -112,7 +112,7 @@ def test_attempts_without_an_answer_may_have_been_billed() -> None:
         ("timeout", 3, "3 documents failed for reasons that may pass"),
         ("truncated", 2, "2 documents were cut by the output limit: raise `max_output_tokens`"),
         ("context_too_long", 1, "1 document is longer than the model's context"),
-        ("bad_document", 1, "1 document made no prompt"),
+        ("bad_document", 1, "1 document could not be turned into a prompt"),
     ],
 )
 def test_each_kind_of_failure_has_its_advice(kind: str, count: int, said: str) -> None:

@@ -111,7 +111,7 @@ def test_the_report_of_a_run_reads_as_written_here(summary: Summary) -> None:
 
 ## Tokens
 
-|  | input | of it cached | of it written to a cache | output | of it reasoning |
+|  | input | of which cached | of which written to a cache | output | of which reasoning |
 | --- | ---: | ---: | ---: | ---: | ---: |
 | in the results | 9,600 | 1,200 | 0 | 4,800 | 48 |
 | unusable answers | 20 | 0 | 0 | 10 | 0 |

@@ -20,6 +20,13 @@ ALLOWED = "it may hold {scheduled:%Y-%m-%d} and {flow_run_id}"
         ("{scheduled:%Y/%m}/{flow_run_id}", "2026/01/abc"),
         ("{scheduled:%H%%%M}", "23%59"),
         ("{scheduled:%-m}", "1"),
+        ("{scheduled:%Y-%m-%d@Europe/Berlin}", "2026-02-01"),
+        ("{scheduled:%Y-%m-%dT%H:%M@America/St_Johns}/x", "2026-01-31T20:29/x"),
+        ("{scheduled:%d@UTC}", "31"),
+        ("{scheduled:%Y@%m@Asia/Tokyo}", "2026@02"),
+        ("{scheduled:%Y-%m-%d@night}", "2026-01-31@night"),
+        ("{scheduled:%Y@%m/%d}", "2026@01/31"),
+        ("a@b/{scheduled:%d}", "a@b/31"),
         ("a{{b}}", "a{b}"),
     ],
 )
@@ -40,6 +47,10 @@ def test_placeholders_are_filled_in(template: str, expected: str) -> None:
         ("{scheduled:%Y{flow_run_id}}", "{scheduled} needs the format of a date"),
         ("{scheduled:%Y-%Q}", "a date has no %Q"),
         ("{scheduled:%Y-%}", "a date has no %"),
+        ("{scheduled:@Europe/Berlin}", "{scheduled} needs the format of a date"),
+        ("{scheduled:%d@Europe/Berln}", "there is no time zone 'Europe/Berln'; one is named as Europe/Berlin"),
+        ("{scheduled:%d@../etc/passwd}", "there is no time zone '../etc/passwd'; one is named as Europe/Berlin"),
+        ("{scheduled:%Q@Europe/Berlin}", "a date has no %Q"),
         ("{flow_run_id:>3}", "{flow_run_id} takes no format"),
         ("runs/{", "Single '{' encountered in format string"),
     ],
@@ -48,6 +59,21 @@ def test_any_other_placeholder_is_refused_with_the_allowed_ones(template: str, c
     with pytest.raises(InvalidInput) as caught:
         output_directory(template, SCHEDULED, "abc")
     assert caught.value.message == f"output {template!r}: {complaint}; {ALLOWED}"
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "night"),
+    [
+        ("2026-10-24T23:30+00:00", "2026-10-25"),  # 01:30 in summer time
+        ("2026-10-26T00:30+00:00", "2026-10-26"),  # 01:30 after the clocks went back
+        ("2027-03-27T00:30+00:00", "2027-03-27"),
+        ("2027-03-28T00:30+00:00", "2027-03-28"),  # the hour of the change
+        ("2027-03-28T23:30+00:00", "2027-03-29"),
+    ],
+)
+def test_a_night_of_a_zone_has_one_directory_when_the_clocks_change(scheduled: str, night: str) -> None:
+    at = datetime.fromisoformat(scheduled)
+    assert output_directory("{scheduled:%Y-%m-%d@Europe/Berlin}", at) == night
 
 
 def test_a_flow_run_id_without_a_flow_run_is_refused() -> None:

@@ -87,7 +87,7 @@ def _id_column(source: ColumnSource, staging: Staging) -> str | None:
         if column is None:
             warn_of_near_id(schema.names, source.name)
     elif column not in schema.names:
-        raise InvalidInput(f'The id column is "{column}", {not_in(source.name, column, schema.names)}')
+        raise InvalidInput(f'the id column is "{column}", {not_in(source.name, column, schema.names)}')
     if column is not None:
         source.columns.check_usable([column])
         check_id_type(staged_type(schema.field(column).type), column=column, source=source.name)
@@ -115,7 +115,7 @@ def _column(batch: SourceBatch, name: str, type: pa.DataType, rows: int, bad: Ba
         if row is None:
             other = "" if staged_type(cells.type).equals(type) else f" as the {type} that other files need"
             raise InvalidInput(
-                f'The column "{name}" of "{batch.file}" ({cells.type}) cannot be read{other} ({error}): convert it.'
+                f'the column "{name}" of "{batch.file}" ({cells.type}) cannot be read{other} ({error}): convert it.'
             ) from error
         raise InvalidInput(
             f'{place(batch.file, batch.first_row + row)}: the column "{name}" is not UTF-8 text: '

@@ -94,7 +94,7 @@ def merged_columns(schemas: Iterable[tuple[str, pa.Schema]]) -> Columns:
         for field in schema:
             if (frequency := frequency_of(field)) is not None:
                 conflicts[field.name] = (
-                    f'The column "{field.name}" of "{file}" holds pandas periods ({frequency}), which are bare '
+                    f'the column "{field.name}" of "{file}" holds pandas periods ({frequency}), which are bare '
                     "numbers in Arrow: write them as text, with .astype(str)."
                 )
             known, first_file = fields.setdefault(field.name, (field.type, file))
@@ -104,7 +104,7 @@ def merged_columns(schemas: Iterable[tuple[str, pa.Schema]]) -> Columns:
                 continue
             conflicts.setdefault(
                 field.name,
-                f'The column "{field.name}" is {field.type} in "{file}" but {known} in "{first_file}": '
+                f'the column "{field.name}" is {field.type} in "{file}" but {known} in "{first_file}": '
                 "give it one type in all files, or use it neither in the prompt nor with keep.",
             )
 
@@ -156,7 +156,7 @@ def prompt_columns(staging: Staging, schema: pa.Schema, source: str) -> list[str
     for field in named:
         if holds_binary(field.type):
             raise InvalidInput(
-                f'The prompt uses the column "{field.name}" of "{source}", which holds bytes ({field.type}): '
+                f'the prompt uses the column "{field.name}" of "{source}", which holds bytes ({field.type}): '
                 "convert it to text."
             )
     return [field.name for field in named]
@@ -173,7 +173,7 @@ def check_needed(staging: Staging, names: Sequence[str], source: str) -> None:
                     "no prompt: give --prompt or --prompt-file; without one the column "
                     f'"{name}" is sent as it is, {absent}{_other_chat(names)}'
                 )
-            raise InvalidInput(f'The prompt uses the column "{name}", {absent}')
+            raise InvalidInput(f'the prompt uses the column "{name}", {absent}')
 
 
 def warn_of_near_id(names: Sequence[str], source: str) -> None:
@@ -193,7 +193,7 @@ def check_representable(columns: Iterable[str], schema: pa.Schema, source: str) 
     for name in columns:
         if has_repeated_field(staged_type(schema.field(name).type)):
             raise InvalidInput(
-                f'The column "{name}" of "{source}" has two fields of the same name in a struct: rename one.'
+                f'the column "{name}" of "{source}" has two fields of the same name in a struct: rename one.'
             )
 
 

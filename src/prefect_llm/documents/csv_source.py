@@ -110,7 +110,7 @@ class CsvSource(LocatedSource):
                 ),
             ) as reader:
                 if reader.schema.names != header:
-                    raise InvalidInput(f'The header of "{file.name}" is ambiguous: correct its quotes.')
+                    raise InvalidInput(f'the header of "{file.name}" is ambiguous: correct its quotes.')
                 for batch in reader:
                     yield batch if ragged is None else ragged.put_among(batch)
                     rows += batch.num_rows
@@ -173,7 +173,7 @@ def _header(stream: BinaryIO, file: str) -> list[str]:
         if "\0" in name or not _is_text(name):
             if named := encoding_of(start):
                 raise InvalidInput(f'"{file}" {named}.')
-            raise InvalidInput(f'The header of "{file}" is not UTF-8 ({name!a}): convert the file to UTF-8.')
+            raise InvalidInput(f'the header of "{file}" is not UTF-8 ({name!a}): convert the file to UTF-8.')
     return header
 
 

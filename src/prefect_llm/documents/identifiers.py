@@ -29,7 +29,7 @@ def check_id_type(type: pa.DataType, *, column: str, source: str) -> None:
     """Raises `InvalidInput` unless ids can be made of the type: text and integers."""
     if not (pt.is_string(type) or pt.is_integer(type)):
         raise InvalidInput(
-            f'The id column "{column}" of "{source}" is of type {type}: ids are text or integers; '
+            f'the id column "{column}" of "{source}" is of type {type}: ids are text or integers; '
             "convert it, or name another column with id_column."
         )
 
@@ -89,7 +89,7 @@ class IdRegister:
         for row, text in enumerate(chain.from_iterable(chunks)):
             if hash(text) in suspects and first_rows.setdefault(text, row) != row:
                 raise InvalidInput(
-                    f'The id "{shortened(text)}" in column "{self._column}" is there twice: '
+                    f'the id "{shortened(text)}" in column "{self._column}" is there twice: '
                     f"{self._place(first_rows[text])} and {self._place(row)}; {_REMEDY}."
                 )
 

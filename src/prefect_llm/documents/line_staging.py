@@ -137,7 +137,7 @@ def _id_column(staging: Staging, shapes: dict[str, Shape], source: str) -> str |
         return None
     if staging.id_column not in shapes:
         raise InvalidInput(
-            f'The id column is "{staging.id_column}", {not_in(source, staging.id_column, list(shapes))}'
+            f'the id column is "{staging.id_column}", {not_in(source, staging.id_column, list(shapes))}'
         )
     return staging.id_column
 

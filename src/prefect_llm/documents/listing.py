@@ -184,7 +184,7 @@ def locate(input: str) -> Location:
         filesystem, path = fsspec.core.url_to_fs(input)
     except (ImportError, ValueError) as error:
         raise InvalidInput(
-            f'The input "{name}" cannot be opened ({error}): install the store\'s package or correct the URL.'
+            f'the input "{name}" cannot be opened ({error}): install the store\'s package or correct the URL.'
         ) from error
 
     # A process that lives for days would otherwise see its first listing of a store for ever.
@@ -198,7 +198,7 @@ def locate(input: str) -> Location:
         return Location(name, filesystem, "glob", _fixed(path), pattern=path)
 
     near = near_files(filesystem, path)
-    raise InputAbsent(f'Nothing was found at "{name}": check the path of the input{near}.')
+    raise InputAbsent(f'nothing was found at "{name}": check the path of the input{near}.')
 
 
 def near_files(filesystem: fsspec.AbstractFileSystem, path: str) -> str:

@@ -92,5 +92,5 @@ def _path(file: SourceFile) -> str:
     try:
         file.relative.encode()
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"The file name {file.relative!a} is not UTF-8: rename the file.") from error
+        raise InvalidInput(f"the file name {file.relative!a} is not UTF-8: rename the file.") from error
     return file.relative

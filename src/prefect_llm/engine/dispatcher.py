@@ -195,10 +195,10 @@ class Dispatcher:
             self._serving[task] = job
             try:
                 await self._attempt(job)
-            except Exception as fault:  # a receiver's failed write, or a fault of ours, ends its chunk loudly
+            except Exception as fault:  # a receiver's failed write, or a bug of this module, ends its chunk loudly
                 self._end_by_fault(job, fault)
             finally:
-                job.forfeit()  # cancelled, or a fault of ours: nothing else leaves it reserved
+                job.forfeit()  # cancelled, or a bug: nothing else leaves it reserved
                 self.scheduler.release_slot(job)
             job = self._next_job()
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from string import Formatter
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from prefect_llm.values.errors import InvalidInput
 
@@ -16,7 +17,8 @@ _ALLOWED = "{scheduled:%Y-%m-%d} and {flow_run_id}"
 def output_directory(template: str, scheduled: datetime, flow_run_id: str | None = None) -> str:
     """The template with `{scheduled:FORMAT}` and `{flow_run_id}` filled in; `{{` and `}}` stand for braces.
 
-    Raises `InvalidInput` on any other placeholder, and on `{flow_run_id}` where there is no flow run.
+    The time is as `scheduled` has it, UTC in a run, or that of a zone: `{scheduled:%Y-%m-%d@Europe/Berlin}`. Raises
+    `InvalidInput` on any other placeholder, on an unknown zone, and on `{flow_run_id}` where there is no flow run.
     """
     try:
         return "".join(_filled(template, scheduled, flow_run_id))
@@ -67,7 +69,8 @@ def _filled(template: str, scheduled: datetime, flow_run_id: str | None) -> Iter
         if name == "scheduled":
             if not form or "%" not in form or "{" in form:
                 raise ValueError("{scheduled} needs the format of a date")
-            yield _dated(scheduled, form)
+            date_form, zone = _in_zone(form)
+            yield _dated(scheduled if zone is None else scheduled.astimezone(zone), date_form)
         elif form:
             raise ValueError("{flow_run_id} takes no format")
         elif flow_run_id is None:
@@ -77,6 +80,19 @@ def _filled(template: str, scheduled: datetime, flow_run_id: str | None) -> Iter
             )
         else:
             yield flow_run_id
+
+
+def _in_zone(form: str) -> tuple[str, ZoneInfo | None]:
+    """The format and the zone behind its last `@`. What cannot be a zone's name is a part of the directory's."""
+    date_form, at, name = form.rpartition("@")
+    if not at or "%" in name:
+        return form, None
+    try:
+        return date_form, ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # ValueError: not a name; OSError: the name of a folder
+        if "/" in name:
+            raise ValueError(f"there is no time zone {name!r}; one is named as Europe/Berlin") from None
+        return form, None
 
 
 def _dated(scheduled: datetime, form: str) -> str:

@@ -131,7 +131,8 @@ class OutputSection(BaseModel):
         default=None,
         title="Output",
         description=(
-            "The run's directory, local or a URL; may hold {scheduled:%Y-%m-%d} and, in a flow run, {flow_run_id}."
+            "The run's directory, local or a URL; may hold {scheduled:%Y-%m-%d}, a day in UTC, or "
+            "{scheduled:%Y-%m-%d@Europe/Berlin}, a day there, and, in a flow run, {flow_run_id}."
         ),
     )
     keep_raw: Annotated[bool, FIXED] = Field(

@@ -233,7 +233,7 @@ class AccountExhausted(RunError):
 class RequestRefused(RunError):
     """Before the first success the endpoint refused a parameter that every request carries."""
 
-    goes_on = "Without it, or with another model, it is a different run and needs a new output."
+    goes_on = "A change of prompt, model, schema or parameters makes it a different run, which needs a new output."
 
 
 class ProviderDown(RunError):

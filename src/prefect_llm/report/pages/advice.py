@@ -37,7 +37,7 @@ _OF_KIND = {
     "fallback (`fallback`)",
     "truncated": "were cut by the output limit: raise `max_output_tokens`",
     "schema_mismatch": "did not fit the schema: say in the prompt what is wanted, or ease the schema",
-    "bad_document": "made no prompt, and nothing was sent: see `_run/failed.csv` for the field",
+    "bad_document": "could not be turned into a prompt, so nothing was sent: see `_run/failed.csv` for the field",
     "rejected": "were refused by the endpoint: see `_run/failed.csv` for its words",
     "content_filtered": "were stopped by the endpoint's content filter: another provider may answer them",
     "refused": "were declined by the model: another model may answer them",

@@ -145,7 +145,7 @@ def prices(summary: Summary) -> str | None:
     return sources or None
 
 
-TOKEN_HEADER = ("input", "of it cached", "of it written to a cache", "output", "of it reasoning")
+TOKEN_HEADER = ("input", "of which cached", "of which written to a cache", "output", "of which reasoning")
 
 
 def tokens(summary: Summary) -> str:
