@@ -17,6 +17,7 @@ LEFT_OUT = {
     "docs/quickstart.md": 2,
     "docs/prefect.md": 3,
     "docs/commands.md": 1,
+    "docs/input.md": 1,
     "docs/network.md": 1,
     "docs/own-endpoint.md": 2,
     "docs/results.md": 1,
