@@ -16,9 +16,10 @@ import pytest
 from tests.engine.submitting import requests
 
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.policy import ResponsePolicy, Retry
+from prefect_llm.engine.failures.policy import ResponsePolicy
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.failures.verdicts import Retry
 from prefect_llm.engine.scheduler import Scheduler
 from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.system.stop_flag import StopFlag

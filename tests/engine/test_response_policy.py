@@ -9,9 +9,10 @@ from tests.engine.submitting import requests
 
 from prefect_llm.engine.attempts import Slot
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
-from prefect_llm.engine.failures.policy import Decision, Effects, Fail, ResponsePolicy, Retry, StopRun, Verdict
+from prefect_llm.engine.failures.policy import ResponsePolicy
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.failures.verdicts import Decision, Effects, Fail, Retry, StopRun, Verdict
 from prefect_llm.engine.limits.opening import FIRST_SLOTS
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.scheduler import Scheduler

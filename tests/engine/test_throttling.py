@@ -12,9 +12,9 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Engine
-from prefect_llm.engine.failures.policy import Fail, Retry, StopRun, Verdict
 from prefect_llm.engine.failures.retry import RetryCounts
 from prefect_llm.engine.failures.throttling import ACCOUNT_WINDOW_S, TRIES, Throttling
+from prefect_llm.engine.failures.verdicts import Fail, Retry, StopRun, Verdict
 from prefect_llm.engine.submission import FallbackReason
 from prefect_llm.values.errors import Cause, LimitReached, Throttled
 from prefect_llm.values.outcome import ErrorKind

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from prefect_llm.engine.attempts import Attempts
 from prefect_llm.engine.failures.breaker import Breaker
-from prefect_llm.engine.failures.policy import Decision, Fail, Hold, ResponsePolicy, StopRun, Verdict, fallback_reason
+from prefect_llm.engine.failures.policy import ResponsePolicy
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
+from prefect_llm.engine.failures.verdicts import Decision, Fail, Hold, StopRun, Verdict, fallback_reason
 from prefect_llm.engine.held import HeldDocuments
 from prefect_llm.engine.limits.endpoint_time import EndpointTime
 from prefect_llm.engine.missing_model import explained, may_be_the_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect_llm.engine.failures.policy import Hold
+from prefect_llm.engine.failures.verdicts import Hold
 from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.system.stop_flag import StopFlag
 

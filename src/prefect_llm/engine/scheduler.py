@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from prefect_llm.engine.attempts import Attempts, Slot
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker
-from prefect_llm.engine.failures.policy import Effects
+from prefect_llm.engine.failures.verdicts import Effects
 from prefect_llm.engine.limits.concurrency import Ramp
 from prefect_llm.engine.limits.in_flight import InFlight
 from prefect_llm.engine.limits.rate_limits import RateLimits

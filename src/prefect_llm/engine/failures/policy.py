@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
 from prefect_llm.engine.failures.first_answers import ALIKE, FirstAnswers
@@ -11,13 +10,20 @@ from prefect_llm.engine.failures.probe import KnownRequests
 from prefect_llm.engine.failures.provider_faults import ProviderFaults, is_answer
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.failures.throttling import Throttling
-from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency, Ramp
-from prefect_llm.engine.submission import FallbackReason, Job, Submission
+from prefect_llm.engine.failures.verdicts import (
+    NO_EFFECTS,
+    Decision,
+    Effects,
+    Fail,
+    Hold,
+    Retry,
+    StopRun,
+    Verdict,
+    fallback_reason,
+)
+from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency
+from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.values.errors import (
-    Cause,
-    LimitReached,
-    ModelNotFound,
-    ProviderDown,
     Rejected,
     RequestError,
     Retryable,
@@ -26,7 +32,7 @@ from prefect_llm.values.errors import (
     Unavailable,
 )
 from prefect_llm.values.formatting import one_line
-from prefect_llm.values.outcome import Completion, ErrorKind, Failure
+from prefect_llm.values.outcome import ErrorKind, Failure
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 from prefect_llm.wire.formats import format_of
@@ -34,67 +40,6 @@ from prefect_llm.wire.http import Headers
 
 PASSING = frozenset({408, 409, 425, 502, 503, 504, 520, 522, 524, 529})
 """A gateway's or an overload's: however many documents meet them, they refuse none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """The document fails for good. With `why`, a fallback may still answer it."""
-
-    failure: Failure
-    completion: Completion | None = None
-    why: FallbackReason | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """The document is sent again after a pause."""
-
-    delay_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class StopRun:
-    """The provider answers no document. With `why`, a fallback may still."""
-
-    error: RunError
-    why: FallbackReason | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The document waits until the run has an answer, and fails, or until its refusals are found alike.
-
-    With `suspect`, what all requests carry seems at fault: no more of them leave until those in flight tell.
-    """
-
-    fail: Fail
-    suspect: bool = False
-
-
-Verdict = Fail | Retry | StopRun | Hold
-
-
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """What an answer changes for all requests of its provider; `None` changes nothing.
-
-    `concurrency` is reached by the `ramp`, if there is one. Nothing leaves before `cool_down_until`.
-    """
-
-    concurrency: int | None = None
-    ramp: Ramp | None = None
-    cool_down_until: float | None = None
-
-
-NO_EFFECTS = Effects()
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What becomes of a failed attempt's document, and what else changes."""
-
-    verdict: Verdict
-    effects: Effects = NO_EFFECTS
 
 
 class ResponsePolicy:
@@ -350,14 +295,3 @@ def _never_fits(error: Throttled, job: Job) -> Failure:
         f"minute? (last: {error.message})"
     )
     return Failure(error.kind, message, error.status)
-
-
-def fallback_reason(error: RequestError | RunError) -> FallbackReason | None:
-    """Why a fallback may answer what this provider did not; `None`: another would not either."""
-    if isinstance(error, (ProviderDown, LimitReached)):
-        return FallbackReason.OUTAGE
-    if isinstance(error, ModelNotFound) or (isinstance(error, Rejected) and error.cause is Cause.MODEL_NOT_FOUND):
-        return FallbackReason.MODEL_GONE
-    if isinstance(error, RequestError) and error.kind is ErrorKind.CONTEXT_TOO_LONG:
-        return FallbackReason.CONTEXT_TOO_LONG
-    return None
