@@ -15,15 +15,11 @@ from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.policy import ResponsePolicy
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
-from prefect_llm.engine.failures.verdicts import Decision, Fail, Hold, StopRun, Verdict, fallback_reason
+from prefect_llm.engine.failures.verdicts import Decision, Fail, Hold, StopRun, Verdict
 from prefect_llm.engine.held import HeldDocuments
-from prefect_llm.engine.limits.endpoint_time import EndpointTime
-from prefect_llm.engine.missing_model import explained, may_be_the_model
-from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.scheduler import Scheduler
+from prefect_llm.engine.sender import Sender
 from prefect_llm.engine.submission import FallbackReason, Job, Submission
-from prefect_llm.engine.transport import Transport, open_transport
-from prefect_llm.system import telemetry
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import (
     Interrupted,
@@ -31,12 +27,10 @@ from prefect_llm.values.errors import (
     Rejected,
     RequestError,
     RequestRefused,
-    RunError,
 )
 from prefect_llm.values.outcome import Completion, Outcome
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
-from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Answer
 
 GRACE_S = 5.0
@@ -50,25 +44,19 @@ class Dispatcher:
 
     def __init__(self, provider: Provider, loop: asyncio.AbstractEventLoop) -> None:
         retry_policy = RetryPolicy(provider.retries)
-        self._provider = provider
-        self._format = format_of(provider)
         self._loop = loop
+        self._sender = Sender(provider, loop)
 
         self.breaker = Breaker(retry_policy.pause_s, provider.retries.outage_s)
-        self._encoder = self._format.encoder(provider)
-        self.scheduler = Scheduler(provider.limits, self._encoder, self.breaker, self._budget_changed)
+        self.scheduler = Scheduler(provider.limits, self._sender.encoder, self.breaker, self._budget_changed)
         self.provider_faults = ProviderFaults(provider, self.breaker)
         self.policy = ResponsePolicy(provider, retry_policy, self.breaker, self.provider_faults)
-        self._endpoint_time = EndpointTime()
-        self._recorder: telemetry.Recorder | None = None
 
         self._submissions: set[Submission] = set()
         self._serving: dict[asyncio.Task[None], Job] = {}
         self._held = HeldDocuments()
         self._models_gone: set[str] = set()
-        self._explanations: dict[str, asyncio.Task[RunError]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._transport: Transport | None = None
 
     async def close(self) -> None:
         """Cancel what is in flight, close connections."""
@@ -77,16 +65,15 @@ class Dispatcher:
             self._cancel_in_flight(submission)
 
         await asyncio.gather(*self._serving, return_exceptions=True)
-        if self._transport is not None:
-            await self._transport.close()
+        await self._sender.close()
 
     def admit(self, submission: Submission) -> None:
         """Begin to send its requests."""
-        self._recorder = telemetry.recorder()
+        self._sender.find_recorder()
         if self.scheduler.idle:
             self.policy.forget_failures()
             self._models_gone.clear()
-            self._explanations.clear()
+            self._sender.forget_explanations()
 
         self._submissions.add(submission)
         submission.done.add_done_callback(lambda _: self._submissions.discard(submission))
@@ -236,8 +223,9 @@ class Dispatcher:
 
         began = time.perf_counter()
         try:
-            answer = redacted(await self._post(job, job.request, job.body, time_left_s), self._provider)
-            completion = self._format.decode(answer, job.request, keep_raw=job.submission.keep_raw)
+            answer, completion = await self._sender.ask(
+                job, job.request, job.body, within_s=time_left_s, keep_raw=job.submission.keep_raw
+            )
         except RequestError as error:
             await self._attempt_failed(job, error, time.perf_counter() - began)
         else:
@@ -248,8 +236,7 @@ class Dispatcher:
         job.submission.sent(job.attempts.sent + 1)
         began = time.perf_counter()
         try:
-            answer = redacted(await self._post(job, probe, self._encoder(probe), None), self._provider)
-            completion = self._format.decode(answer, probe, keep_raw=False)
+            _, completion = await self._sender.ask(job, probe, self._sender.encoder(probe))
         except RequestError as error:
             job.fail(error)
             job.discard(error.completion)
@@ -262,63 +249,31 @@ class Dispatcher:
             decision = self.policy.probe_succeeded(self._loop.time(), job, self.scheduler.in_flight)
 
         latency_s = time.perf_counter() - began
-        self._record(job, end, latency_s)
+        self._sender.record(job, end, latency_s)
         self._carry_out(job, decision, latency_s)
-
-    async def _post(self, job: Job, request: Request, body: bytes, time_left_s: float | None) -> Answer:
-        if self._transport is None:
-            self._transport = open_transport(self._provider)
-        entered = self._endpoint_time.enter(self._loop.time())
-        try:
-            url = self._format.url(self._provider, request)
-            return await self._transport.post(url, body, time_left_s)
-        except asyncio.CancelledError:
-            job.lose()
-            raise
-        finally:
-            job.attempts.endpoint_s += self._endpoint_time.leave(self._loop.time(), entered)
 
     async def _attempt_failed(self, job: Job, error: RequestError, latency_s: float) -> None:
         now = self._loop.time()
         job.fail(error)
-        self._record(job, error, latency_s)
+        self._sender.record(job, error, latency_s)
         if error.completion is not None and error.completion.usage is not None:
             self.scheduler.record_usage(now, job, error.completion.usage)
-        if self._is_respelled(job, error):
+        if self._sender.is_respelled(job, error):
             self._retry(job, 0.0)
             return
 
         others = isinstance(error, Rejected) and self._is_under_way(job.submission.stop, but=job)
         decision = self.policy.failed(now, job, error, self.scheduler.in_flight, others_under_way=others)
-        verdict = await self._explained(job, error, decision.verdict)
+        verdict = decision.verdict
+        if not self.provider_faults.has_succeeded:
+            verdict = await self._sender.explained(job, error, verdict)
         self._carry_out(job, replace(decision, verdict=verdict), latency_s, error.completion)
-
-    def _is_respelled(self, job: Job, error: RequestError) -> bool:
-        """Whether the refusal teaches another body, which then leaves at once: the document had no part in it."""
-        if not self._encoder.learns_from(job.request, error):
-            return False
-        refused, job.body = job.body, self._encoder(job.request)
-        return job.body != refused
-
-    async def _explained(self, job: Job, error: RequestError, verdict: Verdict) -> Verdict:
-        """The verdict; a stop that may be the model's in better words, looked up once for all."""
-        if not isinstance(verdict, StopRun) or not may_be_the_model(job.request, error, verdict.error):
-            return verdict
-        if self._transport is None or self.provider_faults.has_succeeded:
-            return verdict
-
-        model = job.request.parameters.model
-        if (explanation := self._explanations.get(model)) is None:
-            looking = explained(self._transport, self._provider, job.request, error, verdict.error)
-            explanation = self._explanations[model] = self._loop.create_task(looking)
-        run_error = await asyncio.shield(explanation)
-        return StopRun(run_error, fallback_reason(run_error))
 
     def _attempt_succeeded(self, job: Job, answer: Answer, completion: Completion, latency_s: float) -> None:
         now = self._loop.time()
         job.settle(completion)
-        self._encoder.answered(job.request)
-        self._record(job, completion, latency_s)
+        self._sender.encoder.answered(job.request)
+        self._sender.record(job, completion, latency_s)
         if completion.usage is not None:
             self.scheduler.record_usage(now, job, completion.usage)
 
@@ -327,13 +282,6 @@ class Dispatcher:
         self._use_free_slots()
         self._deliver(job, completion, latency_s)
         self._end_held()
-
-    def _record(self, job: Job, end: Completion | RequestError, latency_s: float) -> None:
-        if self._recorder is not None:
-            attempt = telemetry.RequestAttempt(
-                self._format.operation, job.request, job.attempts.sent, latency_s, end, job.submission.trace
-            )
-            self._recorder.attempt(self._provider, attempt)
 
     def _use_free_slots(self) -> None:
         """Where slots are free, more may leave than the job that this coroutine goes on with."""
