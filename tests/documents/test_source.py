@@ -322,4 +322,4 @@ def test_a_near_name_of_the_id_column_is_said(
 def test_a_column_that_may_hold_the_chats_is_named(refused: Any, write: Any, name: str) -> None:
     column = "body.messages" if name == "body" else name
     sentence = refused(write("a.jsonl", [f'{{"{name}": []}}']), needed=frozenset({"messages"}), sent="messages")
-    assert sentence.endswith(f"For the chats in it give --messages-column {column}.")
+    assert sentence.endswith(f"For the conversations in it give --messages-column {column}.")

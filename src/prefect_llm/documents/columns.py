@@ -27,14 +27,14 @@ OnBadRows = Literal["fail", "row"]
 
 _NAMES_SHOWN = 12
 _NEAR_IDS = frozenset({"id", "_id", "uuid", "custom_id", "doc_id", "document_id"})
-_CHATS = {
+_CONVERSATION_COLUMNS = {
     "conversations": "conversations",
     "conversation": "conversation",
     "prompt": "prompt",
     "chat": "chat",
     "body": "body.messages",
 }
-"""Where others keep chats: ShareGPT, TRL, the batch files of OpenAI."""
+"""Where others keep conversations: ShareGPT, TRL, the batch files of OpenAI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +138,13 @@ def kept_columns(staging: Staging, schema: pa.Schema, source: str) -> list[str]:
         return []
     if keep == "all":
         return list(schema.names)
-    return [field.name for field in schema if not is_chat(field.name, staging) and not holds_binary(field.type)]
+    return [
+        field.name for field in schema if not is_conversation(field.name, staging) and not holds_binary(field.type)
+    ]
 
 
-def is_chat(name: str, staging: Staging) -> bool:
-    """Whether a column is a document's chat, which the results carry only if it is named."""
+def is_conversation(name: str, staging: Staging) -> bool:
+    """Whether a column is a document's conversation, which the results carry only if it is named."""
     return name in ("messages", staging.sent)
 
 
@@ -171,7 +173,7 @@ def check_needed(staging: Staging, names: Sequence[str], source: str) -> None:
             if name == staging.sent:
                 raise InvalidInput(
                     "no prompt: give --prompt or --prompt-file; without one the column "
-                    f'"{name}" is sent as it is, {absent}{_other_chat(names)}'
+                    f'"{name}" is sent as it is, {absent}{_other_column(names)}'
                 )
             raise InvalidInput(f'the prompt uses the column "{name}", {absent}')
 
@@ -227,10 +229,10 @@ def not_in(source: str, name: str, names: Sequence[str]) -> str:
     return f'which is not in "{source}"; {told}{_separated_by(names)}.'
 
 
-def _other_chat(names: Sequence[str]) -> str:
-    """What to do about a column that may hold the chats."""
-    path = next((path for column, path in _CHATS.items() if column in names), None)
-    return "" if path is None else f" For the chats in it give --messages-column {path}."
+def _other_column(names: Sequence[str]) -> str:
+    """What to do about a column that may hold the conversations."""
+    path = next((path for column, path in _CONVERSATION_COLUMNS.items() if column in names), None)
+    return "" if path is None else f" For the conversations in it give --messages-column {path}."
 
 
 def _quoted(names: Sequence[str]) -> str:

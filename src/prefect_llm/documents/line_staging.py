@@ -17,7 +17,7 @@ from prefect_llm.documents.columns import (
     KeptColumn,
     Staging,
     check_needed,
-    is_chat,
+    is_conversation,
     kept_columns,
     not_in,
     result_names,
@@ -126,7 +126,7 @@ def _is_kept(name: str, staging: Staging) -> bool:
     keep = staging.keep
     if isinstance(keep, tuple):
         return name in keep
-    return keep == "all" or (keep == "default" and not is_chat(name, staging))
+    return keep == "all" or (keep == "default" and not is_conversation(name, staging))
 
 
 def _id_column(staging: Staging, shapes: dict[str, Shape], source: str) -> str | None:

@@ -1,4 +1,4 @@
-"""A document's own chat, in the column `messages` or another: read, checked, and sent as it is."""
+"""A document's own conversation, in the column `messages` or another: read, checked, and sent as it is."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ class DocumentOptions(FormSection):
         default=None,
         title="Messages column",
         description=(
-            "The column with the chats that are sent where there is no prompt, by default messages; a path such as "
-            "body.messages goes into an object."
+            "The column with the conversations that are sent where there is no prompt, by default messages; a path "
+            "such as body.messages goes into an object."
         ),
     )
     keep: Annotated[Keep | None, FIXED] = Field(
