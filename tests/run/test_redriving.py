@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,20 @@ def test_a_run_that_goes_on_says_it_too(
     Path(output, "results", "part-00001.parquet").unlink()
     assert carry_out(documents(25), output, provider).totals.rows == 25
     assert any("_delta_log lists the parts as they were" in message for message in caplog.messages)
+
+
+def test_documents_that_always_fail_end_in_their_rows_at_every_redrive_and_probes_are_in_the_cost(
+    scripted_server: ScriptedServer, output: str
+) -> None:
+    scripted_server.script({f"doc-{row}": steps.status(500) for row in range(15, 30)})
+    provider = provider_at(scripted_server.base_url, prices=PRICES)
+    provider = replace(provider, retries=replace(provider.retries, backoff_s=0.01, max_backoff_s=0.02, outage_s=1))
+    first = carry_out(documents(30), output, provider, spec_of(chunk_rows=30))
+    assert (first.state, first.totals.failed_by_kind) == ("completed", {"server_error": 15})
+
+    again = redrive_pending(open_redrive(output), provider)
+    assert (again.state, again.totals.failed_by_kind) == ("completed", {"server_error": 15})
+    bodies = [received.body for received in scripted_server.log() if received.status == 200]
+    assert len(bodies) > 15
+    characters = sum(len(message["content"]) for body in bodies for message in body["messages"])
+    assert again.totals.cost == Decimal(characters + 7 * 2 * len(bodies)) / 1_000_000

@@ -17,7 +17,8 @@ from enum import StrEnum
 from prefect_llm.values.errors import Unavailable
 
 OUTAGE_DOCUMENTS = 10
-"""This many documents failing with no success between them are an outage; fewer may be their own fault."""
+"""This many documents failing with no success between them are taken for an outage until a probe says otherwise
+(`probe.py`); fewer may be their own fault."""
 JUDGED_ATTEMPTS = 50
 OPENING_SHARE = 0.8
 """Share of the last `JUDGED_ATTEMPTS` that failed, from which it opens although some succeed."""
