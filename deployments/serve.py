@@ -6,7 +6,7 @@ This suits one machine that is always on. If workers come and go, a work pool (p
 from __future__ import annotations
 
 from prefect import serve
-from prefect.flows import EntrypointType
+from prefect.types.entrypoint import EntrypointType
 
 from prefect_llm import batch_inference
 

@@ -26,7 +26,7 @@ from prefect_llm.run.finishing import finish_run as finish
 from prefect_llm.run.monitor import RunMonitor
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.threads import MOST_CHUNKS_AT_ONCE, chunks_at_once
-from prefect_llm.settings import MonitoringSection
+from prefect_llm.settings import MonitoringOptions
 from prefect_llm.store import ChunkStats
 from prefect_llm.tasks import finish_run
 from prefect_llm.values.errors import (
@@ -48,7 +48,7 @@ Submit = Callable[[int], PrefectFuture[ChunkStats]]
 
 
 def run_chunks(
-    run: RunReference, submit: Submit, provider: Provider, *, monitoring: MonitoringSection, max_error_share: float
+    run: RunReference, submit: Submit, provider: Provider, *, monitoring: MonitoringOptions, max_error_share: float
 ) -> Summary:
     """The summary after the last pending chunk. Raises what stopped the run or makes it fail, the summary on it."""
     try:
@@ -61,7 +61,7 @@ def run_chunks(
 
 
 def _run_and_finish(
-    run: RunReference, submit: Submit, provider: Provider, monitoring: MonitoringSection
+    run: RunReference, submit: Submit, provider: Provider, monitoring: MonitoringOptions
 ) -> tuple[Summary, RunError | None]:
     """The summary, and the error that stopped the run. Raises only what leaves no time to finish in a task."""
     stats: list[ChunkStats] = []

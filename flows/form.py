@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from prefect_llm.blocks import LLMProvider, ProviderReference
-from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
+from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringOptions, RunSettings
 from prefect_llm.settings.form_schema import strict_parts
 from prefect_llm.tasks.runners import over_processes
 from prefect_llm.values.errors import InvalidInput
@@ -74,7 +74,7 @@ Kinds = Annotated[list[ErrorKind] | None, Choice("These", "All")]
 Documents = Annotated[DocumentOptions | None, Choice("Defaults")]
 Api = Annotated[ApiOptions | None, Choice("Defaults")]
 Batch = Annotated[BatchOptions | None, Choice("Defaults")]
-Monitoring = Annotated[MonitoringSection | None, Choice("Defaults")]
+Monitoring = Annotated[MonitoringOptions | None, Choice("Defaults")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Sections:
     documents: DocumentOptions | None
     api: ApiOptions | None
     batch: BatchOptions | None
-    monitoring: MonitoringSection | None = None
+    monitoring: MonitoringOptions | None = None
 
 
 def form_settings(

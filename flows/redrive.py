@@ -25,7 +25,7 @@ from prefect_llm.flows.naming import redrive_name
 from prefect_llm.report import Summary
 from prefect_llm.run.opening import model_of
 from prefect_llm.run.redrive import open_redrive
-from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringSection, budget_of, run_options
+from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringOptions, budget_of, run_options
 from prefect_llm.tasks import redrive_chunk
 from prefect_llm.tasks.runners import over_processes
 from prefect_llm.values.errors import LLMBatchError
@@ -69,7 +69,7 @@ def redrive_failures(
             model or None,
             api or ApiOptions(),
             batch or BatchOptions(),
-            monitoring or MonitoringSection(),
+            monitoring or MonitoringOptions(),
         )
     except LLMBatchError as error:
         return state_for(error)
@@ -82,7 +82,7 @@ def _redrive_all(
     model: str | None,
     api: ApiOptions,
     batch: BatchOptions,
-    monitoring: MonitoringSection,
+    monitoring: MonitoringOptions,
 ) -> Summary:
     check_provider_named(given, api)
     reference = reference_to(given, api, batch)

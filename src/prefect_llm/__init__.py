@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prefect_llm.blocks import LLMProvider, ModelPrice, ProviderReference
-    from prefect_llm.estimating import Estimate
+    from prefect_llm.estimating import Estimate, SampleOptions
     from prefect_llm.flows import (
         ApprovalOptions,
         batch_inference,
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
         estimate_cost,
         redrive_failures,
     )
+    from prefect_llm.hosting import Scenario
     from prefect_llm.prompts import PromptSpec
     from prefect_llm.report import Summary
     from prefect_llm.run.reference import RunReference as Run
+    from prefect_llm.run.reports import read_summary
     from prefect_llm.run.spec import RunSpec
+    from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringOptions
+    from prefect_llm.store import ChunkStats
     from prefect_llm.store.reading import read_results
     from prefect_llm.tasks import (
         estimate_documents,
@@ -31,20 +35,31 @@ if TYPE_CHECKING:
         load_documents,
         redrive_chunk,
     )
+    from prefect_llm.values.budget import RunBudget
     from prefect_llm.values.errors import InvalidInput, LLMBatchError, RunError, TooManyFailedRows
+    from prefect_llm.values.outcome import ErrorKind
 
 __all__ = [
+    "ApiOptions",
     "ApprovalOptions",
+    "BatchOptions",
+    "ChunkStats",
+    "DocumentOptions",
+    "ErrorKind",
     "Estimate",
     "InvalidInput",
     "LLMBatchError",
     "LLMProvider",
     "ModelPrice",
+    "MonitoringOptions",
     "PromptSpec",
     "ProviderReference",
     "Run",
+    "RunBudget",
     "RunError",
     "RunSpec",
+    "SampleOptions",
+    "Scenario",
     "Summary",
     "TooManyFailedRows",
     "batch_inference",
@@ -56,22 +71,32 @@ __all__ = [
     "infer_chunk",
     "load_documents",
     "read_results",
+    "read_summary",
     "redrive_chunk",
     "redrive_failures",
 ]
 
 _ROOMS = {
+    "ApiOptions": "settings",
     "ApprovalOptions": "flows",
+    "BatchOptions": "settings",
+    "ChunkStats": "store",
+    "DocumentOptions": "settings",
+    "ErrorKind": "values.outcome",
     "Estimate": "estimating",
     "InvalidInput": "values.errors",
     "LLMBatchError": "values.errors",
     "LLMProvider": "blocks",
     "ModelPrice": "blocks",
+    "MonitoringOptions": "settings",
     "PromptSpec": "prompts",
     "ProviderReference": "blocks",
     "Run": "run.reference:RunReference",
+    "RunBudget": "values.budget",
     "RunError": "values.errors",
     "RunSpec": "run.spec",
+    "SampleOptions": "estimating",
+    "Scenario": "hosting",
     "Summary": "report",
     "TooManyFailedRows": "values.errors",
     "batch_inference": "flows",
@@ -83,6 +108,7 @@ _ROOMS = {
     "infer_chunk": "tasks",
     "load_documents": "tasks",
     "read_results": "store.reading",
+    "read_summary": "run.reports",
     "redrive_chunk": "tasks",
     "redrive_failures": "flows",
 }

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from tests.deployments.conftest import DEPLOYMENTS, flow_of
 from tests.prefect_server import PrefectServer
 
-from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, RunSettings
+from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringOptions, RunSettings
 
 WRITTEN: dict[str, dict[str, Any]] = {
     each["name"]: each for each in YAML(typ="safe").load(DEPLOYMENTS / "prefect.yaml")["deployments"]
@@ -126,7 +126,7 @@ def test_groups_that_were_opened_and_left_empty_are_accepted_and_give_nothing(de
         "documents": DocumentOptions,
         "api": ApiOptions,
         "batch": BatchOptions,
-        "monitoring": MonitoringSection,
+        "monitoring": MonitoringOptions,
     }
     empty = {name: dict.fromkeys(model.model_fields) for name, model in sections.items()}
     for name, model in sections.items():

@@ -11,9 +11,9 @@ from prefect.utilities.schema_tools.validation import validate
 from pydantic import BaseModel
 
 from prefect_llm import ApprovalOptions, LLMProvider, batch_inference, estimate_cost, redrive_failures
-from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringSection, PromptSection, options
+from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringOptions, PromptSection, options
 
-FORMS = [DocumentOptions, PromptSection, ApiOptions, BatchOptions, MonitoringSection]
+FORMS = [DocumentOptions, PromptSection, ApiOptions, BatchOptions, MonitoringOptions]
 
 
 def shown(model: type[BaseModel], name: str) -> dict[str, Any]:

@@ -6,11 +6,13 @@ All of them are made from the run's directory alone, so that `prefect-llm report
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
 import orjson
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_llm.documents import Snapshot, left_out_words, read_chunk
@@ -20,7 +22,8 @@ from prefect_llm.report.pages.markdown import to_markdown
 from prefect_llm.run.rendering import render_requests
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.store import PAGE, Manifest, RunDirectory
-from prefect_llm.values.errors import reason_of
+from prefect_llm.store.reading import find_run
+from prefect_llm.values.errors import InvalidInput, reason_of
 from prefect_llm.values.request import Request
 
 SAMPLED = 200
@@ -81,6 +84,23 @@ def write_page(directory: RunDirectory, manifest: Manifest, summary: Summary, fi
     directory.write_page(page)
 
 
+def read_summary(path: str | os.PathLike[str]) -> Summary:
+    """The summary of the run in a directory, or of the newest complete run below it; writes and asks nothing.
+
+    `path` is local or an fsspec URL. Of an unfinished run it covers the rows that are durable. Requests and seconds
+    are those of the last invocation that ended. Raises `InvalidInput` if there is no such run.
+    """
+    where = os.fspath(path)
+    try:
+        directory, manifest = find_run(where)
+        summary, _ = _summarised(directory, manifest)
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidInput(
+            f"the run in {where} cannot be read ({reason_of(error)}): give a run directory that this process may read"
+        ) from error
+    return summary
+
+
 def report_again(output: str) -> Summary:
     """Make every report of the run at `output` again, even of an unfinished or running one; asks nothing.
 
@@ -88,6 +108,14 @@ def report_again(output: str) -> Summary:
     """
     directory = RunDirectory.open(output)
     manifest = directory.check_run()
+    summary, figures = _summarised(directory, manifest)
+
+    write_texts(directory, manifest, summary, figures)
+    write_page(directory, manifest, summary, figures)
+    return summary
+
+
+def _summarised(directory: RunDirectory, manifest: Manifest) -> tuple[Summary, RunFigures]:
     figures = figures_of_run(directory, manifest, Snapshot.from_json(manifest.snapshot).rows)
 
     ended = manifest.totals or {}
@@ -104,10 +132,7 @@ def report_again(output: str) -> Summary:
         cost_uncertain=None if possibly_billed is None else Decimal(possibly_billed),
     )
 
-    summary = with_words(summary, figures, manifest)
-    write_texts(directory, manifest, summary, figures)
-    write_page(directory, manifest, summary, figures)
-    return summary
+    return with_words(summary, figures, manifest), figures
 
 
 def _sizes(directory: RunDirectory, manifest: Manifest) -> Sizes:

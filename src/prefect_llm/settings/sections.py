@@ -159,7 +159,7 @@ class LoggingSection(BaseModel):
     )
 
 
-class MonitoringSection(FormSection):
+class MonitoringOptions(FormSection):
     """What a running run reports."""
 
     model_config = ConfigDict(title="Monitoring")
@@ -190,4 +190,4 @@ class RunSettings(BaseModel):
     batch: BatchOptions = Field(default_factory=BatchOptions)
     output: OutputSection = Field(default_factory=OutputSection)
     logging: LoggingSection = Field(default_factory=LoggingSection)
-    monitoring: MonitoringSection = Field(default_factory=MonitoringSection)
+    monitoring: MonitoringOptions = Field(default_factory=MonitoringOptions)

@@ -30,7 +30,7 @@ def read_results(path: str | os.PathLike[str]) -> ds.Dataset:
     """
     where = os.fspath(path)
     try:
-        directory, manifest = _found(where)
+        directory, manifest = find_run(where)
         return _dataset(directory, manifest)
     except (OSError, pa.ArrowException) as error:
         raise InvalidInput(
@@ -39,7 +39,8 @@ def read_results(path: str | os.PathLike[str]) -> ds.Dataset:
         ) from error
 
 
-def _found(where: str) -> tuple[RunDirectory, Manifest]:
+def find_run(where: str) -> tuple[RunDirectory, Manifest]:
+    """The run in a directory, or the newest complete one below it. Raises `InvalidInput` if there is none."""
     directory = RunDirectory.open(where)
     manifest = directory.manifest()
     return _newest_below(where) if manifest is None else (directory, manifest)

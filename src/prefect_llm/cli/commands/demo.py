@@ -22,7 +22,7 @@ from prefect_llm.settings import (
     ApiSection,
     BatchOptions,
     DocumentsSection,
-    MonitoringSection,
+    MonitoringOptions,
     OutputSection,
     PromptSection,
     RunSettings,
@@ -68,7 +68,7 @@ def demo_settings(model: LocalModel, examples: Path, output: str) -> RunSettings
         ),
         batch=BatchOptions(concurrency=4, chunk_rows=20),
         output=OutputSection(output=output),
-        monitoring=MonitoringSection(stats_interval_seconds=5),
+        monitoring=MonitoringOptions(stats_interval_seconds=5),
     )
 
 
