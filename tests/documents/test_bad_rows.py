@@ -127,3 +127,28 @@ def test_a_text_file_that_is_no_text(ended: Any, write: Any) -> None:
     assert ids == ["a.txt", "b.txt"]
     assert fields[0] == {"id": "a.txt", "path": "a.txt", "text": "x"}
     assert "is not UTF-8 text (byte 1)" in fields[1]
+
+
+@pytest.mark.parametrize("cell", ["null", '""', "1.5", "true", '["x"]', '{"a": 1}', None])
+def test_a_line_whose_id_is_none(ended: Any, write: Any, cell: str | None) -> None:
+    middle = "{" + ("" if cell is None else f'"id": {cell}, ') + '"t": "y"}'
+    path = write("a.jsonl", ['{"id": "a", "t": "x"}', "", middle, '{"id": 7, "t": "z"}'])
+    ids, fields, kept = ended(path)
+    assert ids == ["a", f"{path}:3", "7"]
+    assert [fields[0]["t"], fields[2]["t"]] == ["x", "z"]
+    assert fields[1].startswith(f'Row 2 (line 3) of "{path}": the id in column "id" is ')
+    assert [row["t"] for row in kept] == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("what", ["null", "empty"])
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_row_whose_id_is_none(ended: Any, write: Any, tmp_path: Path, kind: str, what: str) -> None:
+    if kind == "csv":
+        path, what = write("a.csv", ["id,t", "a,x", ",y", "b,z"]), "empty"
+    else:
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.table({"id": ["a", None if what == "null" else "", "b"], "t": ["x", "y", "z"]}), path)
+    ids, fields, _ = ended(path)
+    assert ids == ["a", f"{path}:2", "b"]
+    assert fields[1] == f'Row 2 of "{path}": the id in column "id" is {what}'
+    assert [fields[0]["t"], fields[2]["t"]] == ["x", "z"]

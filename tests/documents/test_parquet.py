@@ -229,6 +229,23 @@ def test_what_is_kept_can_be_read_by_parquet_duckdb_and_polars(read: Any, tmp_pa
     assert set(second.values()) == {None}
 
 
+def test_instants_that_spark_writes_as_int96_are_the_same_in_every_year(read: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    instants = [
+        datetime.datetime(1, 1, 1),
+        datetime.datetime(1582, 10, 15),
+        datetime.datetime(2026, 1, 1, 1, 2, 3, 4),
+    ]
+    instants.append(datetime.datetime(9999, 12, 31, 23, 59, 59, 999_999))
+    table = pa.table({"at": pa.array(instants, pa.timestamp("us"))})
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True)
+    documents = read(path)
+    assert [row["at"] for row in documents.fields] == instants
+    assert documents.kept.column("at").to_pylist() == instants
+    shown = duckdb.connect().execute(f"select at from read_parquet('{path}')").fetchall()
+    assert [row for (row,) in shown] == instants
+
+
 def test_a_type_that_pyarrow_cannot_read_is_said_to_be_one(refused: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     polars.DataFrame({"n": polars.Series([1], dtype=polars.Int128)}).write_parquet(path)

@@ -34,6 +34,8 @@ WIDENED = [
     (pa.decimal128(5, 2), Decimal("999.99"), pa.decimal128(4, 4), Decimal("0.0001"), pa.decimal128(7, 4)),
     (pa.int32(), 2**31 - 1, pa.decimal128(4, 2), Decimal("0.01"), pa.decimal128(12, 2)),
     (pa.list_(pa.int32()), [1], pa.large_list(pa.int64()), [2**40], pa.list_(pa.int64())),
+    (pa.list_(pa.null()), [None], pa.list_(pa.int64()), [2**40], pa.list_(pa.int64())),
+    (pa.struct({"a": pa.null()}), {"a": None}, pa.struct({"a": pa.int32()}), {"a": 1}, pa.struct({"a": pa.int32()})),
     (
         pa.struct({"a": pa.int32()}),
         {"a": 1},

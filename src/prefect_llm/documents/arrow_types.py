@@ -15,8 +15,8 @@ import pyarrow.types as pt
 
 from prefect_llm.documents.conversion import converted, is_list
 
+_TEXT = pa.string()
 _PLAIN = {
-    pa.null(): pa.string(),
     pa.large_string(): pa.string(),
     pa.string_view(): pa.string(),
     pa.large_binary(): pa.binary(),
@@ -32,24 +32,24 @@ _MAX_DECIMAL_DIGITS = 38
 _Maps = Literal["strict"] | None
 
 
-def staged_type(type: pa.DataType) -> pa.DataType:
-    """The type in which a column is staged and in which two files' columns must agree."""
+def staged_type(type: pa.DataType, *, null: pa.DataType = _TEXT) -> pa.DataType:
+    """The type in which a column is staged. `null` is the one for values that are all null, at any depth."""
     if isinstance(type, pa.BaseExtensionType):
-        return _EXTENSIONS.get(type.extension_name) or staged_type(type.storage_type)
+        return _EXTENSIONS.get(type.extension_name) or staged_type(type.storage_type, null=null)
     if pt.is_dictionary(type) or pt.is_run_end_encoded(type):
-        return staged_type(type.value_type)
+        return staged_type(type.value_type, null=null)
     if pt.is_timestamp(type) and type.unit == "s":
         return pa.timestamp("ms", type.tz)
     if pt.is_fixed_size_list(type):
-        return pa.list_(staged_type(type.value_type), type.list_size)
+        return pa.list_(staged_type(type.value_type, null=null), type.list_size)
     if is_list(type):
-        return pa.list_(staged_type(type.value_type))
+        return pa.list_(staged_type(type.value_type, null=null))
     if pt.is_struct(type):
-        return pa.struct([pa.field(field.name, staged_type(field.type)) for field in type])
+        return pa.struct([pa.field(field.name, staged_type(field.type, null=null)) for field in type])
     if pt.is_map(type):
-        return pa.map_(staged_type(type.key_type), staged_type(type.item_type))
+        return pa.map_(staged_type(type.key_type, null=null), staged_type(type.item_type, null=null))
 
-    return _PLAIN.get(type, type)
+    return null if pt.is_null(type) else _PLAIN.get(type, type)
 
 
 def result_type(type: pa.DataType) -> pa.DataType | None:

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from prefect_llm.documents.batches import SourceBatch, place, shortened
 from prefect_llm.documents.conversion import converted
+from prefect_llm.documents.identifiers import absent_id
 
 BAD = "bad"
 """The last column of a chunk that may hold such rows: why a row cannot be read, null where it can."""
@@ -42,14 +43,11 @@ class BadRows:
             parts.append(part)
         return pa.concat_arrays([*parts, pa.nulls(0, type)])
 
-    def with_ids(self, ids: pa.Array) -> pa.Array:
-        """The ids as text; a bad row without one is named by its place."""
+    def with_ids(self, ids: pa.Array, column: str) -> pa.Array:
+        """The ids as text; a row without one is bad, and named by its place."""
         texts = ids.cast(pa.string()).to_pylist()
-        batch = self._batch
-        return pa.array(
-            [
-                text if text or reason is None else f"{batch.file}:{batch.first_row + row + 1}"
-                for row, (text, reason) in enumerate(zip(texts, self._reasons, strict=True))
-            ],
-            pa.string(),
-        )
+        for row, text in enumerate(texts):
+            if not text:
+                self._reasons[row] = self._reasons[row] or absent_id(column, text)
+                texts[row] = f"{self._batch.file}:{self._batch.first_row + row + 1}"
+        return pa.array(texts, pa.string())

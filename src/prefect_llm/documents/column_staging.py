@@ -68,7 +68,7 @@ def _write(
         if id_column is None or register is None:
             ids = pa.array(range(writer.rows, writer.rows + rows)).cast(pa.string())
         else:
-            cells = columns[id_column] if bad is None else bad.with_ids(columns[id_column])
+            cells = columns[id_column] if bad is None else bad.with_ids(columns[id_column], id_column)
             ids = ids_of_column(cells, id_column, batch.file, batch.first_row)
             register.add(ids.to_pylist(), batch.file, batch.first_row)
         # Arrays are found by place: a column of the source may be named like the ids. Reasons come last.

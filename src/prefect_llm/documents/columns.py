@@ -121,9 +121,14 @@ def _both(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     """A type for both; the first one where they are staged alike, so that a category stays one in the results."""
     if pa.types.is_null(one):
         return other
-    if pa.types.is_null(other) or staged_type(one).equals(staged_type(other)):
+    if pa.types.is_null(other) or _plain(one).equals(_plain(other)):
         return one
-    return widened(staged_type(one), staged_type(other))
+    return widened(_plain(one), _plain(other))
+
+
+def _plain(type: pa.DataType) -> pa.DataType:
+    """As staged, but for what is null in the whole file: such a list goes with any other."""
+    return staged_type(type, null=pa.null())
 
 
 def kept_columns(staging: Staging, schema: pa.Schema, source: str) -> list[str]:

@@ -10,12 +10,12 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from itertools import chain, pairwise
-from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from prefect_llm.documents.arrow_types import json_text
 from prefect_llm.documents.batches import place, shortened
 from prefect_llm.values.errors import InvalidInput
 
@@ -39,13 +39,23 @@ def ids_of_column(cells: pa.Array, column: str, file: str, first_row: int) -> pa
     ids = cells if pt.is_string(cells.type) else cells.cast(pa.string())
     if ids.null_count or pc.any(pc.equal(ids, "")).as_py():
         row = pc.index(pc.fill_null(pc.equal(ids, ""), True), True).as_py()
-        refuse_absent(place(file, first_row + row), column, "null" if ids[row].as_py() is None else "empty")
+        raise InvalidInput(f"{place(file, first_row + row)}: {absent_id(column, ids[row].as_py())}; {_REMEDY}.")
     return ids
 
 
-def refuse_absent(where: str, column: str, what: str) -> NoReturn:
-    """Raises `InvalidInput` for an id that is null or empty."""
-    raise InvalidInput(f'{where}: the id in column "{column}" is {what}; {_REMEDY}.')
+def unusable_id(column: str, cell: object) -> str:
+    """What is wrong with an id of JSON that is no text and no integer, and what to do."""
+    if cell is None or cell == "":
+        return f"{absent_id(column, cell)}; {_REMEDY}"
+    return (
+        f'the id in column "{column}" is {shortened(json_text(cell) or "")}: ids are text or integers; '
+        "convert it, or name another column with id_column"
+    )
+
+
+def absent_id(column: str, cell: object) -> str:
+    """What is wrong with an id that is null or empty."""
+    return f'the id in column "{column}" is {"null" if cell is None else "empty"}'
 
 
 class IdRegister:

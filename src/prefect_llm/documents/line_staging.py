@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from prefect_llm.documents.arrow_types import json_text
 from prefect_llm.documents.bad_rows import BAD
-from prefect_llm.documents.batches import LineBatch, place, shortened
+from prefect_llm.documents.batches import LineBatch, place
 from prefect_llm.documents.chunk_files import ChunkWriter
 from prefect_llm.documents.columns import (
     KeptColumn,
@@ -23,7 +22,7 @@ from prefect_llm.documents.columns import (
     result_names,
     warn_of_near_id,
 )
-from prefect_llm.documents.identifiers import IdRegister, refuse_absent
+from prefect_llm.documents.identifiers import IdRegister, unusable_id
 from prefect_llm.documents.json_lines import JsonLinesSource
 from prefect_llm.documents.shapes import Shape
 from prefect_llm.documents.snapshot import Staged
@@ -50,7 +49,7 @@ def stage_lines(source: JsonLinesSource, staging: Staging, writer: ChunkWriter) 
             _check_no_late_id(batch, shapes)
             ids = list(map(str, range(writer.rows, writer.rows + len(batch.lines))))
         else:
-            ids = _ids(batch, id_column)
+            ids = _ids(batch, id_column, keep_bad=keep_bad)
             register.add(ids, batch.file, batch.first_row)
         columns = {"id": pa.array(ids, pa.string()), "line": _cells(batch, used)}
         if keep_bad:
@@ -152,27 +151,21 @@ def _check_no_late_id(batch: LineBatch, shapes: dict[str, Shape]) -> None:
     )
 
 
-def _ids(batch: LineBatch, column: str) -> list[str]:
+def _ids(batch: LineBatch, column: str, *, keep_bad: bool) -> list[str]:
+    """The ids as text. With `keep_bad` a row without a usable one is bad, and named by its line."""
     ids = []
     for row, cells in enumerate(batch.objects):
         cell = cells.get(column)
         if type(cell) is int:
             cell = str(cell)
-        if row in batch.bad and (type(cell) is not str or not cell):
+        elif type(cell) is not str or not cell:
+            wrong = f"{_place(batch, row)}: {unusable_id(column, cell)}"
+            if not keep_bad:
+                raise InvalidInput(f"{wrong}.")
+            batch.bad.setdefault(row, wrong)
             cell = f"{batch.file}:{batch.numbers[row]}"
-        if type(cell) is not str or not cell:
-            _refuse_id(cell, _place(batch, row), column)
         ids.append(cell)
     return ids
-
-
-def _refuse_id(cell: Any, where: str, column: str) -> NoReturn:
-    if cell is None or cell == "":
-        refuse_absent(where, column, "null" if cell is None else "empty")
-    raise InvalidInput(
-        f'{where}: the id in column "{column}" is {shortened(json_text(cell) or "")}: ids are text or '
-        "integers; convert it, or name another column with id_column."
-    )
 
 
 def _cells(batch: LineBatch, used: frozenset[str] | None) -> pa.Array:

@@ -61,6 +61,9 @@ class ParquetSource(LocatedSource):
                 file.path if local else stream,
                 buffer_size=_READ_BYTES if local else _READ_BYTES_REMOTE,
                 pre_buffer=False,
+                # As nanoseconds, INT96's instants before 1677 and after 2262 would silently become others. Spark and
+                # DuckDB read microseconds, too.
+                coerce_int96_timestamp_unit="us",
             )
 
     def _rows(self, parquet: pq.ParquetFile, columns: Sequence[str], file: SourceFile) -> Iterator[SourceBatch]:
