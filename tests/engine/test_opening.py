@@ -7,6 +7,7 @@ from collections import deque
 
 import pytest
 
+from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency
 from prefect_llm.engine.limits.opening import FIRST_SLOTS, Opening
 
 TIMEOUT_S = 120.0
@@ -61,3 +62,11 @@ def test_a_server_whose_queue_of_four_outlasts_an_attempt_gets_fewer() -> None:
 def test_a_ceiling_below_the_first_slots_holds_from_the_start(enough: int) -> None:
     opening = Opening(enough, TIMEOUT_S)
     assert (opening.slots, opening.over) == (enough, True)
+
+
+def test_an_endpoint_that_says_what_is_too_much_is_not_asked_by_four() -> None:
+    adaptive = AdaptiveConcurrency(ENOUGH, TIMEOUT_S)
+    assert adaptive.concurrency == FIRST_SLOTS
+    adaptive.left(0.0, 1)
+    adaptive.throttled(0.1)
+    assert adaptive.concurrency == ENOUGH

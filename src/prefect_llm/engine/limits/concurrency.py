@@ -69,6 +69,7 @@ class AdaptiveConcurrency:
     def throttled(self, now: float) -> None:
         """A 429 came."""
         self._throttled += 1
+        self._opening.throttled()
         self._end_interval(now)
 
     def faulted(self, now: float, *, timed_out: bool = False) -> None:

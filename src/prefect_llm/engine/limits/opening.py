@@ -40,6 +40,10 @@ class Opening:
 
         self.slots += in_time or side_by_side
 
+    def throttled(self) -> None:
+        """A 429 came: who says what is too much does not queue it, and few first requests only delay the rest."""
+        self.slots = self._enough
+
     def timed_out(self) -> None:
         """An attempt timed out: so many are too many, at least one."""
         self.slots = max(self.slots - 1, 1)
