@@ -1,16 +1,21 @@
-"""A run that waits for approval: its estimate comes first, and is shown in the form that resumes the run."""
+"""A run that waits for approval: its estimate comes first, and is shown in the form that resumes the run.
+
+A deployment's flow run is suspended: it holds no process and no directory while it waits, and a worker takes it up
+again. Prefect suspends no other flow run; in those the process waits.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
-from prefect import get_client, get_run_logger, pause_flow_run
+from prefect import get_client, get_run_logger, pause_flow_run, suspend_flow_run
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
-from prefect.exceptions import FlowPauseTimeout, ObjectNotFound
-from prefect.input import RunInput, keyset_from_paused_state
-from prefect.states import Paused
+from prefect.exceptions import FlowPauseTimeout
+from prefect.input import RunInput, delete_flow_run_input, keyset_from_paused_state, read_flow_run_input
+from prefect.states import Paused, Suspended
 from pydantic import ConfigDict, Field, model_validator
 
 from prefect_llm.blocks import ProviderReference
@@ -68,7 +73,8 @@ class ApprovalOptions(FormSection):
         default=24.0,
         gt=0,
         title="Timeout (h)",
-        description="Hours to wait for approval; after that the run fails, and nothing more is asked.",
+        description="Hours to wait for approval; after that the run fails, and nothing more is asked. A deployment's "
+        "run is suspended meanwhile and holds no process; without a deployment the process waits.",
     )
 
     @model_validator(mode="after")
@@ -122,7 +128,7 @@ def _await_approval(run: RunReference, provider: ProviderReference, options: App
         limit = money(options.above, estimate.lines[0].currency)
         get_run_logger().info("started without approval: the cost is expected to be at most %s", limit)
     else:
-        _pause(estimate, options)
+        _check_answer(_answer(run, estimate, options), estimate)
 
     return run if estimate.sample is None else with_sample_answers(run, estimate.sample.output, estimate.sample.cost)
 
@@ -131,15 +137,23 @@ def _is_cheap(estimate: Estimate, above: Decimal | None) -> bool:
     return above is not None and estimate.most_cost is not None and estimate.most_cost <= above
 
 
-def _pause(estimate: Estimate, options: ApprovalOptions) -> None:
-    """Pause until someone approves. Raises `NotApproved`."""
+def _answer(run: RunReference, estimate: Estimate, options: ApprovalOptions) -> Approval | None:
+    """What the person said, now or before this attempt; `None` where the run was resumed without an answer.
+
+    Raises `NotApproved` where nobody answers in time, and Prefect's `Pause` where the flow run is suspended.
+    """
+    keys = _keys()
+    if (answer := _earlier(keys)) is not None:
+        return answer
+
     form = Approval.with_initial_data(description=to_markdown(estimate, options.preview_rows))
     timeout_s = max(1, round(options.timeout_hours * _HOUR_S))
-    key = _key()
+    if _can_be_suspended():
+        _leave(run, estimate, options)
+        suspend_flow_run(form, timeout=timeout_s, key=keys[-1])
 
     try:
-        # Prefect returns nothing where this pause has been resumed in an earlier attempt at the flow run.
-        answer = pause_flow_run(form, timeout=timeout_s, poll_interval=POLL_S, key=key) or _earlier(key)
+        pause_flow_run(form, timeout=timeout_s, poll_interval=POLL_S, key=keys[-1])
     except FlowPauseTimeout as error:
         raise NotApproved(
             # The server makes this a Failed state of its own: the pause is over for it.
@@ -147,9 +161,28 @@ def _pause(estimate: Estimate, options: ApprovalOptions) -> None:
         ) from error
 
     _adopt_run_count()
+    return _earlier(keys[-1:])
+
+
+def _check_answer(answer: Approval | None, estimate: Estimate) -> None:
+    """Raise `NotApproved` unless the answer approves."""
     if answer is None or answer.decision == "reject":
         reason = f": {answer.reason}" if answer is not None and answer.reason else ""
         raise NotApproved(f"the estimate was rejected{reason} ({headline(estimate)})")
+
+
+def _can_be_suspended() -> bool:
+    """Whether a worker would take the flow run up again: not where another flow or a person's process called it."""
+    context = FlowRunContext.get()
+    flow_run = None if context is None else context.flow_run
+    return flow_run is not None and flow_run.deployment_id is not None and flow_run.parent_task_run_id is None
+
+
+def _leave(run: RunReference, estimate: Estimate, options: ApprovalOptions) -> None:
+    """Give the directory back before the flow run is suspended: the next process may begin at once."""
+    waiting = f"the run waits for approval, up to {options.timeout_hours:g} h ({headline(estimate)})"
+    get_run_logger().info("%s; it is suspended, and holds no process meanwhile", waiting)
+    finish_run(run, (), NotApproved(waiting))
 
 
 def _adopt_run_count() -> None:
@@ -160,20 +193,22 @@ def _adopt_run_count() -> None:
             context.flow_run.run_count = client.read_flow_run(context.flow_run.id).run_count
 
 
-def _key() -> str:
-    """The key of the pause that an earlier attempt got approved, else this attempt's own."""
+def _keys() -> list[str]:
+    """The keys of the pauses of this flow run, one an attempt; the last is this attempt's."""
     context = FlowRunContext.get()
     attempt = context.flow_run.run_count if context is not None and context.flow_run is not None else 1
-    keys = [f"{_KEY}-{number}" for number in range(1, attempt + 1)]
-    for key in keys[:-1]:
-        if (answer := _earlier(key)) is not None and answer.decision == "approve":
-            return key
-    return keys[-1]
+    return [f"{_KEY}-{number}" for number in range(1, attempt + 1)]
 
 
-def _earlier(key: str) -> Approval | None:
-    paused: State[None] = Paused(pause_key=key)
-    try:
-        return cast(Approval, Approval.load(keyset_from_paused_state(paused)))
-    except ObjectNotFound:
-        return None
+def _earlier(keys: Sequence[str]) -> Approval | None:
+    """The answer to any of these pauses. A rejection counts once: a later attempt asks again."""
+    for key in keys:
+        paused: tuple[State[None], ...] = (Paused(pause_key=key), Suspended(pause_key=key))
+        for keyset in map(keyset_from_paused_state, paused):
+            given = read_flow_run_input(keyset["response"])
+            if given is not None:
+                answer = Approval.model_validate(given)
+                if answer.decision == "reject":
+                    delete_flow_run_input(keyset["response"])
+                return answer
+    return None

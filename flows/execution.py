@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from prefect import get_client
 from prefect.context import FlowRunContext
-from prefect.exceptions import Abort, FlowPauseTimeout, TerminationSignal
+from prefect.exceptions import Abort, FlowPauseTimeout, Pause, TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -41,6 +41,7 @@ from prefect_llm.values.errors import (
 from prefect_llm.values.provider import Provider
 
 INTERRUPTED = "the flow run was interrupted: finished rows are kept"
+SUSPENDED = "the flow run was suspended: finished rows are kept, and Resume asks the others"
 TASK_RUNNER = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=MOST_CHUNKS_AT_ONCE))
 
 Submit = Callable[[int], PrefectFuture[ChunkStats]]
@@ -81,6 +82,10 @@ def _run_and_finish(
         stopped = Interrupted(INTERRUPTED)
         summary = finish(run, stats, stopped)  # the directory says so; a dying run starts no task
         events.send_finished(run, summary, stopped)
+        raise
+    except Pause:
+        stopped = Interrupted(SUSPENDED)
+        events.send_finished(run, finish(run, stats, stopped), stopped)
         raise
     except BaseException:
         events.send_finished(run, None, None)
@@ -156,12 +161,15 @@ def _submit_window(run: RunReference, submit: Submit, chunks: ChunkTable, at_onc
     except (KeyboardInterrupt, TerminationSignal):
         context.stop.set(Interrupted(INTERRUPTED))
         raise
+    except Pause:
+        context.stop.set(Interrupted(SUSPENDED))
+        raise
     except BaseException as error:
         context.stop.set(error if isinstance(error, RunError) else Interrupted("another chunk failed"))
         raise
     finally:
-        for future in running:
-            future.wait()
+        for _ in running:
+            ended.get()  # not `wait`, which does not wait in a flow run that is suspended
 
 
 def _result_of(future: PrefectFuture[ChunkStats], chunk: int, chunks: ChunkTable) -> ChunkStats:

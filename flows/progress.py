@@ -19,18 +19,20 @@ from prefect import get_client, get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
+from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from prefect_llm.flows.chunk_table import ChunkTable
 from prefect_llm.flows.remote_progress import RemoteProgress
-from prefect_llm.progress.progress import RunProgress, line_of
+from prefect_llm.progress.progress import RunProgress, figures_of, line_of
 from prefect_llm.progress.tracker import watched
 from prefect_llm.run.context import context_of
 from prefect_llm.run.reference import RunReference
 from prefect_llm.tasks.shared_limit import awaited_limits
 from prefect_llm.tasks.slot_wait import waiting_for
-from prefect_llm.values.formatting import count
+from prefect_llm.values.formatting import count, counted, duration
 from prefect_llm.values.provider import Provider
 
 PROGRESS_KEY = "llm-progress"
@@ -90,6 +92,7 @@ class _Artifacts:
         self._progress_id: UUID | None = None
         self._chunks_id: UUID | None = None
         self._chunks_updated_at = 0.0
+        self._earlier = earlier_rows(run)
         self._logger = get_run_logger()
         self._client: SyncPrefectClient | None = None
         self._open = ExitStack()
@@ -102,17 +105,31 @@ class _Artifacts:
 
     def update(self, progress: RunProgress, *, last: bool = False) -> None:
         """Bring both up to date, the table of chunks every few seconds."""
-        line = progress_line(progress, awaited_limits(self._provider))
+        line = last_line(progress) if last else progress_line(progress, awaited_limits(self._provider))
+        line += _by_earlier_attempts(self._earlier)
         try:
             if self._client is None:
-                self._client = self._open.enter_context(get_client(sync_client=True))
-            self._update_progress(self._client, percent(progress), line)
+                self._take_over(client := self._open.enter_context(get_client(sync_client=True)))
+                self._client = client  # after what may fail: it is then tried again
+            self._update_progress(self._client, percent(progress, self._earlier), line)
 
             if last or time.monotonic() - self._chunks_updated_at >= CHUNKS_EVERY_S:
                 self._update_chunks(self._client, f"{line}\n\n{failures_line(progress)}")
                 self._chunks_updated_at = time.monotonic()
         except UNREACHABLE as error:
             self._logger.debug("the run's artifacts could not be brought up to date: %s", error)
+
+    def _take_over(self, client: SyncPrefectClient) -> None:
+        """Go on with the artifacts of an earlier attempt at this flow run, which would stay as it left them."""
+        context = FlowRunContext.get()
+        if context is None or context.flow_run is None:
+            return
+        ours = ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[context.flow_run.id]),
+            key=ArtifactFilterKey(any_=[PROGRESS_KEY, CHUNKS_KEY]),
+        )
+        found = {each.key: each.id for each in client.read_artifacts(artifact_filter=ours)}
+        self._progress_id, self._chunks_id = found.get(PROGRESS_KEY), found.get(CHUNKS_KEY)
 
     def _update_progress(self, client: SyncPrefectClient, share: float, line: str) -> None:
         if self._progress_id is None:
@@ -136,9 +153,25 @@ def progress_line(progress: RunProgress, awaited: Sequence[str]) -> str:
     return f"{line}; {waiting_for(awaited)}" if awaited else line
 
 
-def percent(progress: RunProgress) -> float:
-    """Rows that have ended, in percent; a run with nothing left to do is complete."""
-    return min(100.0 * progress.done / progress.rows, 100.0) if progress.rows else 100.0
+def last_line(progress: RunProgress) -> str:
+    """The line of figures once the attempt is over: how long it took, and nothing of what was to come."""
+    return f"{figures_of(progress)}, in {duration(progress.seconds)}"
+
+
+def earlier_rows(run: RunReference) -> int:
+    """The rows of the chunks that earlier attempts have finished; 0 for a redrive, which asks rows of such chunks."""
+    pending = sum(len(run.rows_of(chunk)) for chunk in run.pending)
+    return run.rows - pending if run.pending_rows == pending else 0
+
+
+def percent(progress: RunProgress, earlier: int = 0) -> float:
+    """Rows that have ended, `earlier` ones among them, in percent; a run with nothing left to do is complete."""
+    rows = progress.rows + earlier
+    return min(100.0 * (progress.done + earlier) / rows, 100.0) if rows else 100.0
+
+
+def _by_earlier_attempts(rows: int) -> str:
+    return f"; {counted(rows, 'document')} before by earlier attempts" if rows else ""
 
 
 def failures_line(progress: RunProgress) -> str:

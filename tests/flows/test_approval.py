@@ -12,16 +12,17 @@ from typing import Any, cast
 
 import pytest
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateName
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_sync
 from prefect.states import AwaitingRetry
 from pydantic import ValidationError
-from tests.flows.running import Parameters, flow_run_id, rows_of, state_of
+from tests.flows.running import Parameters, deployed, flow_run_id, rows_of, state_of, taken_up
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm import ApprovalOptions, Summary, batch_inference
-from prefect_llm.store import RunDirectory
+from prefect_llm.store import RunDirectory, acquired, release
 
 PRICES = {"price_input": "1000", "price_output": "1000", "currency": "EUR"}
 """A thousandth of a euro a token: 100 documents cost at least 2 and at most some 8 euros with a limit of 20."""
@@ -116,6 +117,7 @@ def test_a_preview_is_asked_shown_and_paid_only_once(
     waiting = wait_for_pause(with_approval(parameters, preview_rows=20))
     assert scripted_server.stats().requests == 20
     assert waiting.form["description"].count("echo: Say: doc-") == 20
+    assert waiting.form["description"].count("| Say: doc-") == 20  # what was asked, beside its answer
     state = answered(prefect_server, waiting, decision="approve")
     summary = state.result()
     assert isinstance(summary, Summary)
@@ -223,3 +225,55 @@ def test_a_run_that_loses_its_directory_while_it_waits_fails_by_that_name(
     state = answered(prefect_server, waiting, decision="approve")
     assert (state.is_failed(), state.name) == (True, "Superseded")
     assert scripted_server.stats().requests == 10
+
+
+def test_a_deployment_s_run_is_suspended_while_it_waits_and_holds_nothing(
+    prefect_server: PrefectServer, scripted_server: ScriptedServer, parameters: Parameters
+) -> None:
+    parameters = with_approval(parameters, preview_rows=20)
+    flow_run = deployed(prefect_server, parameters)
+    with pytest.raises(Pause):
+        taken_up(flow_run, parameters)
+
+    waiting = prefect_server.flow_run(flow_run.id)
+    assert (waiting.state_name, scripted_server.stats().requests) == ("Suspended", 20)
+    directory = RunDirectory.open(parameters["output"])
+    manifest = directory.manifest()
+    assert manifest is not None
+    assert manifest.stopped is not None
+    assert "waits for approval, up to 24 h" in manifest.stopped.message
+    with acquired(directory.folder) as epoch:  # as another process might
+        release(directory.folder, epoch)
+    log = eventually(lambda: logged(prefect_server, flow_run), lambda lines: "holds no process" in lines)
+    assert "another chunk failed" not in log
+
+    with prefect_server.client() as client:
+        client.resume_flow_run(flow_run.id, run_input={"decision": "approve"})
+    assert prefect_server.flow_run(flow_run.id).state_type == StateType.SCHEDULED
+    assert taken_up(flow_run, parameters).is_completed()
+    assert scripted_server.stats().requests == 100
+    assert [row["status"] for row in rows_of(parameters["output"])] == ["ok"] * 100
+
+
+def test_a_suspended_run_that_is_rejected_ends_so_and_its_retry_asks_again(
+    prefect_server: PrefectServer, scripted_server: ScriptedServer, parameters: Parameters
+) -> None:
+    parameters = with_approval(parameters)
+    flow_run = deployed(prefect_server, parameters)
+    with pytest.raises(Pause):
+        taken_up(flow_run, parameters)
+    with prefect_server.client() as client:
+        client.resume_flow_run(flow_run.id, run_input={"decision": "reject", "reason": "too dear"})
+    state = taken_up(flow_run, parameters)
+    assert (state.is_cancelled(), state.name) == (True, "Rejected")
+    assert "too dear" in str(state.message)
+
+    with prefect_server.client() as client:
+        client.set_flow_run_state(flow_run.id, AwaitingRetry(), force=True)
+    with pytest.raises(Pause):
+        taken_up(flow_run, parameters)
+    assert scripted_server.stats().requests == 0
+
+
+def logged(server: PrefectServer, flow_run: FlowRun) -> str:
+    return "\n".join(each.message for each in server.logs(flow_run.id))

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.flows.running import Parameters, rows_of, run
+from prefect._flow_run_suspension import mark_flow_run_suspension_requested
+from prefect.exceptions import Pause
+from prefect.states import Suspended
+from tests.flows.running import Parameters, deployed, rows_of, run, taken_up
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
+
+from prefect_llm.flows.execution import SUSPENDED
+from prefect_llm.store import RunDirectory
 
 SCRIPT = "import json, sys; from prefect_llm import batch_inference; batch_inference(**json.loads(sys.argv[1]))"
 MOST_S = 20.0
@@ -56,3 +64,35 @@ def test_the_same_parameters_finish_an_interrupted_run(
     assert (summary.state, summary.totals.ok) == ("completed", 100)
     assert scripted_server.stats().requests == 10
     assert [row["id"] for row in rows_of(tmp_path / "run")] == [f"d{row}" for row in range(100)]
+
+
+def test_a_run_that_is_suspended_says_so_and_is_resumed_by_a_worker(
+    parameters: Parameters, scripted_server: ScriptedServer, prefect_server: PrefectServer
+) -> None:
+    scripted_server.script({"doc-0": [steps.hang(), steps.ok()]})
+    parameters["batch"] = {"chunk_rows": 10, "concurrency": 1}
+    flow_run = deployed(prefect_server, parameters)
+    with ThreadPoolExecutor(1) as threads:
+        ended = threads.submit(contextvars.copy_context().run, taken_up, flow_run, parameters)
+        scripted_server.wait_for(in_flight=1, timeout_s=60)
+        with prefect_server.client() as client:
+            client.set_flow_run_state(flow_run.id, Suspended())
+        mark_flow_run_suspension_requested(flow_run.id, Suspended())  # which Prefect looks for every 10 s
+        scripted_server.release()
+        with pytest.raises(Pause):
+            ended.result(timeout=60)
+
+    manifest = RunDirectory.open(parameters["output"]).manifest()
+    assert manifest is not None
+    assert manifest.stopped is not None
+    assert (manifest.state, manifest.stopped.message) == ("interrupted", SUSPENDED)
+    prefect_server.settled()
+    said = "\n".join(each.message for each in prefect_server.logs(flow_run.id))
+    assert "another chunk failed" not in said
+
+    asked = scripted_server.stats().requests
+    with prefect_server.client() as client:
+        client.resume_flow_run(flow_run.id)
+    assert taken_up(flow_run, parameters).is_completed()
+    assert asked < 100 == scripted_server.stats().requests
+    assert [row["id"] for row in rows_of(parameters["output"])] == [f"d{row}" for row in range(100)]

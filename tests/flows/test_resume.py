@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.states import AwaitingRetry
 from tests.conftest import WriteDocuments
-from tests.flows.running import Parameters, flow_run_id, rows_of, run, state_of
+from tests.flows.running import Parameters, deployed, flow_run_id, rows_of, run, state_of, taken_up
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
@@ -52,6 +55,34 @@ def test_a_stopped_run_goes_on_with_another_key(
     assert state_of(parameters | {"api": {"base_url": base_url, "api_key_env": "TEST_WRONG_KEY"}}).is_failed()
     summary = run(parameters | {"api": {"base_url": base_url, "api_key_env": "TEST_RIGHT_KEY"}})
     assert (summary.state, summary.totals.ok, len(rows_of(tmp_path / "run"))) == ("completed", 100, 100)
+
+
+def test_a_retry_goes_on_with_the_artifacts_of_the_attempt_before_it(
+    parameters: Parameters, scripted_server: ScriptedServer, prefect_server: PrefectServer
+) -> None:
+    scripted_server.script({f"doc-{row}": steps.hang() for row in range(60, 100)})
+    flow_run = deployed(prefect_server, parameters)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(contextvars.copy_context().run, taken_up, flow_run, parameters)
+        scripted_server.wait_for(answered=60, in_flight=10, timeout_s=60)
+        scripted_server.expect_key("another")  # the hanging requests are retried, and refused
+        scripted_server.release()
+        assert first.result(timeout=60).is_failed()
+    stopped = prefect_server.artifacts(flow_run.id)["llm-progress"]
+    assert " left" not in str(stopped.description)
+
+    scripted_server.reset()
+    with prefect_server.client() as client:
+        client.set_flow_run_state(flow_run.id, AwaitingRetry(), force=True)
+    assert taken_up(flow_run, parameters).is_completed()
+    with prefect_server.client() as client:
+        ours = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run.id]))
+        found = client.read_artifacts(artifact_filter=ours)
+    shown = [each for each in found if each.key in ("llm-progress", "llm-chunks")]
+    assert sorted(str(each.key) for each in shown) == ["llm-chunks", "llm-progress"]
+    progress = next(each for each in shown if each.key == "llm-progress")
+    assert (progress.id, progress.data) == (stopped.id, 100.0)
+    assert "60 documents before by earlier attempts" in str(progress.description)
 
 
 def test_another_prompt_in_that_directory_is_refused(parameters: Parameters, scripted_server: ScriptedServer) -> None:

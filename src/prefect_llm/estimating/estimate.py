@@ -41,8 +41,8 @@ class SampleSummary:
     output: str
     cost: Decimal | None
     """Billed for it, and what may have been; `None` where that is not known."""
-    preview: tuple[tuple[str, str], ...]
-    """Ids and beginnings of the answers, in the order of the input."""
+    preview: tuple[tuple[str, str, str], ...]
+    """Ids, and the beginnings of what was asked and answered, of the first ones in the order of the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,8 @@ def _tokens(population: Population, sample: Sample | None) -> tuple[Interval, In
 
 
 def _summary_of(sample: Sample) -> SampleSummary:
-    preview = tuple((each.id, each.content) for each in sample.answers)
+    pairs = zip(sample.answers, sample.questions, strict=False)  # words are kept of the first ones only
+    preview = tuple((each.id, asked, each.content) for each, asked in pairs)
     return SampleSummary(len(sample.answers), sample.failed, sample.seed, sample.output, sample.cost, preview)
 
 

@@ -79,7 +79,7 @@ def basis(estimate: Estimate) -> str:
 
 
 def to_markdown(estimate: Estimate, preview_rows: int = 0) -> str:
-    """The page, with up to `preview_rows` of the sample's answers."""
+    """The page, with up to `preview_rows` of the sample's questions and answers."""
     paragraphs = [
         "# Estimate",
         f"**{escaped(headline(estimate))}**",
@@ -89,7 +89,7 @@ def to_markdown(estimate: Estimate, preview_rows: int = 0) -> str:
     ]
     if estimate.sample is not None and preview_rows:
         rows = list(estimate.sample.preview[:preview_rows])
-        paragraphs += ["## Preview", _table(("id", "answer"), rows)]
+        paragraphs += ["## Preview", _table(("id", "asked", "answer"), rows)]
     return "\n\n".join(paragraphs) + "\n"
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from prefect_llm.documents import Snapshot, stage_sample
 from prefect_llm.estimating.population import Kind, Population, by_chunk, population_of
+from prefect_llm.estimating.preview import PREVIEWED_CHARACTERS, questions
 from prefect_llm.prompts import Prompt
 from prefect_llm.report import Summary
 from prefect_llm.run.opening import reopen_run, writable_output
@@ -29,7 +30,6 @@ from prefect_llm.values.tally import TOKEN_COLUMNS
 
 SAMPLES = ".samples"
 """Beside the runs, but hidden: a sample is not a run."""
-PREVIEWED_CHARACTERS = 300
 
 Ask = Callable[[RunReference, Provider], Summary]
 """Carries a run out, as `run.threads.infer_pending` does."""
@@ -67,12 +67,16 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The answers of a sample in the order of the input, and what the run in `output` came to."""
+    """The answers of a sample in the order of the input, and what the run in `output` came to.
+
+    `questions` are what the first of them were asked.
+    """
 
     answers: list[Answered]
     summary: Summary
     output: str
     seed: int
+    questions: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> int:
@@ -143,8 +147,10 @@ def ask_sample(
         raise run_error(summary.stopped.kind, summary.stopped.message)
 
     taken = Snapshot.from_json(manifest.snapshot)
-    members = population_of(directory.folder, taken, range(taken.chunks), Prompt(spec.prompt), spec, provider)
-    return Sample(_answers(directory, members), summary, directory.url, options.seed)
+    prompt = Prompt(spec.prompt)
+    members = population_of(directory.folder, taken, range(taken.chunks), prompt, spec, provider)
+    asked = questions(directory.folder, taken, prompt, members)
+    return Sample(_answers(directory, members), summary, directory.url, options.seed, asked)
 
 
 def with_sample_answers(run: RunReference, sample: str, cost: Decimal | None = None) -> RunReference:

@@ -82,6 +82,14 @@ class RunProgress:
 
 def line_of(progress: RunProgress) -> str:
     """One line for a log: `1,200 of 10,000 documents (3 failed), 41.0/s, 31,000 tokens, $0.12, 3 min left`."""
+    figures = figures_of(progress)
+    if (left := progress.seconds_left) and left < ALMOST_DONE_S:
+        return f"{figures}, almost done"
+    return f"{figures}, {duration(left)} left" if left else figures
+
+
+def figures_of(progress: RunProgress) -> str:
+    """The line without the time left."""
     tally = progress.tally
     parts = [f"{count(progress.done)} of {count(progress.rows)} documents"]
     if tally.failed:
@@ -92,9 +100,4 @@ def line_of(progress: RunProgress) -> str:
         parts.append(f"{count(progress.requests.throttled)} throttled")
     if cost := cost_so_far(tally.cost, tally.currency):
         parts.append(cost)
-
-    if (left := progress.seconds_left) and left < ALMOST_DONE_S:
-        parts.append("almost done")
-    elif left:
-        parts.append(f"{duration(left)} left")
     return ", ".join(parts)
