@@ -20,7 +20,9 @@ from typing import Any
 
 _ONE_SEARCH = re.compile(r"(.*/)?gpt-[^/:]*-search-(preview|api)(-[0-9-]+)?")
 _SEARCHES = re.compile(r".*:online|.*deep-research.*|(.*/)?sonar(-.*)?|(.*/)?compound(-.*)?")
-_OPTIONS = ("web_search_options", "search_parameters", "search_settings", "web_search", "enable_search", "connectors")
+_OPTIONS = frozenset(
+    {"web_search_options", "search_parameters", "search_settings", "web_search", "enable_search", "connectors"}
+)
 _OWN_TOOLS = frozenset({"function", "custom"})
 """Tools that the client runs."""
 _FREE_PLUGINS = frozenset({"response-healing"})
@@ -35,7 +37,7 @@ def searches_of(model: str, parameters: Mapping[str, Any]) -> int | None:
         return None
     if _ONE_SEARCH.fullmatch(name):
         return 1
-    return None if any(_is_asked_for(parameters.get(option)) for option in _OPTIONS) else 0
+    return None if any(option in _OPTIONS and _is_asked_for(asked) for option, asked in parameters.items()) else 0
 
 
 def _is_asked_for(option: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from prefect_llm.pricing.searches import searches_of
@@ -41,6 +42,8 @@ BATCH = Terms(_BATCH_VARIANT)
 
 def terms_of(model: str, parameters: Mapping[str, Any]) -> Terms:
     """Those of a request for that model with these parameters."""
+    if not parameters:
+        return _terms_of_model(model)
     tier = str(parameters.get(TIER))
     fast = ((SPEED, str(parameters[SPEED])),) if parameters.get(SPEED) not in (None, "standard") else ()
     return Terms(
@@ -48,6 +51,12 @@ def terms_of(model: str, parameters: Mapping[str, Any]) -> Terms:
         searches_of(model, parameters),
         is_open=tier in _CHOSEN_BY_PROVIDER,
     )
+
+
+@lru_cache(maxsize=256)
+def _terms_of_model(model: str) -> Terms:
+    """Kept for the life of the process: nearly every request of a run asks for them."""
+    return Terms(searches=searches_of(model, {}), is_open=True)
 
 
 def terms_served(asked: Terms, service: Service) -> Terms:

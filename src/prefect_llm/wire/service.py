@@ -23,6 +23,7 @@ _OTHER_RATES = (
     ("completion_tokens_details", "audio_tokens"),
     ("cache_creation", "ephemeral_1h_input_tokens"),
 )
+_TELLING_NOTHING = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 _TELLS_NOTHING = "auto"
 """Some servers repeat what was asked for."""
 
@@ -30,6 +31,8 @@ _TELLS_NOTHING = "auto"
 def service_of(tier: Any, usage: Any, headers: Headers) -> Service:
     """In the endpoint's own words. `tier` stands beside the choices."""
     in_usage = usage if isinstance(usage, dict) else {}
+    if tier is None and in_usage.keys() <= _TELLING_NOTHING and headers.get(_HEADER) is None:
+        return UNTOLD
     searches = count_in(_object(in_usage, "server_tool_use"), "web_search_requests")
     told = _tier(tier, in_usage, headers), searches, _has_other_rates(in_usage)
     return UNTOLD if told == (None, None, False) else Service(*told)
