@@ -83,7 +83,7 @@ class RateHeaders:
         return longest_s
 
     def _says_anything(self, headers: Headers) -> bool:
-        for name in self._remaining:  # a plain loop: every answer of an endpoint that says nothing passes it
+        for name in self._remaining:  # noqa: SIM110 (every answer of an endpoint that says nothing passes it)
             if headers.get(name) is not None:
                 return True
         return False
