@@ -248,7 +248,12 @@ def test_instants_that_spark_writes_as_int96_are_the_same_in_every_year(read: An
 
 def test_a_type_that_pyarrow_cannot_read_is_said_to_be_one(refused: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    polars.DataFrame({"n": polars.Series([1], dtype=polars.Int128)}).write_parquet(path)
+    wide = polars.Series([1], dtype=polars.Int128)
+    inner = polars.Series([{"total": 1}], dtype=polars.Struct({"total": polars.Int128}))
+    frame = {"text": ["x"], "uuid": polars.Series([b"0" * 16]), "n": wide, "order": inner}
+    polars.DataFrame(frame).write_parquet(path)
     sentence = refused(path)
-    assert sentence.startswith(f'"{path}" has a column of a type that pyarrow cannot read')
+    assert sentence.startswith(
+        f'"{path}" has a column of a type that pyarrow cannot read: "n", "order.total" (Integers'
+    )
     assert "Int128 to Decimal(38, 0)" in sentence

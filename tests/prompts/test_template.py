@@ -199,8 +199,27 @@ def test_a_failing_expression_fails_its_row_only(template: str, said: str) -> No
     ],
 )
 def test_a_field_that_is_hidden_by_a_method_is_named(template: str) -> None:
-    said = '".items" is a method; for the field of that name write ["items"]'
+    said = '"order.items" is a method; for the field of that name write order["items"]'
     assert said in refusal(template, order={"items": ["a"]})
+
+
+@pytest.mark.parametrize(
+    ("template", "place"),
+    [
+        ("{{ orders[0].items }}", "orders[0]"),
+        ("{{ meta.order.values }}", "meta.order"),
+        ("{% for each in orders %}{{ each.items }}{% endfor %}", "orders[0]"),
+        ("{{ row.keys }}", "row"),
+    ],
+)
+def test_the_field_is_named_by_its_place(template: str, place: str) -> None:
+    fields = {"orders": [{"items": 1}], "meta": {"order": {"values": 2}}, "keys": 3}
+    assert f"for the field of that name write {place}[" in refusal(template, **fields)
+
+
+def test_fields_print_and_are_found_as_those_of_a_dict() -> None:
+    order = {"path": "p", "n": {"_fields": 1}}
+    assert render("{{ order.path }} {{ order }} {{ order is mapping }}", order=order) == f"p {order} True"
 
 
 def test_a_field_that_is_hidden_by_a_method_is_reached_by_brackets_and_the_method_by_a_call() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,12 +16,17 @@ from prefect_llm.documents.columns import Columns, merged_columns
 from prefect_llm.documents.listing import LocatedSource, SourceFile, reading
 from prefect_llm.documents.periods import texts_in, with_texts
 from prefect_llm.values.errors import InvalidInput
+from prefect_llm.values.formatting import first_listed
 
 _BATCH_BYTES = 8 * 1024 * 1024
 _BATCH_ROWS = (64, 16_384)
 _READ_BYTES = 1024 * 1024
 """Read from each column at once; without it pyarrow holds the whole row group."""
 _READ_BYTES_REMOTE = 8 * 1024 * 1024
+_FOOTER_END_BYTES = 8
+"""The footer's length and PAR1."""
+_WIDE_BYTES = 16
+_COLUMNS_SHOWN = 12
 
 
 class ParquetSource(LocatedSource):
@@ -56,7 +63,7 @@ class ParquetSource(LocatedSource):
     @contextmanager
     def _opened(self, file: SourceFile) -> Iterator[pq.ParquetFile]:
         local = self._location.is_local
-        with reading(file.name), _parsing(file.name), self._location.open(file) as stream:
+        with reading(file.name), self._location.open(file) as stream, _parsing(file.name, stream):
             yield pq.ParquetFile(
                 file.path if local else stream,
                 buffer_size=_READ_BYTES if local else _READ_BYTES_REMOTE,
@@ -85,13 +92,42 @@ def _batch_rows(metadata: pq.FileMetaData) -> int:
 
 
 @contextmanager
-def _parsing(name: str) -> Iterator[None]:
+def _parsing(name: str, stream: BinaryIO) -> Iterator[None]:
     try:
         yield
     except pa.ArrowNotImplementedError as error:
+        columns = _wide_integers(stream)
         raise InvalidInput(
-            f'"{name}" has a column of a type that pyarrow cannot read ({error}): cast it where the file is written, '
-            "such as Polars' Int128 to Decimal(38, 0) or String."
+            f'"{name}" has a column of a type that pyarrow cannot read{columns} ({error}): cast it where the file is '
+            "written, such as Polars' Int128 to Decimal(38, 0) or String."
         ) from error
     except pa.ArrowException as error:
         raise InvalidInput(f'"{name}" is not a whole Parquet file ({error}): write it again.') from error
+
+
+def _wide_integers(stream: BinaryIO) -> str:
+    """The columns of 16 bytes without a stated type, as Polars writes Int128: `: "n", "order.total"`.
+
+    Found where Arrow's schema in the footer is what cannot be read: pyarrow reads the rest of it.
+    """
+    stream.seek(-_FOOTER_END_BYTES, os.SEEK_END)
+    end = stream.read()
+    length = int.from_bytes(end[:4], "little")
+    stream.seek(-_FOOTER_END_BYTES - length, os.SEEK_END)
+    footer = b"PAR1" + stream.read(length) + end
+    if (
+        _schema_in(footer) is not None
+        or (schema := _schema_in(footer.replace(b"ARROW:schema", b"ARROW:unread"))) is None
+    ):
+        return ""
+
+    leaves = map(schema.column, range(len(schema)))
+    wide = [f'"{leaf.path}"' for leaf in leaves if leaf.length == _WIDE_BYTES and leaf.logical_type.type == "NONE"]
+    return f": {first_listed(wide, _COLUMNS_SHOWN)}" if wide else ""
+
+
+def _schema_in(footer: bytes) -> pq.ParquetSchema | None:
+    try:
+        return pq.read_metadata(pa.BufferReader(footer)).schema
+    except pa.ArrowException:
+        return None

@@ -25,7 +25,7 @@ def template_value(path: str, value: Any, null_as: str | None) -> Any:
     if value is None:
         return Null(path) if null_as is None else NullText(null_as)
     if isinstance(value, dict):
-        return {key: template_value(f"{path}.{key}", each, null_as) for key, each in value.items()}
+        return Fields(path, {key: template_value(f"{path}.{key}", each, null_as) for key, each in value.items()})
     if isinstance(value, (list, tuple)):
         return [template_value(f"{path}[{index}]", each, null_as) for index, each in enumerate(value)]
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -134,19 +134,31 @@ class Binary(bytes):
     __str__ = __repr__ = __format__ = _refuse
 
 
+class Fields(dict[Any, Any]):
+    """A field's own fields. The name of its path is one that no template may use: it hides no field."""
+
+    __slots__ = ("_fields_path",)
+
+    def __init__(self, path: str, values: dict[Any, Any]) -> None:
+        super().__init__(values)
+        self._fields_path = path
+
+
 class MethodOverField:
     """A dict's method where the dict has a field of that name: it may be called, and is nothing else."""
 
-    __slots__ = ("_method",)
+    __slots__ = ("_method", "_name", "_path")
 
-    def __init__(self, method: Callable[..., Any]) -> None:
+    def __init__(self, fields: dict[Any, Any], name: str, method: Callable[..., Any]) -> None:
+        self._path = getattr(fields, "_fields_path", "")
+        self._name = name
         self._method = method
 
     @property
     def complaint(self) -> str:
         """The sentence for the row."""
-        name = getattr(self._method, "__name__", "")
-        return f'".{name}" is a method; for the field of that name write ["{name}"]'
+        path, name = self._path, self._name
+        return f'"{path}.{name}" is a method; for the field of that name write {path}["{name}"]'
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """What the method returns."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefect_llm.prompts.answer_schema import answer_format
-from prefect_llm.prompts.field_values import template_value
+from prefect_llm.prompts.field_values import Fields, template_value
 from prefect_llm.prompts.fingerprint import fingerprint
 from prefect_llm.prompts.messages import COLUMN as MESSAGES
 from prefect_llm.prompts.messages import column_messages, root_of
@@ -137,7 +137,7 @@ class Prompt:
         values = {name: template_value(name, fields[name], null_as) for name in names}
         if ID in columns.fields and ID not in values:
             values[ID] = document_id
-        return {**values, ROW: values}
+        return {**values, ROW: Fields(ROW, values)}
 
 
 def _templates(spec: PromptSpec) -> tuple[Template | None, Template | None]:

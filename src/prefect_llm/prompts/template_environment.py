@@ -59,7 +59,7 @@ class _Environment(SandboxedEnvironment):
         """As Jinja2's, but a method that hides a field may only be called."""
         found = super().getattr(obj, attribute)
         if isinstance(obj, dict) and attribute in obj and isinstance(found, BuiltinMethodType):
-            return MethodOverField(found)
+            return MethodOverField(obj, attribute, found)
         return found
 
 
