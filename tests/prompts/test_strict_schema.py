@@ -156,7 +156,7 @@ def test_what_has_no_strict_form_has_none_as_a_whole(part: Any) -> None:
     named = {"$anchor": "name", "type": "string"}
     schema = {"type": "object", "properties": {"p": part}, "$defs": {"N": named}}
     assert strict_form(schema) is None
-    assert answer_format(schema).sent_schema == schema
+    assert answer_format(schema).forms == (schema,)
 
 
 def test_copies_do_not_multiply_without_end() -> None:

@@ -213,7 +213,7 @@ def test_a_field_that_is_hidden_by_a_method_is_named(template: str) -> None:
     ],
 )
 def test_the_field_is_named_by_its_place(template: str, place: str) -> None:
-    fields = {"orders": [{"items": 1}], "meta": {"order": {"values": 2}}, "keys": 3}
+    fields: dict[str, Any] = {"orders": [{"items": 1}], "meta": {"order": {"values": 2}}, "keys": 3}
     assert f"for the field of that name write {place}[" in refusal(template, **fields)
 
 

@@ -28,9 +28,9 @@ def request(answer_format: AnswerFormat | None = None, messages: Any = HELLO, **
     return Request(0, "doc-0", messages, Parameters("m", answer_format=answer_format, **parameters), "fingerprint")
 
 
-def sent(limit_name: str = "max_tokens", **parameters: Any) -> Any:
+def sent(limit_name: str = "max_tokens", *, strict: bool = True, **parameters: Any) -> Any:
     """The body as the endpoint reads it."""
-    return orjson.loads(encode(request(**parameters), limit_name=limit_name))
+    return orjson.loads(encode(request(**parameters), limit_name=limit_name, strict=strict))
 
 
 def completion_body(message: Any, finish_reason: str | None = "stop", **more: Any) -> dict[str, Any]:
@@ -72,6 +72,15 @@ def test_a_schema_travels_as_a_strict_response_format_in_its_strict_form() -> No
     assert sent(answer_format=replace(ANY_JSON, strict_schema=strict))["response_format"] == {
         "type": "json_schema",
         "json_schema": {"name": "label", "strict": True, "schema": strict},
+    }
+
+
+def test_a_schema_travels_as_it_was_given_where_the_endpoint_does_not_ask_for_its_strict_form() -> None:
+    strict = {"type": "object", "additionalProperties": False}
+    answer_format = replace(ANY_JSON, strict_schema=strict)
+    assert sent(strict=False, answer_format=answer_format)["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "label", "strict": True, "schema": {"type": "object"}},
     }
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prefect_llm.pricing import json_bytes
+from prefect_llm.pricing import json_bytes, schema_bytes
 from prefect_llm.values.request import BYTES_PER_TOKEN, Message, Parameters, Request
 
 LEAST_BYTES_PER_TOKEN = 1.7
@@ -76,4 +76,4 @@ def _lengths(texts: Iterable[str]) -> tuple[int, int]:
 
 def _parameter_bytes(parameters: Parameters) -> int:
     """The schema and the tools: the model reads them too."""
-    return json_bytes(parameters.sent_schema, parameters.extra.get("tools"))
+    return schema_bytes(parameters) + json_bytes(parameters.extra.get("tools"))

@@ -16,7 +16,7 @@ from prefect_llm.pricing.provenance import provenance
 from prefect_llm.pricing.terms import BATCH, USUAL, Terms, terms_of
 from prefect_llm.pricing.tiers import dearest, tier_of
 from prefect_llm.pricing.unknown import why_unknown
-from prefect_llm.pricing.worst_case import json_bytes, most_input_tokens, worst_case
+from prefect_llm.pricing.worst_case import json_bytes, most_input_tokens, schema_bytes, worst_case
 
 __all__ = [
     "ANY_MODEL",
@@ -38,6 +38,7 @@ __all__ = [
     "price_for",
     "provenance",
     "provider_list_price",
+    "schema_bytes",
     "terms_of",
     "tier_of",
     "why_unknown",

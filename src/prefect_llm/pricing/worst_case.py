@@ -43,6 +43,12 @@ def json_bytes(*values: Any) -> int:
     return sum(len(orjson.dumps(value)) for value in values if value)
 
 
+def schema_bytes(parameters: Parameters) -> int:
+    """The size of the answer schema, in the longest form in which it may be sent; 0 without one."""
+    answer_format = parameters.answer_format
+    return 0 if answer_format is None else max(map(json_bytes, answer_format.forms))
+
+
 def _cost(input_tokens: int, output_tokens: int, searches: int, price: Price | None, model: str) -> Decimal:
     if price is None:
         raise BadDocument(
@@ -70,4 +76,4 @@ def _message_bytes(message: Mapping[str, Any]) -> int:
 
 def _parameter_bytes(parameters: Parameters) -> int:
     """Schema and all other parameters: which of them the model reads is not known."""
-    return json_bytes(parameters.sent_schema, dict(parameters.extra))
+    return schema_bytes(parameters) + json_bytes(dict(parameters.extra))

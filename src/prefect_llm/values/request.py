@@ -27,9 +27,9 @@ class AnswerFormat:
     strict_schema: Mapping[str, Any] | None = field(default=None, compare=False)
 
     @property
-    def sent_schema(self) -> Mapping[str, Any]:
-        """What the provider is sent."""
-        return self.schema if self.strict_schema is None else self.strict_schema
+    def forms(self) -> tuple[Mapping[str, Any], ...]:
+        """What a provider may be sent: one of these."""
+        return (self.schema,) if self.strict_schema is None else (self.schema, self.strict_schema)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,11 +53,6 @@ class Parameters:
     def schema(self) -> Mapping[str, Any] | None:
         """The JSON schema of the answer; `None` if none was asked for."""
         return None if self.answer_format is None else self.answer_format.schema
-
-    @property
-    def sent_schema(self) -> Mapping[str, Any] | None:
-        """What the provider is sent of it."""
-        return None if self.answer_format is None else self.answer_format.sent_schema
 
     def derived(self, make: Callable[..., _Derived], *arguments: Hashable) -> _Derived:
         """`make(self, *arguments)`, computed once for all requests that share this instance. `make` is pure.

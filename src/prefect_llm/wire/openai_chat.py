@@ -13,7 +13,7 @@ import orjson
 from prefect_llm.values.errors import BadResponse, RequestError
 from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
-from prefect_llm.values.request import Parameters, Request
+from prefect_llm.values.request import AnswerFormat, Parameters, Request
 from prefect_llm.wire import openai_api, openai_chat_stream
 from prefect_llm.wire.addresses import below
 from prefect_llm.wire.completions import checked
@@ -34,6 +34,7 @@ from prefect_llm.wire.openai_chat_shapes import (
 )
 from prefect_llm.wire.openai_chat_tool_calls import calls_of, names_in, offers_tools
 from prefect_llm.wire.output_limit_names import OutputLimitNames
+from prefect_llm.wire.schema_forms import SchemaForms
 from prefect_llm.wire.server_sent_events import is_stream
 from prefect_llm.wire.service import service_of
 from prefect_llm.wire.usage import usage_in, usage_of
@@ -81,32 +82,38 @@ class OpenAIChat:
 
 
 class ChatEncoder:
-    """The bodies for one provider, which learns what its models call the output limit."""
+    """The bodies for one provider; learned is what its models call the output limit, and which schemas they take."""
 
     def __init__(self, provider: Provider) -> None:
         self._limit_names = OutputLimitNames(provider)
+        self._schema_forms = SchemaForms(provider)
         self._streamed = provider.timeouts.idle_s is not None
 
     def __call__(self, request: Request) -> bytes:
         """The request's body."""
-        return encode(request, limit_name=self._limit_names.of(request.parameters.model), streamed=self._streamed)
+        model = request.parameters.model
+        limit_name, strict = self._limit_names.of(model), self._schema_forms.strict(model)
+        return encode(request, limit_name=limit_name, strict=strict, streamed=self._streamed)
 
     def learns_from(self, request: Request, error: RequestError) -> bool:
-        """Take in a refusal of the output limit's name."""
-        return self._limit_names.learns_from(request.parameters, error)
+        """Take in a refusal of the output limit's name, or of the schema's form."""
+        parameters = request.parameters
+        return self._limit_names.learns_from(parameters, error) or self._schema_forms.learns_from(parameters, error)
 
     def answered(self, request: Request) -> None:
         """The name that the request had is a right one."""
         self._limit_names.answered(request.parameters)
 
 
-def encode(request: Request, *, limit_name: str, streamed: bool = False) -> bytes:
-    """The request's body. `limit_name` is what this endpoint calls the output limit."""
-    head = request.parameters.derived(_encoded_parameters, limit_name, streamed)
+def encode(request: Request, *, limit_name: str, strict: bool, streamed: bool = False) -> bytes:
+    """The request's body. `limit_name` is what this endpoint calls the output limit; `strict` is whether it takes
+    schemas in the strict form alone.
+    """
+    head = request.parameters.derived(_encoded_parameters, limit_name, strict, streamed)
     return b'%b,"messages":%b}' % (head, orjson.dumps(request.messages))
 
 
-def _encoded_parameters(parameters: Parameters, limit_name: str, streamed: bool) -> bytes:
+def _encoded_parameters(parameters: Parameters, limit_name: str, strict: bool, streamed: bool) -> bytes:
     """Everything but the messages, without the last brace."""
     body: dict[str, Any] = {"model": parameters.model}
     if parameters.max_output_tokens is not None:
@@ -114,12 +121,17 @@ def _encoded_parameters(parameters: Parameters, limit_name: str, streamed: bool)
     if parameters.temperature is not None:
         body["temperature"] = parameters.temperature
     if (answer_format := parameters.answer_format) is not None:
-        strict = answer_format.strict_schema is not None
-        schema = {"name": answer_format.name, "strict": strict, "schema": answer_format.sent_schema}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": _json_schema(answer_format, strict=strict)}
     if streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return orjson.dumps(body | dict(parameters.extra))[:-1]
+
+
+def _json_schema(answer_format: AnswerFormat, *, strict: bool) -> dict[str, Any]:
+    """A schema without a strict form cannot be asked for strictly: OpenAI would refuse it."""
+    form = answer_format.strict_schema
+    schema = form if strict and form is not None else answer_format.schema
+    return {"name": answer_format.name, "strict": form is not None, "schema": schema}
 
 
 def decode(answer: Answer, request: Request, *, keep_raw: bool) -> Completion:
