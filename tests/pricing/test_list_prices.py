@@ -174,7 +174,8 @@ from prefect_llm.pricing import dearest_price_for, price_for
 from prefect_llm.values.price import Price
 from prefect_llm.values.provider import Provider
 one = Price(Decimal(1), Decimal(1))
-for provider in (Provider("https://api.openai.com/v1", prices={"*": one}), Provider("http://127.0.0.1:8000/v1")):
+stated = Provider("https://api.openai.com/v1", prices={"*": one})
+for provider in (stated, Provider("http://127.0.0.1:8000/v1"), Provider("https://10.0.0.7/v1")):
     price_for(provider, "gpt-4o"), dearest_price_for(provider, "gpt-4o")
 assert "genai_prices" not in sys.modules
 price_for(Provider("https://api.openai.com/v1"), "gpt-4o")

@@ -240,6 +240,8 @@ def _address(base_url: str) -> str | None:
     host = parts.hostname
     if parts.scheme != "https" or host is None or "." not in host or port not in (None, 443):
         return None
+    if host.replace(".", "").isdigit():
+        return None  # an IP address
     # without dots after the host: a path that ends in a provider's name is not that provider
     return f"https://{host}/{parts.path.replace('.', '-').strip('/')}"
 
