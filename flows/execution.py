@@ -6,6 +6,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, cast
 
 from prefect import get_client
@@ -52,6 +53,7 @@ def run_chunks(
     run: RunReference, submit: Submit, provider: Provider, *, monitoring: MonitoringOptions, max_error_share: float
 ) -> Summary:
     """The summary after the last pending chunk. Raises what stopped the run or makes it fail, the summary on it."""
+    run = replace(run, answers_shown=monitoring.answers_shown)
     try:
         with sigterm_raised() if run.spread else nullcontext():
             summary, stopped = _run_and_finish(run, submit, provider, monitoring)

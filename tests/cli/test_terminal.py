@@ -12,7 +12,7 @@ from tests.cli.commanding import COMMAND, DEADLINE_S, environment
 from tests.scripted_server.client import ScriptedServer
 
 
-def shown(command: Sequence[str], cwd: Path, stdout: int | None = None) -> str:
+def shown(command: Sequence[str], cwd: Path, stdout: int | None = None, status: int = 3) -> str:
     """What a terminal shows of a command, whose standard output may go elsewhere."""
     ours, terminal = pty.openpty()
     environ = environment() | {"PREFECT_LLM_API_KEY": "wrong", "TERM": "dumb", "COLUMNS": "300"}
@@ -22,7 +22,7 @@ def shown(command: Sequence[str], cwd: Path, stdout: int | None = None) -> str:
         os.close(terminal)
         try:
             said = _all_of(ours)
-            assert process.wait(DEADLINE_S) == 3
+            assert process.wait(DEADLINE_S) == status
         finally:
             process.kill()
             os.close(ours)
@@ -58,3 +58,12 @@ def test_without_the_summary_beside_it_the_sentence_stands_alone(
         said = shown(asking, tmp_path, file.fileno())
     assert said.count("prefect-llm: 127.0.0.1 refused the key") == 1
     assert "refused the key" in (tmp_path / "summary.txt").read_text()
+
+
+def test_the_comparison_of_costs_is_drawn_there_and_stays_markdown_in_a_file(tmp_path: Path) -> None:
+    said = shown(["costs"], tmp_path, status=0)
+    assert "Recommended: API, DeepSeek V3.2 (rule: low volume)" in said
+    assert [mark for mark in ("**", "##", "| ", "---:") if mark in said] == []
+    with open(tmp_path / "costs.md", "w") as file:
+        shown(["costs"], tmp_path, file.fileno(), status=0)
+    assert "**Recommended: API, DeepSeek V3.2** (rule: low volume)" in (tmp_path / "costs.md").read_text()

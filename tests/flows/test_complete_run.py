@@ -147,6 +147,8 @@ def test_cost_and_place_of_the_results_have_artifacts_of_their_own(ran: Ran, pre
     assert "| cost | €0.00" in str(artifacts["llm-cost"].data)
     assert "per 1,000 asked" in str(artifacts["llm-cost"].data)
     assert f"{ran.output}/results" in str(artifacts["llm-results"].data)
+    assert "| id | status | answer |" in str(artifacts["llm-results"].data)
+    assert [f"| d{row} | ok | " in str(artifacts["llm-results"].data) for row in (0, 9, 10)] == [True, True, False]
     report = artifacts["llm-report"].id
     assert f"/artifacts/artifact/{report}" in str(artifacts["llm-results"].data)
 

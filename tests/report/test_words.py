@@ -186,6 +186,17 @@ def test_a_command_that_had_nothing_to_ask_does_not_read_as_paid_again(summary: 
     assert sentences.headline(unpriced) == "Nothing to ask: 1,000 of 1,000 documents already answered."
 
 
+def test_a_run_that_went_on_sets_no_time_of_its_own_beside_the_figures_of_all_attempts(summary: Summary) -> None:
+    went_on = replace(summary, requests=120, retries=20, seconds=5.0)
+    assert sentences.headline(went_on) == (
+        "Completed: 959 of 1,000 documents answered, 41 failed, for $1.23 in all; 100 of them asked now, in 5.0 s."
+    )
+    table = dict(sentences.table_rows(went_on))
+    assert table["requests"] == "120 requests in 5.0 s, 20 of them retries, 12 throttled (this time)"
+    assert table["throughput"] == "20.0 documents/s, 300 tokens/s (this time)"
+    assert "this time" not in dict(sentences.table_rows(summary))["requests"]
+
+
 def test_an_interrupted_run_says_how_it_goes_on(summary: Summary) -> None:
     interrupted = replace(_with_totals(summary, ok=400), state="interrupted")
     assert sentences.headline(interrupted).startswith("Interrupted: 400 of 1,000 documents answered")

@@ -65,6 +65,7 @@ def test_every_option_can_be_given_by_each_source(loaded: Loaded) -> None:
         "fallback": "backup/m2,/m3", "fail_truncated": "true", "share_limits": "true",
         "max_cost": "23", "price_per_hour": "25", "max_cost_per_month": "24", "alert_error_share": "0.25",
         "lenient_json": "true", "keep_reasoning": "true", "messages_column": "chat", "on_bad_rows": "row",
+        "answers_shown": "26",
     }  # fmt: skip
     assert set(values) == set(options())
     environ = {f"PREFECT_LLM_{key.upper()}": value for key, value in values.items()}

@@ -1,6 +1,7 @@
 """Rows and outcomes folded once into totals, and what people read of them."""
 
 from prefect_llm.report.figures.failures import FailureExample
+from prefect_llm.report.figures.first_rows import first_rows
 from prefect_llm.report.figures.folding import RunFigures, fold_all
 from prefect_llm.report.figures.ledger import RunLedger, Sizes
 from prefect_llm.report.figures.models import by_model
@@ -24,6 +25,7 @@ __all__ = [
     "by_model",
     "charts_available",
     "failed_csv",
+    "first_rows",
     "fold",
     "fold_all",
     "to_cost_markdown",

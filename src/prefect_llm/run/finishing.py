@@ -47,7 +47,7 @@ def finish_run(run: RunReference, chunk_stats: Sequence[ChunkStats] = (), stoppe
         throttled=max(progress.requests.throttled, counters.throttled),
         seconds=round(progress.seconds, 3),  # as in the manifest, so that a report made again says the same
     )
-    summary = with_words(summary, folded, manifest)
+    summary = with_words(summary, folded, manifest, directory, answers_shown=run.answers_shown)
 
     if current_epoch(directory.folder) <= run.epoch:
         write_texts(directory, manifest, summary, folded)

@@ -18,7 +18,8 @@ class RunReference:
     `url` is its directory, `pending` are the chunks without a part. `invocation` identifies this attempt at the run:
     its chunks count and stop together, across processes if it is `spread` over several. `epoch` is that of the
     directory's lease: a later one means that the run was taken over. `reuse` lists earlier runs whose answers are
-    taken; the first that has one counts. `lane` names how its requests travel.
+    taken; the first that has one counts. `lane` names how its requests travel. `answers_shown` of the first answers
+    are part of its summary.
     """
 
     url: str
@@ -35,6 +36,7 @@ class RunReference:
     budget: RunBudget | None = None
     spread: bool = False
     lane: str = ONLINE
+    answers_shown: int = 0
 
     def rows_of(self, chunk: int) -> range:
         """The rows of a chunk, from 0."""

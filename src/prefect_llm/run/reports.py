@@ -17,7 +17,17 @@ import pyarrow.compute as pc
 
 from prefect_llm.documents import Snapshot, left_out_words, read_chunk
 from prefect_llm.prompts import Prompt
-from prefect_llm.report import RunFigures, Sizes, Summary, advise, by_model, charts_available, failed_csv, fold_all
+from prefect_llm.report import (
+    RunFigures,
+    Sizes,
+    Summary,
+    advise,
+    by_model,
+    charts_available,
+    failed_csv,
+    first_rows,
+    fold_all,
+)
 from prefect_llm.report.pages.markdown import to_markdown
 from prefect_llm.run.rendering import render_requests
 from prefect_llm.run.spec import RunSpec
@@ -38,10 +48,12 @@ def figures_of_run(directory: RunDirectory, manifest: Manifest, rows: int) -> Ru
     return fold_all(directory, rows, partial(_sizes, directory, manifest), manifest.lost.to_stats())
 
 
-def with_words(summary: Summary, figures: RunFigures, manifest: Manifest) -> Summary:
-    """The summary with models, advice and what was left out in words, and the path of the page with charts.
+def with_words(
+    summary: Summary, figures: RunFigures, manifest: Manifest, directory: RunDirectory, *, answers_shown: int = 0
+) -> Summary:
+    """The summary with models, advice, what was left out in words, the first answers, and the path of the page.
 
-    An interrupted run has no time to draw charts; `prefect-llm report DIR` draws them later.
+    An interrupted run has no time to draw charts or to read answers; `prefect-llm report DIR` draws charts later.
     """
     left_out = Snapshot.from_json(manifest.snapshot).left_out
     drawn = summary.state != "interrupted" and charts_available()
@@ -53,6 +65,7 @@ def with_words(summary: Summary, figures: RunFigures, manifest: Manifest) -> Sum
         files_left_out=sum(each.files for each in left_out),
         left_out=left_out_words(left_out) if left_out else None,
         endings=figures.endings,
+        first_rows=() if summary.state == "interrupted" else first_rows(directory, answers_shown),
     )
 
 
@@ -132,7 +145,7 @@ def _summarised(directory: RunDirectory, manifest: Manifest) -> tuple[Summary, R
         cost_uncertain=None if possibly_billed is None else Decimal(possibly_billed),
     )
 
-    return with_words(summary, figures, manifest), figures
+    return with_words(summary, figures, manifest, directory), figures
 
 
 def _sizes(directory: RunDirectory, manifest: Manifest) -> Sizes:

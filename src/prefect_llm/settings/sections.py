@@ -177,6 +177,15 @@ class MonitoringOptions(FormSection):
             "event errors.high is sent, once 100 have ended."
         ),
     )
+    answers_shown: int = Field(
+        default=10,
+        ge=0,
+        le=200,
+        title="Answers shown",
+        description=(
+            "How many of the first answers Prefect's artifact llm-results shows; 0 keeps all answers out of Prefect."
+        ),
+    )
 
 
 class RunSettings(BaseModel):

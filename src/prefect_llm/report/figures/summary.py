@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from prefect_llm.report.figures.endings import Endings
+from prefect_llm.report.figures.first_rows import FirstRow
 from prefect_llm.report.figures.models import ModelUse
 from prefect_llm.report.figures.totals import Totals
 from prefect_llm.store.manifest import State, Stopped
@@ -37,6 +38,7 @@ class Summary:
     files_left_out: int = 0
     left_out: str | None = None
     endings: Endings = field(default_factory=Endings)
+    first_rows: tuple[FirstRow, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; money is a string, without an exponent."""

@@ -12,7 +12,7 @@ from prefect_llm.report.figures.summary import Summary
 from prefect_llm.report.pages import sentences
 from prefect_llm.values import formatting as text
 
-_WORDS = ("", "kind", "most common message", "model", "provider", "lane")
+_WORDS = ("", "kind", "most common message", "model", "provider", "lane", "id", "status", "answer")
 _MARKUP = re.compile(r"([\\`*|<\[\]])")
 
 
@@ -47,12 +47,13 @@ def to_cost_markdown(summary: Summary) -> str:
 
 
 def to_results_markdown(summary: Summary) -> str:
-    """Where the results lie and how they are read, and where the report and the failed rows are."""
+    """The first answers, where all results lie and how they are read, and where report and failed rows are."""
     output = summary.output.rstrip("/")
     places = [f"- report: {escaped(f'{output}/_run/report.md')}"]
     if summary.totals.failed:
         places.append(f"- failed rows: {escaped(f'{output}/_run/failed.csv')}")
-    return "\n\n".join([f"**{sentences.headline(summary)}**", *_results(summary), "\n".join(places)]) + "\n"
+    paragraphs = [f"**{sentences.headline(summary)}**", *_answers(summary), *_results(summary), "\n".join(places)]
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def _uncertain(summary: Summary) -> str:
@@ -166,6 +167,13 @@ def _results(summary: Summary) -> list[str]:
         f"```sql\nSELECT id, status, content, error_message FROM '{files}' LIMIT 20;\n```",
         *page,
     ]
+
+
+def _answers(summary: Summary) -> list[str]:
+    if not summary.first_rows:
+        return []
+    rows = [tuple(escaped(cell) for cell in row) for row in summary.first_rows]
+    return ["## First answers", _table(("id", "status", "answer"), rows)]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -36,11 +36,21 @@ def headline(summary: Summary) -> str:
 
     spent = totals.cost if totals.currency else None
     price = f" for {text.money(spent, totals.currency)}" if spent is not None else ""
-    if price and again:
+    partly = _went_on(summary)
+    if price and (again or partly):
         price += " in all"
-    pace = f" in {text.duration(summary.seconds)}" if summary.asked > 0 else ""
-    comma = "," if (len(parts) > 1 or again) and (price or pace) else ""
-    return f"{state}: {', '.join(parts)}{comma}{price}{pace}."
+    pace = f" in {text.duration(summary.seconds)}" if summary.asked > 0 and not partly else ""
+    comma = "," if (len(parts) > 1 or again or partly) and (price or pace) else ""
+    return f"{state}: {', '.join(parts)}{comma}{price}{pace}{_of_this_attempt(summary) if partly else ''}."
+
+
+def _went_on(summary: Summary) -> bool:
+    """Whether others asked some of the rows before this invocation asked some: the time is of these alone."""
+    return 0 < summary.asked < summary.totals.asked
+
+
+def _of_this_attempt(summary: Summary) -> str:
+    return f"; {text.count(summary.asked)} of them asked now, in {text.duration(summary.seconds)}"
 
 
 def what_next(summary: Summary) -> str | None:
@@ -173,10 +183,11 @@ def times(measured: Times) -> list[str]:
 
 
 def work(summary: Summary) -> str:
-    """What this invocation sent."""
+    """What this invocation sent, and that it was this one where earlier ones have asked too."""
     return (
         f"{text.counted(summary.requests, 'request')} in {text.duration(summary.seconds)}, "
         f"{text.count(summary.retries)} of them retries, {text.count(summary.throttled)} throttled"
+        f"{_this_time(summary)}"
     )
 
 
@@ -186,7 +197,11 @@ def throughput(summary: Summary) -> str | None:
     if rows is None:
         return None
     of_tokens = "" if not token_rate else f", {text.rate(token_rate)} tokens/s"
-    return f"{text.rate(rows)} documents/s{of_tokens}"
+    return f"{text.rate(rows)} documents/s{of_tokens}{_this_time(summary)}"
+
+
+def _this_time(summary: Summary) -> str:
+    return " (this time)" if _went_on(summary) else ""
 
 
 def table_rows(summary: Summary) -> list[tuple[str, str]]:
