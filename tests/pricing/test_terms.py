@@ -103,3 +103,21 @@ def test_tokens_at_other_rates_have_no_list_price() -> None:
     assert charge_for(ANTHROPIC, "claude-sonnet-4-5", MILLION, service=other).cost is None
     stated = Provider(ANTHROPIC.base_url, prices={"*": Price(Decimal(1), Decimal(2))})
     assert charge_for(stated, "claude-sonnet-4-5", MILLION, service=other).cost == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "most"),
+    [
+        ({}, Decimal("20")),
+        ({"service_tier": "auto"}, Decimal("20")),
+        ({"service_tier": "default"}, Decimal("10")),
+        ({"service_tier": "priority"}, None),
+    ],
+)
+def test_at_azure_the_tiers_of_openai_may_serve(asked: dict[str, Any], most: Decimal | None) -> None:
+    azure = Provider("https://name.openai.azure.com/openai/v1")
+    price = dearest_price_for(azure, "gpt-5", terms=terms_of("gpt-5", asked))
+    assert most == (None if price is None else price.output)
+    assert (
+        charge_for(azure, "gpt-5", MILLION, service=Service("priority"), terms=terms_of("gpt-5", asked)).cost is None
+    )

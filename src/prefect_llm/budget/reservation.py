@@ -13,6 +13,7 @@ from prefect_llm.pricing import (
     Charge,
     charge_for,
     dearest_price_for,
+    keeps_for_an_hour,
     most_input_tokens,
     terms_of,
     why_unknown,
@@ -36,7 +37,13 @@ def most_cost(provider: Provider, request: Request) -> Decimal:
 
 def _most_cost_at(provider: Provider, model: str, request: Request) -> Decimal:
     terms = terms_of(model, request.parameters.extra)
-    price = dearest_price_for(provider, model, most_input_tokens=most_input_tokens(request), terms=terms)
+    price = dearest_price_for(
+        provider,
+        model,
+        most_input_tokens=most_input_tokens(request),
+        terms=terms,
+        for_an_hour=keeps_for_an_hour(request),
+    )
     if price is None:
         raise BadDocument(
             f"a budget needs a known price, and that of {model!r} at {provider.name} is not known "

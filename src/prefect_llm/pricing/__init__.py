@@ -16,7 +16,7 @@ from prefect_llm.pricing.provenance import provenance
 from prefect_llm.pricing.terms import BATCH, USUAL, Terms, terms_of
 from prefect_llm.pricing.tiers import dearest, tier_of
 from prefect_llm.pricing.unknown import why_unknown
-from prefect_llm.pricing.worst_case import json_bytes, most_input_tokens, schema_bytes, worst_case
+from prefect_llm.pricing.worst_case import json_bytes, keeps_for_an_hour, most_input_tokens, schema_bytes, worst_case
 
 __all__ = [
     "ANY_MODEL",
@@ -32,6 +32,7 @@ __all__ = [
     "dearest",
     "dearest_price_for",
     "json_bytes",
+    "keeps_for_an_hour",
     "list_price",
     "models_at",
     "most_input_tokens",

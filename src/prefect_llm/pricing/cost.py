@@ -21,6 +21,8 @@ COST_STEP = Decimal("1E-12")
 _PER_MILLION = -6
 """Decimal places: prices are for 1,000,000 tokens."""
 _S_PER_HOUR = Decimal(3600)
+_HOUR_IN_CACHE = 2
+"""Times the price of input: Anthropic's cache for that long, docs.anthropic.com/en/docs/about-claude/pricing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,13 @@ def dearest_price_for(
     most_input_tokens: int | None = None,
     at_us: int | None = None,
     terms: Terms = USUAL,
+    for_an_hour: bool = False,
 ) -> Price | None:
     """The highest price a request may be billed at, as one price without tiers: what a budget reserves.
 
-    The highest over all tiers that `most_input_tokens` can reach, over input read from or written to a cache, over
-    the service tiers that may serve it, and, for a list price that changes by the hour, over the next day.
+    The highest over all tiers that `most_input_tokens` can reach, over input read from or written to a cache (with
+    `for_an_hour` for that long), over the service tiers that may serve it, and, for a list price that changes by the
+    hour, over the next day.
     """
     price = _stated(provider, model)
     if price is not None:
@@ -88,6 +92,8 @@ def dearest_price_for(
         price = dearest_list_price(
             provider.base_url, model, most_input_tokens, at_us, terms.variant, any_tier=terms.is_open
         )
+        if price is not None and for_an_hour:
+            price = replace(price, input=MONEY.multiply(price.input, _HOUR_IN_CACHE))
     return price if price is not None and _covers(price, terms) else None
 
 

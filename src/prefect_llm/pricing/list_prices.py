@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
+from prefect_llm.pricing.list_entries import converted
 from prefect_llm.pricing.model_names import spellings
 from prefect_llm.pricing.provenance import LIST
 from prefect_llm.pricing.terms import TIER, Variant
 from prefect_llm.pricing.tiers import dearest
-from prefect_llm.values.price import Price, PriceTier
+from prefect_llm.values.price import Price
 
 if TYPE_CHECKING:
     from genai_prices import data_snapshot, types
@@ -38,11 +38,6 @@ _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
 # Its addresses are customers' deployments: the pattern would put a price on anyone's own endpoint there.
 _HOSTS_OF_ANYBODY = frozenset({"modal"})
-# Free unless a request asks for it; an answer whose usage counts it is not priced by the list.
-_OTHER_UNITS = frozenset({"storage_searches_kcount", "cache_write_1h_mtok"})
-_SEARCHES = "web_searches_kcount"
-_TOKENS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
-_MODALITIES = re.compile(r"(input|output|cache)_(audio|image|video)_(read_)?mtok")
 
 
 def list_price(base_url: str, model: str, at_us: int | None = None, variant: Variant = ()) -> Price | None:
@@ -144,13 +139,17 @@ class ListedModel:
         try:
             return self._by_minute[key]
         except KeyError:
-            return _remember(self._by_minute, key, self._price_at(minute, variant))
+            price = None if variant and not self._is_own else self._price_at(minute, variant)
+            return _remember(self._by_minute, key, price)
 
     def prices_of_a_day(self, hour: int, variant: Variant, *, any_tier: bool = False) -> frozenset[Price | None]:
         """What the model may cost from the beginning of that hour since 1970 to a day after its end.
 
-        With `any_tier` the provider chooses the service tier.
+        With `any_tier` the provider chooses the service tier: of a model that it does not list itself, one of its
+        maker's (Azure has OpenAI's).
         """
+        if variant and not self._is_own:
+            return frozenset({None})
         key = (hour, variant, any_tier)
         try:
             return self._by_day[key]
@@ -162,9 +161,9 @@ class ListedModel:
 
     def _price_at(self, minute: int, variant: Variant) -> Price | None:
         at = datetime.fromtimestamp(minute * 60, UTC)
-        if variant and not (self._is_own and self._has(variant, at)):
+        if variant and not self._has(variant, at):
             return None
-        return _converted(self._entry.get_prices(at, dict(variant)), self._source, self._day)
+        return converted(self._entry.get_prices(at, dict(variant)), self._source, self._day)
 
     def _has(self, variant: Variant, at: datetime) -> bool:
         """Whether there is a price for every part of the variant."""
@@ -173,8 +172,6 @@ class ListedModel:
 
     def _variants_of_a_day(self, hour: int, variant: Variant, *, any_tier: bool) -> set[Variant]:
         """The variants at whose price a request may be billed: another tier than was asked for may serve it."""
-        if not self._is_own:
-            return {variant}
         others = tuple(each for each in variant if each[0] != TIER)
         listed = [each.when for each in self._entry.price_variants or ()] if any_tier else []
         tiers = {when[TIER] for when in listed if when.keys() == {TIER}}
@@ -256,55 +253,6 @@ def _is_at(provider: types.Provider, address: str) -> bool:
 
 def _host_end(address: str) -> int:
     return address.index("/", len("https://"))
-
-
-def _converted(prices: types.ModelPrice, source: str, day: str | None) -> Price | None:
-    """The list's price as ours; `None` if ours cannot express it: no cost is better than a wrong one."""
-    given = {name: value for name, value in vars(prices).items() if value is not None}
-    if given.get("output_reasoning_mtok") == given.get("output_mtok"):
-        given.pop("output_reasoning_mtok", None)
-    if "input_mtok" not in given or "output_mtok" not in given or any(not _is_covered(name) for name in given):
-        return None
-
-    base = _tier(given, -1)
-    starts = sorted({tier.start for value in given.values() for tier in getattr(value, "tiers", ())})
-    return Price(
-        input=base.input,
-        output=base.output,
-        cached_input=base.cached_input,
-        cache_write=base.cache_write,
-        source=source,
-        date=day,
-        tiers=tuple(_tier(given, start) for start in starts),
-        search=_scaled(given.get(_SEARCHES)),
-    )
-
-
-def _scaled(per_thousand: Decimal | types.TieredPrices | None) -> Decimal | None:
-    return per_thousand.scaleb(-3) if isinstance(per_thousand, Decimal) else None
-
-
-def _is_covered(name: str) -> bool:
-    """Whether our usage reports how much of it was used, or requests of text alone use none."""
-    return name in (*_TOKENS, _SEARCHES) or name in _OTHER_UNITS or _MODALITIES.fullmatch(name) is not None
-
-
-def _tier(given: dict[str, Decimal | types.TieredPrices], above: int) -> PriceTier:
-    """The prices of a request with one input token more than that."""
-
-    def price(name: str) -> Decimal:
-        value = given[name]
-        if isinstance(value, Decimal):
-            return value
-        return next((tier.price for tier in reversed(value.tiers) if above >= tier.start), value.base)
-
-    return PriceTier(
-        above=above,
-        input=price("input_mtok"),
-        output=price("output_mtok"),
-        cached_input=price("cache_read_mtok") if "cache_read_mtok" in given else None,
-        cache_write=price("cache_write_mtok") if "cache_write_mtok" in given else None,
-    )
 
 
 def _microseconds(at_us: int | None) -> int:

@@ -16,6 +16,8 @@ from prefect_llm.values.request import Parameters, Request
 
 TOKENS_PER_MESSAGE = 16
 """Room for what a chat template puts around each message."""
+_FOR_AN_HOUR = b'"ttl":"1h"'
+"""As JSON has it; in a text the quotes would be escaped."""
 
 
 def worst_case(request: Request, prices: Iterable[Price | None], searches: int = 0) -> Decimal:
@@ -36,6 +38,11 @@ def most_input_tokens(request: Request) -> int:
     """An upper bound of the input tokens, for any tokenizer."""
     messages = sum(_message_bytes(message) + TOKENS_PER_MESSAGE for message in request.messages)
     return messages + request.parameters.derived(_parameter_bytes)
+
+
+def keeps_for_an_hour(request: Request) -> bool:
+    """Whether input is to be kept in a cache for an hour (`cache_control` with a `ttl` of `1h`)."""
+    return request.parameters.derived(_asks_for_an_hour) or any(map(_is_kept_for_an_hour, request.messages))
 
 
 def json_bytes(*values: Any) -> int:
@@ -77,3 +84,14 @@ def _message_bytes(message: Mapping[str, Any]) -> int:
 def _parameter_bytes(parameters: Parameters) -> int:
     """Schema and all other parameters: which of them the model reads is not known."""
     return schema_bytes(parameters) + json_bytes(dict(parameters.extra))
+
+
+def _asks_for_an_hour(parameters: Parameters) -> bool:
+    return _FOR_AN_HOUR in orjson.dumps(dict(parameters.extra))
+
+
+def _is_kept_for_an_hour(message: Mapping[str, Any]) -> bool:
+    # the usual message, a role and a text, is spared the encoding
+    if len(message) == 2 and isinstance(message.get("content"), str):
+        return False
+    return _FOR_AN_HOUR in orjson.dumps(dict(message))
