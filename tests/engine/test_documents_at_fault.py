@@ -60,6 +60,20 @@ def test_twenty_documents_that_always_fail_end_in_their_rows(
     assert scripted_server.stats().requests <= 40 + 20 * 8 + 30
 
 
+@pytest.mark.parametrize("max_attempts", [1, 2, 3])
+@pytest.mark.parametrize("fault", ["500", "a timeout"])
+def test_a_document_that_always_fails_is_sent_at_most_twice_as_often_as_it_has_attempts(
+    scripted_server: ScriptedServer, fault: str, max_attempts: int
+) -> None:
+    step, kind, status = FAULTS[fault]
+    at_fault = [f"doc-{row}" for row in range(40, 80)]
+    scripted_server.script(dict.fromkeys(at_fault, step))
+    patience: dict[str, Any] = {"attempt_s": 0.15, "outage_s": 5.0, "max_attempts": max_attempts}
+    outcomes = ask(provider_at(scripted_server.base_url, concurrency=40, **patience), requests(80))
+    assert failed(outcomes) == dict.fromkeys(at_fault, (kind, status))
+    assert max(outcomes[document].attempts for document in at_fault) <= 2 * max_attempts
+
+
 def test_only_the_cheapest_answered_request_is_asked_again_and_few_times(scripted_server: ScriptedServer) -> None:
     scripted_server.script({f"doc-{row}": steps.status(500) for row in range(10, 30)})
     ask(provider_at(scripted_server.base_url, **IMPATIENT), requests(30))

@@ -63,3 +63,13 @@ def test_an_outage_costs_no_attempt() -> None:
     tries = RetryCounts()
     assert len(delays(Unavailable("down"), tries, outage=True)) == 100
     assert len(delays(Unavailable("503"), tries)) == 4
+
+
+def test_a_document_that_fails_in_more_outages_than_it_has_attempts_is_to_blame() -> None:
+    tries, error = RetryCounts(), Unavailable("slow", kind=ErrorKind.TIMEOUT)
+    for outage in range(1, 6):
+        for _ in range(3):  # an outage counts once, however often the document leaves as its probe
+            tries.failed_in(outage)
+            assert POLICY.delay_s(error, tries, outage=True) is not None
+    tries.failed_in(6)
+    assert POLICY.delay_s(error, tries, outage=True) is None

@@ -9,8 +9,9 @@ from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Unava
 from prefect_llm.values.outcome import Completion, ErrorKind
 from prefect_llm.values.request import Request
 
-AMBIGUOUS_STATUSES = frozenset({408, 502, 504, 520, 524})
-"""The request took too long, or a gateway lost its server, which may have answered. The last two are Cloudflare's."""
+AMBIGUOUS_STATUSES = frozenset({408, 424, 499, 502, 504, 520, 524})
+"""The request took too long, what lies behind the endpoint failed (424), or a gateway lost its server or took us for
+gone (499, nginx's): the model may have answered. The last two are Cloudflare's."""
 
 
 class Reservation(Protocol):

@@ -198,6 +198,8 @@ class ResponsePolicy:
             outage = not job.retry_counts.waited
             if self.throttling.fits_never(now, job.retry_counts):
                 return Fail(_never_fits(error, job), error.completion, fallback_reason(error))
+        elif outage:
+            job.retry_counts.failed_in(self._breaker.outages)
 
         delay_s = self._retry_policy.delay_s(error, job.retry_counts, outage=outage)
         if delay_s is None:

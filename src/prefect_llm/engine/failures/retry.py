@@ -20,6 +20,10 @@ from prefect_llm.values.provider import RetryOptions
 THROTTLED_PER_ATTEMPT = 4
 """A document may be throttled this many times `max_attempts` while others are answered: waiting is not its fault."""
 
+OUTAGES_PER_ATTEMPT = 1
+"""A document may fail in this many outages times `max_attempts`: where many hang while others are answered, each time
+they meet looks like an outage, and none would be charged."""
+
 LONGEST_PAUSE_S = 5.0
 """Between two probes of a provider that is down: a run goes on so soon after it is back."""
 
@@ -45,13 +49,23 @@ class TurnedAway:
 
 @dataclass(slots=True)
 class RetryCounts:
-    """The failed attempts of one document, counted by budget; `waited` says that its last 429 cost it a wait."""
+    """The failed attempts of one document, counted by budget; `waited` says that its last 429 cost it a wait.
+
+    Of `outages` that it failed in, the provider's `last_outage`-th was the last.
+    """
 
     faults: int = 0
+    outages: int = 0
+    last_outage: int = 0
     throttled: int = 0
     unusable: dict[ErrorKind, int] = field(default_factory=dict)
     turned_away: TurnedAway | None = None
     waited: bool = False
+
+    def failed_in(self, outage: int) -> None:
+        """Count the provider's outage of that number, once."""
+        self.outages += outage != self.last_outage
+        self.last_outage = outage
 
 
 class RetryPolicy:
@@ -67,7 +81,7 @@ class RetryPolicy:
         """Count the failure; seconds until the next attempt, or `None` where this was the last.
 
         In an `outage`, while nothing succeeds, a fault costs no attempt and a 429 no wait for its turn: the document
-        is not to blame, and breaker or cooldown decide when it leaves.
+        is not to blame, and breaker or cooldown decide when it leaves. Too many outages are to be blamed on it.
         """
         if isinstance(error, Throttled):
             counts.throttled += not outage
@@ -93,8 +107,8 @@ class RetryPolicy:
         return min(self._backoff(_state_after(openings)), self._longest_pause_s)
 
     def _after_fault(self, error: Retryable, counts: RetryCounts, *, outage: bool) -> float | None:
-        if outage:
-            return self.first_pause_s  # the breaker holds it back for as long as it takes
+        if outage:  # the breaker holds it back for as long as it takes
+            return None if counts.outages > OUTAGES_PER_ATTEMPT * self._max_attempts else self.first_pause_s
         counts.faults += 1
         spent = counts.faults >= self._max_attempts
         return None if spent else self._wait_s(error, counts.faults)
