@@ -31,6 +31,7 @@ from prefect_llm.flows.form import (
 from prefect_llm.flows.naming import batch_name
 from prefect_llm.flows.output_path import output_at, scheduled_at
 from prefect_llm.report import Summary
+from prefect_llm.run.in_thread import check_may_block
 from prefect_llm.settings import RunSettings, budget_of, check, run_spec, siblings_of
 from prefect_llm.tasks import infer_chunk, load_documents
 from prefect_llm.values.errors import LLMBatchError
@@ -86,6 +87,7 @@ def batch_inference(
     then Failed, named after the reason, and Cancelled where the estimate was rejected.
     """
     try:
+        check_may_block("batch_inference")
         question = Question(provider, model, prompt, prompt_file, system, answer_schema, row_params)
         sections = Sections(documents, api, batch, monitoring)
         settings = form_settings(input, output, question, sections, keep_raw=keep_raw)

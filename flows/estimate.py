@@ -26,6 +26,7 @@ from prefect_llm.flows.form import (
     titled,
 )
 from prefect_llm.flows.output_path import output_at, scheduled_at
+from prefect_llm.run.in_thread import check_may_block
 from prefect_llm.settings import RunSettings, budget_of, check_estimate, run_spec, siblings_of
 from prefect_llm.tasks import estimate_documents
 from prefect_llm.values.errors import InvalidInput, LLMBatchError
@@ -75,6 +76,7 @@ def estimate_cost(
     Returns the estimate. Raises as `batch_inference` does.
     """
     try:
+        check_may_block("estimate_cost")
         question = Question(provider, model, prompt, prompt_file, system, answer_schema, row_params)
         settings = form_settings(input, output or None, question, Sections(documents, api, batch))
         check_estimate(settings, sampled=bool(sample))

@@ -23,6 +23,7 @@ from prefect_llm.flows.form import (
 )
 from prefect_llm.flows.naming import redrive_name
 from prefect_llm.report import Summary
+from prefect_llm.run.in_thread import check_may_block
 from prefect_llm.run.opening import model_of
 from prefect_llm.run.redrive import open_redrive
 from prefect_llm.settings import ApiOptions, BatchOptions, MonitoringOptions, budget_of, run_options
@@ -62,6 +63,7 @@ def redrive_failures(
     Returns the summary of the whole run. Raises as `batch_inference` does.
     """
     try:
+        check_may_block("redrive_failures")
         return _redrive_all(
             output,
             provider or None,

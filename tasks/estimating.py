@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
 from prefect_llm.estimating import Estimate, SampleOptions, estimate_input, headline, to_markdown
 from prefect_llm.estimating import estimate_run as estimate_pending
+from prefect_llm.run.in_thread import check_may_block
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.spec import RunSpec
 from prefect_llm.tasks.durable_output import check_durable
@@ -37,6 +38,7 @@ def estimate_documents(
 ) -> Estimate:
     """What a run over `input` would cost; asks nothing without a `sample`. See `estimating.estimate_input`."""
     if sample is not None:
+        check_may_block("estimate_documents")
         check_durable(sample.output)
     with core_log():
         asked = resolve_provider(provider)
@@ -65,6 +67,8 @@ def estimate_run(
     preview_rows: int = 0,
 ) -> Estimate:
     """What an opened run has yet to cost; asks nothing without a `sample`, of which `preview_rows` are shown."""
+    if sample is not None:
+        check_may_block("estimate_run")
     with core_log():
         asked = resolve_provider(provider)
         with limits_shared(asked):

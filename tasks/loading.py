@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import pyarrow as pa
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from prefect_llm.run.opening import open_run
@@ -15,9 +16,11 @@ from prefect_llm.run.spec import RunSpec
 from prefect_llm.tasks.durable_output import check_durable
 from prefect_llm.tasks.naming import of_input
 from prefect_llm.tasks.retries import OPENING
-from prefect_llm.tasks.run_log import core_log
+from prefect_llm.tasks.run_log import core_log, log_of_run
 from prefect_llm.tasks.runners import over_processes
 from prefect_llm.values.budget import RunBudget
+
+logger = logging.getLogger(__name__)
 
 
 @task(name="load-documents", task_run_name=of_input("load-documents"), cache_policy=NO_CACHE, **OPENING)
@@ -53,7 +56,8 @@ def load_documents(
             ),
         )
     run = replace(run, spread=over_processes())
-    get_run_logger().info(
+    log = log_of_run(logger)
+    log.info(
         "%s documents, %s of %s chunks to infer, in %s",
         f"{run.rows:,}",
         len(run.pending),
@@ -61,5 +65,5 @@ def load_documents(
         run.url,
     )
     if run.reuse:
-        get_run_logger().info("answers of %s are taken", ", ".join(run.reuse))
+        log.info("answers of %s are taken", ", ".join(run.reuse))
     return run

@@ -23,10 +23,10 @@ Log = logging.Logger | LoggingAdapter
 class _ToRunLog(logging.Handler):
     """Passes on what the task's own thread logs; other tasks run in other threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, run_logger: Log) -> None:
         super().__init__()
         self._thread = threading.get_ident()
-        self._run_logger = get_run_logger()
+        self._run_logger = run_logger
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record to the run's log."""
@@ -44,8 +44,11 @@ def log_of_run(otherwise: logging.Logger) -> Log:
 
 @contextmanager
 def core_log() -> Iterator[None]:
-    """Show the core's log lines of this thread in the current task or flow run."""
-    handler = _ToRunLog()
+    """Show the core's log lines of this thread in the current task or flow run, if there is one."""
+    if (log := log_of_run(CORE)) is CORE:
+        yield
+        return
+    handler = _ToRunLog(log)
     CORE.addHandler(handler)
     try:
         yield

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from prefect_llm.hosting import Scenario
     from prefect_llm.prompts import PromptSpec
     from prefect_llm.report import Summary
+    from prefect_llm.run.in_thread import in_thread
     from prefect_llm.run.reference import RunReference as Run
     from prefect_llm.run.reports import read_summary
     from prefect_llm.run.spec import RunSpec
@@ -68,6 +69,7 @@ __all__ = [
     "estimate_documents",
     "estimate_run",
     "finish_run",
+    "in_thread",
     "infer_chunk",
     "load_documents",
     "read_results",
@@ -105,6 +107,7 @@ _ROOMS = {
     "estimate_documents": "tasks",
     "estimate_run": "tasks",
     "finish_run": "tasks",
+    "in_thread": "run.in_thread",
     "infer_chunk": "tasks",
     "load_documents": "tasks",
     "read_results": "store.reading",

@@ -23,14 +23,35 @@ from tests.scripted_server.client import ScriptedServer
 from prefect_llm.flows.execution import SUSPENDED
 from prefect_llm.store import RunDirectory
 
-SCRIPT = "import json, sys; from prefect_llm import batch_inference; batch_inference(**json.loads(sys.argv[1]))"
+SCRIPTS = {
+    "called": "import json, sys; from prefect_llm import batch_inference; batch_inference(**json.loads(sys.argv[1]))",
+    "awaited": """
+import asyncio, json, sys
+from prefect import flow
+from prefect_llm import batch_inference, in_thread
+
+@flow
+async def nightly(parameters):
+    await in_thread(batch_inference, **parameters)
+
+asyncio.run(nightly(json.loads(sys.argv[1])))
+""",
+}
 MOST_S = 20.0
 """Prefect kills a cancelled process after 30 s; 5 s of it are the grace of requests in flight."""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("number", "script"),
+    [
+        *((number, "called") for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)),
+        *((number, "awaited") for number in (signal.SIGTERM, signal.SIGINT)),
+    ],
+    ids=lambda each: each if isinstance(each, str) else each.name,
+)
 def test_the_same_parameters_finish_an_interrupted_run(
     number: signal.Signals,
+    script: str,
     parameters: Parameters,
     scripted_server: ScriptedServer,
     prefect_server: PrefectServer,
@@ -39,7 +60,8 @@ def test_the_same_parameters_finish_an_interrupted_run(
     scripted_server.script({f"doc-{row}": steps.hang() for row in range(90, 100)})
     parameters["batch"] = {"chunk_rows": 30, "concurrency": 20}
     finished = [tmp_path / "run" / "results" / f"part-0000{chunk}.parquet" for chunk in range(3)]
-    command = [sys.executable, "-c", SCRIPT, json.dumps(parameters)]
+    (tmp_path / "script.py").write_text(SCRIPTS[script])
+    command = [sys.executable, str(tmp_path / "script.py"), json.dumps(parameters)]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, env=prefect_server.environ, stdout=log, stderr=subprocess.STDOUT)
         try:

@@ -23,8 +23,8 @@ PUBLIC = {
         "Estimate", "InvalidInput", "LLMBatchError", "LLMProvider", "ModelPrice", "MonitoringOptions",
         "PromptSpec", "ProviderReference", "Run", "RunBudget", "RunError", "RunSpec", "SampleOptions",
         "Scenario", "Summary", "TooManyFailedRows", "batch_inference", "compare_hosting", "estimate_cost",
-        "estimate_documents", "estimate_run", "finish_run", "infer_chunk", "load_documents", "read_results",
-        "read_summary", "redrive_chunk", "redrive_failures",
+        "estimate_documents", "estimate_run", "finish_run", "in_thread", "infer_chunk", "load_documents",
+        "read_results", "read_summary", "redrive_chunk", "redrive_failures",
     ],
     "prefect_llm.blocks": ["LLMProvider", "ModelPrice", "ProviderReference", "load_block", "resolve_provider"],
     "prefect_llm.flows": [

@@ -16,7 +16,16 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 from tests.tasks.conftest import SPEC, ids_of
 
-from prefect_llm import InvalidInput, LLMProvider, ProviderReference, Summary, finish_run, infer_chunk, load_documents
+from prefect_llm import (
+    InvalidInput,
+    LLMProvider,
+    ProviderReference,
+    Summary,
+    finish_run,
+    in_thread,
+    infer_chunk,
+    load_documents,
+)
 from prefect_llm.values.errors import Interrupted
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -138,6 +147,22 @@ def test_the_tasks_work_in_an_asynchronous_flow(
         run = load_documents(write_documents(100), output, SPEC)
         figures = [future.result() for future in [infer_chunk.submit(run, each, provider) for each in run.pending]]
         return finish_run(run, figures)
+
+    assert asyncio.run(asynchronous()).totals.ok == 100
+
+
+def test_an_async_flow_awaits_a_composition(
+    write_documents: WriteDocuments, output: str, provider: ProviderReference
+) -> None:
+    @flow
+    def composed() -> Summary:
+        run = load_documents(write_documents(100), output, SPEC)
+        figures = infer_chunk.map(unmapped(run), run.pending, unmapped(provider)).result()
+        return finish_run(run, figures)
+
+    @flow
+    async def asynchronous() -> Summary:
+        return await in_thread(composed)
 
     assert asyncio.run(asynchronous()).totals.ok == 100
 

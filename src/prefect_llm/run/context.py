@@ -17,6 +17,7 @@ from prefect_llm.progress.shared_stop import SharedStop
 from prefect_llm.progress.tracker import RunTracker
 from prefect_llm.reuse.earlier_runs import EarlierRuns
 from prefect_llm.reuse.in_flight import RequestDeduplicator
+from prefect_llm.run.in_thread import stopped_with_caller
 from prefect_llm.run.plan import RunPlan, read_plan
 from prefect_llm.run.reference import RunReference
 from prefect_llm.system.folders import open_folder
@@ -231,5 +232,9 @@ def context_of(run: RunReference) -> RunContext:
 @contextmanager
 def working_on(run: RunReference) -> Iterator[RunContext]:
     """The run's context while a chunk is worked on. A run that is spread over processes stops in all of them."""
-    with _contexts.in_use(run) as context, context.shared_stop.joined() if run.spread else nullcontext():
+    with (
+        _contexts.in_use(run) as context,
+        stopped_with_caller(context.stop),
+        context.shared_stop.joined() if run.spread else nullcontext(),
+    ):
         yield context
