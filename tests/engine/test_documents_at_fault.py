@@ -194,8 +194,18 @@ def test_another_models_answers_prove_nothing() -> None:
 
 def test_an_endpoint_that_refuses_one_token_is_asked_as_the_documents_are() -> None:
     known = KnownRequests(GREETING)
-    known.refuses_one_token("m")
+    known.refused("m")
     answer_format = AnswerFormat({}, lambda text: text)
     probe = known.probe_for(request("what fails", max_output_tokens=500, answer_format=answer_format))
     assert probe is not None
     assert (probe.parameters.max_output_tokens, probe.parameters.answer_format) == (500, answer_format)
+
+
+def test_an_endpoint_that_refuses_that_too_is_asked_by_its_documents_until_it_answers_one() -> None:
+    known = KnownRequests(GREETING)
+    known.refused("m")
+    known.refused("m")
+    assert known.probe_for(request("what fails")) is None
+    assert known.probe_for(request("what fails", model="other")) is not None
+    known.answered(request("short"))
+    assert known.probe_for(request("what fails")) is not None

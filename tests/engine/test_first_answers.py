@@ -47,6 +47,40 @@ def test_the_same_refusal_of_the_first_ten_documents_stops_the_run_and_fails_non
     assert scripted_server.stats().requests <= 10 + concurrency
 
 
+@pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize("status", [200, 400, 405, 406, 410, 426, 497])
+def test_a_web_page_for_each_of_the_first_ten_documents_is_in_the_endpoints_place(
+    scripted_server: ScriptedServer, status: int, transport: str
+) -> None:
+    scripted_server.script_all(steps.status(status, "<html><title>Welcome</title></html>"))
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, transport=transport))
+    with pytest.raises(EndpointNotFound, match=r"a web page answers in front of .*Welcome"):
+        run_for_at_most(10, engine, requests(200), asked)
+    engine.close()
+    assert asked.outcomes == {}
+    assert scripted_server.stats().requests <= 10 + 2 * CONCURRENCY
+
+
+@pytest.mark.parametrize("status", [200, 400, 406])
+def test_a_web_page_for_few_documents_while_others_are_answered_is_theirs(
+    scripted_server: ScriptedServer, status: int
+) -> None:
+    page = steps.status(status, "<html><title>Blocked</title></html>")
+    scripted_server.script({f"doc-{row}": page for row in (0, 3, 7)})
+    outcomes = ask(provider_at(scripted_server.base_url, concurrency=CONCURRENCY), requests(30))
+    assert len(outcomes) == 30
+    assert {name for name, outcome in outcomes.items() if not outcome.ok} == {"doc-0", "doc-3", "doc-7"}
+
+
+def test_an_address_that_takes_no_posts_is_a_wrong_one(scripted_server: ScriptedServer) -> None:
+    scripted_server.script_all(steps.status(405, {"detail": "Method Not Allowed"}))
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
+    with pytest.raises(EndpointNotFound, match="Method Not Allowed"):
+        run_for_at_most(10, engine, requests(200), asked)
+    engine.close()
+    assert asked.outcomes == {}
+
+
 @pytest.mark.parametrize("concurrency", [1, CONCURRENCY])
 @pytest.mark.parametrize("refused", [1, 9])
 def test_fewer_are_failed_rows_once_another_document_is_answered(

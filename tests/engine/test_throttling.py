@@ -10,13 +10,14 @@ from tests.engine.submitting import Asked, ask, provider_at, requests, run_for_a
 from tests.engine.test_response_policy import LONG, Provided
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
+from tests.scripted_server.steps import Step
 
 from prefect_llm.engine import Engine
 from prefect_llm.engine.failures.retry import RetryCounts
 from prefect_llm.engine.failures.throttling import ACCOUNT_WINDOW_S, TRIES, Throttling
 from prefect_llm.engine.failures.verdicts import Fail, Retry, StopRun, Verdict
 from prefect_llm.engine.submission import FallbackReason
-from prefect_llm.values.errors import Cause, LimitReached, Throttled
+from prefect_llm.values.errors import AccountExhausted, AuthenticationFailed, Cause, LimitReached, RunError, Throttled
 from prefect_llm.values.outcome import ErrorKind
 
 QUICK: dict[str, Any] = {"backoff_s": 0.01, "max_backoff_s": 0.02}
@@ -36,6 +37,35 @@ def test_nothing_but_429_ends_the_run_at_its_patience_and_fails_no_document(
     assert 0.4 <= time.monotonic() - began < 5
     assert len(asked.outcomes) == answered
     assert all(outcome.ok for outcome in asked.outcomes.values())
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [steps.status(400), steps.status(403), steps.status(404), steps.status(500), steps.not_json(), steps.reset()],
+    ids=["400", "403", "404", "500", "no JSON", "reset"],
+)  # fmt: skip
+def test_nothing_but_429_ends_the_run_though_its_probe_tells_nothing(
+    scripted_server: ScriptedServer, probe: Step
+) -> None:
+    scripted_server.script({f"doc-{row}": steps.error(429, "slow down") for row in range(4)} | {"*": probe})
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, outage_s=0.4, **QUICK))
+    with pytest.raises(LimitReached, match=r"nothing but 429 .*slow down"):
+        run_for_at_most(10, engine, requests(4), asked)
+    engine.close()
+    assert asked.outcomes == {}
+
+
+@pytest.mark.parametrize(("probe", "error"), [(401, AuthenticationFailed), (402, AccountExhausted)])
+@pytest.mark.parametrize("documents", [429, 500])
+def test_a_probe_whose_key_or_account_is_refused_stops_the_run_at_once(
+    scripted_server: ScriptedServer, probe: int, documents: int, error: type[RunError]
+) -> None:
+    scripted_server.script({f"doc-{row}": steps.status(documents) for row in range(30)} | {"*": steps.status(probe)})
+    asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, concurrency=4, **QUICK))
+    with pytest.raises(error):
+        run_for_at_most(10, engine, requests(9 if documents == 429 else 30), asked)
+    engine.close()
+    assert asked.outcomes == {}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,9 @@ def test_the_text_of_a_page_is_what_it_shows(page: str, text: str) -> None:
     assert shown(page) == text
 
 
-@pytest.mark.parametrize("piece", ["<", "<!--", "<!---->", "<a ", "<head ", "<title ", "<title>", "<script>", "</", " "])
+@pytest.mark.parametrize(
+    "piece", ["<", "<!--", "<!---->", "<a ", "<head ", "<title ", "<title>", "<script>", "</", " "]
+)
 def test_a_body_that_is_made_to_be_slow_is_read_at_once(piece: str) -> None:
     text = (piece * LONG)[:LONG]
     began = time.perf_counter()

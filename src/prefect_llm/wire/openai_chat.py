@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from prefect_llm.values.errors import BadResponse, RequestError
+from prefect_llm.values.errors import BadResponse, Cause, RequestError
 from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import AnswerFormat, Parameters, Request
@@ -38,6 +38,7 @@ from prefect_llm.wire.schema_forms import SchemaForms
 from prefect_llm.wire.server_sent_events import is_stream
 from prefect_llm.wire.service import service_of
 from prefect_llm.wire.usage import usage_in, usage_of
+from prefect_llm.wire.web_pages import is_page
 
 _DECODER = msgspec.json.Decoder(Chat)
 
@@ -203,7 +204,8 @@ def _read(answer: Answer) -> tuple[Chat, bytes | None]:
         raise BadResponse(f"answer is not a chat completion: {error}", status=answer.status) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = one_line(f"answer is not JSON: {one_line(answer.body)}")
-        raise BadResponse(message, status=answer.status) from error
+        cause = Cause.NOT_THE_API if is_page(answer.body) else None
+        raise BadResponse(message, status=answer.status, cause=cause) from error
 
     if chat.usage is None and chat.x_groq is not None:
         chat.usage = usage_in(chat.x_groq)

@@ -10,13 +10,17 @@ import re
 from weakref import WeakKeyDictionary, WeakSet
 
 from prefect_llm.system.stop_flag import StopFlag
-from prefect_llm.values.errors import RequestError
+from prefect_llm.values.errors import Cause, Rejected, RequestError, Unavailable
+from prefect_llm.values.outcome import ErrorKind
 
 ALIKE = 10
 """So many documents refused in the same words, with no answer before them, are not at fault themselves."""
 _NUMBERED = re.compile(r"\S*[0-9]\S*")
 UNLIKE = 50
 """So many refused in different words are: what waits for an answer must not grow with the input."""
+
+PASSING = frozenset({408, 409, 425, 499, 502, 503, 504, 520, 522, 524, 529})
+"""A gateway's or an overload's: however many documents meet them, they refuse none."""
 
 
 class FirstAnswers:
@@ -37,10 +41,6 @@ class FirstAnswers:
         """Whether a request of the run was answered."""
         return run in self._answered
 
-    def was_greeted(self, run: StopFlag) -> bool:
-        """Whether the provider has answered a probe for the run."""
-        return run in self._greeted
-
     def greet(self, run: StopFlag) -> None:
         """The provider answers a probe: what failed before that may have been an outage."""
         self._greeted.add(run)
@@ -51,6 +51,10 @@ class FirstAnswers:
         self._refused.clear()
         self._greeted.clear()
 
+    def may_be_shared(self, run: StopFlag, error: RequestError) -> bool:
+        """Whether the error may be about what all requests of the run carry, or where they are sent."""
+        return is_refusal(error) or error.cause is Cause.NOT_THE_API or (_is_fault(error) and run in self._greeted)
+
     def are_alike(self, run: StopFlag, document_id: str, error: RequestError) -> bool:
         """Count that document's refusal; whether there are now enough in the same words."""
         refused = self._refused.setdefault(run, {})
@@ -60,6 +64,17 @@ class FirstAnswers:
         if sum(map(len, refused.values())) >= UNLIKE:
             self.record(run)
         return len(alike) >= ALIKE
+
+
+def is_refusal(error: RequestError) -> bool:
+    """Whether it refuses a request without saying whose fault it is."""
+    plain = error.cause in (None, Cause.NOT_THE_API)
+    return isinstance(error, Rejected) and error.kind is ErrorKind.REJECTED and plain
+
+
+def _is_fault(error: RequestError) -> bool:
+    """Whether it may be a refusal in the words of a server's fault."""
+    return isinstance(error, Unavailable) and not error.unreachable and error.status not in PASSING
 
 
 def _words(error: RequestError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
-from prefect_llm.engine.failures.first_answers import ALIKE, FirstAnswers
+from prefect_llm.engine.failures.first_answers import ALIKE, FirstAnswers, is_refusal
 from prefect_llm.engine.failures.probe import KnownRequests
 from prefect_llm.engine.failures.provider_faults import ProviderFaults, is_answer
 from prefect_llm.engine.failures.retry import RetryPolicy
@@ -24,7 +24,6 @@ from prefect_llm.engine.failures.verdicts import (
 from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency
 from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.values.errors import (
-    Rejected,
     RequestError,
     Retryable,
     RunError,
@@ -37,9 +36,6 @@ from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 from prefect_llm.wire.formats import format_of
 from prefect_llm.wire.http import Headers
-
-PASSING = frozenset({408, 409, 425, 502, 503, 504, 520, 522, 524, 529})
-"""A gateway's or an overload's: however many documents meet them, they refuse none."""
 
 
 class ResponsePolicy:
@@ -155,11 +151,13 @@ class ResponsePolicy:
         if is_answer(error):
             return self.probe_succeeded(now, job, in_flight)
         self._record_failure(now, job, error, in_flight)
-        if isinstance(error, Rejected):
-            self._known.refuses_one_token(job.request.parameters.model)
-            return Decision(Retry(self._retry_policy.first_pause_s))
-
-        verdict = self._verdict_on_run(now, job, error, alone=in_flight == 1, others_under_way=False)
+        if not isinstance(error, Throttled):
+            self.throttling.probe_told_nothing(job.retry_counts)
+        verdict: StopRun | Hold | None = None
+        if isinstance(error, Retryable) or self._provider_faults.is_certain(error):
+            verdict = self._verdict_on_run(now, job, error, alone=in_flight == 1, others_under_way=False)
+        else:
+            self._known.refused(job.request.parameters.model)  # it tells nothing of the provider
         if isinstance(verdict, StopRun):
             return Decision(verdict)
         effects = self._effects_of(now, job, error, stale=False)
@@ -179,12 +177,11 @@ class ResponsePolicy:
             return StopRun(stop, fallback_reason(stop))
 
         run = job.submission.stop
-        may_be_shared = _is_refusal(error) or (_is_fault(error) and self._first_answers.was_greeted(run))
-        if answered or not may_be_shared:
+        if answered or not self._first_answers.may_be_shared(run, error):
             return None
         if self._first_answers.are_alike(run, job.request.document_id, error):
-            return StopRun(self._provider_faults.refused_alike(error, ALIKE))
-        return Hold(Fail(_failure_of(error))) if _is_refusal(error) else None
+            return StopRun(self._provider_faults.refused_alike(job.request, error, ALIKE))
+        return Hold(Fail(_failure_of(error))) if is_refusal(error) else None
 
     def _throttled_out(self, now: float, error: Throttled, *, alone: bool) -> RunError | None:
         """Only the last in flight tells that nothing succeeds: the others may yet."""
@@ -275,16 +272,6 @@ class ResponsePolicy:
         if isinstance(error, Throttled):
             counts = job.retry_counts
             counts.waited = self.throttling.throttled(now, job.request.document_id, counts)
-
-
-def _is_refusal(error: RequestError) -> bool:
-    """Whether it may be about what all requests carry: it does not say whose fault it is."""
-    return isinstance(error, Rejected) and error.kind is ErrorKind.REJECTED and error.cause is None
-
-
-def _is_fault(error: RequestError) -> bool:
-    """Whether it may be a refusal in the words of a server's fault."""
-    return isinstance(error, Unavailable) and not error.unreachable and error.status not in PASSING
 
 
 def _failure_of(error: RequestError) -> Failure:

@@ -25,20 +25,29 @@ class KnownRequests:
         self._greeting = greeting
         self._cheapest: dict[str, tuple[int, Sequence[Message]]] = {}
         self._whole: set[str] = set()
+        self._in_vain: set[str] = set()
 
     def answered(self, request: Request) -> None:
         """A good answer came to it."""
         model, size = request.parameters.model, _size(request.messages)
+        self._in_vain.discard(model)
         if model not in self._cheapest or size < self._cheapest[model][0]:
             self._cheapest[model] = (size, request.messages)
 
-    def refuses_one_token(self, model: str) -> None:
-        """The probe was refused, perhaps for its limit: ask as the documents do from now on."""
+    def refused(self, model: str) -> None:
+        """The probe was refused, perhaps for its limit: ask as the documents do from now on.
+
+        One that is refused even so tells nothing: there is none until the model answers again.
+        """
+        if model in self._whole:
+            self._in_vain.add(model)
         self._whole.add(model)
 
     def probe_for(self, failing: Request) -> Request | None:
-        """The probe in that document's place; `None` if none costs less than the document itself may."""
+        """The probe in that document's place; `None` if none tells more, or costs less, than the document itself."""
         parameters, most = failing.parameters, _size(failing.messages)
+        if parameters.model in self._in_vain:
+            return None
         known = self._cheapest.get(parameters.model)
         messages = known[1] if known is not None and known[0] <= most else self._greeting
         if _size(messages) > most:

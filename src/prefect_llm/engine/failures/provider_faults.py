@@ -104,11 +104,17 @@ class ProviderFaults:
 
     def is_suspicion(self, error: RequestError) -> bool:
         """Whether an error that stops the run may be one document's all the same: only an answer to another tells."""
-        certain = error.cause in CERTAIN or isinstance(error, Retryable) or error.status in (401, 402)
+        certain = self.is_certain(error) or isinstance(error, Retryable)
         return not certain and not self.has_succeeded
 
-    def refused_alike(self, error: RequestError, documents: int) -> RunError:
+    def is_certain(self, error: RequestError) -> bool:
+        """Whether a refusal is never one document's fault, nor one parameter's."""
+        return error.cause in CERTAIN or error.status in (401, 402)
+
+    def refused_alike(self, request: Request, error: RequestError, documents: int) -> RunError:
         """The error that stops the run where its first documents all failed in the same words."""
+        if error.cause is Cause.NOT_THE_API or error.status == 405:
+            return self._out_of_place(request, error, error.status)
         if error.status is None:
             return ProviderDown(
                 f"{self._provider.name} answers a greeting but not one of the first {documents} documents "
@@ -161,7 +167,7 @@ class ProviderFaults:
                 f"{self._provider.name} does not take the answer's JSON schema as {parameter} "
                 f"({error.message}): change the schema or leave it out, or ask a model and endpoint that support it"
             )
-        if error.cause is Cause.MODEL_NOT_FOUND or "model" in error.parameters:
+        if _is_about_the_model(error):
             return self._model_not_found(request, error)
 
         named = sorted(error.parameters & shared_parameters(request))
@@ -178,7 +184,7 @@ class ProviderFaults:
             "model and endpoint that support it"
         )
 
-    def _out_of_place(self, request: Request, error: Rejected, status: int) -> RunError:
+    def _out_of_place(self, request: Request, error: RequestError, status: int | None) -> RunError:
         if error.cause is Cause.NOT_THE_API:
             return EndpointNotFound(
                 f"a web page answers in front of {self._provider.base_url} ({error.message}): check base_url, and "
@@ -188,7 +194,7 @@ class ProviderFaults:
             return AuthenticationFailed(
                 f"{self._provider.name} forbids this key to ask ({error.message}): check its permissions"
             )
-        if status == 404 and (error.cause is Cause.MODEL_NOT_FOUND or "model" in error.parameters):
+        if status == 404 and _is_about_the_model(error):
             return self._model_not_found(request, error)
         return EndpointNotFound(
             f"{self._provider.base_url} has no {self._format.service} ({error.message}): check base_url, "
@@ -214,6 +220,10 @@ class ProviderFaults:
 def is_answer(error: RequestError) -> bool:
     """Whether a whole answer came all the same, which its document cannot use; half a one is the server's fault."""
     return error.completion is not None and not isinstance(error, Retryable)
+
+
+def _is_about_the_model(error: RequestError) -> bool:
+    return error.cause is Cause.MODEL_NOT_FOUND or (isinstance(error, Rejected) and "model" in error.parameters)
 
 
 def _is_about_answer_format(request: Request, error: Rejected, parameter: str) -> bool:

@@ -37,7 +37,8 @@ UNUSABLE_AGAIN: Mapping[ErrorKind, int] = MappingProxyType(
 class TurnedAway:
     """A document's 429s since the instant `since`, the first of them; `tries` came after others were answered.
 
-    The rest are the provider's counts then: of answers, and of those to documents that were turned away before.
+    `probed_in_vain` since the last one: only the document itself tells more. The rest are the provider's counts then:
+    of answers, and of those to documents that were turned away before.
     """
 
     since: float
@@ -45,6 +46,7 @@ class TurnedAway:
     got_through_at_first: int
     answered_last: int
     tries: int = 0
+    probed_in_vain: bool = False
 
 
 @dataclass(slots=True)

@@ -44,6 +44,11 @@ class Throttling:
         self._answered += 1
         self.since, self.count, self.in_a_row = None, 0, 0
 
+    def probe_told_nothing(self, counts: RetryCounts) -> None:
+        """What was asked in that document's place failed, though not by a 429: ask the document itself."""
+        if counts.turned_away is not None:
+            counts.turned_away.probed_in_vain = True
+
     def forget(self) -> None:
         """Nothing has been asked for a while."""
         self._turned_away.clear()
@@ -60,6 +65,7 @@ class Throttling:
         if seen is None:
             counts.turned_away = TurnedAway(now, self._answered, self._got_through, self._answered)
             return True
+        seen.probed_in_vain = False
         answered_since = self._answered > seen.answered_last
         if self._is_crowded(seen):
             counts.turned_away = TurnedAway(now, self._answered, self._got_through, self._answered)
@@ -85,7 +91,9 @@ class Throttling:
     def wants_probe(self, counts: RetryCounts) -> bool:
         """Whether nothing tells if the few documents that are turned away are at fault, or the account is."""
         seen = counts.turned_away
-        if seen is None or seen.answered_last != self._answered or len(self._turned_away) >= OUTAGE_DOCUMENTS:
+        if seen is None or seen.probed_in_vain or seen.answered_last != self._answered:
+            return False
+        if len(self._turned_away) >= OUTAGE_DOCUMENTS:
             return False
         return seen.tries > 0 or self.count >= ALONE_TRIES
 
