@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Annotated, Any, cast
 
 from prefect import flow, runtime
+from prefect.exceptions import TerminationSignal
 from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
@@ -30,6 +31,7 @@ from prefect_llm.flows.form import (
 )
 from prefect_llm.flows.naming import batch_name
 from prefect_llm.flows.output_path import output_at, scheduled_at
+from prefect_llm.flows.signals import ended_by
 from prefect_llm.report import Summary
 from prefect_llm.run.in_thread import check_may_block
 from prefect_llm.settings import RunSettings, budget_of, check, run_spec, siblings_of
@@ -95,6 +97,8 @@ def batch_inference(
         return _infer_all(settings, provider or None, schema_in(answer_schema), approval)
     except LLMBatchError as error:
         return state_for(error)
+    except TerminationSignal as termination:
+        raise ended_by(termination) from termination
 
 
 def infer_with(settings: RunSettings) -> Summary:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from prefect import flow, runtime
+from prefect.exceptions import TerminationSignal
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.flows.execution import TASK_RUNNER, run_chunks, state_for
@@ -22,6 +23,7 @@ from prefect_llm.flows.form import (
     titled,
 )
 from prefect_llm.flows.naming import redrive_name
+from prefect_llm.flows.signals import ended_by
 from prefect_llm.report import Summary
 from prefect_llm.run.in_thread import check_may_block
 from prefect_llm.run.opening import model_of
@@ -75,6 +77,8 @@ def redrive_failures(
         )
     except LLMBatchError as error:
         return state_for(error)
+    except TerminationSignal as termination:
+        raise ended_by(termination) from termination
 
 
 def _redrive_all(

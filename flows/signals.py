@@ -1,4 +1,4 @@
-"""SIGTERM in a flow run's process, as Prefect's runner sends it to cancel."""
+"""SIGTERM in a flow run's process: Prefect sends it to cancel, everyone else to have the process gone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from prefect.exceptions import TerminationSignal
+from prefect import get_client
+from prefect.context import FlowRunContext
+from prefect.exceptions import Abort, TerminationSignal
+from prefect.logging import get_run_logger
+
+from prefect_llm.values.errors import reason_of
+from prefect_llm.workers import reschedule
 
 
 @contextmanager
@@ -25,6 +31,23 @@ def sigterm_raised() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def ended_by(termination: TerminationSignal) -> BaseException:
+    """What a flow raises after SIGTERM: `Abort` if its run is rescheduled, which leaves the state as it is.
+
+    A deployment's run is rescheduled unless Prefect itself ordered the end: its state then says so already.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
+        return termination
+    try:
+        with get_client(sync_client=True) as client:
+            rescheduled = reschedule(client, context.flow_run.id)
+    except Exception as fault:
+        get_run_logger().warning("not rescheduled (%s): retry the run, and it continues", reason_of(fault))
+        return termination
+    return Abort("told to stop by SIGTERM, and rescheduled") if rescheduled else termination
 
 
 def _raise(number: int, _: FrameType | None) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect import Flow
+from prefect.client.schemas.actions import WorkPoolCreate
 from tests.conftest import WriteDocuments
 from tests.deployments.containers import install
 from tests.deployments.starting import Parameters
@@ -25,13 +27,15 @@ DEPLOYMENTS = Path(__file__).resolve().parents[2] / "deployments"
 KEY = "sk-of-the-worker"
 KEY_VARIABLE = "TEST_WORKER_KEY"
 COMMAND_S = 120.0
+WITH_SIGINT = ("env", "--default-signal=INT")
+"""Background jobs of a shell ignore SIGINT, and a worker that inherits that never stops: it sends itself SIGINT."""
 
 
 @pytest.fixture(scope="session")
 def deployed(prefect_server: PrefectServer) -> PrefectServer:
     """The server once both deployments are registered."""
     LLMProvider.register_type_and_schema()
-    prefect("work-pool", "create", "llm", "--type", "process", "--overwrite", server=prefect_server)
+    prefect("work-pool", "create", "llm", "--type", "prefect-llm", "--overwrite", server=prefect_server)
     said = prefect("deploy", "--all", server=prefect_server)
     assert "Traceback" not in said, said
     return prefect_server
@@ -77,7 +81,7 @@ def worker(deployed: PrefectServer, tmp_path_factory: pytest.TempPathFactory) ->
 def working(server: PrefectServer, pool: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker of that pool, which writes its log there."""
     environ = server.environ | {KEY_VARIABLE: KEY, "PREFECT_WORKER_QUERY_SECONDS": "0.5"}
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
+    command = [*WITH_SIGINT, sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=log.parent, env=environ, stdout=file, stderr=subprocess.STDOUT)
         try:
@@ -89,6 +93,25 @@ def working(server: PrefectServer, pool: str, log: Path) -> Iterator[subprocess.
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextmanager
+def deployed_on(server: PrefectServer, pool: str, kind: str) -> Iterator[UUID]:
+    """The deployment `manual` once more, on a work pool of its own."""
+    with server.client() as client:
+        client.create_work_pool(WorkPoolCreate(name=pool, type=kind), overwrite=True)
+        manual = client.read_deployment_by_name(f"{batch_inference.name}/manual")
+        copy = client.create_deployment(
+            manual.flow_id,
+            f"manual-on-{pool}",
+            work_pool_name=pool,
+            entrypoint=manual.entrypoint,
+            job_variables=manual.job_variables,
+            parameter_openapi_schema=manual.parameter_openapi_schema,
+        )
+        yield copy
+        client.delete_deployment(copy)
+        client.delete_work_pool(pool)
 
 
 def flow_of(deployment: str) -> Flow[..., Any]:

@@ -10,16 +10,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
 from tests.cli.commanding import call
-from tests.deployments.conftest import working
+from tests.deployments.conftest import deployed_on, working
 from tests.deployments.starting import RUN_S, Parameters, ended, ids_of, pid_of_the_owner, retry
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
-
-from prefect_llm import batch_inference
 
 POOL = "machines-that-die"
 SHORTEST_S = 60
@@ -40,21 +37,9 @@ def watched(deployed: PrefectServer, tmp_path: Path) -> Iterator[PrefectServer]:
 
 @pytest.fixture
 def deployment(deployed: PrefectServer) -> Iterator[UUID]:
-    """The deployment `manual` once more, on a pool whose workers are this test's alone."""
-    with deployed.client() as client:
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
-        manual = client.read_deployment_by_name(f"{batch_inference.name}/manual")
-        copy = client.create_deployment(
-            manual.flow_id,
-            "manual-elsewhere",
-            work_pool_name=POOL,
-            entrypoint=manual.entrypoint,
-            job_variables=manual.job_variables,
-            parameter_openapi_schema=manual.parameter_openapi_schema,
-        )
-        yield copy
-        client.delete_deployment(copy)
-        client.delete_work_pool(POOL)
+    """On a pool whose workers are this test's alone."""
+    with deployed_on(deployed, POOL, "process") as deployment:
+        yield deployment
 
 
 def test_a_run_whose_machine_is_gone_is_counted_as_crashed_and_its_retry_pays_only_for_what_was_in_flight(
