@@ -1,14 +1,15 @@
 """Deployments without a work pool: this process, `python deployments/serve.py`, waits for their runs and starts them.
 
-This suits one machine that is always on. If workers come and go, a work pool (prefect.yaml) is better.
+This suits one machine that is always on. If workers come and go, a work pool (prefect.yaml) is better. SIGTERM and
+Ctrl-C stop the process within seconds. Its runs are rescheduled then, and continue when it is started again.
 """
 
 from __future__ import annotations
 
-from prefect import serve
 from prefect.types.entrypoint import EntrypointType
 
 from prefect_llm import batch_inference
+from prefect_llm.workers import serve
 
 INSTALLED = EntrypointType.MODULE_PATH
 """The flow is imported by its name, so a run uses the package that is installed here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -24,8 +25,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
 from pydantic import SecretStr
 from tests.conftest import WriteDocuments
-from tests.deployments.conftest import COMMAND_S, DEPLOYMENTS, flow_of, prefect
-from tests.deployments.starting import ended
+from tests.deployments.conftest import COMMAND_S, DEPLOYMENTS, WITH_SIGINT, flow_of, prefect
+from tests.deployments.starting import RUN_S, ended
 from tests.prefect_server import PrefectServer, eventually
 from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
@@ -129,35 +130,47 @@ def test_estimate_says_what_a_night_would_cost_and_asks_nothing(
     assert "20 documents" in str(artifact.data)
 
 
-@pytest.fixture
-def served(deployed: PrefectServer, tmp_path: Path) -> Iterator[Path]:
-    """deployments/serve.py as a process; the file with its log."""
-    log = tmp_path / "served.log"
-    environ = deployed.environ | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+@contextmanager
+def serving(server: PrefectServer, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """deployments/serve.py as a process, which writes its log there, once its deployments are registered."""
+    environ = server.environ | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    command = [*WITH_SIGINT, sys.executable, str(DEPLOYMENTS / "serve.py")]
     with log.open("w") as file:
-        command = [sys.executable, str(DEPLOYMENTS / "serve.py")]
-        process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=log.parent, env=environ, stdout=file, stderr=subprocess.STDOUT)
         try:
-            yield log
+            eventually(lambda: (is_there(server, "served"), is_there(server, "served-nightly")), all, COMMAND_S)
+            yield process
         finally:
             process.terminate()
             process.wait(timeout=COMMAND_S)
 
 
-def test_serve_carries_out_runs_without_a_pool(
-    served: Path, deployed: PrefectServer, write_documents: WriteDocuments, tmp_path: Path
+def test_serve_carries_out_runs_without_a_pool_and_continues_them_after_a_restart(
+    deployed: PrefectServer, scripted_server: ScriptedServer, write_documents: WriteDocuments, tmp_path: Path
 ) -> None:
-    output = tmp_path / "answers"
+    scripted_server.script({"doc-8": steps.hang()})
+    output, first, second = tmp_path / "answers", tmp_path / "first.log", tmp_path / "second.log"
     parameters = {
         "input": write_documents(9),
         "output": str(output),
         "provider": "production",
         "prompt": "{{ text }}",
     }
-    eventually(lambda: (is_there(deployed, "served"), is_there(deployed, "served-nightly")), all, COMMAND_S)
-    flow_run_id = start(deployed, "served", parameters)
-    assert ended(deployed, flow_run_id, served).state_name == "Completed", served.read_text()
+    with serving(deployed, first) as process:
+        flow_run_id = start(deployed, "served", parameters)
+        scripted_server.wait_for(requests=9, answered=8, in_flight=1, timeout_s=RUN_S)
+        process.terminate()
+        process.wait(timeout=COMMAND_S)
+    stopped = deployed.flow_run(flow_run_id)
+    assert stopped.state_name == "AwaitingRetry", first.read_text()
+    with deployed.client() as client:
+        assert not client.read_deployment_by_name(f"{batch_inference.name}/served-nightly").paused
+
+    scripted_server.script({"doc-8": steps.ok("yes")})
+    with serving(deployed, second):
+        assert ended(deployed, flow_run_id, second).state_name == "Completed", second.read_text()
     assert answers(output) == ["yes"] * 9
+    assert scripted_server.stats().requests == 10
 
 
 def start(server: PrefectServer, name: str, parameters: dict[str, Any], at: datetime | None = None) -> UUID:

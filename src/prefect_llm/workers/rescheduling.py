@@ -1,22 +1,29 @@
-"""Puts a flow run that a signal has ended back among the scheduled ones, where a worker finds it."""
+"""Puts flow runs that a signal has ended back among the scheduled ones, where a worker finds them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient, SyncPrefectClient
+from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.responses import SetStateStatus
+from prefect.logging import get_logger
 from prefect.states import AwaitingRetry
 from prefect.types._datetime import now
 
 MESSAGE = "The run's process was told to stop. Finished rows are kept; the next worker continues the run."
 KILLED = "The run's process was killed with its worker. Written rows are kept; the next worker continues the run."
 
+ENDED = frozenset({StateType.RUNNING, StateType.PENDING, StateType.CRASHED})
+"""What Prefect says of a run whose process a signal has ended: Crashed, or still what it was before."""
+PENDING = frozenset({StateType.PENDING})
 LEASE_S = 75.0
 """After a kill: the run's directory is free once its owner has been silent for 60 s (docs/contract.md)."""
+
+logger: logging.Logger = get_logger("prefect_llm.workers")
 
 
 def reschedule(client: SyncPrefectClient, flow_run_id: UUID) -> bool:
@@ -27,15 +34,24 @@ def reschedule(client: SyncPrefectClient, flow_run_id: UUID) -> bool:
     return client.set_flow_run_state(flow_run_id, _awaiting_retry()).status == SetStateStatus.ACCEPT
 
 
-async def rescheduled(
-    client: PrefectClient, flow_run_id: UUID, left_in: Collection[StateType], *, killed: bool = False
-) -> bool:
-    """Reschedule a flow run whose process is gone, if it was left in one of these states."""
+async def reschedule_all(left_in: Mapping[UUID, Collection[StateType]], killed: Collection[UUID] = ()) -> None:
+    """Reschedule the flow runs, whose processes are gone, that were left in these states; says which."""
+    for flow_run_id, states in left_in.items():
+        try:
+            async with get_client() as client:
+                await _reschedule(client, flow_run_id, states, killed=flow_run_id in killed)
+        except Exception as fault:
+            logger.error("Flow run '%s' could not be rescheduled (%s): retry it.", flow_run_id, fault)
+
+
+async def _reschedule(
+    client: PrefectClient, flow_run_id: UUID, left_in: Collection[StateType], *, killed: bool
+) -> None:
     state = (await client.read_flow_run(flow_run_id)).state
     if state is None or state.type not in left_in:
-        return False
+        return
     await client.set_flow_run_state(flow_run_id, _awaiting_retry(killed=killed), force=True)  # Crashed is final
-    return True
+    logger.info("Flow run '%s' rescheduled.", flow_run_id)
 
 
 def _awaiting_retry(*, killed: bool = False) -> State[None]:

@@ -15,17 +15,13 @@ from uuid import UUID
 
 import anyio
 from anyio.abc import TaskStatus
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
-from prefect_llm.workers.rescheduling import rescheduled
+from prefect_llm.workers.rescheduling import ENDED, PENDING, reschedule_all
 
 GRACE_S = 30.0
 """What a run has to write and end; it needs a few seconds. A container's grace time must be longer."""
-
-_ENDED = {StateType.RUNNING, StateType.PENDING, StateType.CRASHED}
-"""What Prefect says of a run whose process a signal has ended: Crashed, or still what it was before."""
 
 
 class ReschedulingWorker(ProcessWorker):
@@ -39,7 +35,8 @@ class ReschedulingWorker(ProcessWorker):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._pending: set[UUID] = set()
-        self._stopped: dict[UUID, bool] = {}
+        self._stopped: set[UUID] = set()
+        self._killed: set[UUID] = set()
 
     async def run(
         self, flow_run: FlowRun, configuration: ProcessJobConfiguration, task_status: TaskStatus[int] | None = None
@@ -64,27 +61,21 @@ class ReschedulingWorker(ProcessWorker):
                 await ended.wait()
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
-                    self._stopped[flow_run.id] = not await _ended_by_sigterm(pid, ended)
+                    self._stopped.add(flow_run.id)
+                    if not await _ended_by_sigterm(pid, ended):
+                        self._killed.add(flow_run.id)
                 raise
         self._pending.discard(flow_run.id)
         return results[0]
 
     async def teardown(self, *exc_info: Any) -> None:
         """Stop the runs, and reschedule them once all processes are gone."""
-        await super().teardown(*exc_info)
-        with anyio.CancelScope(shield=True):
-            for flow_run_id in self._pending - set(self._stopped):
-                await self._reschedule(flow_run_id, {StateType.PENDING})
-            for flow_run_id, killed in self._stopped.items():
-                await self._reschedule(flow_run_id, _ENDED, killed=killed)
-
-    async def _reschedule(self, flow_run_id: UUID, left_in: set[StateType], *, killed: bool = False) -> None:
         try:
-            async with get_client() as client:
-                if await rescheduled(client, flow_run_id, left_in, killed=killed):
-                    self._logger.info("Flow run '%s' rescheduled: the worker was stopped.", flow_run_id)
-        except Exception as fault:
-            self._logger.error("Flow run '%s' could not be rescheduled (%s): retry it.", flow_run_id, fault)
+            await super().teardown(*exc_info)  # a stopped worker's raises
+        finally:
+            with anyio.CancelScope(shield=True):
+                waiting = dict.fromkeys(self._pending - self._stopped, PENDING)
+                await reschedule_all(waiting | dict.fromkeys(self._stopped, ENDED), self._killed)
 
     async def _propose_pending_state(self, flow_run: FlowRun) -> bool:
         """Remembers the runs that the server has given to this worker, before they have a process."""

@@ -1,0 +1,230 @@
+"""The image and the stack of deployments/docker, built and run from a clean clone, with workers that are stopped.
+
+A worker whose container is stopped while its run has 100 requests in flight: the run should be Completed without a
+hand, with every row once, and no more asked twice than was in flight. `make containers` needs podman, and a registry
+or mmdebstrap for base images of Debian's packages (`container_bases.sh`). It takes about ten minutes.
+`python benchmarks/containers.py 20` stops twenty workers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.request import urlopen
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
+from simulated import SimulatedProvider, simulated_provider
+from tables import Table, heading
+
+from prefect_llm import LLMProvider
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPOSE = ROOT / ".venv-bench" / "containers" / "bin" / "podman-compose"
+IMAGE, CERTIFICATES = "prefect-llm:0.1.0", "/etc/ssl/certs/ca-certificates.crt"
+API, UI = "http://127.0.0.1:4200/api", "http://127.0.0.1:4200"
+WORKERS = ("prefect-llm_worker_1", "prefect-llm_worker_2")
+SERVICES = ("prefect-llm_postgres_1", "prefect-llm_redis_1", "prefect-llm_server_1", *WORKERS)
+HOST = "host.containers.internal"
+OUTPUT = "/srv/llm/answers/stopped"
+COUNT_IDS = (
+    "import pyarrow.dataset as ds; "
+    f"print(len(ds.dataset('{OUTPUT}/results').to_table(columns=['id'])['id'].unique()))"
+)
+IN_FLIGHT, ROWS_PER_STOP = 100, 2_500
+STOPS = 3
+HEALTHY_WITHIN_S, SOON_S, RUN_S = 180.0, 120.0, 1_800.0
+
+_Seen = TypeVar("_Seen")
+
+
+def main() -> None:
+    """Build, start, try, print a row for each outcome."""
+    heading("Containers", __doc__)
+    stops = int(sys.argv[1]) if len(sys.argv) > 1 else STOPS
+    table, missed = Table("what", "seen", "as it should"), 0
+
+    def saw(what: str, seen: object, wanted: object) -> None:
+        nonlocal missed
+        missed += seen != wanted
+        table.row(what, seen, "yes" if seen == wanted else f"no: {wanted}")
+
+    options = ("--host", "0.0.0.0", "--latency", "1", "--output-tokens", "20")
+    with tempfile.TemporaryDirectory() as folder, simulated_provider(*options) as provider:
+        clone = cloned(Path(folder))
+        saw("image, MB at most 800", built(clone) <= 800, True)
+        with started(clone, provider), temporary_settings({PREFECT_API_URL: API}):
+            saw("healthy", healthy(), len(SERVICES))
+            saw("the workers' pool is there", _eventually(_has_pool, bool, SOON_S), True)
+            for path in ("/", "/v2/"):
+                saw(f"UI at {path}", _page(path), 200)
+            for command, wanted in documented(clone):
+                saw(command[:34], wanted in _compose(clone, "exec", "worker", *command.split()), True)
+            stop_workers(stops, provider, saw)
+    print(f"\n- outcomes other than they should be: {missed}", flush=True)
+    sys.exit(1 if missed else 0)
+
+
+def cloned(folder: Path) -> Path:
+    """What is committed, and nothing else."""
+    clone = folder / "clone"
+    _run("git", "clone", "--quiet", str(ROOT), str(clone))
+    return clone
+
+
+def built(clone: Path) -> float:
+    """Build the image by the real file; its size in MB."""
+    if shutil.which("mmdebstrap"):
+        _run("bash", str(ROOT / "benchmarks" / "container_bases.sh"))
+    trusted = ("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro", "--env", f"PIP_CERT={CERTIFICATES}")
+    file = ("--file", "deployments/docker/Dockerfile", "--tag", IMAGE)
+    _run("podman", "build", "--quiet", "--format", "docker", "--network", "host", *trusted, *file, ".", cwd=clone)
+    return int(_run("podman", "image", "inspect", "--format", "{{.Size}}", IMAGE)) / 1e6
+
+
+@contextmanager
+def started(clone: Path, provider: SimulatedProvider) -> Iterator[None]:
+    """The stack with two workers, its settings where the file's head says."""
+    port = provider.url.rsplit(":", 1)[1].removesuffix("/v1")
+    settings = (clone / "deployments" / "docker" / ".env.example").read_text()
+    settings = settings.replace("POSTGRES_PASSWORD=", "POSTGRES_PASSWORD=ofThisTry")
+    settings = settings.replace("PREFECT_LLM_BASE_URL=", f"PREFECT_LLM_BASE_URL=http://{HOST}:{port}/v1")
+    (clone / "deployments" / "docker" / ".env").write_text(settings)
+    try:
+        _compose(clone, "up", "--detach", "--scale", "worker=2")
+        yield
+    finally:
+        _compose(clone, "down", "--volumes", "--timeout", "5")
+
+
+def healthy() -> int:
+    """How many of the containers become healthy: podman without systemd runs no check by itself."""
+
+    def count() -> int:
+        checks = [subprocess.run(["podman", "healthcheck", "run", name], capture_output=True) for name in SERVICES]
+        return sum(check.returncode == 0 for check in checks)
+
+    return _eventually(count, lambda seen: seen == len(SERVICES), HEALTHY_WITHIN_S)
+
+
+def documented(clone: Path) -> list[tuple[str, str]]:
+    """The commands at the head of compose.yaml that run in the worker, and a word that each should say."""
+    head = (clone / "deployments" / "docker" / "compose.yaml").read_text().split("\nname:")[0].splitlines()
+    intro = "#   docker compose exec worker "
+    commands = [line.removeprefix(intro) for line in head if line.startswith(intro)]
+    return list(zip(commands, ("LLM Provider", "redrive", "created", "60 of 60"), strict=True))
+
+
+def stop_workers(stops: int, provider: SimulatedProvider, saw: Callable[[str, object, object], None]) -> None:
+    """One run; its worker's container is stopped and started so many times under load."""
+    rows = ROWS_PER_STOP * stops
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as documents, get_client(sync_client=True) as client:
+        documents.writelines(json.dumps({"id": f"d{row}", "text": f"document {row}"}) + "\n" for row in range(rows))
+        documents.flush()
+        _run("podman", "cp", documents.name, f"{WORKERS[0]}:/srv/llm/documents.jsonl")
+        flow_run_id = _start(client, provider)
+
+        def look() -> FlowRun:
+            return client.read_flow_run(flow_run_id)
+
+        slowest_s, crashed = 0.0, 0
+        provider.reset()
+        for number in range(stops):
+            _wait_for_requests(provider, IN_FLIGHT * 2)
+            owner, began = _owner(), time.monotonic()
+            _run("podman", "stop", "--time", "60", owner)
+            slowest_s = max(slowest_s, time.monotonic() - began)
+            _run("podman", "start", owner)
+            print(
+                f"<!-- stop {number + 1} of {owner}: {time.monotonic() - began:.1f} s, {look().state_name} -->",
+                flush=True,
+            )
+        ended = _eventually(look, lambda run: run.state is not None and run.state.is_final(), RUN_S)
+        crashed = sum(state.type == StateType.CRASHED for state in client.read_flow_run_states(flow_run_id))
+
+    written = int(_run("podman", "exec", WORKERS[0], "python", "-c", COUNT_IDS))
+    twice = provider.stats()["requests"] - rows
+    saw(f"{stops} workers stopped: the run", ended.state_name, "Completed")
+    saw("times that it crashed meanwhile", crashed, 0)
+    saw("rows missing", rows - written, 0)
+    saw(f"asked twice, at most {stops} x {IN_FLIGHT}: {twice}", 0 <= twice <= stops * IN_FLIGHT, True)
+    saw(f"slowest stop in 30 s: {slowest_s:.1f} s", slowest_s < 30, True)
+
+
+def _wait_for_requests(provider: SimulatedProvider, more: int) -> None:
+    wanted = provider.stats()["requests"] + more
+    _eventually(lambda: bool(provider.stats()["requests"] >= wanted), bool, SOON_S)
+
+
+def _start(client: SyncPrefectClient, provider: SimulatedProvider) -> Any:
+    port = provider.url.rsplit(":", 1)[1].removesuffix("/v1")
+    block = LLMProvider(base_url=f"http://{HOST}:{port}/v1", api_key=SecretStr("sk"), model="any")
+    block.save("production", overwrite=True)
+    parameters = {"input": "/srv/llm/documents.jsonl", "output": OUTPUT, "provider": "production"}
+    asked = {"prompt": "{{ text }}", "batch": {"concurrency": IN_FLIGHT}}
+    manual = client.read_deployment_by_name("batch-inference/manual")
+    return client.create_flow_run_from_deployment(manual.id, parameters=parameters | asked).id
+
+
+def _owner() -> str:
+    """The container whose process holds the run: a container's host name is the beginning of its id."""
+    lease = json.loads(_run("podman", "exec", WORKERS[0], "sh", "-c", f"cat {OUTPUT}/_run/lease/*.json"))
+    hosts = {_run("podman", "exec", name, "hostname").strip(): name for name in WORKERS}
+    return hosts[lease["process"]["host"]]
+
+
+def _has_pool() -> bool:
+    """podman-compose starts workers before the server is healthy; they look for it again every half minute."""
+    with get_client(sync_client=True) as client:
+        return any(pool.name == "llm" for pool in client.read_work_pools())
+
+
+def _page(path: str) -> int:
+    try:
+        with urlopen(UI + path, timeout=10) as answer:
+            status: int = answer.status
+            return status if b"<script" in answer.read() else 0
+    except OSError:
+        return 0
+
+
+def _compose(clone: Path, *arguments: str) -> str:
+    return _run(str(COMPOSE), "--podman-pull-args=--policy=never", *arguments, cwd=clone / "deployments" / "docker")
+
+
+def _run(*command: str, cwd: Path | None = None) -> str:
+    ended = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | {"PODMAN_COMPOSE_WARNING_LOGS": "false"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {ended.stdout[-3_000:]}")
+    return ended.stdout
+
+
+def _eventually(look: Callable[[], _Seen], holds: Callable[[_Seen], bool], within_s: float) -> _Seen:
+    until = time.monotonic() + within_s
+    while not holds(seen := look()) and time.monotonic() < until:
+        time.sleep(0.5)
+    return seen
+
+
+if __name__ == "__main__":
+    main()
