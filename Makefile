@@ -37,6 +37,9 @@ readers: $(VENV)/.dev $(PEER_VENVS)/readers/.ready ## try which programs read re
 servers: $(VENV)/.dev $(PEER_VENVS)/servers/.ready ## see how runs end against a LiteLLM proxy, nginx, haproxy and llama.cpp
 	$(BIN)/python benchmarks/servers.py
 
+containers: $(VENV)/.dev $(PEER_VENVS)/containers/.ready ## build and run the image and the stack with podman, and stop workers under load
+	$(BIN)/python benchmarks/containers.py
+
 clean: ## remove the environment, caches and demo runs
 	rm -rf $(VENV) $(PEER_VENVS) .cache build dist runs site src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
 
@@ -70,4 +73,9 @@ $(PEER_VENVS)/servers/.ready: benchmarks/servers.txt
 	$(PEER_VENVS)/servers/bin/python -m pip install --quiet --requirement benchmarks/servers.txt
 	@touch $@
 
-.PHONY: help demo test check docs bench readers servers clean
+$(PEER_VENVS)/containers/.ready: benchmarks/containers.txt
+	$(PYTHON) -m venv $(PEER_VENVS)/containers
+	$(PEER_VENVS)/containers/bin/python -m pip install --quiet --requirement benchmarks/containers.txt
+	@touch $@
+
+.PHONY: help demo test check docs bench readers servers containers clean
