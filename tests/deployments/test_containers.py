@@ -6,6 +6,7 @@ No container engine is needed: `/opt/prefect-llm` becomes a directory of the tes
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.deployments.containers import COMPOSE, DOCKER, PORTS, ROOT, STARTS_S, Containers, all_of
+from tests.deployments.containers import COMPOSE, DOCKER, HOME, PORTS, ROOT, STARTS_S, Containers, all_of
 from tests.prefect_server import PrefectServer
+
+from prefect_llm.workers.worker import GRACE_S
 
 
 def test_a_linter_has_nothing_to_say() -> None:
@@ -74,6 +77,20 @@ def test_the_workers_start_in_their_volume_and_may_write_there() -> None:
         assert f"install --directory --owner=llm --group=llm {target}" in as_root
     assert "useradd --create-home --uid 10001 llm" in as_root
     assert all_of("USER") == ["10001"]
+
+
+def test_the_server_unpacks_its_ui_where_the_image_s_user_may_write() -> None:
+    stated = dict(pair.split("=", 1) for each in all_of("ENV") for pair in shlex.split(each))
+    assert Path(stated["PREFECT_SERVER_UI_STATIC_DIRECTORY"]).is_relative_to(HOME)
+
+
+def test_every_setting_of_the_stack_is_explained_in_the_example_of_its_env_file() -> None:
+    asked = set(re.findall(r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text()))
+    assert set(re.findall(r"^(\w+)=", (DOCKER / ".env.example").read_text(), re.MULTILINE)) == asked
+
+
+def test_a_worker_s_container_is_given_longer_to_stop_than_a_worker_gives_its_runs() -> None:
+    assert float(COMPOSE["services"]["worker"]["stop_grace_period"].removesuffix("s")) > GRACE_S + 10
 
 
 def test_no_secret_stands_in_the_files() -> None:

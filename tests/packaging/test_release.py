@@ -50,6 +50,7 @@ def test_the_wheel_ships_its_data_types_script_and_entry_point(release: Release)
     assert points.split() == [
         "[console_scripts]", "prefect-llm", "=", "prefect_llm.cli:main",
         "[prefect.collections]", "prefect_llm", "=", "prefect_llm.blocks",
+        "prefect_llm_worker", "=", "prefect_llm.workers",
     ]  # fmt: skip
     assert "License-File: LICENSE" in metadata.splitlines()
 
