@@ -20,7 +20,7 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Engine
 from prefect_llm.engine.submission import Submission
-from prefect_llm.system import telemetry
+from prefect_llm.system import telemetry, telemetry_conventions
 
 WITHOUT = """
 import sys
@@ -188,9 +188,9 @@ def test_the_api_alone_records_nothing() -> None:
     ],
 )
 def test_a_provider_that_the_conventions_know_has_their_name_and_another_its_host(host: str, name: str) -> None:
-    assert telemetry.provider_name(host) == name
+    assert telemetry_conventions.provider_name(host) == name
 
 
 def test_every_name_of_a_well_known_provider_is_one_of_the_conventions() -> None:
-    named = {*telemetry.WELL_KNOWN.values(), *telemetry.WELL_KNOWN_PATTERNS.values()}
+    named = {*telemetry_conventions.WELL_KNOWN.values(), *telemetry_conventions.WELL_KNOWN_PATTERNS.values()}
     assert named <= {each.value for each in GenAiProviderNameValues}

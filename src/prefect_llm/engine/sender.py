@@ -11,6 +11,7 @@ from prefect_llm.engine.redaction import redacted
 from prefect_llm.engine.submission import Job
 from prefect_llm.engine.transport import Transport, open_transport
 from prefect_llm.system import telemetry
+from prefect_llm.system.telemetry_conventions import RequestAttempt
 from prefect_llm.values.errors import RequestError, RunError
 from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Provider
@@ -88,7 +89,7 @@ class Sender:
     def record(self, job: Job, end: Completion | RequestError, latency_s: float) -> None:
         """Tell telemetry of an attempt."""
         if self._recorder is not None:
-            attempt = telemetry.RequestAttempt(
+            attempt = RequestAttempt(
                 self._format.operation, job.request, job.attempts.sent, latency_s, end, job.submission.trace
             )
             self._recorder.attempt(self._provider, attempt)

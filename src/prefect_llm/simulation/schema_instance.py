@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-import string
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
 from functools import partial
-from itertools import chain, count, islice
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -21,7 +19,15 @@ from referencing.exceptions import Unresolvable
 from prefect_llm.prompts.answer_schema import validator_of
 from prefect_llm.prompts.strict_schema import rules_in
 from prefect_llm.simulation.asked import NoInstance
-from prefect_llm.simulation.pattern_text import matching
+from prefect_llm.simulation.schema_keywords import (
+    both,
+    implied_type,
+    other_names,
+    property_schema,
+    required_names,
+    without,
+)
+from prefect_llm.simulation.schema_scalars import numbers, texts
 
 MOST_STEPS = 10_000
 """Alternatives multiply: a maliciously slow schema must not block all other answers."""
@@ -29,21 +35,6 @@ _MOST_TRIED = 500
 """So many values of one part are tried."""
 _VARIED = 20
 
-_BY_FORMAT = {
-    "date-time": "2026-01-01T00:00:00Z",
-    "date": "2026-01-01",
-    "time": "00:00:00Z",
-    "duration": "P1D",
-    "email": "someone@example.com",
-    "hostname": "example.com",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-    "uri": "https://example.com/",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-}
-_TEXT = "text"
-_SYMBOLS = string.ascii_lowercase + string.digits + string.ascii_uppercase
-_TYPES = ("null", "boolean", "integer", "string", "array", "object")
 
 Entered = frozenset[str]
 """The references followed so far. A schema with an instance has one in which no reference recurs."""
@@ -102,17 +93,17 @@ class _Search:
         for keyword in ("allOf", "anyOf", "oneOf"):
             if parts := schema.get(keyword):
                 choices = [parts] if keyword == "allOf" else [[part] for part in parts]
-                return self._of_any(choices, _without(schema, keyword), entered)
+                return self._of_any(choices, without(schema, keyword), entered)
         if "if" in schema:
-            rest = _without(schema, "if", "then", "else")
+            rest = without(schema, "if", "then", "else")
             choices = [[schema["if"], schema.get("then", True)], [schema.get("else", True)]]
             return self._of_any(choices, rest, entered)
 
         rules = schema.get("dependentSchemas", {})
-        if held := [rules[name] for name in _required(schema) if name in rules]:
-            return self._of_all(held, _without(schema, "dependentSchemas"), entered)
+        if held := [rules[name] for name in required_names(schema) if name in rules]:
+            return self._of_all(held, without(schema, "dependentSchemas"), entered)
 
-        kinds = schema.get("type", _implied_type(schema))
+        kinds = schema.get("type", implied_type(schema))
         kinds = [kinds] if isinstance(kinds, str) else kinds
         return self._first_of(partial(self._of_type, kind, schema, entered) for kind in kinds)
 
@@ -144,8 +135,8 @@ class _Search:
                 if reference in entered:
                     raise NoInstance("the schema recurs without end")
                 entered |= {reference}
-                part = _both(self._referred(reference), _without(part, "$ref"))
-            merged = _both(merged, part)
+                part = both(self._referred(reference), without(part, "$ref"))
+            merged = both(merged, part)
         return self.values(merged, entered)
 
     def _of_type(self, kind: str, schema: dict[str, Any], entered: Entered) -> Values:
@@ -155,27 +146,27 @@ class _Search:
             case "array":
                 return self._arrays(schema, entered)
             case "string":
-                return _strings(schema)
+                return texts(schema)
             case "integer" | "number":
-                return _numbers(schema, whole=kind == "integer")
+                return numbers(schema, whole=kind == "integer")
             case "boolean":
                 return iter([False, True])
         return iter([None])
 
     def _objects(self, schema: dict[str, Any], entered: Entered) -> Values:
         """The required properties; then with other values; then with more properties."""
-        names = _required(schema)
-        others = _other_names(schema, names)
+        names = required_names(schema)
+        others = other_names(schema, names)
         names += list(islice(others, max(0, schema.get("minProperties", 0) - len(names))))
-        base = {name: next(self.values(_property(schema, name), entered)) for name in names}
+        base = {name: next(self.values(property_schema(schema, name), entered)) for name in names}
         yield base
 
         for name in names:
-            for value in islice(self.values(_property(schema, name), entered), 1, _VARIED):
+            for value in islice(self.values(property_schema(schema, name), entered), 1, _VARIED):
                 yield base | {name: value}
         for name in islice(others, _VARIED):
             try:
-                base = base | {name: next(self.values(_property(schema, name), entered))}
+                base = base | {name: next(self.values(property_schema(schema, name), entered))}
             except NoInstance:
                 continue
             yield base
@@ -203,7 +194,7 @@ class _Search:
         for place in range(length):
             part = prefix[place] if place < len(prefix) else schema.get("items", True)
             if place >= length - contained:
-                part = _both(part, schema["contains"])
+                part = both(part, schema["contains"])
             values: Values = islice(self.values(part, entered), shift if place == length - 1 else 0, None)
             if schema.get("uniqueItems"):
                 taken = [orjson.dumps(each) for each in items]
@@ -226,114 +217,3 @@ class _Search:
             except (KeyError, ValueError, IndexError) as error:
                 raise NoInstance(f"the reference {reference!r} leads nowhere") from error
         return found
-
-
-def _without(schema: dict[str, Any], *keywords: str) -> dict[str, Any]:
-    return {name: value for name, value in schema.items() if name not in keywords}
-
-
-def _both(first: Any, second: Any) -> Any:
-    """A schema of what fits both: properties and requirements are merged, other keywords are the second's."""
-    if not (isinstance(first, dict) and isinstance(second, dict)):
-        return False if first is False or second is False else (first if isinstance(first, dict) else second)
-    merged = first | second
-    if "properties" in first and "properties" in second:
-        shared = first["properties"].keys() & second["properties"].keys()
-        both = {name: _both(first["properties"][name], second["properties"][name]) for name in shared}
-        merged["properties"] = first["properties"] | second["properties"] | both
-    if "required" in first and "required" in second:
-        merged["required"] = [*dict.fromkeys([*first["required"], *second["required"]])]
-    return merged
-
-
-def _implied_type(schema: dict[str, Any]) -> tuple[str, ...]:
-    """The types to try where none is stated: the one that the keywords are about first."""
-    about = {
-        "object": ("properties", "required", "minProperties", "patternProperties", "propertyNames"),
-        "array": ("items", "prefixItems", "minItems", "contains", "uniqueItems"),
-        "string": ("minLength", "maxLength", "pattern", "format"),
-        "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    }
-    first = [kind for kind, keywords in about.items() if any(keyword in schema for keyword in keywords)]
-    return (*first, *(kind for kind in _TYPES if kind not in first))
-
-
-def _required(schema: dict[str, Any]) -> list[str]:
-    """The names that must be there, those that others bring with them too."""
-    names = list(schema.get("required", ()))
-    brought = {**schema.get("dependencies", {}), **schema.get("dependentRequired", {})}
-    for name in names:
-        more = brought.get(name, ())
-        names += [each for each in more if each not in names] if isinstance(more, list) else []
-    return names
-
-
-def _other_names(schema: dict[str, Any], taken: list[str]) -> Iterator[str]:
-    """Names that may be there: listed ones, ones of a pattern, and any."""
-    patterns = [*schema.get("patternProperties", ())]
-    rule = schema.get("propertyNames")
-    if isinstance(rule, dict) and "pattern" in rule:
-        patterns.append(rule["pattern"])
-    listed = rule.get("enum", ()) if isinstance(rule, dict) else ()
-    free = () if schema.get("additionalProperties") is False else (f"property{number}" for number in count(1))
-
-    seen = set(taken)
-    of_patterns = (
-        text for pattern in patterns for text in islice(matching(pattern), 2 * _VARIED) if re.search(pattern, text)
-    )
-    for name in chain(schema.get("properties", ()), listed, of_patterns, free):
-        if name not in seen:
-            seen.add(name)
-            yield name
-
-
-def _property(schema: dict[str, Any], name: str) -> Any:
-    """What a property of that name must fit."""
-    parts = [part for pattern, part in schema.get("patternProperties", {}).items() if re.search(pattern, name)]
-    listed = schema.get("properties", {})
-    if name in listed:
-        parts.append(listed[name])
-    if not parts:
-        return schema.get("additionalProperties", True)
-    return parts[0] if len(parts) == 1 else {"allOf": parts}
-
-
-def _strings(schema: dict[str, Any]) -> Iterator[str]:
-    shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
-    if schema.get("format") in _BY_FORMAT:
-        yield _BY_FORMAT[schema["format"]]
-    if "pattern" in schema:
-        for text in matching(schema["pattern"]):
-            yield from (text, text.ljust(shortest, "t"), text.rjust(shortest, "t"))
-    yield _TEXT[:longest].ljust(shortest, "t")
-    if "format" in schema:
-        yield from _BY_FORMAT.values()
-    for number in count():
-        text = _SYMBOLS[number % len(_SYMBOLS)] * (1 + number // len(_SYMBOLS))
-        yield text.rjust(shortest, "t")
-
-
-def _numbers(schema: dict[str, Any], *, whole: bool) -> Iterator[float | int]:
-    """0, then numbers near a bound, then all around."""
-    lows = [schema[name] for name in ("minimum", "exclusiveMinimum") if name in schema]
-    highs = [schema[name] for name in ("maximum", "exclusiveMaximum") if name in schema]
-    step = _decimal(schema.get("multipleOf", 1))
-    near = [bound for bound in (*lows, *highs) if not isinstance(bound, bool)] or [0]
-
-    yield 0
-    for far in range(_MOST_TRIED):
-        for bound in near:
-            nearest = int(_decimal(bound) // step)
-            yield from (_number(step * (nearest + far), whole), _number(step * (nearest - far), whole))
-        if far == 0 and not whole:
-            yield from near
-            yield from ((low + high) / 2 for low in lows for high in highs)
-
-
-def _decimal(number: float) -> Decimal:
-    """The number as it is written: 0.01 is no sum of halves."""
-    return Decimal(repr(number))
-
-
-def _number(value: Decimal, whole: bool) -> float | int:
-    return int(value) if whole or value == value.to_integral_value() else float(value)

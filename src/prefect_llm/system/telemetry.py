@@ -7,60 +7,36 @@ nothing is recorded.
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Protocol
+
+from prefect_llm.system.telemetry_conventions import (
+    DURATION_BOUNDARIES_S,
+    TOKEN_BOUNDARIES,
+    Attributes,
+    RequestAttempt,
+    counted_tokens,
+    endpoint,
+    metric_attributes,
+    provider_name,
+    span_details,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
     from opentelemetry.trace import TracerProvider
 
-    from prefect_llm.values.errors import RequestError
-    from prefect_llm.values.outcome import Completion
     from prefect_llm.values.provider import Provider
-    from prefect_llm.values.request import Request
 
 NAME = "prefect_llm"
-DURATION_BOUNDARIES_S = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
-TOKEN_BOUNDARIES = [4**power for power in range(14)]
-"""Both as the conventions advise."""
 BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
-WELL_KNOWN = {
-    "api.anthropic.com": "anthropic",
-    "api.cohere.ai": "cohere",
-    "api.cohere.com": "cohere",
-    "api.deepseek.com": "deepseek",
-    "api.groq.com": "groq",
-    "api.mistral.ai": "mistral_ai",
-    "api.openai.com": "openai",
-    "api.perplexity.ai": "perplexity",
-    "api.x.ai": "x_ai",
-    "generativelanguage.googleapis.com": "gcp.gemini",
-}
-WELL_KNOWN_PATTERNS = {
-    "*.api.openai.com": "openai",
-    "*.openai.azure.com": "azure.ai.openai",
-    "*aiplatform.googleapis.com": "gcp.vertex_ai",
-    "bedrock-runtime.*.amazonaws.com": "aws.bedrock",
-}
-"""The conventions' values of `gen_ai.provider.name` by host; any other provider goes by its host.
-
-https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
-"""
-
-Attributes = dict[str, str | int | float | list[str]]
-
-
-_Value = TypeVar("_Value", int, float)
 
 
 class ObservedStatus(Protocol):
@@ -83,21 +59,6 @@ class ObservedEngine(Protocol):
     def status(self) -> ObservedStatus: ...  # noqa: D102
     @property
     def closed(self) -> bool: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class RequestAttempt:
-    """One request that has ended: its `number` for its document, from 1, how long it took, and its result.
-
-    `operation` is the conventions' word for what was asked; `trace` is what `here` returned when it was submitted.
-    """
-
-    operation: str
-    request: Request
-    number: int
-    seconds: float
-    end: Completion | RequestError
-    trace: Context | None = None
 
 
 def recorder() -> Recorder | None:
@@ -165,7 +126,7 @@ class Recorder:
     def attempt(self, provider: Provider, attempt: RequestAttempt) -> None:
         """Record one request that has ended."""
         failed = isinstance(attempt.end, Exception)
-        attributes = {**self._endpoint(provider.base_url), **_attributes(attempt)}
+        attributes = {**self._endpoint(provider.base_url), **metric_attributes(attempt)}
         self._requests.add(1, attributes)
         if attempt.number > 1:
             self._retries.add(1, attributes)
@@ -173,10 +134,10 @@ class Recorder:
             self._throttled.add(1, attributes)
 
         self._duration.record(attempt.seconds, attributes)
-        for kind, tokens in _usage(attempt).items():
+        for kind, tokens in counted_tokens(attempt).items():
             self._tokens.record(tokens, {**attributes, "gen_ai.token.type": kind})
         if self._tracer is not None:
-            self._span(attempt, attributes | _details(attempt))
+            self._span(attempt, attributes | span_details(attempt))
 
     def cost(self, host: str, model: str, amount: Decimal, currency: str) -> None:
         """Record what an answer of the provider at that host cost."""
@@ -186,7 +147,7 @@ class Recorder:
     def _endpoint(self, base_url: str) -> Mapping[str, str | int]:
         """Kept with the recorder, one per endpoint: it is wanted for every request."""
         if base_url not in self._endpoints:
-            self._endpoints[base_url] = _endpoint(base_url)
+            self._endpoints[base_url] = endpoint(base_url)
         return self._endpoints[base_url]
 
     def _span(self, attempt: RequestAttempt, attributes: Attributes) -> None:
@@ -200,12 +161,6 @@ class Recorder:
         if isinstance(attempt.end, Exception):
             span.set_status(Status(StatusCode.ERROR, attempt.end.message))
         span.end(ended_ns)
-
-
-def provider_name(host: str) -> str:
-    """The conventions' name of the provider at that host, if they have one; else the host."""
-    patterns = (name for pattern, name in WELL_KNOWN_PATTERNS.items() if fnmatch.fnmatchcase(host, pattern))
-    return WELL_KNOWN.get(host) or next(patterns, host)
 
 
 class _Looking:
@@ -224,68 +179,12 @@ class _Looking:
         for each in statuses:
             by_endpoint.setdefault(each.base_url, []).append(self._value(each))
         together = max if self._name == "breaker.state" else sum
-        return [Observation(together(values), _endpoint(base_url)) for base_url, values in by_endpoint.items()]
+        return [Observation(together(values), endpoint(base_url)) for base_url, values in by_endpoint.items()]
 
     def _value(self, status: ObservedStatus) -> int:
         if self._name == "breaker.state":
             return BREAKER_STATES[status.state]
         return status.in_flight if self._name == "requests.in_flight" else status.waiting
-
-
-def _endpoint(base_url: str) -> Mapping[str, str | int]:
-    """Provider, host and port; the port is the scheme's default if none is given."""
-    parts = urlsplit(base_url)
-    host = parts.hostname or base_url
-    port = parts.port or (80 if parts.scheme == "http" else 443)
-    return {"gen_ai.provider.name": provider_name(host), "server.address": host, "server.port": port}
-
-
-def _attributes(attempt: RequestAttempt) -> Attributes:
-    attributes: Attributes = {
-        "gen_ai.operation.name": attempt.operation,
-        "gen_ai.request.model": attempt.request.parameters.model,
-    }
-    if isinstance(attempt.end, Exception):
-        attributes["error.type"] = str(attempt.end.kind)
-    elif attempt.end.model:
-        attributes["gen_ai.response.model"] = attempt.end.model
-    return attributes
-
-
-def _usage(attempt: RequestAttempt) -> Mapping[str, int]:
-    completion = _completion(attempt)
-    usage = completion.usage if completion is not None else None
-    if usage is None:
-        return {}
-    return _known({"input": usage.input_tokens, "output": usage.output_tokens})
-
-
-def _details(attempt: RequestAttempt) -> Attributes:
-    """What a span has beyond a metric's attributes by the conventions, as far as it is known."""
-    parameters, completion = attempt.request.parameters, _completion(attempt)
-    asked = {"request.max_tokens": parameters.max_output_tokens, "request.temperature": parameters.temperature}
-    details: Attributes = {f"gen_ai.{name}": value for name, value in _known(asked).items()}
-    if completion is not None and completion.finish_reason is not None:
-        details["gen_ai.response.finish_reasons"] = [completion.finish_reason]
-    if completion is not None and (usage := completion.usage) is not None:
-        counted = {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cache_read.input_tokens": usage.cached_input_tokens,
-            "cache_creation.input_tokens": usage.cache_write_tokens,
-            "reasoning.output_tokens": usage.reasoning_tokens,
-        }
-        details.update({f"gen_ai.usage.{name}": tokens for name, tokens in _known(counted).items()})
-
-    return details
-
-
-def _completion(attempt: RequestAttempt) -> Completion | None:
-    return attempt.end.completion if isinstance(attempt.end, Exception) else attempt.end
-
-
-def _known(values: Mapping[str, _Value | None]) -> dict[str, _Value]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _is_the_api_s_own(provider: object) -> bool:

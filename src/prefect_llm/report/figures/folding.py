@@ -6,16 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 
-from prefect_llm.report.figures import endings, ledger, pace, totals
+from prefect_llm.report.figures import endings, ledger_fold, pace, totals
 from prefect_llm.report.figures.endings import Endings, EndingsFold
-from prefect_llm.report.figures.ledger import LedgerFold, RunLedger, Sizes
+from prefect_llm.report.figures.ledger import RunLedger, Sizes
+from prefect_llm.report.figures.ledger_fold import LedgerFold
 from prefect_llm.report.figures.pace import Pace, PaceFold
 from prefect_llm.report.figures.totals import Totals, TotalsFold
 from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.store.directory import RunDirectory
 from prefect_llm.store.parts import stats_in
 
-COLUMNS = tuple(dict.fromkeys((*totals.COLUMNS, *ledger.COLUMNS, *pace.COLUMNS, *endings.COLUMNS)))
+COLUMNS = tuple(dict.fromkeys((*totals.COLUMNS, *ledger_fold.COLUMNS, *pace.COLUMNS, *endings.COLUMNS)))
 
 NO_REQUESTS = ChunkStats()
 
