@@ -12,7 +12,7 @@ from tests.scripted_server.client import ScriptedServer, free_port
 
 from prefect_llm.engine import ask, close_engines
 from prefect_llm.prompts import for_provider
-from prefect_llm.values.errors import AuthenticationFailed, Interrupted, ProviderDown
+from prefect_llm.values.errors import AuthenticationFailed, Interrupted, ModelNotFound, ProviderDown
 from prefect_llm.values.provider import Provider
 from prefect_llm.values.request import Request
 
@@ -75,6 +75,21 @@ def test_a_model_that_is_gone_is_asked_no_more_often_than_are_in_flight(
     asked = asked_of(with_backup(scripted_server, second_scripted_server), 200)
     assert routes(asked) == [1] * 200
     assert scripted_server.stats().requests <= 8
+
+
+def test_another_model_of_the_same_provider_is_asked_where_the_first_is_gone(scripted_server: ScriptedServer) -> None:
+    provider = provider_at(scripted_server.base_url)
+    scripted_server.know_models("next", "last")
+    models = [replace(provider, model=model) for model in ("gone, too", "next")]
+    asked = asked_of(replace(provider, fallbacks=tuple(models)), 30)
+    assert routes(asked) == [2] * 30
+
+
+def test_where_every_model_is_gone_the_run_stops(scripted_server: ScriptedServer) -> None:
+    provider = provider_at(scripted_server.base_url)
+    scripted_server.know_models("another")
+    with pytest.raises(ModelNotFound, match="gone, too"):
+        asked_of(replace(provider, fallbacks=(replace(provider, model="gone, too"),)), 30)
 
 
 def test_a_model_that_is_not_listed_is_gone_too(

@@ -59,6 +59,10 @@ def test_no_wait_is_shorter_than_the_endpoint_asked_for() -> None:
     assert min(delays(Unavailable("503", retry_after_s=33.0))) == 33.0
 
 
+def test_a_wait_after_a_server_s_fault_is_no_longer_than_the_patience_with_an_outage() -> None:
+    assert set(delays(Unavailable("503", retry_after_s=86_400.0))) == {RetryOptions().outage_s}
+
+
 def test_an_outage_costs_no_attempt() -> None:
     tries = RetryCounts()
     assert len(delays(Unavailable("down"), tries, outage=True)) == 100

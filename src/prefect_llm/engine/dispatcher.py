@@ -355,10 +355,15 @@ class Dispatcher:
         job.submission.jobs_done()
 
     def _stop_runs(self, verdict: StopRun, asked: Submission) -> None:
-        """Stop every run at this provider, or the one that chose what is refused; not those with a fallback."""
+        """Stop every run at this provider, or the one that chose what is refused; not those with a fallback.
+
+        Of the run that asked, the submission at fault tells: its fallback may be another one of the run's here.
+        """
         for submission in list(self._submissions):
-            concerned = submission.stop is asked.stop or not isinstance(verdict.error, OWN_CHOICE)
-            if concerned and not (verdict.why is not None and submission.has_fallback(verdict.why)):
+            own = submission.stop is asked.stop
+            concerned = own or not isinstance(verdict.error, OWN_CHOICE)
+            telling = asked if own else submission
+            if concerned and not (verdict.why is not None and telling.has_fallback(verdict.why)):
                 submission.stop.set(verdict.error)
                 self.stop(submission)
 

@@ -76,6 +76,7 @@ class RetryPolicy:
     def __init__(self, options: RetryOptions) -> None:
         self._max_attempts = options.max_attempts
         self._longest_pause_s = min(options.max_backoff_s, LONGEST_PAUSE_S)
+        self._patience_s = options.outage_s
         exponential = wait_exponential(multiplier=options.backoff_s, max=options.max_backoff_s)
         self._backoff = exponential + wait_random(0, options.backoff_s)
 
@@ -116,9 +117,9 @@ class RetryPolicy:
         return None if spent else self._wait_s(error, counts.faults)
 
     def _wait_s(self, error: RequestError, failures: int) -> float:
-        """Exponential with jitter; never less than the endpoint asked for."""
+        """Exponential with jitter; never less than the endpoint asked for, within the patience with an outage."""
         asked_s = error.retry_after_s if isinstance(error, Retryable) else None
-        return max(self._backoff(_state_after(failures)), asked_s or 0.0)
+        return max(self._backoff(_state_after(failures)), min(asked_s or 0.0, self._patience_s))
 
 
 def _state_after(failures: int) -> RetryCallState:
