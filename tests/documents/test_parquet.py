@@ -246,6 +246,15 @@ def test_instants_that_spark_writes_as_int96_are_the_same_in_every_year(read: An
     assert [row for (row,) in shown] == instants
 
 
+def test_a_whole_file_whose_values_pyarrow_cannot_read_is_said_to_be_one(refused: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    duckdb.connect().execute(f"copy (select [7, 8]::integer[2] as x union all select null) to '{path}'")
+    assert polars.read_parquet(path)["x"].to_list() == [[7, 8], None]
+    sentence = refused(path)
+    assert sentence.startswith(f'"{path}" has values that pyarrow cannot read (')
+    assert sentence.endswith("write it again, arrays of a fixed size as lists.")
+
+
 def test_a_type_that_pyarrow_cannot_read_is_said_to_be_one(refused: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     wide = polars.Series([1], dtype=polars.Int128)

@@ -236,6 +236,25 @@ def test_a_kept_table_on_a_store_is_refused(memory: Any, input: str) -> None:
     assert "an Iceberg table" in refusal(input)
 
 
+@pytest.mark.parametrize("kind", TABLE_LOGS)
+@pytest.mark.parametrize(("input", "verb"), [(".", "holds"), ("t", "is"), ("t/data", "belongs to")])
+def test_where_the_table_lies_is_said(
+    parquet: Any, write: Any, tmp_path: Path, kind: str, input: str, verb: str
+) -> None:
+    parquet("in/t/data/a.parquet", {"id": [1]})
+    write(f"in/t/{TABLE_LOGS[kind]}", "{}")
+    asked = str(tmp_path / "in" / input)
+    where = "" if verb == "is" else f' "{tmp_path}/in/t",'
+    assert refusal(asked).startswith(f'"{asked}" {verb}{where} a')
+
+
+@pytest.mark.parametrize("input", ["_delta_log", "_delta_log/*.json", "metadata", "metadata/*.json"])
+def test_the_log_itself_is_refused(parquet: Any, write: Any, tmp_path: Path, input: str) -> None:
+    parquet("t/data/a.parquet", {"id": [1]})
+    write(f"t/{TABLE_LOGS['Delta' if 'delta' in input else 'Iceberg']}", "{}")
+    assert " table, whose files also hold deleted" in refusal(str(tmp_path / "t" / input))
+
+
 def test_a_table_without_a_readable_file_is_named(write: Any) -> None:
     write("t.lance/data/x.lance", "x")
     folder = write("t.lance/_versions/1.manifest", "x").parents[1]

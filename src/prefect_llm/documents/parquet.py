@@ -102,7 +102,12 @@ def _parsing(name: str, stream: BinaryIO) -> Iterator[None]:
             "written, such as Polars' Int128 to Decimal(38, 0) or String."
         ) from error
     except pa.ArrowException as error:
-        raise InvalidInput(f'"{name}" is not a whole Parquet file ({error}): write it again.') from error
+        if _schema_in(_footer(stream)) is None:
+            raise InvalidInput(f'"{name}" is not a whole Parquet file ({error}): write it again.') from error
+        raise InvalidInput(
+            f'"{name}" has values that pyarrow cannot read ({error}): write it again, '
+            "arrays of a fixed size as lists."
+        ) from error
 
 
 def _wide_integers(stream: BinaryIO) -> str:
@@ -110,20 +115,24 @@ def _wide_integers(stream: BinaryIO) -> str:
 
     Found where Arrow's schema in the footer is what cannot be read: pyarrow reads the rest of it.
     """
-    stream.seek(-_FOOTER_END_BYTES, os.SEEK_END)
-    end = stream.read()
-    length = int.from_bytes(end[:4], "little")
-    stream.seek(-_FOOTER_END_BYTES - length, os.SEEK_END)
-    footer = b"PAR1" + stream.read(length) + end
-    if (
-        _schema_in(footer) is not None
-        or (schema := _schema_in(footer.replace(b"ARROW:schema", b"ARROW:unread"))) is None
-    ):
+    footer = _footer(stream)
+    if _schema_in(footer) is not None:
+        return ""
+    if (schema := _schema_in(footer.replace(b"ARROW:schema", b"ARROW:unread"))) is None:
         return ""
 
     leaves = map(schema.column, range(len(schema)))
     wide = [f'"{leaf.path}"' for leaf in leaves if leaf.length == _WIDE_BYTES and leaf.logical_type.type == "NONE"]
     return f": {first_listed(wide, _COLUMNS_SHOWN)}" if wide else ""
+
+
+def _footer(stream: BinaryIO) -> bytes:
+    """A file of the footer alone; without one, of the last bytes there are."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(size - _FOOTER_END_BYTES, 0))
+    length = int.from_bytes(stream.read(4), "little")
+    stream.seek(max(size - _FOOTER_END_BYTES - length, 0))
+    return b"PAR1" + stream.read()
 
 
 def _schema_in(footer: bytes) -> pq.ParquetSchema | None:

@@ -148,17 +148,21 @@ def _hidden_folder(relative: str) -> str | None:
 
 
 def _check_no_table(location: Location, seen: _Seen) -> None:
-    """Only Parquet files are read as if they were a table's rows; a Lance folder has no file that is read at all."""
-    if seen.counts and "Parquet" not in seen.counts:
-        return
+    """Only Parquet files are read as if they were a table's rows, and only the log itself holds nothing else.
+
+    A Lance folder has no file that is read at all.
+    """
     table = seen.table
+    is_log = table is not None and location.root.startswith(f"{table[1]}/")
+    if seen.counts and "Parquet" not in seen.counts and not is_log:
+        return
     # A web server lists no folders.
     if table is None and "http" not in location.filesystem.protocol:
         folders = seen.parquet_folders if location.kind == "glob" else [_folder(location)]
         table = table_above(location.filesystem, folders)
     if table is not None:
         kind, folder = table
-        refuse_table(kind, "" if folder == location.root else folder, location.name)
+        refuse_table(kind, folder, location.root, location.name)
 
 
 def _folder(location: Location) -> str:

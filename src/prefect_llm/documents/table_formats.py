@@ -45,11 +45,13 @@ def table_above(filesystem: fsspec.AbstractFileSystem, folders: Iterable[str]) -
     return None
 
 
-def refuse_table(kind: str, folder: str, input: str) -> None:
-    """Raises `InvalidInput` with what to do instead."""
-    of = f'"{input}" is' if not folder else f'"{input}" belongs to "{folder}",'
+def refuse_table(kind: str, folder: str, root: str, input: str) -> None:
+    """Raises `InvalidInput` with what to do instead; the table lies in `folder`, the input called so at `root`."""
+    where = f'"{input}" is'
+    if folder != root:
+        where = f'"{input}" {"holds" if folder.startswith(f"{root}/") else "belongs to"} "{folder}",'
     raise InvalidInput(
-        f"{of} {kind} table, whose files also hold deleted and replaced rows: write its current rows to a Parquet "
+        f"{where} {kind} table, whose files also hold deleted and replaced rows: write its current rows to a Parquet "
         f"file outside it, with {_REMEDIES[kind]}, and give that file."
     )
 
