@@ -14,7 +14,10 @@ from pydantic import (
     GetJsonSchemaHandler,
     HttpUrl,
     SecretStr,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -27,6 +30,8 @@ from prefect_llm.settings.value_types import endpoint_address
 from prefect_llm.values.price import Price
 from prefect_llm.values.provider import Limits, OutputLimitName, Provider, RetryOptions, Timeouts, TokenAccounting
 
+HIDDEN = "**********"
+"""What pydantic shows of a secret."""
 _DEFAULT_LIMITS = Limits()
 _DEFAULT_TIMEOUTS = Timeouts()
 _DEFAULT_RETRIES = RetryOptions()
@@ -225,6 +230,20 @@ class LLMProvider(Block):
             if field.default is None:
                 properties[name] = left_open(properties[name])
         return schema
+
+    @model_serializer(mode="wrap")
+    def ser_model(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        """As Prefect stores a parameter: a saved block as the reference to it, any other without its secrets.
+
+        Prefect's own form has the text `**********` for the headers, which no deployment takes for an object.
+        """
+        is_parameter = info.mode == "json" and not info.context
+        if is_parameter and self._block_document_id is not None:
+            return {"$ref": {"block_document_id": str(self._block_document_id)}}
+
+        fields = super().ser_model(handler, info)
+        hidden = {"headers": dict.fromkeys(self.headers.get_secret_value(), HIDDEN)} if is_parameter else {}
+        return fields | hidden
 
     @field_validator("base_url")
     @classmethod

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from prefect.context import FlowRunContext
 from pydantic import BaseModel, Field, GetJsonSchemaHandler, JsonValue, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from prefect_llm.blocks import LLMProvider, ProviderReference
+from prefect_llm.blocks.provider import HIDDEN
 from prefect_llm.settings import ApiOptions, BatchOptions, DocumentOptions, MonitoringOptions, RunSettings
 from prefect_llm.settings.form_schema import strict_parts
 from prefect_llm.tasks.runners import over_processes
@@ -191,12 +193,35 @@ def check_provider_named(given: LLMProvider | str | None, api: ApiOptions) -> No
 
 
 def reference_to(given: LLMProvider | str | None, api: ApiOptions, batch: BatchOptions) -> ProviderReference:
-    """What chunk tasks are handed: a name wherever there is one, and the loaded block only if never saved."""
+    """What chunk tasks are handed: a name wherever there is one, and the loaded block only if never saved.
+
+    Raises `InvalidInput` where a deployment's run was given a key as a parameter.
+    """
     if isinstance(given, LLMProvider):
+        _check_no_key(given)
         given = given._block_document_name or given
     if batch.share_limits is None and over_processes() and _would_not_share(given):
         batch = batch.model_copy(update={"share_limits": True})
     return ProviderReference(block=given, api=_without_names(api), batch=batch)
+
+
+def _check_no_key(given: LLMProvider) -> None:
+    """A deployment's run is given its parameters by Prefect's database, where a key would lie in plain text."""
+    context = FlowRunContext.get()
+    if given._block_document_id is not None or context is None or context.flow_run is None:
+        return
+    secrets = [given.api_key.get_secret_value(), *given.headers.get_secret_value().values()]
+    if context.flow_run.deployment_id is None or not any(secrets):
+        return
+    if HIDDEN in secrets:
+        raise InvalidInput(
+            "provider: a block that was never saved has no key in a deployment's run, as Prefect's database would "
+            "hold it: save the block, and give its name"
+        )
+    raise InvalidInput(
+        "provider: a key given as a parameter lies in Prefect's database in plain text: replace that key, save the "
+        "new one in an LLM Provider block, and give the block's name"
+    )
 
 
 def _would_not_share(given: LLMProvider | str | None) -> bool:
