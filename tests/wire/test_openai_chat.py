@@ -599,3 +599,25 @@ def test_whatever_an_endpoint_answers_is_a_completion_or_a_failure(
 def test_whatever_bytes_come_with_whatever_status_end_as_a_request_error(body: bytes, status: int) -> None:
     with pytest.raises(RequestError):
         decode(Answer(status, {}, body), request(), keep_raw=False)
+
+
+HALF = rb'"\ud83d"'
+ODD: list[Any] = [{}, [], {"a": 1}, ["a"], "error", 10.5, True, None, "\ud83d"]
+
+
+@pytest.mark.parametrize(
+    "body", [HALF, b'"\xff"', b"{%b: 1}" % HALF, b'{"choices": [{"message": {"conten\xe1": 1}}]}']
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_half_a_character_in_any_place_is_no_fault_of_ours(body: bytes, streamed: bool) -> None:
+    with pytest.raises(RequestError):
+        read(b"data: %b\n\ndata: [DONE]\n\n" % body if streamed else body)
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_part_of_odd_type_is_text_if_it_has_some(odd: Any, streamed: bool) -> None:
+    content = [{"type": odd, "text": "said"}]
+    whole = json.dumps(completion_body({"content": content})).encode()
+    event = json.dumps({"choices": [{"delta": {"content": content}, "finish_reason": "stop"}]}).encode()
+    assert read(b"data: %b\n\ndata: [DONE]\n\n" % event if streamed else whole).content == "said"

@@ -35,7 +35,10 @@ def read_json(data: bytes, decoder: msgspec.json.Decoder[_Shape]) -> _Shape:
             told = _loads(data)
         except ValueError:
             raise error from None
-        return msgspec.convert(told, decoder.type)
+        try:
+            return msgspec.convert(told, decoder.type)
+        except UnicodeEncodeError:  # a text of half a character where there is none to be
+            raise msgspec.ValidationError("a text in another value's place") from None
 
 
 def is_json(data: bytes) -> bool:
@@ -73,4 +76,9 @@ def json_of(value: Any) -> str:
 
 def _loads(data: bytes) -> Any:
     text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
-    return json.loads(text, strict=False, parse_constant=lambda _: None)  # NaN is no number of JSON's
+    # NaN is no number of JSON's; msgspec takes no name with half a character
+    return json.loads(text, strict=False, parse_constant=lambda _: None, object_pairs_hook=_named)
+
+
+def _named(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {whole(name): value for name, value in members}

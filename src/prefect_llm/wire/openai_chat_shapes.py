@@ -98,7 +98,7 @@ def says_something(error: Any) -> bool:
 
 
 def _is_thought(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") in _THOUGHTS
+    return isinstance(part, dict) and string_or_none(part.get("type")) in _THOUGHTS
 
 
 def _members(parts: list[Any], name: str) -> Iterator[str]:
