@@ -105,7 +105,8 @@ def started(clone: Path, provider: SimulatedProvider) -> Iterator[None]:
         _compose(clone, "up", "--detach", "--scale", "worker=2")
         yield
     finally:
-        _compose(clone, "down", "--volumes", "--timeout", "5")
+        _run("podman", "rm", "--force", "--time", "5", *SERVICES)  # podman-compose forgets scaled containers
+        _compose(clone, "down", "--volumes")
 
 
 def healthy() -> int:
