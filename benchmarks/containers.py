@@ -1,8 +1,8 @@
-"""The image and the stack of deployments/docker, built and run from a clean clone, with workers that are stopped.
+"""The image and the stack of deployments/docker, built and run from a clean clone, with containers that are stopped.
 
-A worker whose container is stopped while its run has 100 requests in flight: the run should be Completed without a
-hand, with every row once, and no more asked twice than was in flight. `make containers` needs podman, and a registry
-or mmdebstrap for base images of Debian's packages (`container_bases.sh`). It takes about ten minutes.
+The container of a worker, or of a run, is stopped while the run has 100 requests in flight: the run should be
+Completed without a hand, with every row once, and no more asked twice than was in flight. `make containers` needs
+podman, and a registry or mmdebstrap for base images of Debian's packages (`container_bases.sh`). It takes ten minutes.
 `python benchmarks/containers.py 20` stops twenty workers.
 """
 
@@ -17,14 +17,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import urlopen
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from pydantic import SecretStr
 from simulated import SimulatedProvider, simulated_provider
 from tables import Table, heading
 
@@ -37,16 +38,18 @@ API, UI = "http://127.0.0.1:4200/api", "http://127.0.0.1:4200"
 WORKERS = ("prefect-llm_worker_1", "prefect-llm_worker_2")
 SERVICES = ("prefect-llm_postgres_1", "prefect-llm_redis_1", "prefect-llm_server_1", *WORKERS)
 HOST = "host.containers.internal"
-OUTPUT = "/srv/llm/answers/stopped"
+ANSWERS = "/srv/llm/answers"
 COUNT_IDS = (
-    "import pyarrow.dataset as ds; "
-    f"print(len(ds.dataset('{OUTPUT}/results').to_table(columns=['id'])['id'].unique()))"
+    "import sys, pyarrow.dataset as ds; print(len(ds.dataset(sys.argv[1]).to_table(columns=['id'])['id'].unique()))"
 )
 IN_FLIGHT, ROWS_PER_STOP = 100, 2_500
 STOPS = 3
 HEALTHY_WITHIN_S, SOON_S, RUN_S = 180.0, 120.0, 1_800.0
 
 _Seen = TypeVar("_Seen")
+
+Saw = Callable[[str, object, object], None]
+"""Says in a row what was tried, what was seen, and what should have been."""
 
 
 def main() -> None:
@@ -72,6 +75,7 @@ def main() -> None:
             for command, wanted in documented(clone):
                 saw(command[:34], wanted in _compose(clone, "exec", "worker", *command.split()), True)
             stop_workers(stops, provider, saw)
+            stop_a_run_s_container(clone, provider, saw)
     print(f"\n- outcomes other than they should be: {missed}", flush=True)
     sys.exit(1 if missed else 0)
 
@@ -96,10 +100,9 @@ def built(clone: Path) -> float:
 @contextmanager
 def started(clone: Path, provider: SimulatedProvider) -> Iterator[None]:
     """The stack with two workers, its settings where the file's head says."""
-    port = provider.url.rsplit(":", 1)[1].removesuffix("/v1")
     settings = (clone / "deployments" / "docker" / ".env.example").read_text()
     settings = settings.replace("POSTGRES_PASSWORD=", "POSTGRES_PASSWORD=ofThisTry")
-    settings = settings.replace("PREFECT_LLM_BASE_URL=", f"PREFECT_LLM_BASE_URL=http://{HOST}:{port}/v1")
+    settings = settings.replace("PREFECT_LLM_BASE_URL=", f"PREFECT_LLM_BASE_URL=http://{HOST}:{_port(provider)}/v1")
     (clone / "deployments" / "docker" / ".env").write_text(settings)
     try:
         _compose(clone, "up", "--detach", "--scale", "worker=2")
@@ -127,40 +130,69 @@ def documented(clone: Path) -> list[tuple[str, str]]:
     return list(zip(commands, ("LLM Provider", "redrive", "created", "60 of 60"), strict=True))
 
 
-def stop_workers(stops: int, provider: SimulatedProvider, saw: Callable[[str, object, object], None]) -> None:
-    """One run; its worker's container is stopped and started so many times under load."""
-    rows = ROWS_PER_STOP * stops
-    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as documents, get_client(sync_client=True) as client:
-        documents.writelines(json.dumps({"id": f"d{row}", "text": f"document {row}"}) + "\n" for row in range(rows))
-        documents.flush()
-        _run("podman", "cp", documents.name, f"{WORKERS[0]}:/srv/llm/documents.jsonl")
-        flow_run_id = _start(client, provider)
-
-        def look() -> FlowRun:
-            return client.read_flow_run(flow_run_id)
-
-        slowest_s, crashed = 0.0, 0
-        provider.reset()
+def stop_workers(stops: int, provider: SimulatedProvider, saw: Saw) -> None:
+    """One run; the container of its worker is stopped and started so many times under load."""
+    slowest_s = 0.0
+    with get_client(sync_client=True) as client:
+        run = _start(client, provider, "manual", ROWS_PER_STOP * stops)
         for number in range(stops):
             _wait_for_requests(provider, IN_FLIGHT * 2)
-            owner, began = _owner(), time.monotonic()
+            owner, began = _owner(run.name), time.monotonic()
             _run("podman", "stop", "--time", "60", owner)
-            slowest_s = max(slowest_s, time.monotonic() - began)
+            took_s = time.monotonic() - began
+            slowest_s = max(slowest_s, took_s)
+            print(f"<!-- {number + 1}: {owner} stopped in {took_s:.1f} s -->", flush=True)
             _run("podman", "start", owner)
-            print(
-                f"<!-- stop {number + 1} of {owner}: {time.monotonic() - began:.1f} s, {look().state_name} -->",
-                flush=True,
-            )
-        ended = _eventually(look, lambda run: run.state is not None and run.state.is_final(), RUN_S)
-        crashed = sum(state.type == StateType.CRASHED for state in client.read_flow_run_states(flow_run_id))
-
-    written = int(_run("podman", "exec", WORKERS[0], "python", "-c", COUNT_IDS))
-    twice = provider.stats()["requests"] - rows
-    saw(f"{stops} workers stopped: the run", ended.state_name, "Completed")
-    saw("times that it crashed meanwhile", crashed, 0)
-    saw("rows missing", rows - written, 0)
-    saw(f"asked twice, at most {stops} x {IN_FLIGHT}: {twice}", 0 <= twice <= stops * IN_FLIGHT, True)
+        _say_outcome(client, run, provider, stops, saw)
     saw(f"slowest stop in 30 s: {slowest_s:.1f} s", slowest_s < 30, True)
+
+
+def stop_a_run_s_container(clone: Path, provider: SimulatedProvider, saw: Saw) -> None:
+    """A pool of the type docker, over podman's API; the container of a run is stopped under load."""
+    with _docker_worker(clone), get_client(sync_client=True) as client:
+        run = _start(client, provider, "in-a-container", ROWS_PER_STOP)
+        _wait_for_requests(provider, IN_FLIGHT * 2)
+        (name,) = set(_run("podman", "ps", "--format", "{{.Names}}").split()) - set(SERVICES)
+        _run("podman", "stop", "--time", "60", name)
+        _say_outcome(client, run, provider, 1, saw)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A flow run of so many rows; its directory has the name."""
+
+    flow_run_id: UUID
+    name: str
+    rows: int
+
+
+def _start(client: SyncPrefectClient, provider: SimulatedProvider, deployment: str, rows: int) -> Try:
+    _save_block(provider)
+    name = f"{deployment}-{rows}"
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as documents:
+        documents.writelines(json.dumps({"id": f"d{row}", "text": f"document {row}"}) + "\n" for row in range(rows))
+        documents.flush()
+        Path(documents.name).chmod(0o644)
+        _run("podman", "cp", documents.name, f"{WORKERS[0]}:/srv/llm/{name}.jsonl")
+    provider.reset()
+    parameters = {"input": f"/srv/llm/{name}.jsonl", "output": f"{ANSWERS}/{name}", "provider": "production"}
+    asked = {"prompt": "{{ text }}", "batch": {"concurrency": IN_FLIGHT}}
+    found = client.read_deployment_by_name(f"batch-inference/{deployment}")
+    return Try(client.create_flow_run_from_deployment(found.id, parameters=parameters | asked).id, name, rows)
+
+
+def _say_outcome(client: SyncPrefectClient, run: Try, provider: SimulatedProvider, stops: int, saw: Saw) -> None:
+    def look() -> FlowRun:
+        return client.read_flow_run(run.flow_run_id)
+
+    ended = _eventually(look, lambda seen: seen.state is not None and seen.state.is_final(), RUN_S)
+    crashed = sum(state.type == StateType.CRASHED for state in client.read_flow_run_states(run.flow_run_id))
+    written = int(_run("podman", "exec", WORKERS[0], "python", "-c", COUNT_IDS, f"{ANSWERS}/{run.name}/results"))
+    twice = provider.stats()["requests"] - run.rows
+    saw(f"{run.name}, stopped {stops} times", ended.state_name, "Completed")
+    saw("times that it crashed meanwhile", crashed, 0)
+    saw("rows missing", run.rows - written, 0)
+    saw(f"asked twice, at most {stops} x {IN_FLIGHT}: {twice}", 0 <= twice <= stops * IN_FLIGHT, True)
 
 
 def _wait_for_requests(provider: SimulatedProvider, more: int) -> None:
@@ -168,21 +200,44 @@ def _wait_for_requests(provider: SimulatedProvider, more: int) -> None:
     _eventually(lambda: bool(provider.stats()["requests"] >= wanted), bool, SOON_S)
 
 
-def _start(client: SyncPrefectClient, provider: SimulatedProvider) -> Any:
-    port = provider.url.rsplit(":", 1)[1].removesuffix("/v1")
-    block = LLMProvider(base_url=f"http://{HOST}:{port}/v1", api_key=SecretStr("sk"), model="any")
-    block.save("production", overwrite=True)
-    parameters = {"input": "/srv/llm/documents.jsonl", "output": OUTPUT, "provider": "production"}
-    asked = {"prompt": "{{ text }}", "batch": {"concurrency": IN_FLIGHT}}
-    manual = client.read_deployment_by_name("batch-inference/manual")
-    return client.create_flow_run_from_deployment(manual.id, parameters=parameters | asked).id
+def _save_block(provider: SimulatedProvider) -> None:
+    settings: dict[str, Any] = {"base_url": f"http://{HOST}:{_port(provider)}/v1", "api_key": "sk", "model": "any"}
+    LLMProvider(**settings).save("production", overwrite=True)
 
 
-def _owner() -> str:
+def _port(provider: SimulatedProvider) -> str:
+    return provider.url.rsplit(":", 1)[1].removesuffix("/v1")
+
+
+def _owner(name: str) -> str:
     """The container whose process holds the run: a container's host name is the beginning of its id."""
-    lease = json.loads(_run("podman", "exec", WORKERS[0], "sh", "-c", f"cat {OUTPUT}/_run/lease/*.json"))
-    hosts = {_run("podman", "exec", name, "hostname").strip(): name for name in WORKERS}
+    lease = json.loads(_run("podman", "exec", WORKERS[0], "sh", "-c", f"cat {ANSWERS}/{name}/_run/lease/*.json"))
+    hosts = {_run("podman", "exec", worker, "hostname").strip(): worker for worker in WORKERS}
     return hosts[lease["process"]["host"]]
+
+
+@contextmanager
+def _docker_worker(clone: Path) -> Iterator[None]:
+    """A worker on this machine, of the pool that deployments/docker/prefect.yaml names."""
+    socket = f"unix://{clone}/podman.sock"
+    environ = {name: value for name, value in os.environ.items() if name != "PREFECT_HOME"}
+    environ |= {"DOCKER_HOST": socket, "PREFECT_API_URL": API}
+    prefect = [sys.executable, "-m", "prefect"]
+    started = ["worker", "start", "--pool", "llm-containers"]
+    with subprocess.Popen(["podman", "system", "service", "--time=0", socket]) as service:
+        for command in (
+            ["work-pool", "create", "llm-containers", "--type", "docker"],
+            ["--no-prompt", "deploy", "--all", "--prefect-file", "deployments/docker/prefect.yaml"],
+        ):
+            subprocess.run([*prefect, *command], cwd=clone, env=environ, check=True, stdout=subprocess.DEVNULL)
+        with (clone / "worker.log").open("w") as log:
+            worker = subprocess.Popen([*prefect, *started], cwd=clone, env=environ, stdout=log, stderr=log)
+            try:
+                yield
+            finally:
+                worker.kill()
+                worker.wait()
+                service.terminate()
 
 
 def _has_pool() -> bool:
