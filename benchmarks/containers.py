@@ -2,7 +2,7 @@
 
 The container of a worker, or of a run, is stopped while the run has 100 requests in flight: the run should be
 Completed without a hand, with every row once, and no more asked twice than was in flight. `make containers` needs
-podman, and a registry or mmdebstrap for base images of Debian's packages (`container_bases.sh`). It takes ten minutes.
+podman, and a registry or mmdebstrap for base images of Debian's packages (`container_bases.sh`). It takes minutes.
 `python benchmarks/containers.py 20` stops twenty workers.
 """
 
