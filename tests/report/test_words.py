@@ -118,7 +118,7 @@ def test_the_report_of_a_run_reads_as_written_here(summary: Summary) -> None:
 
 ## Cost
 
-$1.23, $0.03 of it for 2 unusable answers
+$1.23, including $0.03 for 2 unusable answers
 
 ## Time per answered document
 

@@ -47,7 +47,7 @@ def test_an_outage_in_mid_answer_may_have_been_billed(scripted_server: ScriptedS
     said, uncertain = shown(summary)
     lost = scripted_server.stats().requests
     assert (summary.state, summary.totals.pending) == ("stopped", 12)
-    assert said == f"nothing is known to have been billed; {lost} lost requests may have been billed besides"
+    assert said == f"nothing is known to have been billed; {lost} lost requests may have been billed in addition"
     assert uncertain is None
 
 
@@ -67,7 +67,7 @@ def test_requests_cut_by_a_stop_count_too(scripted_server: ScriptedServer, outpu
     assert summary.stopped is not None
     assert summary.stopped.kind == "AuthenticationFailed"
     assert shown(summary) == (
-        "nothing is known to have been billed; 3 lost requests may have been billed besides",
+        "nothing is known to have been billed; 3 lost requests may have been billed in addition",
         None,
     )
 
@@ -80,7 +80,7 @@ def test_it_is_remembered_when_the_run_goes_on(scripted_server: ScriptedServer, 
     summary = carry_out(documents(12), output, provider_at(scripted_server.base_url, prices=PRICED))
     assert (summary.state, summary.totals.ok) == ("completed", 12)
     said, uncertain = shown(summary)
-    assert said.endswith(f"; {lost} lost requests may have been billed besides")
+    assert said.endswith(f"; {lost} lost requests may have been billed in addition")
     assert uncertain is None
     assert shown(report_again(output)) == (said, uncertain)
     assert json.loads(Path(output, "_run/ledger.json").read_text())["uncertain"]["lost_attempts"] == lost

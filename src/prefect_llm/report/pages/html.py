@@ -63,7 +63,7 @@ def to_html(summary: Summary, figures: RunFigures, manifest: Manifest) -> str:
 
 def _possibly_billed(summary: Summary) -> str | None:
     if summary.cost_uncertain is None:
-        return "Attempts without an answer that can be counted may have been billed besides; how much is not known."
+        return "Attempts without an answer that can be counted may have been billed, too; how much is not known."
     if not summary.cost_uncertain:
         return None
     amount = text.money(summary.cost_uncertain, summary.totals.currency)

@@ -93,7 +93,7 @@ def cost(summary: Summary) -> str:
     spent = text.money(totals.cost, totals.currency)
     if discarded.attempts and discarded.cost is not None:
         wasted = text.money(discarded.cost, totals.currency)
-        spent += f", {wasted} of it for {text.counted(discarded.attempts, 'unusable answer')}"
+        spent += f", including {wasted} for {text.counted(discarded.attempts, 'unusable answer')}"
     return "; ".join([spent, *_uncertain(summary)])
 
 
@@ -104,14 +104,14 @@ def spent(summary: Summary) -> str:
 
 
 def _uncertain(summary: Summary) -> list[str]:
-    """What may have been billed besides: by attempts without an answer, and by what a killed process had asked."""
+    """What may have been billed in addition: attempts without an answer, and what a killed process had asked."""
     lost, most = summary.totals.chunk_stats.requests.lost, summary.cost_uncertain
     if most:
         return [
             f"at most {text.money(most, summary.totals.currency)} more, as far as the endpoint billed lost requests"
         ]
     if lost and most is None:
-        return [f"{text.counted(lost, 'lost request')} may have been billed besides"]
+        return [f"{text.counted(lost, 'lost request')} may have been billed in addition"]
     return []
 
 
