@@ -108,6 +108,19 @@ def test_an_address_without_its_v1_is_told_so(scripted_server: ScriptedServer) -
     assert said == f"base_url {scripted_server.url} lacks /v1: write {scripted_server.base_url}"
 
 
+PAGE = "<html><title>Welcome</title></html>"
+
+
+@pytest.mark.parametrize("answer", [steps.status(200, PAGE), steps.status(405, {"detail": "Method Not Allowed"})])
+def test_an_address_that_answers_with_a_page_or_takes_no_posts_is_no_apis(
+    scripted_server: ScriptedServer, answer: steps.Step
+) -> None:
+    scripted_server.script_all(answer)
+    said = complaint_of(EndpointNotFound, provider_at(scripted_server.base_url))
+    assert "check base_url" in said
+    assert "Welcome" in said or "has no chat completions (HTTP 405: Method Not Allowed)" in said
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions", "/v1/chat/completions/"])
 def test_an_address_with_the_path_that_is_added_is_told_so(scripted_server: ScriptedServer, path: str) -> None:
     said = complaint_of(EndpointNotFound, provider_at(scripted_server.url + path))

@@ -1,4 +1,4 @@
-"""What a 404 is about: the model, or the address.
+"""What a 404 is about: the model, or the address; and what is wrong with an address that is no API's.
 
 The endpoint's own list of models tells them apart; without one, whether the address takes another method.
 """
@@ -26,6 +26,8 @@ from prefect_llm.wire.http import Answer
 
 NEAREST_NAMES = 3
 NOT_FOUND = 404
+MISDIRECTED = frozenset({200, NOT_FOUND, 405})
+"""What a wrong address says: a page for people, nothing there, or nothing that is posted to."""
 LOOKUP_TIMEOUT_S = 5.0
 WRONG_METHOD = frozenset({405, 501})
 """What a route says that is there and takes no GET."""
@@ -39,9 +41,9 @@ class Lookup(Protocol):
 
 
 def may_be_the_model(request: Request, error: RequestError, verdict: RunError) -> bool:
-    """Whether the list of models may tell more: of a 404, or of a refusal without a code that names the model."""
+    """Whether a list of models may tell more: of an address, or of a refusal without a code that names the model."""
     if isinstance(verdict, EndpointNotFound):
-        return error.status == NOT_FOUND
+        return error.status in MISDIRECTED
     is_plain = isinstance(error, Rejected) and error.cause is None and not error.parameters
     named = re.search(rf"(?<![\w-]){re.escape(request.parameters.model)}(?![\w-])", error.message)
     return isinstance(verdict, RequestRefused) and is_plain and named is not None
@@ -52,16 +54,22 @@ async def explained(
 ) -> RunError:
     """The verdict on such an error, in the better words that a few looks at the endpoint allow."""
     wire_format, base_url, model = format_of(provider), provider.base_url.rstrip("/"), request.parameters.model
-    names = await _listed_models(transport, wire_format, base_url)
+    names, is_404 = await _listed_models(transport, wire_format, base_url), error.status == NOT_FOUND
     if names is None and isinstance(verdict, RequestRefused):
         return verdict
     if names is None:
         if (corrected := await _corrected(transport, provider, request)) is not None:
             return corrected
-        if isinstance(verdict, EndpointNotFound) and await _has_route(transport, wire_format.url(provider, request)):
+        if (
+            isinstance(verdict, EndpointNotFound)
+            and is_404
+            and await _has_route(transport, wire_format.url(provider, request))
+        ):
             return ModelNotFound(f"{provider.name} does not know the model {model!r} ({error.message})")
         return verdict
 
+    if isinstance(verdict, EndpointNotFound) and not is_404:
+        return verdict  # whatever it lists: that is no word about a model
     if model not in names:
         near = difflib.get_close_matches(model, names, n=NEAREST_NAMES, cutoff=0.4) or names[:NEAREST_NAMES]
         listed = f"; it lists {', '.join(near)}" if near else ""

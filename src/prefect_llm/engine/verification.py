@@ -131,7 +131,7 @@ async def _diagnosis(transport: Transport, provider: Provider, request: Request,
     if isinstance(error, NoConnection):
         return ProviderDown(error.why)
     provider_faults = ProviderFaults(provider, Breaker(RetryPolicy(provider.retries).pause_s))
-    verdict = provider_faults.classify_failure(0.0, request, error)
+    verdict = provider_faults.classify_failure(0.0, request, error) or provider_faults.misdirected(request, error)
     if isinstance(verdict, (ModelNotFound, EndpointNotFound)):
         return await explained(transport, provider, request, error, verdict)
     if verdict is not None:

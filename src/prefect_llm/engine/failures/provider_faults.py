@@ -32,8 +32,7 @@ from prefect_llm.wire.formats import format_of
 
 REFUSALS_IN_A_ROW = 10
 """403, 404 or redirects after the first success: this many in a row are no longer single documents' faults."""
-
-
+METHOD_NOT_ALLOWED = 405
 CERTAIN = (Cause.KEY_REFUSED, Cause.ACCOUNT_EXHAUSTED, Cause.MODEL_NOT_FOUND)
 """Never one document's fault."""
 
@@ -113,8 +112,8 @@ class ProviderFaults:
 
     def refused_alike(self, request: Request, error: RequestError, documents: int) -> RunError:
         """The error that stops the run where its first documents all failed in the same words."""
-        if error.cause is Cause.NOT_THE_API or error.status == 405:
-            return self._out_of_place(request, error, error.status)
+        if (misdirected := self.misdirected(request, error)) is not None:
+            return misdirected
         if error.status is None:
             return ProviderDown(
                 f"{self._provider.name} answers a greeting but not one of the first {documents} documents "
@@ -124,6 +123,12 @@ class ProviderFaults:
             f"{self._provider.name} refused the first {documents} documents in the same words ({error.message}): "
             "what all requests share is at fault, not a document"
         )
+
+    def misdirected(self, request: Request, error: RequestError) -> RunError | None:
+        """The error for a request that met a web page, or an address that takes none; `None` for any other."""
+        if error.cause is not Cause.NOT_THE_API and error.status != METHOD_NOT_ALLOWED:
+            return None
+        return self._out_of_place(request, error, error.status)
 
     def _faulted(self, now: float, error: Retryable) -> RunError | None:
         if error.cause is Cause.ACCOUNT_EXHAUSTED:
