@@ -39,6 +39,7 @@ def test_the_document_id_is_a_field_where_no_column_has_its_name(read: Any) -> N
         pa.array([["a"]]),
         pa.array([b"a"]),
         pa.array([0], pa.timestamp("us")),
+        pa.array([1], pa.decimal128(5, 2)),
     ],
 )
 def test_ids_of_other_types_are_refused(refused: Any, ids: pa.Array) -> None:
@@ -46,7 +47,13 @@ def test_ids_of_other_types_are_refused(refused: Any, ids: pa.Array) -> None:
 
 
 @pytest.mark.parametrize(
-    "ids", [pa.array([2**64 - 1], pa.uint64()), pa.array(["18446744073709551615"]).dictionary_encode()]
+    "ids",
+    [
+        pa.array([2**64 - 1], pa.uint64()),
+        pa.array(["18446744073709551615"]).dictionary_encode(),
+        pa.array([2**64 - 1], pa.decimal128(38, 0)),  # Snowflake's and Oracle's integers
+        pa.array([2**64 - 1], pa.decimal256(50, 0)),
+    ],
 )
 def test_ids_of_every_integer_and_text_type_are_text(read: Any, ids: pa.Array) -> None:
     assert read(pa.table({"id": ids})).ids == ["18446744073709551615"]

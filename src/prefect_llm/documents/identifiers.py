@@ -26,8 +26,9 @@ _REMEDY = "give every document an id of its own, or name another column with id_
 
 
 def check_id_type(type: pa.DataType, *, column: str, source: str) -> None:
-    """Raises `InvalidInput` unless ids can be made of the type: text and integers."""
-    if not (pt.is_string(type) or pt.is_integer(type)):
+    """Raises `InvalidInput` unless ids can be made of the type: text and integers, decimals without places too."""
+    is_whole = pt.is_integer(type) or (pt.is_decimal(type) and type.scale == 0)
+    if not (pt.is_string(type) or is_whole):
         raise InvalidInput(
             f'the id column "{column}" of "{source}" is of type {type}: ids are text or integers; '
             "convert it, or name another column with id_column."
