@@ -152,3 +152,13 @@ def test_a_row_whose_id_is_none(ended: Any, write: Any, tmp_path: Path, kind: st
     assert ids == ["a", f"{path}:2", "b"]
     assert fields[1] == f'Row 2 of "{path}": the id in column "id" is {what}'
     assert [fields[0]["t"], fields[2]["t"]] == ["x", "z"]
+
+
+@pytest.mark.parametrize("id_column", [None, "id"])
+def test_a_file_of_bad_lines_before_all_others_hides_no_ids(ended: Any, write: Any, id_column: str | None) -> None:
+    path = write("in/a.jsonl", ["{", "["])
+    write("in/b.jsonl", ['{"id": "x", "t": 1}', '{"id": "y", "t": 2}'])
+    ids, fields, kept = ended(path.parent, id_column=id_column)
+    assert ids == [f"{path}:1", f"{path}:2", "x", "y"]
+    assert [row["t"] for row in fields[2:]] == [1, 2]
+    assert [row["t"] for row in kept] == [None, None, 1, 2]

@@ -43,6 +43,8 @@ def stage_lines(source: JsonLinesSource, staging: Staging, writer: ChunkWriter) 
         batch = _first(batch, staging, writer.rows)
         _see(batch, shapes, staging, source.name)
         if writer.rows == 0:
+            if _is_unreadable(batch):
+                _see(_first_readable(source), shapes, staging, source.name)
             id_column = _id_column(staging, shapes, source.name)
             register = None if id_column is None else IdRegister(id_column)
         if id_column is None or register is None:
@@ -96,6 +98,16 @@ def _first(batch: LineBatch, staging: Staging, rows: int) -> LineBatch:
     left = staging.limit - rows
     cut = (batch.lines[:left], batch.objects[:left], batch.numbers[:left])
     return replace(batch, lines=cut[0], objects=cut[1], numbers=cut[2])
+
+
+def _is_unreadable(batch: LineBatch) -> bool:
+    return len(batch.bad) == len(batch.lines)
+
+
+def _first_readable(source: JsonLinesSource) -> LineBatch:
+    """The first lines that tell what the columns are: whole files before them may be unreadable."""
+    readable = (batch for batch in source.batches(keep_bad=True) if not _is_unreadable(batch))
+    return next(readable, LineBatch([], [], [], source.name, 0))
 
 
 def _see(batch: LineBatch, shapes: dict[str, Shape], staging: Staging, source: str) -> None:
