@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-import httpx
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from prefect_llm.blocks.prefect_calls import may_pass, one_try, patiently
 from prefect_llm.blocks.provider import LLMProvider
 from prefect_llm.settings import ApiOptions, BatchOptions, endpoint_provider, with_fallbacks, with_overrides
 from prefect_llm.values.errors import InvalidInput
@@ -58,16 +59,13 @@ def _saved(name: str) -> Provider:
 def load_block(name: str) -> LLMProvider:
     """The saved block of that name. Raises `InvalidInput` where there is none, or none that this version takes.
 
-    While the Prefect server cannot be reached it is as this process has loaded it last: a run goes on without.
+    While the Prefect server is ill, it is as this process loaded it last: a run goes on without. A block that this
+    process has not loaded is waited for.
     """
     place = (PREFECT_API_URL.value(), name)
     known = _loaded.get(place)
-    try:
-        block = _loaded[place] = _load(name, patiently=known is None)
-    except httpx.TransportError:
-        if known is None:
-            raise
-        return known
+    block = patiently(lambda: _load(name)) if known is None else _load_again(name, known)
+    _loaded[place] = block
     return block
 
 
@@ -75,13 +73,22 @@ _loaded: dict[tuple[str | None, str], LLMProvider] = {}
 """Blocks by server and name as this process loaded them last, until it ends: a process uses few."""
 
 
-def _load(name: str, *, patiently: bool) -> LLMProvider:
-    """From the server; with one try where there is another way."""
-    tries = {} if patiently else {PREFECT_CLIENT_MAX_RETRIES: 0}
+def _load_again(name: str, known: LLMProvider) -> LLMProvider:
     try:
-        with temporary_settings(tries):
-            block = LLMProvider.load(name)
+        with one_try():
+            return _load(name)
+    except Exception as error:
+        if not may_pass(error):
+            raise
+        return known
+
+
+def _load(name: str) -> LLMProvider:
+    try:
+        block = LLMProvider.load(name)
     except ValueError as error:
+        if not isinstance(error.__cause__, ObjectNotFound):
+            raise
         raise InvalidInput(
             f"no LLM Provider block named {name!r} is saved: create it in the Prefect UI under Blocks, "
             "or with LLMProvider(...).save()"

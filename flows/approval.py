@@ -19,6 +19,7 @@ from prefect.states import Paused, Suspended
 from pydantic import ConfigDict, Field, model_validator
 
 from prefect_llm.blocks import ProviderReference
+from prefect_llm.blocks.prefect_calls import patiently
 from prefect_llm.estimating import (
     LEAST_SAMPLE,
     Estimate,
@@ -189,8 +190,9 @@ def _adopt_run_count() -> None:
     """Adopt the count that resuming has raised: this process would otherwise seem replaced by a newer attempt."""
     context = FlowRunContext.get()
     if context is not None and context.flow_run is not None:
+        resumed = context.flow_run
         with get_client(sync_client=True) as client:
-            context.flow_run.run_count = client.read_flow_run(context.flow_run.id).run_count
+            resumed.run_count = patiently(lambda: client.read_flow_run(resumed.id)).run_count
 
 
 def _keys() -> list[str]:

@@ -9,13 +9,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
-from prefect import get_client
+from prefect import get_client, get_run_logger
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, FlowPauseTimeout, Pause, TerminationSignal
 from prefect.futures import PrefectFuture
-from prefect.states import Cancelled, Failed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.states import Cancelled
+from prefect.task_runners import TaskRunner
 
+from prefect_llm.blocks.prefect_calls import patiently
 from prefect_llm.flows import events
 from prefect_llm.flows.chunk_table import ChunkTable
 from prefect_llm.flows.progress import show_progress
@@ -30,20 +31,22 @@ from prefect_llm.run.threads import MOST_CHUNKS_AT_ONCE, chunks_at_once
 from prefect_llm.settings import MonitoringOptions
 from prefect_llm.store import ChunkStats
 from prefect_llm.tasks import finish_run
+from prefect_llm.tasks.failed_state import failed_state
+from prefect_llm.tasks.runners import PatientThreads
 from prefect_llm.values.errors import (
     Interrupted,
-    InvalidInput,
     LLMBatchError,
     NotApproved,
     RunError,
     Superseded,
-    TooManyFailedRows,
+    UnexpectedError,
+    reason_of,
 )
 from prefect_llm.values.provider import Provider
 
 INTERRUPTED = "the flow run was interrupted: finished rows are kept"
 SUSPENDED = "the flow run was suspended: finished rows are kept, and Resume asks the others"
-TASK_RUNNER = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=MOST_CHUNKS_AT_ONCE))
+TASK_RUNNER = cast(TaskRunner[PrefectFuture[Any]], PatientThreads(max_workers=MOST_CHUNKS_AT_ONCE))
 
 Submit = Callable[[int], PrefectFuture[ChunkStats]]
 """Starts the task run of one chunk."""
@@ -89,6 +92,9 @@ def _run_and_finish(
         stopped = Interrupted(SUSPENDED)
         events.send_finished(run, finish(run, stats, stopped), stopped)
         raise
+    except Exception as fault:
+        _finish_after(fault, run, stats)
+        raise
     except BaseException:
         events.send_finished(run, None, None)
         raise
@@ -96,6 +102,16 @@ def _run_and_finish(
     summary = finish_run(run, stats, stopped)
     events.send_finished(run, summary, stopped)
     return summary, stopped
+
+
+def _finish_after(fault: Exception, run: RunReference, stats: list[ChunkStats]) -> None:
+    """Finish what an error has ended that nobody raised on purpose; that error is raised, whatever fails here."""
+    summary, stopped = None, UnexpectedError(fault)
+    try:
+        summary = finish_run(run, stats, stopped)
+    except Exception as error:
+        get_run_logger().error("the run could not be finished either: %s", reason_of(error))
+    events.send_finished(run, summary, stopped)
 
 
 def _check(summary: Summary, stopped: RunError | None, max_error_share: float) -> None:
@@ -125,20 +141,18 @@ def state_for(error: LLMBatchError) -> Summary:
     if isinstance(error, NotApproved) and not too_late:
         return cast(Summary, Cancelled(name="Rejected", message=str(error)))
 
-    if isinstance(error, InvalidInput):
-        name = "Refused"
-    else:
-        name = error.kind if isinstance(error, (RunError, TooManyFailedRows)) else "Failed"
-    return cast(Summary, Failed(name=name, message=str(error), data=error))
+    return cast(Summary, failed_state(error))
 
 
 def _has_newer_attempt() -> bool:
     """Whether Prefect has started this flow run again, in the belief that this process is dead."""
     context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    started = None if context is None else context.flow_run
+    if started is None:
         return False
     with get_client(sync_client=True) as client:
-        return client.read_flow_run(context.flow_run.id).run_count > context.flow_run.run_count
+        known = patiently(lambda: client.read_flow_run(started.id))
+    return known.run_count > started.run_count
 
 
 def _submit_window(run: RunReference, submit: Submit, chunks: ChunkTable, at_once: int) -> Iterator[ChunkStats]:

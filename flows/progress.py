@@ -14,16 +14,14 @@ from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
-import httpx
 from prefect import get_client, get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.context import FlowRunContext
-from prefect.exceptions import PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from prefect_llm.blocks.prefect_calls import UNREACHABLE, one_try
 from prefect_llm.flows.chunk_table import ChunkTable
 from prefect_llm.flows.remote_progress import RemoteProgress
 from prefect_llm.progress.progress import RunProgress, figures_of, line_of
@@ -42,8 +40,6 @@ CHUNKS_EVERY_S = 5.0
 """Both cost calls to Prefect's server; the table of chunks is the larger artifact."""
 ALERTS_EVERY_S = 1.0
 
-UNREACHABLE = (httpx.HTTPError, PrefectException)
-
 
 @contextmanager
 def show_progress(
@@ -52,7 +48,7 @@ def show_progress(
     """While the block runs, keep the run's artifacts and log current, and call `send_alerts` every second."""
     logger, tracker = get_run_logger(), context_of(run).tracker
     remote = RemoteProgress(run, chunks)
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+    with one_try():
         in_this_run = contextvars.copy_context()
 
     def overall(progress: RunProgress) -> RunProgress:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from prefect_llm.blocks import LLMProvider, ProviderReference, resolve_provider
@@ -15,6 +14,7 @@ from prefect_llm.estimating import estimate_run as estimate_pending
 from prefect_llm.run.in_thread import check_may_block
 from prefect_llm.run.reference import RunReference
 from prefect_llm.run.spec import RunSpec
+from prefect_llm.tasks.artifacts import may_be_left_out, show_markdown
 from prefect_llm.tasks.durable_output import check_durable
 from prefect_llm.tasks.naming import of_input, of_run
 from prefect_llm.tasks.retries import OPENING
@@ -78,5 +78,6 @@ def estimate_run(
 
 
 def _show(found: Estimate, preview_rows: int = 0) -> None:
-    create_markdown_artifact(to_markdown(found, preview_rows), key=ESTIMATE_KEY, description=headline(found))
+    with may_be_left_out("the estimate"):
+        show_markdown(to_markdown(found, preview_rows), key=ESTIMATE_KEY, description=headline(found))
     get_run_logger().info("%s", headline(found))

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from prefect_llm.blocks.prefect_calls import UNREACHABLE, one_try
 from prefect_llm.engine import Engine, engine_for
 from prefect_llm.engine.limits.shared_limit import UNUSED_S, Demand, Holding, Steps, decide
 from prefect_llm.tasks.limit_leases import HeldLeases
@@ -35,12 +35,12 @@ SOON_S = 0.25
 """Between two looks of a process that has work and no slot."""
 GIVEN_BACK_WITHIN_S = 5.0
 """A server that is away does not hold up the end; leases run out by themselves."""
+PREPARING_RETRIES = 2
+"""Of the client: after 6 s a process goes on alone, for until then it sends nothing."""
 ALONE_S = 60.0
 """How long chunks keep to their process after the server could not be asked."""
 
 logger = logging.getLogger(__name__)
-
-_Unreachable = (httpx.HTTPError, PrefectException)
 
 
 @contextmanager
@@ -143,7 +143,7 @@ class SharedLimit:
 
     def _run(self) -> None:
         try:
-            with get_client(sync_client=True) as client:
+            with one_try(), get_client(sync_client=True) as client:
                 if self._prepare(client):
                     while not self._ended():
                         self._look(client)
@@ -161,8 +161,9 @@ class SharedLimit:
         """Whether the limits are there; without a server this process keeps the provider's to itself."""
         log = log_of_run(logger)
         try:
-            self._leases.prepare(client, log)
-        except _Unreachable as error:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: PREPARING_RETRIES}):
+                self._leases.prepare(client, log)
+        except UNREACHABLE as error:
             self._alone_until = time.monotonic() + ALONE_S
             log.warning(
                 "the limits of %s hold for this process alone, not over all of them: the Prefect server "
@@ -198,7 +199,7 @@ class SharedLimit:
             holding = self._observe(demand)
             steps = decide(holding, self._leases.read_state(client), demand, time.monotonic())
             self._act(client, steps, demand)
-        except _Unreachable as error:
+        except UNREACHABLE as error:
             logger.debug("%s: the Prefect server cannot be asked (%s)", self._leases.limit_name, error)
         self._set_share()
 
@@ -233,7 +234,7 @@ class SharedLimit:
     def _give_back_all(self, client: SyncPrefectClient) -> None:
         try:
             self._leases.give_back_all(client)
-        except _Unreachable as error:
+        except UNREACHABLE as error:
             logger.debug("%s: its leases run out by themselves (%s)", self._leases.limit_name, error)
 
 

@@ -14,7 +14,7 @@ from prefect_llm.run.reference import RunReference
 from prefect_llm.run.reports import figures_of_run, with_words, write_page, write_texts
 from prefect_llm.store import FAILED, ChunkStats, RunDirectory, State, Stopped, current_epoch, release
 from prefect_llm.system.folders import open_folder
-from prefect_llm.values.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows
+from prefect_llm.values.errors import Interrupted, InvalidInput, RunError, TooManyFailedRows, UnexpectedError
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +82,8 @@ def release_run(run: RunReference) -> None:
 def _state(stopped: RunError | None) -> State:
     if stopped is None:
         return "completed"
+    if isinstance(stopped, UnexpectedError):
+        return "failed"
     return "interrupted" if isinstance(stopped, Interrupted) else "stopped"
 
 

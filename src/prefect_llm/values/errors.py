@@ -270,6 +270,19 @@ class Interrupted(RunError):
     """A signal or a cancellation stopped the run."""
 
 
+class UnexpectedError(RunError):
+    """An error that nobody raised on purpose stopped the run; `kind` is that error's own name."""
+
+    def __init__(self, fault: BaseException) -> None:
+        self._kind = type(fault).__name__
+        super().__init__(f"unexpected {self._kind}: {reason_of(fault)}")
+
+    @property
+    def kind(self) -> str:
+        """The name of the error's type."""
+        return self._kind
+
+
 class Superseded(RunError):
     """Another process has taken over what this one was working on."""
 
