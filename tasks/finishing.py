@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-import httpx
-from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect import Task, get_run_logger
 from prefect.cache_policies import NO_CACHE
-from prefect.exceptions import PrefectException
+from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_UI_URL
 
 from prefect_llm.report import Summary, to_cost_markdown, to_markdown, to_results_markdown, to_table
 from prefect_llm.report.pages.sentences import headline, spent
 from prefect_llm.run.finishing import finish_run as finish
 from prefect_llm.run.reference import RunReference
-from prefect_llm.store import ChunkStats
+from prefect_llm.tasks.artifacts import may_be_left_out, show_markdown, show_table
+from prefect_llm.tasks.chunk_outcomes import ChunkOutcome, awaited, figures_in, reason_in
+from prefect_llm.tasks.failed_state import failed_state
 from prefect_llm.tasks.naming import of_run
 from prefect_llm.tasks.run_log import core_log
-from prefect_llm.values.errors import RunError, reason_of
+from prefect_llm.values.errors import LLMBatchError, RunError, UnexpectedError
 
 REPORT_KEY = "llm-report"
 FIGURES_KEY = "llm-figures"
@@ -28,20 +28,76 @@ COST_KEY = "llm-cost"
 RESULTS_KEY = "llm-results"
 
 
-@task(name="finish-run", task_run_name=of_run("finish-run"), cache_policy=NO_CACHE)
-def finish_run(run: RunReference, figures: Sequence[ChunkStats] = (), stopped: RunError | None = None) -> Summary:
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class FinishingTask(Task[P, R]):
+    """Waits for futures among its arguments, and takes what they failed with as it takes a result.
+
+    Prefect runs no task of which an argument has failed, and has nothing (`None`) in the place of what it returns.
+    """
+
+    if not TYPE_CHECKING:  # the types of a call are those of the function
+
+        def __call__(self, *args: Any, **options: Any) -> Any:
+            """Run the task, or raise what opening the run has raised."""
+            args, options = _known(args, options)
+            ended = super().__call__(*args, **options)
+            if isinstance(ended, State) and not options.get("return_state"):
+                raise awaited(ended)  # a task that returns a state gets it back from a call
+            return ended
+
+        def submit(self, *args: Any, **options: Any) -> Any:
+            """Run the task with the flow's task runner, once the futures are done."""
+            args, options = _known(args, options)
+            return super().submit(*args, **options)
+
+        def with_options(self, **options: Any) -> Any:
+            """The same task with other options of Prefect's."""
+            made = super().with_options(**options)
+            made.__class__ = type(self)  # Prefect makes a plain task of any other
+            return made
+
+
+def _finishing(function: Callable[P, R]) -> Task[P, R]:
+    return FinishingTask(function, name="finish-run", task_run_name=of_run("finish-run"), cache_policy=NO_CACHE)
+
+
+def _known(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    known, named = [awaited(each) for each in args], {name: awaited(each) for name, each in options.items()}
+    run = known[0] if known else named.get("run")
+    if isinstance(run, BaseException):
+        raise run
+    return known, named
+
+
+@_finishing
+def finish_run(run: RunReference, figures: Sequence[ChunkOutcome] = (), stopped: RunError | None = None) -> Summary:
     """Summarise the run directory, and show it as artifacts: report, figures, cost, and where the results lie.
 
-    `figures` are what `infer_chunk` returned, `stopped` is what it raised, if the run stopped early.
+    `figures` is what came of the chunks, in any form: what `infer_chunk` returned or raised, its futures (which are
+    waited for) or their states. If a chunk has failed, the directory is summarised as that of a stopped run, and the
+    chunk's error is raised with the `summary` on it; this task's run is then Failed by the reason's name. With
+    `stopped`, what stopped the run is known to the caller, and the summary is returned.
     """
+    outcomes = awaited(figures)
+    reason = stopped or reason_in(outcomes)
     with core_log():
-        summary = finish(run, figures, stopped)
-    try:
+        summary = finish(run, figures_in(outcomes), _run_error(reason))
+    with may_be_left_out("the run's summary"):
         show(summary)
-    except (httpx.HTTPError, PrefectException) as error:  # the directory has it all
-        get_run_logger().warning("the run's artifacts could not be made: %s", reason_of(error))
     get_run_logger().info("%s of %s documents answered, %s failed", *_counts(summary))
-    return summary
+
+    if stopped is not None or reason is None:
+        return summary
+    if isinstance(reason, LLMBatchError):
+        reason.summary = summary
+    return cast(Summary, failed_state(reason))
+
+
+def _run_error(reason: BaseException | None) -> RunError | None:
+    return UnexpectedError(reason) if reason is not None and not isinstance(reason, RunError) else reason
 
 
 def show(summary: Summary) -> None:
@@ -50,10 +106,10 @@ def show(summary: Summary) -> None:
     Of a description a card of the UI shows about forty characters: what differs comes first.
     """
     where = summary.output
-    report = cast(UUID, create_markdown_artifact(to_markdown(summary), key=REPORT_KEY, description=f"Run at {where}"))
-    create_table_artifact(to_table(summary), key=FIGURES_KEY, description=headline(summary))
-    create_markdown_artifact(to_cost_markdown(summary), key=COST_KEY, description=f"{spent(summary)} at {where}")
-    create_markdown_artifact(to_results_markdown(summary) + _link_to(report), key=RESULTS_KEY, description=where)
+    report = show_markdown(to_markdown(summary), key=REPORT_KEY, description=f"Run at {where}")
+    show_table(to_table(summary), key=FIGURES_KEY, description=headline(summary))
+    show_markdown(to_cost_markdown(summary), key=COST_KEY, description=f"{spent(summary)} at {where}")
+    show_markdown(to_results_markdown(summary) + _link_to(report), key=RESULTS_KEY, description=where)
 
 
 def _link_to(report: UUID) -> str:

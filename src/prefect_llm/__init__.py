@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         batch_inference,
         compare_hosting,
         estimate_cost,
+        failed_by_reason,
         redrive_failures,
     )
     from prefect_llm.hosting import Scenario
@@ -68,6 +69,7 @@ __all__ = [
     "estimate_cost",
     "estimate_documents",
     "estimate_run",
+    "failed_by_reason",
     "finish_run",
     "in_thread",
     "infer_chunk",
@@ -106,6 +108,7 @@ _ROOMS = {
     "estimate_cost": "flows",
     "estimate_documents": "tasks",
     "estimate_run": "tasks",
+    "failed_by_reason": "flows",
     "finish_run": "tasks",
     "in_thread": "run.in_thread",
     "infer_chunk": "tasks",

@@ -122,7 +122,7 @@ def test_a_flow_asks_through_the_lane_of_its_run(
         run = replace(load_documents(documents(25), output, spec_of()), lane=NAME)
         stats = infer_chunk.map(unmapped(run), run.pending, unmapped(LLMProvider(base_url=NOWHERE, model="m")))
         eventually(bulk.answer_all, lambda answered: answered == 25)
-        return finish_run(run, stats)  # type: ignore[arg-type]  # Prefect waits for the futures
+        return finish_run(run, stats)
 
     summary = in_bulk()
     assert (summary.state, summary.totals.ok, summary.requests) == ("completed", 25, 25)

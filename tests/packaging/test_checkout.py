@@ -23,12 +23,13 @@ PUBLIC = {
         "Estimate", "InvalidInput", "LLMBatchError", "LLMProvider", "ModelPrice", "MonitoringOptions",
         "PromptSpec", "ProviderReference", "Run", "RunBudget", "RunError", "RunSpec", "SampleOptions",
         "Scenario", "Summary", "TooManyFailedRows", "batch_inference", "compare_hosting", "estimate_cost",
-        "estimate_documents", "estimate_run", "finish_run", "in_thread", "infer_chunk", "load_documents",
-        "read_results", "read_summary", "redrive_chunk", "redrive_failures",
+        "estimate_documents", "estimate_run", "failed_by_reason", "finish_run", "in_thread", "infer_chunk",
+        "load_documents", "read_results", "read_summary", "redrive_chunk", "redrive_failures",
     ],
     "prefect_llm.blocks": ["LLMProvider", "ModelPrice", "ProviderReference", "load_block", "resolve_provider"],
     "prefect_llm.flows": [
-        "ApprovalOptions", "batch_inference", "compare_hosting", "estimate_cost", "redrive_failures",
+        "ApprovalOptions", "batch_inference", "compare_hosting", "estimate_cost", "failed_by_reason",
+        "redrive_failures",
     ],
     "prefect_llm.tasks": [
         "estimate_documents", "estimate_run", "finish_run", "infer_chunk", "load_documents", "redrive_chunk",

@@ -58,7 +58,7 @@ def test_chunks_are_mapped_with_the_run_and_the_provider_held_constant(
     def mapped() -> Summary:
         run = load_documents(write_documents(100), output, SPEC)
         figures = infer_chunk.map(unmapped(run), run.pending, unmapped(any_provider))
-        return finish_run(run, figures)  # type: ignore[arg-type]  # Prefect waits for the futures
+        return finish_run(run, figures)
 
     summary = mapped()
     assert (summary.totals.ok, summary.requests, summary.state) == (100, 100, "completed")
