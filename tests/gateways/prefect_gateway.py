@@ -45,9 +45,12 @@ class Gateway:
     spoilt: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     websockets: set[Writer] = field(default_factory=set)
+    connections: set[asyncio.Task[None] | None] = field(default_factory=set)
 
     async def serve(self, reader: Reader, writer: Writer) -> None:
         """One connection, one call."""
+        connection = asyncio.current_task()
+        self.connections.add(connection)  # the loop itself would let go of it
         try:
             head = await reader.readuntil(HEAD_END)
             body = await reader.readexactly(_length(head))
@@ -59,6 +62,7 @@ class Gateway:
         except (OSError, EOFError, asyncio.IncompleteReadError):
             pass  # who gave up has gone
         finally:
+            self.connections.discard(connection)
             writer.close()
 
     def _told(self, path: str, body: bytes) -> bytes:
