@@ -5,13 +5,15 @@ Written in the shape of Prefect's API, so that an update replaces everything und
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
+from prefect.settings.models.flows import FlowsSettings
 
 from prefect_llm.flows.batch import batch_inference
 from prefect_llm.flows.events import PREFIX
@@ -23,11 +25,10 @@ ZOMBIE_AFTER_S = 300.0
 """Longer than a restart of the server takes, during which living runs are not heard either."""
 LEAST_ZOMBIE_AFTER_S = 60.0
 """Two heartbeats at Prefect's shortest interval of 30 s."""
+HEARTBEAT = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 
-_OUR_FLOWS = {
-    "prefect.resource.role": "flow",
-    "prefect.resource.name": [batch_inference.name, redrive_failures.name],
-}
+_NAMES = [batch_inference.name, redrive_failures.name]
+_OUR_FLOWS = {"prefect.resource.role": "flow", "prefect.resource.name": _NAMES}
 
 
 def cancel_on_errors() -> AutomationCore:
@@ -113,6 +114,31 @@ def create(client: SyncPrefectClient, automations: Iterable[AutomationCore]) -> 
         paused = " (paused)" if known and not known[0].enabled else ""
         lines.append(f"{'updated' if known else 'created'}: {automation.name}{paused}")
     return lines
+
+
+def slow_heartbeats(client: SyncPrefectClient, after_s: float) -> list[str]:
+    """A sentence for each deployment in a work pool of which living runs could be counted as crashed.
+
+    Of two heartbeats within `after_s` one may be lost. A worker's own environment, which may set it, is not known.
+    """
+    ours = FlowFilter(name=FlowFilterName(any_=_NAMES))
+    beats = {
+        each.name: _heartbeat_s(each.job_variables)
+        for each in client.read_deployments(flow_filter=ours)
+        if each.work_pool_name is not None
+    }
+    return [
+        f"the deployment {name!r} sends a heartbeat every {every_s:g} s, and its living runs may be counted as "
+        f"crashed: set {HEARTBEAT} to {after_s / 2:g} or less in work_pool.job_variables.env, or a longer "
+        "--zombie-after"
+        for name, every_s in sorted(beats.items())
+        if every_s > after_s / 2
+    ]
+
+
+def _heartbeat_s(job_variables: Mapping[str, Any]) -> float:
+    env = job_variables.get("env") or {}
+    return float(env.get(HEARTBEAT) or FlowsSettings.model_fields["heartbeat_frequency"].default)
 
 
 def notification_block(client: SyncPrefectClient, slug: str) -> UUID:

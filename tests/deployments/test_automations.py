@@ -59,6 +59,25 @@ def test_one_command_creates_all_and_again_changes_nothing(
     assert [each.actions for each in after] == [each.actions for each in before]
 
 
+def test_a_deployment_whose_heartbeat_is_too_slow_is_named(deployed: PrefectServer, tmp_path: Path) -> None:
+    """Those of deployments/ send one every 30 s."""
+    with deployed.client() as client:
+        nightly = client.read_deployment_by_name("batch-inference/nightly")
+        slow = client.create_deployment(nightly.flow_id, "slow", entrypoint=nightly.entrypoint, work_pool_name="llm")
+    try:
+        told = create(deployed, tmp_path, "--zombie-after", "90").err.splitlines()
+        quiet = create(deployed, tmp_path, "--zombie-after", "360").err
+    finally:
+        with deployed.client() as client:
+            client.delete_deployment(slow)
+            for each in automations(deployed):
+                client.delete_automation(each.id)
+    [sentence] = [line for line in told if "heartbeat" in line]
+    assert "'slow' sends a heartbeat every 180 s" in sentence
+    assert "PREFECT_FLOWS_HEARTBEAT_FREQUENCY to 45 or less" in sentence
+    assert "heartbeat" not in quiet
+
+
 @pytest.mark.parametrize(
     ("arguments", "refusal"),
     [

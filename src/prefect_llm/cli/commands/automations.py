@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from prefect_llm.cli.exit_status import Exit
 from prefect_llm.cli.prefect_server import check_server
 from prefect_llm.values.errors import InvalidInput
@@ -27,6 +29,9 @@ def create(*, notify: str | None, zombie_after: float) -> int:
         if notify is not None:
             wanted.append(automations.notify_on_failure(automations.notification_block(client, notify)))
         print("\n".join(automations.create(client, wanted)))
+        slow = automations.slow_heartbeats(client, zombie_after)
+    for sentence in slow:
+        print(f"prefect-llm: {sentence}", file=sys.stderr)
     if notify is None:
         print("no one is notified of failures: add --notify TYPE/NAME of a saved notification block")
     return Exit.DONE
