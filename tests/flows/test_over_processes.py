@@ -29,7 +29,7 @@ from tests.simulation.simulating import started
 from prefect_llm import Summary, batch_inference, redrive_failures
 from prefect_llm.budget.grants import GrantLog
 from prefect_llm.system.folders import open_folder
-from prefect_llm.values.errors import AccountExhausted, BudgetExceeded
+from prefect_llm.values.errors import AccountExhausted, BudgetExceeded, LimitReached
 
 PROCESSES = 2
 MOST_S = 25.0
@@ -170,6 +170,23 @@ def test_an_error_in_one_process_stops_the_others_and_is_raised_as_it_was(
     scripted_server.reset()
     summary = cast(Summary, batch_inference.with_options(task_runner=cluster.task_runner())(**parameters))
     assert (summary.state, summary.totals.ok) == ("completed", 100)
+
+
+def test_a_limit_per_day_in_the_middle_stops_all_processes_and_loses_nothing(
+    cluster: Cluster, parameters: Parameters, scripted_server: ScriptedServer
+) -> None:
+    tomorrow = steps.status(429, {"error": {"message": "tomorrow"}}, headers={"retry-after": "86400"})
+    scripted_server.script({f"doc-{row}": tomorrow for row in range(100) if row % 30 >= 20})
+    with pytest.raises(LimitReached, match=r"24 h 0 min.*tomorrow") as raised:
+        batch_inference.with_options(task_runner=cluster.task_runner())(**parameters)
+    summary = raised.value.summary
+    assert isinstance(summary, Summary)
+    assert (summary.state, summary.totals.failed) == ("stopped", 0)
+
+    scripted_server.reset()
+    rest = cast(Summary, batch_inference.with_options(task_runner=cluster.task_runner())(**parameters))
+    assert (rest.state, rest.totals.ok) == ("completed", 100)
+    assert scripted_server.stats().requests == 100 - summary.totals.ok
 
 
 def test_limits_are_shared_without_being_told_to(
