@@ -50,7 +50,7 @@ async def _reschedule(
     state = (await client.read_flow_run(flow_run_id)).state
     if state is None or state.type not in left_in:
         return
-    await client.set_flow_run_state(flow_run_id, _awaiting_retry(killed=killed), force=True)  # Crashed is final
+    await client.set_flow_run_state(flow_run_id, _awaiting_retry(killed=killed), force=True)  # as Retry in the UI
     logger.info("Flow run '%s' rescheduled.", flow_run_id)
 
 
