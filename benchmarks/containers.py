@@ -20,9 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.request import urlopen
 from uuid import UUID
 
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import sync_playwright
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -35,6 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / ".venv-bench" / "containers" / "bin" / "podman-compose"
 IMAGE, CERTIFICATES = "prefect-llm:0.1.0", "/etc/ssl/certs/ca-certificates.crt"
 API, UI = "http://127.0.0.1:4200/api", "http://127.0.0.1:4200"
+UIS = ("/deployments", "/v2/deployments")
 WORKERS = ("prefect-llm_worker_1", "prefect-llm_worker_2")
 SERVICES = ("prefect-llm_postgres_1", "prefect-llm_redis_1", "prefect-llm_server_1", *WORKERS)
 HOST = "host.containers.internal"
@@ -70,10 +72,10 @@ def main() -> None:
         with started(clone, provider), temporary_settings({PREFECT_API_URL: API}):
             saw("healthy", healthy(), len(SERVICES))
             saw("the workers' pool is there", _eventually(_has_pool, bool, SOON_S), True)
-            for path in ("/", "/v2/"):
-                saw(f"UI at {path}", _page(path), 200)
             for command, wanted in documented(clone):
                 saw(command[:34], wanted in _compose(clone, "exec", "worker", *command.split()), True)
+            for path in UIS:
+                saw(f"a browser shows {path}", *opened(path))
             stop_workers(stops, provider, saw)
             stop_a_run_s_container(clone, provider, saw)
     print(f"\n- outcomes other than they should be: {missed}", flush=True)
@@ -128,6 +130,24 @@ def documented(clone: Path) -> list[tuple[str, str]]:
     intro = "#   docker compose exec worker "
     commands = [line.removeprefix(intro) for line in head if line.startswith(intro)]
     return list(zip(commands, ("LLM Provider", "redrive", "created", "60 of 60"), strict=True))
+
+
+def opened(path: str) -> tuple[str, str]:
+    """What a browser shows of a page of deployments, and what it should; no browser, no page."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        return "no browser", "on-new-files"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        try:
+            shown = browser.new_page().locator("text=on-new-files").first
+            shown.page.goto(UI + path)
+            shown.wait_for(timeout=SOON_S * 1_000)
+            return shown.inner_text(), "on-new-files"
+        except PlaywrightError as error:
+            return str(error).splitlines()[0], "on-new-files"
+        finally:
+            browser.close()
 
 
 def stop_workers(stops: int, provider: SimulatedProvider, saw: Saw) -> None:
@@ -244,15 +264,6 @@ def _has_pool() -> bool:
     """podman-compose starts workers before the server is healthy; they look for it again every half minute."""
     with get_client(sync_client=True) as client:
         return any(pool.name == "llm" for pool in client.read_work_pools())
-
-
-def _page(path: str) -> int:
-    try:
-        with urlopen(UI + path, timeout=10) as answer:
-            status: int = answer.status
-            return status if b"<script" in answer.read() else 0
-    except OSError:
-        return 0
 
 
 def _compose(clone: Path, *arguments: str) -> str:
