@@ -68,7 +68,8 @@ def main() -> None:
     options = ("--host", "0.0.0.0", "--latency", "1", "--output-tokens", "20")
     with tempfile.TemporaryDirectory() as folder, simulated_provider(*options) as provider:
         clone = cloned(Path(folder))
-        saw("image, MB at most 800", built(clone) <= 800, True)
+        size_mb = built(clone)
+        saw(f"image of at most 800 MB: {size_mb:.0f}", size_mb <= 800, True)
         with started(clone, provider), temporary_settings({PREFECT_API_URL: API}):
             saw("healthy", healthy(), len(SERVICES))
             saw("the workers' pool is there", _eventually(_has_pool, bool, SOON_S), True)
