@@ -19,6 +19,7 @@ from prefect.task_runners import TaskRunner
 from prefect_llm.blocks.prefect_calls import patiently
 from prefect_llm.flows import events
 from prefect_llm.flows.chunk_table import ChunkTable
+from prefect_llm.flows.plain_errors import log_without_traceback
 from prefect_llm.flows.progress import show_progress
 from prefect_llm.flows.signals import sigterm_raised
 from prefect_llm.report import Summary
@@ -134,6 +135,7 @@ def state_for(error: LLMBatchError) -> Summary:
 
     Raises `Abort`, which leaves the state as it is, where a later attempt at this flow run has taken the run over.
     """
+    log_without_traceback()
     if isinstance(error, Superseded) and _has_newer_attempt():
         raise Abort(str(error))
 

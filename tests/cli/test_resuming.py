@@ -128,7 +128,7 @@ def test_a_pending_run_needs_to_know_whom_to_ask(stopped: list[str], tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["absent"], "absent is not a run directory: it has no _run/manifest.json; give the --output of a run"),
+        (["absent"], "absent is not a run directory: it has no _run/manifest.json; give the output of a run"),
         (["in.jsonl"], "in.jsonl is not a run directory"),
         (["."], " is not a run directory"),
         (["nowhere://x"], "nowhere://x cannot be opened"),

@@ -153,8 +153,8 @@ def test_too_many_failed_rows_exit_4_with_complete_results_and_again_the_same(
         failed = call(*asking, "--json", cwd=tmp_path)
         assert failed.status == 4
         assert failed.refusals == [
-            f"1 of 10 documents failed, more than max_error_share allows (5%); see {tmp_path}/out/_run/failed.csv, "
-            f"ask again with prefect-llm redrive {tmp_path}/out"
+            f"1 of 10 documents failed, more than max_error_share allows (5%); see {tmp_path}/out/_run/failed.csv: "
+            "the same model would fail alike; redrive with another, or mend the documents in a new output"
         ]
         assert (tmp_path / "out" / "_run" / "failed.csv").is_file()
         assert list(failed.summary) == KEYS

@@ -334,11 +334,11 @@ def test_a_near_name_of_the_id_column_is_said(
 ) -> None:
     text = f"{name},text\n7,x\n" if form == "csv" else f'{{"{name}": "7", "text": "x"}}\n'
     assert read(write(f"a.{form}", text)).ids == ["0"]
-    assert f"give --id-column {name} to use it" in caplog.text
+    assert f"give id_column {name} to use it" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["conversations", "prompt", "body"])
 def test_a_column_that_may_hold_the_chats_is_named(refused: Any, write: Any, name: str) -> None:
     column = "body.messages" if name == "body" else name
     sentence = refused(write("a.jsonl", [f'{{"{name}": []}}']), needed=frozenset({"messages"}), sent="messages")
-    assert sentence.endswith(f"For the conversations in it give --messages-column {column}.")
+    assert sentence.endswith(f"For the conversations in it give messages_column {column}.")

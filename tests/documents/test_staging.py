@@ -197,7 +197,7 @@ def test_an_absent_column_is_refused_with_the_nearest_names(refused: Any) -> Non
 def test_without_a_prompt_and_the_column_that_is_sent_as_it_is_a_prompt_is_asked_for(refused: Any) -> None:
     table = pa.table({"text": ["x"]})
     assert refused(table, needed=frozenset({"messages"}), sent="messages") == (
-        'no prompt: give --prompt or --prompt-file; without one the column "messages" is sent as it is, '
+        'no prompt: give prompt or prompt_file; without one the column "messages" is sent as it is, '
         'which is not in "pyarrow.Table"; there: "text".'
     )
     assert 'the prompt uses the column "messages"' in refused(table, needed=frozenset({"messages"}))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 from prefect.exceptions import ParameterTypeError
-from tests.flows.running import Parameters, run, state_of
+from prefect.flow_engine import run_flow
+from tests.flows.running import Parameters, deployed, run, state_of
+from tests.prefect_server import PrefectServer
 from tests.scripted_server.client import ScriptedServer
 
-from prefect_llm import InvalidInput, LLMProvider
+from prefect_llm import InvalidInput, LLMProvider, batch_inference
 
 NO_MODEL = LLMProvider(base_url="http://127.0.0.1:9/v1")
 BLOCK = LLMProvider(base_url="http://127.0.0.1:9/v1", model="m")
@@ -94,3 +97,15 @@ def test_wrong_types_and_values_are_refused_by_prefect(
     with pytest.raises(ParameterTypeError, match=next(iter(wrong))):
         run(parameters | wrong)
     assert scripted_server.stats().requests == 0
+
+
+def test_a_refused_run_of_a_worker_is_told_without_a_traceback(
+    parameters: Parameters, prefect_server: PrefectServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    parameters["batch"] |= {"reuse": "previous"}
+    flow_run = deployed(prefect_server, parameters)
+    with pytest.raises(InvalidInput, match="names one directory only"):
+        run_flow(batch_inference, flow_run, parameters, error_logger=logging.getLogger("prefect.flow_runs"))
+    assert "Traceback" not in caplog.text
+    assert "names one directory only, which has no previous run" in caplog.text
+    assert prefect_server.flow_run(flow_run.id).state_name == "Refused"

@@ -78,7 +78,7 @@ def test_what_stands_around_json_is_named_and_taken_off_on_demand(text: str) -> 
     assert answer_format(SCHEMA, lenient=True).parse(text) == {"label": "good"}
     message = mismatch(text)
     assert "it begins with " in message
-    assert "--lenient-json takes it off" in message
+    assert "lenient_json takes it off" in message
     assert ("a block of thoughts" if "</think" in text else "a Markdown fence") in message
 
 

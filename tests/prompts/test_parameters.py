@@ -23,9 +23,9 @@ def of_row(value: Any, **spec: Any) -> Parameters:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("model", "--model"),
-        ("temperature", "--temperature"),
-        ("max_output_tokens", "--max-output-tokens"),
+        ("model", "an option of its own"),
+        ("temperature", "an option of its own"),
+        ("max_output_tokens", "an option of its own"),
         ("max_tokens", "another name of the output limit"),
         ("max_completion_tokens", "another name of the output limit"),
         ("n_predict", "another name of the output limit"),

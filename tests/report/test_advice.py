@@ -16,7 +16,7 @@ from prefect_llm.report.figures.ledger import EstimatedUse, LedgerKey, LedgerLin
 from prefect_llm.report.figures.models import by_model, offers
 from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace
 from prefect_llm.report.figures.totals import RowPrices, Totals
-from prefect_llm.report.pages.advice import advise, growth
+from prefect_llm.report.pages.advice import REDRIVE, advise, growth, may_be_redriven
 from prefect_llm.store.chunk_stats import ChunkStats
 from prefect_llm.values.tally import Discarded, RequestTally, Tally, TokenTally
 
@@ -174,3 +174,23 @@ def test_settings_are_named_as_block_form_and_file_have_them() -> None:
     said = advise(figures(failed_by_kind=kinds, unpriced=5, chunk_stats=work))
     assert len(said) == 7
     assert not any("`--" in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("failed_by_kind", "said"),
+    [
+        ({"timeout": 3}, f"a redrive ({REDRIVE}) asks them again, and may mend 3"),
+        ({"timeout": 3, "refused": 2, "bad_document": 9}, f"a redrive ({REDRIVE}) asks them again, and may mend 5"),
+        (
+            {"schema_mismatch": 2, "rejected": 9},
+            f"a redrive ({REDRIVE}) asks them again; only 2 may then be answered",
+        ),
+        (
+            {"bad_document": 1, "rejected": 2, "context_too_long": 3, "content_filtered": 4},
+            "the same model would fail alike; redrive with another, or mend the documents in a new output",
+        ),
+        ({"bad_document": 1}, "a redrive would fail alike; mend the documents, in a new output"),
+    ],
+)
+def test_a_redrive_is_advised_where_it_may_mend_something(failed_by_kind: dict[str, int], said: str) -> None:
+    assert may_be_redriven(Totals(rows=100, tally=Tally(80, failed_by_kind))) == said

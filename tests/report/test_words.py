@@ -200,7 +200,7 @@ def test_a_run_that_went_on_sets_no_time_of_its_own_beside_the_figures_of_all_at
 def test_an_interrupted_run_says_how_it_goes_on(summary: Summary) -> None:
     interrupted = replace(_with_totals(summary, ok=400), state="interrupted")
     assert sentences.headline(interrupted).startswith("Interrupted: 400 of 1,000 documents answered")
-    assert sentences.what_next(interrupted) == "The same command continues the run."
+    assert sentences.what_next(interrupted) == "The same command, or Retry in Prefect, continues the run."
     assert sentences.what_next(summary) is None
 
 

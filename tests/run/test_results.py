@@ -297,7 +297,7 @@ def test_wrapped_json_is_an_answer_only_where_it_is_read_leniently(
     summary = carry_out(documents(1), output, provider, spec_of(schema=schema), reuse=f"{output}-lenient")
     (row,) = rows_of(summary)
     assert (row["status"], row["error_kind"], row["attempts"]) == ("failed", "schema_mismatch", 2)
-    assert "a Markdown fence: --lenient-json takes it off" in row["error_message"]
+    assert "a Markdown fence: lenient_json takes it off" in row["error_message"]
     again = carry_out(documents(1), f"{output}-again", provider, lenient, reuse=f"{output}-lenient")
     assert [(row["reused"], row["output"]) for row in rows_of(again)] == [(True, {"a": 7})]
 

@@ -263,7 +263,7 @@ def test_a_finished_run_over_other_documents_is_refused_with_the_way_to_reuse_it
     pq.write_table(documents(22), source)
     carry_out(str(source), output, provider_at(scripted_server.base_url))
     pq.write_table(other, source)
-    with pytest.raises(InvalidInput, match=rf"has changed since this run finished: .* with --reuse {output} "):
+    with pytest.raises(InvalidInput, match=rf"has changed since this run finished: .* with reuse {output} "):
         open_run(str(source), output, spec_of())
 
 

@@ -94,7 +94,7 @@ def test_without_a_manifest_anything_else_is_refused_by_name(directory: RunDirec
         directory.check_ours()
     assert refused.value.message == (
         f"{directory.url} is not a run directory: it has no _run/manifest.json but holds {name}; "
-        "give a new or empty --output"
+        "give a new or empty output"
     )
 
 

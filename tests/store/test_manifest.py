@@ -58,7 +58,7 @@ def test_a_manifest_of_another_format_is_refused(make_manifest: Callable[..., Ma
         read_manifest(json.dumps(content).encode(), "runs/_run/manifest.json")
     assert refused.value.message == (
         "runs/_run/manifest.json has format 2 and this prefect-llm reads format 1: "
-        "use the version that wrote it (9.0.0), or give a new --output"
+        "use the version that wrote it (9.0.0), or give a new output"
     )
 
 
@@ -106,7 +106,7 @@ def test_another_spec_is_refused_with_the_difference_and_what_to_do(
         check_same_spec(manifest, {"prompt": "b", "model": "n"}, where="runs/today")
     assert refused.value.message == (
         "runs/today holds a run with other settings (prompt: 'a' -> 'b'; model: 'm' -> 'n'): "
-        "give a new --output, or the old settings to continue that run"
+        "give a new output, or the old settings to continue that run"
     )
 
 

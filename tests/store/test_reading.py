@@ -135,7 +135,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 def test_a_directory_without_runs_says_what_to_give(directory: RunDirectory) -> None:
     directory.folder.write("notes/mine.txt", b"mine")
-    with pytest.raises(InvalidInput, match=r"is no run directory and has none below it: give the --output of a run"):
+    with pytest.raises(InvalidInput, match=r"is no run directory and has none below it: give the output of a run"):
         read_results(directory.url)
 
 

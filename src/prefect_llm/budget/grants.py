@@ -63,7 +63,7 @@ class Grant:
             return cls(number, change, total, str(read["currency"]), str(read["holder"]), at, holding)
         except (ValueError, KeyError, TypeError, InvalidOperation) as error:
             raise InvalidInput(
-                f"{where} is not a grant of a budget ({error}): put back the file as it was, or give a new --output"
+                f"{where} is not a grant of a budget ({error}): put back the file as it was, or give a new output"
             ) from error
 
 

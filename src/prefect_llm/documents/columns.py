@@ -177,7 +177,7 @@ def check_needed(staging: Staging, names: Sequence[str], source: str) -> None:
             absent = not_in(source, name, names)
             if name == staging.sent:
                 raise InvalidInput(
-                    "no prompt: give --prompt or --prompt-file; without one the column "
+                    "no prompt: give prompt or prompt_file; without one the column "
                     f'"{name}" is sent as it is, {absent}{_other_column(names)}'
                 )
             raise InvalidInput(f'the prompt uses the column "{name}", {absent}')
@@ -188,7 +188,7 @@ def warn_of_near_id(names: Sequence[str], source: str) -> None:
     near = next((name for name in names if name.strip().lower() in _NEAR_IDS), None)
     if near is not None:
         logger.warning(
-            'no column of %s is named "id", so its rows are numbered; "%s" is near: give --id-column %s to use it',
+            'no column of %s is named "id", so its rows are numbered; "%s" is near: give id_column %s to use it',
             source,
             near,
             near,
@@ -237,7 +237,7 @@ def not_in(source: str, name: str, names: Sequence[str]) -> str:
 def _other_column(names: Sequence[str]) -> str:
     """What to do about a column that may hold the conversations."""
     path = next((path for column, path in _CONVERSATION_COLUMNS.items() if column in names), None)
-    return "" if path is None else f" For the conversations in it give --messages-column {path}."
+    return "" if path is None else f" For the conversations in it give messages_column {path}."
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -138,7 +138,7 @@ def ask_sample(
         elif manifest.snapshot["source_fingerprint"] != named:
             raise InvalidInput(
                 f"{directory.url} holds another sample, of other documents, size or seed: remove it, or give another "
-                "--output"
+                "output"
             )
         check_same_spec(manifest, spec.to_json(), where=directory.url)
 

@@ -28,9 +28,9 @@ def wrapping_of(text: str) -> str:
     if not text.strip() or _JSON.match(text):
         return ""
     if _THOUGHTS.match(text) or text.lstrip().startswith("<think"):
-        what = ", a block of thoughts: --lenient-json takes it off"
+        what = ", a block of thoughts: lenient_json takes it off"
     elif _FENCE.match(text):
-        what = ", a Markdown fence: --lenient-json takes it off"
+        what = ", a Markdown fence: lenient_json takes it off"
     else:
         what = ""
     return f"; it begins with {text[:SHOWN_CHARACTERS]!r}{what}"

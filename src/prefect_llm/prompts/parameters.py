@@ -21,11 +21,7 @@ MAX_TEMPERATURE = 2
 MAX_CACHED = 1024
 """Distinct per-row parameters kept: memory must not grow with the rows where each has its own seed."""
 
-_OWN_OPTION = {
-    "model": "--model",
-    "max_output_tokens": "--max-output-tokens",
-    "temperature": "--temperature",
-}
+_OWN_OPTIONS = frozenset({"model", "max_output_tokens", "temperature"})
 _LIMIT_NAMES = frozenset({"max_tokens", "max_completion_tokens", "max_new_tokens", "n_predict", "num_predict"})
 """Other names of the output limit, llama.cpp's and Ollama's too: they would undo the budget's reservation."""
 _SEVERAL_ANSWERS = frozenset({"n", "n_cmpl", "best_of"})
@@ -43,8 +39,7 @@ def run_parameters(
 ) -> Parameters:
     """The parameters of every request of a run. Raises `InvalidInput` on a value or name that is refused."""
     for name in params:
-        option = _OWN_OPTION.get(name)
-        complaint = f"it has an option, {option}" if option else _refusal(name, answer_format)
+        complaint = "it has an option of its own" if name in _OWN_OPTIONS else _refusal(name, answer_format)
         if complaint:
             raise InvalidInput(f"parameter {name!r} is refused: {complaint}")
 

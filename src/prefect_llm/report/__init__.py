@@ -7,7 +7,7 @@ from prefect_llm.report.figures.ledger import RunLedger, Sizes
 from prefect_llm.report.figures.models import by_model
 from prefect_llm.report.figures.summary import Summary
 from prefect_llm.report.figures.totals import Times, Totals, fold
-from prefect_llm.report.pages.advice import advise
+from prefect_llm.report.pages.advice import advise, may_be_redriven
 from prefect_llm.report.pages.charts import charts_available
 from prefect_llm.report.pages.failed_list import failed_csv
 from prefect_llm.report.pages.markdown import to_cost_markdown, to_markdown, to_results_markdown, to_table
@@ -28,6 +28,7 @@ __all__ = [
     "first_rows",
     "fold",
     "fold_all",
+    "may_be_redriven",
     "to_cost_markdown",
     "to_markdown",
     "to_results_markdown",

@@ -94,7 +94,7 @@ NO_EARLIER_RUNS = EarlierRuns(())
 def _read_index(url: str, kept: Sequence[str]) -> AnswerIndex:
     directory = RunDirectory.open(url)
     if (manifest := directory.manifest()) is None:
-        raise InvalidInput(f"reuse: {url} is not the directory of a run: give the --output of an earlier one")
+        raise InvalidInput(f"reuse: {url} is not the directory of a run: give the output of an earlier one")
 
     return AnswerIndex(directory, [name for name in kept if manifest.spec.get(f"keep_{name}")])
 

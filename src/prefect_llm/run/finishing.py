@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from prefect_llm.progress.shared_stop import forget_stops
-from prefect_llm.report import Summary, Totals
+from prefect_llm.report import Summary, Totals, may_be_redriven
 from prefect_llm.run.context import close_context, context_of
 from prefect_llm.run.earlier_answers import not_taken_words
 from prefect_llm.run.reference import RunReference
@@ -95,5 +95,5 @@ def check_failed_share(summary: Summary, allowed: float) -> None:
     output = summary.output.rstrip("/")
     raise TooManyFailedRows(
         f"{totals.failed:,} of {totals.rows:,} documents failed, more than max_error_share allows ({allowed:.0%}); "
-        f"see {output}/{FAILED}, ask again with prefect-llm redrive {output}"
+        f"see {output}/{FAILED}: {may_be_redriven(totals)}"
     )

@@ -114,7 +114,7 @@ def reference_to(
         raise InvalidInput(
             f"{directory.url} cannot {purpose}: the documents of {len(gone):,} of its {snapshot.chunks:,} chunks "
             "were removed from _run/input (prefect-llm clean does that); its results stay, ask the others in a new "
-            "--output"
+            "output"
         )
 
     if options.budget is not None:
@@ -229,7 +229,7 @@ def _compare_source(input: str | pa.Table, manifest: Manifest, staging: Staging,
     if finished:
         raise InvalidInput(
             f"{snapshot.source} has changed since this run finished: give a new output directory for the new input, "
-            f"with --reuse {directory.url} to take the answers of what has not changed"
+            f"with reuse {directory.url} to take the answers of what has not changed"
         )
     logger.warning("%s has changed since it was staged; the run goes on with its snapshot", snapshot.source)
 

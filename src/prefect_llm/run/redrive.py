@@ -66,7 +66,7 @@ def open_redrive(
         if len(complete) < snapshot.chunks:
             raise InvalidInput(
                 f"{output} has {snapshot.chunks - len(complete):,} of {snapshot.chunks:,} chunks still to be asked: "
-                "finish the run first, by its own command or prefect-llm resume"
+                "finish the run first, by a run with this output or prefect-llm resume"
             )
 
         failed = {

@@ -24,7 +24,7 @@ CREDENTIALS_IN_ADDRESS = (
 
 NO_SECRET_AFTER_THE_PATH = (
     "a base URL ends with its path, as https://host/v1, or with a parameter as ?api-version=2024-10-21: leave out "
-    "what comes from # on, and what may be a secret, which goes into a header (--header, or those of a block)"
+    "what comes from # on, and what may be a secret, which goes into a header (by an option, or in a block)"
 )
 LONGEST_PARAMETER = 24
 """Characters; a longer value in an address, which is written down, may be a secret."""

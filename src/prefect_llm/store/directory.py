@@ -82,7 +82,7 @@ class RunDirectory:
         the run's own parts and a log of Delta.
         """
         if isinstance(self.folder, LocalFolder) and self.folder.path.is_file():
-            raise InvalidInput(f"--output {self.url} is a file: give a directory")
+            raise InvalidInput(f"output {self.url} is a file: give a directory")
 
         manifest = self.manifest()
         if manifest is None and (foreign := self._not_left_by_a_start()):
@@ -90,7 +90,7 @@ class RunDirectory:
             if manifest is None:
                 raise InvalidInput(
                     f"{self.url} is not a run directory: it has no {MANIFEST} but holds {_some_of(foreign)}; "
-                    "give a new or empty --output"
+                    "give a new or empty output"
                 )
 
         if manifest is not None:
@@ -101,14 +101,14 @@ class RunDirectory:
         """The manifest of the run that is here; refuse a directory without a run, or with foreign results."""
         manifest = self.manifest()
         if manifest is None:
-            raise InvalidInput(f"{self.url} is not a run directory: it has no {MANIFEST}; give the --output of a run")
+            raise InvalidInput(f"{self.url} is not a run directory: it has no {MANIFEST}; give the output of a run")
         self._check_results(manifest)
         return manifest
 
     def create(self, manifest: Manifest) -> None:
         """Write the first manifest; `InvalidInput` if there is one already."""
         if self.manifest() is not None:
-            raise InvalidInput(f"{self.url} already holds a run: give a new --output")
+            raise InvalidInput(f"{self.url} already holds a run: give a new output")
         self.write_manifest(manifest)
 
     def write_manifest(self, manifest: Manifest) -> None:

@@ -103,7 +103,7 @@ def check_same_spec(manifest: Manifest, spec: Mapping[str, Any], *, where: str =
     differences = "; ".join(difference(manifest.spec, spec)) or "its manifest was edited"
     raise InvalidInput(
         f"{where} holds a run with other settings ({differences}): "
-        "give a new --output, or the old settings to continue that run"
+        "give a new output, or the old settings to continue that run"
     )
 
 
@@ -119,7 +119,7 @@ def read_manifest(content: bytes, where: str) -> Manifest:
     if read["format"] != FORMAT:
         raise InvalidInput(
             f"{where} has format {read['format']!r} and this prefect-llm reads format {FORMAT}: "
-            f"use the version that wrote it ({read.get('version', 'unknown')}), or give a new --output"
+            f"use the version that wrote it ({read.get('version', 'unknown')}), or give a new output"
         )
 
     try:
@@ -154,4 +154,4 @@ def _manifest(read: dict[str, Any]) -> Manifest:
 
 
 def _damaged(where: str, reason: str) -> InvalidInput:
-    return InvalidInput(f"{where} is not the manifest of a run ({reason}): give a new --output")
+    return InvalidInput(f"{where} is not the manifest of a run ({reason}): give a new output")

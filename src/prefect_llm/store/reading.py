@@ -56,7 +56,7 @@ def _newest_below(base: str) -> tuple[RunDirectory, Manifest]:
 
     if not runs:
         raise InvalidInput(
-            f"{base} is no run directory and has none below it: give the --output of a run, or a directory above it"
+            f"{base} is no run directory and has none below it: give the output of a run, or a directory above it"
         )
 
     complete = [run for run in runs if run[1].state == "completed"]

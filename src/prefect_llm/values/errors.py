@@ -191,10 +191,10 @@ class TooManyFailedRows(LLMBatchError):
 class RunError(LLMBatchError):
     """Stops the run with one sentence: what, where, what to do.
 
-    `goes_on` is a second one for people at a command line: how the run goes on.
+    `goes_on` is a second one: how the run goes on, for those who typed a command and those who look at a flow run.
     """
 
-    goes_on: ClassVar[str] = "The same command continues the run."
+    goes_on: ClassVar[str] = "The same command, or Retry in Prefect, continues the run."
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -209,25 +209,25 @@ class RunError(LLMBatchError):
 class AuthenticationFailed(RunError):
     """401 at any time, 403 before the provider's first success."""
 
-    goes_on = "Once the key is accepted, the same command continues the run."
+    goes_on = "Once the key is accepted, the same command, or Retry in Prefect, continues the run."
 
 
 class ModelNotFound(RunError):
     """404 for the model before the first success."""
 
-    goes_on = "Another model needs a new output; if this one is right, the same command continues the run."
+    goes_on = "Another model needs a new output; if this one is right, a run with the same output continues this one."
 
 
 class EndpointNotFound(RunError):
     """404 for the path, or a redirect, before the first success."""
 
-    goes_on = "With the right address, the same command continues the run."
+    goes_on = "With the right address, a run with the same output continues this one."
 
 
 class AccountExhausted(RunError):
     """402 or `insufficient_quota`: waiting does not help."""
 
-    goes_on = "After that, the same command continues the run."
+    goes_on = "After that, the same command, or Retry in Prefect, continues the run."
 
 
 class RequestRefused(RunError):
@@ -239,13 +239,13 @@ class RequestRefused(RunError):
 class ProviderDown(RunError):
     """Unreachable from the start, or an outage longer than `RetryOptions.outage_s`."""
 
-    goes_on = "When it answers, the same command continues the run."
+    goes_on = "When it answers, the same command, or Retry in Prefect, continues the run."
 
 
 class LimitReached(RunError):
     """Nothing but 429s for longer than `RetryOptions.outage_s`, or a limit that is renewed later than that."""
 
-    goes_on = "Once the limit is renewed, the same command continues the run."
+    goes_on = "Once the limit is renewed, the same command, or Retry in Prefect, continues the run."
 
 
 class TooManyFailures(RunError):
@@ -255,7 +255,7 @@ class TooManyFailures(RunError):
 class BudgetExceeded(RunError):
     """What the next request may cost no longer fits the budget, and nothing is in flight."""
 
-    goes_on = "With a larger budget, the same command continues the run."
+    goes_on = "With a larger budget, a run with the same output continues this one."
 
 
 class BudgetUnwritable(RunError):

@@ -11,12 +11,12 @@ OUTPUT_LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_to
 STREAMING = frozenset({"stream", "stream_options"})
 ADVICE: Mapping[str, str] = MappingProxyType(
     {
-        "temperature": "leave --temperature out",
-        "max_tokens": "leave --max-output-tokens out, or send it as --param max_completion_tokens=N",
-        "max_completion_tokens": "leave --max-output-tokens out",
-        "max_output_tokens": "leave --max-output-tokens out",
-        "stream": "leave --idle-timeout out",
-        "stream_options": "leave --idle-timeout out",
+        "temperature": "leave temperature out",
+        "max_tokens": "leave max_output_tokens out, or send it as max_completion_tokens in param",
+        "max_completion_tokens": "leave max_output_tokens out",
+        "max_output_tokens": "leave max_output_tokens out",
+        "stream": "leave idle_timeout out",
+        "stream_options": "leave idle_timeout out",
     }
 )
 
@@ -36,4 +36,4 @@ def advice_on(parameter: str | None) -> str:
     """What to do about the refused one; `None` where the endpoint does not say which it is."""
     if parameter is None:
         return "leave out what this model does not take"
-    return ADVICE.get(parameter, f"leave --param {parameter} out")
+    return ADVICE.get(parameter, f"leave {parameter} out of param")

@@ -14,6 +14,7 @@ from prefect_llm.report.figures import models
 from prefect_llm.report.figures.folding import RunFigures
 from prefect_llm.report.figures.ledger import RunLedger, rows_of
 from prefect_llm.report.figures.pace import LATENCY_STEPS, Moment, Pace, Spread, added, percentile
+from prefect_llm.report.figures.totals import Totals
 from prefect_llm.report.pages.sentences import cut_answers, needed_limit
 from prefect_llm.values import formatting as text
 from prefect_llm.values.provider import Provider
@@ -30,7 +31,11 @@ ENOUGH_ROWS = 200
 LONG_INPUT = 1_200
 """Tokens of a request from which providers cache a prompt's beginning (OpenAI: 1,024)."""
 CACHED_SHARE = 0.05
-_ASKED_AGAIN = ("throttled", "timeout", "connection", "server_error")
+_MAY_PASS = ("throttled", "timeout", "connection", "server_error")
+_MAY_DIFFER = ("bad_response", "schema_mismatch", "truncated", "refused")
+"""The same request may be answered another time: models sample. What is left needs other documents or settings."""
+
+REDRIVE = "prefect-llm redrive DIR, or the flow redrive-failures"
 
 _OF_KIND = {
     "context_too_long": "are longer than the model's context: shorten them, or name a model with a longer one as a "
@@ -113,17 +118,30 @@ def _failures(figures: RunFigures) -> Iterator[str]:
     if figures.endings.cut:
         by_kind.pop("truncated", None)
         yield f"{cut_answers(figures.endings)}; {needed_limit(figures.endings)}."
-    again = sum(by_kind.get(kind, 0) for kind in _ASKED_AGAIN)
+    again = sum(by_kind.get(kind, 0) for kind in _MAY_PASS)
     if again:
         yield (
             f"{text.counted(again, 'document')} failed for reasons that may pass (429, timeouts, connections, server "
-            "errors): `prefect-llm redrive DIR` asks them again, and only them."
+            f"errors): a redrive ({REDRIVE}) asks them again, and only them."
         )
     for kind, count in by_kind.items():
         if kind in _OF_KIND:
             said = _OF_KIND[kind]
             said = said if count != 1 else _singular(said)
             yield f"{text.counted(count, 'document')} {said}."
+
+
+def may_be_redriven(totals: Totals) -> str:
+    """What may come of a redrive of the failed rows: which it mends, or what to change where it mends none."""
+    by_kind = dict(totals.failed_by_kind)
+    passing, differing = (sum(by_kind.get(kind, 0) for kind in kinds) for kinds in (_MAY_PASS, _MAY_DIFFER))
+    if passing:
+        return f"a redrive ({REDRIVE}) asks them again, and may mend {text.count(passing + differing)}"
+    if differing:
+        return f"a redrive ({REDRIVE}) asks them again; only {text.count(differing)} may then be answered"
+    if any(kind != "bad_document" for kind in by_kind):
+        return "the same model would fail alike; redrive with another, or mend the documents in a new output"
+    return "a redrive would fail alike; mend the documents, in a new output"
 
 
 def _singular(said: str) -> str:
