@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the server is ill, rather than the call wrong."""
+    """Whether the server fails, rather than the call is wrong."""
     if isinstance(error, httpx.HTTPStatusError):
         status = error.response.status_code
         return status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS) or status >= 500
@@ -49,7 +49,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 def patiently(call: Callable[[], Result]) -> Result:
-    """What `call` returns, once the server is well again. Raises its last error after `PATIENCE_S`."""
+    """What `call` returns, once the server answers. Raises its last error after `PATIENCE_S`."""
     tries = Retrying(
         retry=retry_if_exception(may_pass),
         wait=wait_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S),

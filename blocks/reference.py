@@ -59,8 +59,8 @@ def _saved(name: str) -> Provider:
 def load_block(name: str) -> LLMProvider:
     """The saved block of that name. Raises `InvalidInput` where there is none, or none that this version takes.
 
-    While the Prefect server is ill, it is as this process loaded it last: a run goes on without. A block that this
-    process has not loaded is waited for.
+    While the Prefect server does not answer, it is as this process loaded it last: a run goes on without. A block
+    that this process has not loaded is waited for.
     """
     place = (PREFECT_API_URL.value(), name)
     known = _loaded.get(place)

@@ -1,4 +1,4 @@
-"""Artifacts of a flow run: made once the Prefect server is well again, or left out with a warning after a while."""
+"""Artifacts of a flow run: made once the Prefect server answers, or left out with a warning after a while."""
 
 from __future__ import annotations
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from prefect import Task, get_run_logger
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_UI_URL
@@ -19,13 +20,15 @@ from prefect_llm.tasks.artifacts import may_be_left_out, show_markdown, show_tab
 from prefect_llm.tasks.chunk_outcomes import ChunkOutcome, awaited, figures_in, reason_in
 from prefect_llm.tasks.failed_state import failed_state
 from prefect_llm.tasks.naming import of_run
-from prefect_llm.tasks.run_log import core_log
+from prefect_llm.tasks.run_log import core_log, is_in_run, log_of_run
 from prefect_llm.values.errors import LLMBatchError, RunError, UnexpectedError
 
 REPORT_KEY = "llm-report"
 FIGURES_KEY = "llm-figures"
 COST_KEY = "llm-cost"
 RESULTS_KEY = "llm-results"
+
+logger = logging.getLogger(__name__)
 
 
 P = ParamSpec("P")
@@ -85,9 +88,10 @@ def finish_run(run: RunReference, figures: Sequence[ChunkOutcome] = (), stopped:
     reason = stopped or reason_in(outcomes)
     with core_log():
         summary = finish(run, figures_in(outcomes), _run_error(reason))
-    with may_be_left_out("the run's summary"):
-        show(summary)
-    get_run_logger().info("%s of %s documents answered, %s failed", *_counts(summary))
+    if is_in_run():
+        with may_be_left_out("the run's summary"):
+            show(summary)
+    log_of_run(logger).info("%s of %s documents answered, %s failed", *_counts(summary))
 
     if stopped is not None or reason is None:
         return summary

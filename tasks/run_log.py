@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prefect import get_run_logger
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import MissingContextError
 from prefect.logging.loggers import LoggingAdapter
 
@@ -40,6 +41,11 @@ def log_of_run(otherwise: logging.Logger) -> Log:
         return get_run_logger()
     except MissingContextError:
         return otherwise
+
+
+def is_in_run() -> bool:
+    """Whether this is part of a task or flow run: elsewhere, as in a unit test, nothing is told to Prefect."""
+    return FlowRunContext.get() is not None or TaskRunContext.get() is not None
 
 
 @contextmanager

@@ -114,7 +114,7 @@ class Weights(_Part):
 
 
 class Throughput(_Part):
-    """Output tokens per second of one node: stated, measured by a run of ours, or out of its `--json`."""
+    """Output tokens per second of one node: stated, measured by a run of prefect-llm, or out of its `--json`."""
 
     tokens_per_second: Positive | None = Field(default=None, description="Stated.")
     run: str | None = Field(default=None, description="A run's directory: its output tokens over its time.")

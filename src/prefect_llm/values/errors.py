@@ -296,7 +296,7 @@ class InputAbsent(InvalidInput):
 
 
 def reason_of(error: BaseException | str) -> str:
-    """What an error says, on one line: the reason inside a sentence of ours."""
+    """What an error says, on one line: the reason inside another sentence."""
     return " ".join(str(error).split())
 
 
