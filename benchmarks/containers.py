@@ -111,7 +111,10 @@ def started(clone: Path, provider: SimulatedProvider) -> Iterator[None]:
         _compose(clone, "up", "--detach", "--scale", "worker=2")
         yield
     finally:
-        _run("podman", "rm", "--force", "--time", "5", *SERVICES)  # podman-compose forgets scaled containers
+        for name in reversed(
+            SERVICES
+        ):  # podman-compose forgets scaled containers, and podman removes dependents first
+            _run("podman", "rm", "--force", "--ignore", "--time", "5", name)
         _compose(clone, "down", "--volumes")
 
 
