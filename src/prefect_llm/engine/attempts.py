@@ -12,7 +12,7 @@ from prefect_llm.values.outcome import DiscardedAnswer
 class Attempts:
     """What all providers together have done with one document, as its outcome reports it.
 
-    The scheduler writes `queued_s`, the dispatcher `sent`, `started_at_us` and `endpoint_s`, the job the rest.
+    The scheduler writes `queued_s`, the asker `sent` and `started_at_us`, the sender `endpoint_s`, the job the rest.
     `lost` attempts may have been billed; `discarded` holds the billed answers that were asked again.
     """
 

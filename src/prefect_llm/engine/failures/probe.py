@@ -1,7 +1,7 @@
 """What to ask a provider in doubt: the cheapest request that it has answered, once more and for one token.
 
 Documents that fail where the probe is answered are at fault themselves; where it fails too, the provider is. Decides
-only; the dispatcher sends it in the place of a document that has failed, whose row bears its price.
+only; the asker sends it in the place of a document that has failed, whose row bears its price.
 """
 
 from __future__ import annotations
