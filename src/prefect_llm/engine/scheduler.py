@@ -6,18 +6,16 @@ submissions only when they can leave, so that a million documents cost no more m
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Callable
 
 from prefect_llm.engine.attempts import Attempts, Slot
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker
 from prefect_llm.engine.failures.verdicts import Effects
+from prefect_llm.engine.job_maker import JobMaker
 from prefect_llm.engine.limits.concurrency import Ramp
 from prefect_llm.engine.limits.in_flight import InFlight
-from prefect_llm.engine.limits.rate_limits import RateLimits
-from prefect_llm.engine.limits.token_sizes import TokenSizes
-from prefect_llm.engine.retry_queue import RetryQueue
+from prefect_llm.engine.limits.pace import Pace
+from prefect_llm.engine.queues import Queues
 from prefect_llm.engine.submission import FallbackReason, Job, Submission
 from prefect_llm.values.outcome import Usage
 from prefect_llm.values.provider import Limits
@@ -26,8 +24,6 @@ from prefect_llm.values.request import Request
 WAITING_ALWAYS_ALLOWED = OUTAGE_DOCUMENTS
 """As many documents may wait for a retry as may be in flight, but at least this many: a few must not stall all, and
 an outage must be told from their own faults."""
-HELD_BACK_S = 2.0
-"""For this long after a wait for a rate limit, a higher limit would still be used."""
 RETRY_SHARE = 0.5
 """Share of the slots that retries may take while new documents can leave."""
 
@@ -48,17 +44,11 @@ class Scheduler:
     ) -> None:
         self._breaker = breaker
         self._in_flight = InFlight(limits)
-        self._rate_limits = RateLimits(limits)
-        self._token_sizes = TokenSizes(limits.token_accounting)
-        self._encode = encode
-        self._budget_changed = budget_changed
-
-        self._submissions: deque[Submission] = deque()
-        self._parked: list[Submission] = []
+        self._pace = Pace(limits)
+        self._jobs = JobMaker(limits, encode)
+        self._queues = Queues(self._jobs.make)
         self._head: Job | None = None
-        self._retries = RetryQueue()
-        self._rate_limited_at = -math.inf
-        self._cool_until = 0.0
+        self._budget_changed = budget_changed
 
     @property
     def in_flight(self) -> int:
@@ -73,12 +63,12 @@ class Scheduler:
     @property
     def idle(self) -> bool:
         """Whether nothing is in flight or waits."""
-        return not (self._in_flight.count or self._submissions or self._retries or self._head or self._parked)
+        return not self._in_flight.count and self._head is None and self._queues.empty
 
     @property
     def waiting(self) -> int:
         """Requests that were drawn and wait: for a retry, a rate limit or another to leave."""
-        return len(self._retries) + (self._head is not None)
+        return len(self._queues.retries) + (self._head is not None)
 
     @property
     def share(self) -> float:
@@ -89,7 +79,7 @@ class Scheduler:
     def share(self, share: float) -> None:
         self._in_flight.share = share
         if share:
-            self._rate_limits.share = share
+            self._pace.set_share(share)
 
     @property
     def slots(self) -> int:
@@ -114,15 +104,14 @@ class Scheduler:
 
     def add(self, submission: Submission) -> None:
         """Queue a chunk's requests behind those of the chunks before it."""
-        self._submissions.append(submission)
+        self._queues.add(submission)
 
     def accept_handover(self, submission: Submission, request: Request, attempts: Attempts, now: float) -> None:
         """Queue a request that another provider's engine handed over, with its attempts there."""
-        job = self._make_job(request, submission, now)
+        job = self._jobs.make(request, submission, now)
         job.attempts = attempts
         submission.enqueue(job)
-        if submission not in self._submissions:
-            self._submissions.append(submission)
+        self._queues.add(submission)
 
     def next(self, now: float) -> Job | float | None:
         """The job that leaves now, the instant to ask again, or `None`: ask again when a job ends."""
@@ -132,17 +121,16 @@ class Scheduler:
         if (opens_at := in_flight.opens_at(now)) > now:
             return opens_at
 
-        if now < self._cool_until:
-            return self._cool_until
+        if now < self._pace.cool_until:
+            return self._pace.cool_until
         if not self._breaker.admits(now, in_flight.count):
             return self._breaker.wait_until()
 
         if self._head is None:
             self._head = self._reserve_next(now)
         if self._head is None:
-            return self._retries.next_due
-        if (wait_s := self._rate_limits.take(now, self._head.tokens)) > 0:
-            self._rate_limited_at = now
+            return self._queues.retries.next_due
+        if (wait_s := self._pace.take(now, self._head.tokens)) > 0:
             return now + wait_s
 
         job, self._head = self._head, None
@@ -162,27 +150,26 @@ class Scheduler:
     def schedule_retry(self, job: Job, now: float, delay_s: float) -> None:
         """Send it again after a pause; it is queued from now on."""
         job.queued_since = now
-        self._retries.push(job, now + delay_s)
+        self._queues.retries.push(job, now + delay_s)
 
     def is_held_back(self, now: float) -> bool:
         """Whether something waits for a slot or a rate limit, so that a larger share would be used."""
-        waits = self._head is not None or bool(self._submissions) or bool(self._retries)
-        return waits and (self.in_flight >= self.slots or now - self._rate_limited_at < HELD_BACK_S)
+        waits = self._head is not None or self._queues.can_leave
+        return waits and (self.in_flight >= self.slots or self._pace.was_limited(now))
 
     def cool_down(self, until: float) -> None:
         """Let nothing leave before that instant."""
-        self._cool_until = max(self._cool_until, until)
+        self._pace.cool_down(until)
 
     def record_usage(self, now: float, job: Job, used: Usage) -> None:
         """Correct the rate limits, and the model's token sizes, by what an answer really used."""
-        if self._rate_limits.counts_tokens:
-            self._rate_limits.settle(now, job.tokens, used, job.left_at)
-            self._token_sizes.learn(job.request.parameters.model, len(job.body), used)
+        if self._pace.counts_tokens:
+            self._pace.settle(now, job.tokens, used, job.left_at)
+            self._jobs.learn(job, used)
 
     def unpark(self) -> None:
         """Let submissions that wait for money go on, before all others."""
-        self._submissions.extendleft(reversed([each for each in self._parked if each not in self._submissions]))
-        self._parked.clear()
+        self._queues.unpark()
 
     def remove(self, submission: Submission) -> None:
         """Give up all of a submission that is not in flight."""
@@ -196,13 +183,12 @@ class Scheduler:
         if not self._breaker.holds_all(now):
             return []
 
-        waiting = [*self._submissions, *self._retries.submissions()]
-        leaving = [each for each in dict.fromkeys(waiting) if each.has_fallback(FallbackReason.OUTAGE)]
+        leaving = [each for each in self._queues.submissions() if each.has_fallback(FallbackReason.OUTAGE)]
         return [job for submission in leaving for job in self._drain(submission, now)]
 
     def _drain(self, submission: Submission, now: float) -> list[Job]:
         jobs = self._take_out(submission)
-        while (job := submission.draw(self._make_job, now)) is not None:
+        while (job := submission.draw(self._jobs.make, now)) is not None:
             jobs.append(job)
         if not jobs:
             submission.jobs_done(0)
@@ -210,12 +196,7 @@ class Scheduler:
 
     def _take_out(self, submission: Submission) -> list[Job]:
         """Its jobs that were drawn and wait here. It is no longer drawn from."""
-        if submission in self._submissions:
-            self._submissions.remove(submission)
-        if submission in self._parked:
-            self._parked.remove(submission)
-
-        jobs = self._retries.remove(submission)
+        jobs = self._queues.take_out(submission)
         if self._head is not None and self._head.submission is submission:
             self._head.release()
             jobs.append(self._head)
@@ -232,12 +213,13 @@ class Scheduler:
 
         Fresh documents go first while the provider is in doubt: an outage must not use up one document's retries.
         """
-        due = self._retries.next_due
+        retries = self._queues.retries
+        due = retries.next_due
         if due is None or due > now:
             return self._draw(now)
         if self._breaker.doubtful or self._in_flight.retries >= max(1, int(RETRY_SHARE * self.in_flight_limit)):
-            return self._draw(now) or self._retries.pop()
-        return self._retries.pop()
+            return self._draw(now) or retries.pop()
+        return retries.pop()
 
     def _reserve_next(self, now: float) -> Job | None:
         """The next job, with its money reserved. A submission that cannot pay for its next job is parked."""
@@ -247,28 +229,9 @@ class Scheduler:
             if (reservation := budget.reserve(job.request, self._budget_changed)) is not None:
                 job.reservation = reservation
                 return job
-            self._park(job)
+            self._queues.park(job)
         return None
-
-    def _park(self, job: Job) -> None:
-        submission = job.submission
-        submission.put_back(job)
-        if submission in self._submissions:
-            self._submissions.remove(submission)
-        if submission not in self._parked:
-            self._parked.append(submission)
 
     def _draw(self, now: float) -> Job | None:
         """The next document's job; `None` while too many documents wait for a retry."""
-        while self._submissions and len(self._retries) < max(self.concurrency, WAITING_ALWAYS_ALLOWED):
-            submission = self._submissions[0]
-            if (job := submission.draw(self._make_job, now)) is not None:
-                return job
-            self._submissions.popleft()
-            submission.jobs_done(0)
-        return None
-
-    def _make_job(self, request: Request, submission: Submission, now: float) -> Job:
-        body, parameters = self._encode(request), request.parameters
-        tokens = self._token_sizes.tokens(parameters.model, len(body), parameters.max_output_tokens)
-        return Job(request, submission, body, tokens, queued_since=now)
+        return self._queues.draw(now, max(self.concurrency, WAITING_ALWAYS_ALLOWED))
