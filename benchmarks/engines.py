@@ -12,7 +12,7 @@ def engine(url: str, count: int, concurrency: int) -> int:
     """Asks under limits that never bind, and makes a priced result row of every outcome; how many were answered."""
     # imported here, so that peers' environments need not have it
     from prefect_llm.engine import Engine
-    from prefect_llm.engine.submission import Submission
+    from prefect_llm.engine.submission import Backlog, Receiver, Submission
     from prefect_llm.pricing import cost
     from prefect_llm.store import ResultRow
     from prefect_llm.system.stop_flag import StopFlag
@@ -38,7 +38,7 @@ def engine(url: str, count: int, concurrency: int) -> int:
 
     limits = Limits(concurrency, requests_per_minute=10_000_000, tokens_per_minute=10_000_000_000)
     asked = Engine(Provider(url, api_key="key", limits=limits))
-    submission = Submission(requests(), deliver, StopFlag())
+    submission = Submission(Backlog(requests()), Receiver(deliver), StopFlag())
     asked.start(submission)
     asked.finish(submission)
     asked.close()

@@ -17,7 +17,7 @@ from tables import Table, heading, verdict
 from workload import MODEL, documents
 
 from prefect_llm.engine import Engine
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Backlog, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome
@@ -116,7 +116,7 @@ def run_on(
     engine: Engine, asked: Iterator[Request], deliver: Callable[[Request, Outcome], None], stop: StopFlag
 ) -> None:
     """Ask every request of that engine; return when each has been delivered."""
-    submission = Submission(asked, deliver, stop)
+    submission = Submission(Backlog(asked), Receiver(deliver), stop)
     engine.start(submission)
     engine.finish(submission)
 

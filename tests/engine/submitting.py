@@ -12,7 +12,7 @@ import httpx
 from prefect_llm.engine import Engine
 from prefect_llm.engine.attempts import Slot
 from prefect_llm.engine.budget import BudgetGate
-from prefect_llm.engine.submission import Job, Submission, unheard
+from prefect_llm.engine.submission import Backlog, Job, Receiver, Submission, unheard
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted
 from prefect_llm.values.outcome import Outcome
@@ -83,7 +83,7 @@ def run_on(
     budget: BudgetGate | None = None,
 ) -> None:
     """Ask every request of that engine; return when each has been delivered. Raises as `Engine.finish` does."""
-    submission = Submission(asked, deliver, stop, keep_raw, sent, budget)
+    submission = Submission(Backlog(asked), Receiver(deliver, sent), stop, keep_raw, budget)
     engine.start(submission)
     engine.finish(submission)
 

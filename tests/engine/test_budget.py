@@ -15,7 +15,7 @@ from tests.scripted_server.steps import Step
 
 from prefect_llm.engine import Engine
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Backlog, Receiver, Submission
 from prefect_llm.values.errors import BudgetExceeded
 from prefect_llm.values.outcome import Completion
 from prefect_llm.values.provider import Limits
@@ -106,7 +106,7 @@ def test_no_more_leave_than_there_is_money_for_and_the_rest_waits(scripted_serve
     scripted_server.script_all(steps.hang())
     coins, asked = Coins(3), Asked()
     engine = Engine(provider_at(scripted_server.base_url))
-    submission = Submission(requests(10), asked.deliver, asked.stop, budget=coins)
+    submission = Submission(Backlog(requests(10)), Receiver(asked.deliver), asked.stop, budget=coins)
     engine.start(submission)
     try:
         assert scripted_server.wait_for(in_flight=3).in_flight == 3
@@ -124,7 +124,7 @@ def test_no_more_leave_than_there_is_money_for_and_the_rest_waits(scripted_serve
 def test_a_run_without_money_does_not_hold_up_another_at_the_same_provider(scripted_server: ScriptedServer) -> None:
     poor, rich = Asked(), Asked()
     engine = Engine(provider_at(scripted_server.base_url, concurrency=1))
-    waiting = Submission(requests(5), poor.deliver, poor.stop, budget=Coins(0))
+    waiting = Submission(Backlog(requests(5)), Receiver(poor.deliver), poor.stop, budget=Coins(0))
     engine.start(waiting)
     try:
         run_for_at_most(30, engine, requests(5, first=5), rich)
@@ -141,7 +141,7 @@ def test_what_is_in_flight_when_its_chunk_is_given_up_is_forfeited(scripted_serv
     scripted_server.script_all(steps.hang())
     coins, asked = Coins(4), Asked()
     engine = Engine(provider_at(scripted_server.base_url))
-    submission = Submission(requests(10), asked.deliver, asked.stop, budget=coins)
+    submission = Submission(Backlog(requests(10)), Receiver(asked.deliver), asked.stop, budget=coins)
     engine.start(submission)
     scripted_server.wait_for(in_flight=4)
     engine.cancel(submission)

@@ -15,7 +15,7 @@ from tests.scripted_server.steps import Step
 
 from prefect_llm.engine import Engine
 from prefect_llm.engine.failures.probe import KnownRequests
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Backlog, Receiver, Submission
 from prefect_llm.values.errors import ProviderDown, RequestRefused
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.request import AnswerFormat, Parameters, Request
@@ -91,7 +91,7 @@ def test_asked_again_after_an_earlier_attempt_at_the_run_they_end_in_their_rows_
     step, kind, status = FAULTS[fault]
     scripted_server.script({f"doc-{row}": step for row in range(20)})
     asked, engine = Asked(), Engine(provider_at(scripted_server.base_url, **IMPATIENT))
-    submission = Submission(requests(20), asked.deliver, asked.stop, answered=True)
+    submission = Submission(Backlog(requests(20)), Receiver(asked.deliver), asked.stop, answered=True)
     engine.start(submission)
     engine.finish(submission)
     engine.close()

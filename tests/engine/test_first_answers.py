@@ -12,7 +12,7 @@ from tests.scripted_server.steps import Step
 
 from prefect_llm.engine import Engine
 from prefect_llm.engine.failures.first_answers import ALIKE, UNLIKE, FirstAnswers
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Backlog, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import (
     AuthenticationFailed,
@@ -115,7 +115,7 @@ def test_many_documents_refused_in_different_words_are_each_at_fault(scripted_se
 def test_refusals_in_a_run_that_was_answered_before_are_failed_rows_at_once(scripted_server: ScriptedServer) -> None:
     scripted_server.script_all(steps.status(400))
     asked, engine = Asked(), Engine(provider_at(scripted_server.base_url))
-    submission = Submission(requests(30), asked.deliver, asked.stop, answered=True)
+    submission = Submission(Backlog(requests(30)), Receiver(asked.deliver), asked.stop, answered=True)
     engine.start(submission)
     engine.finish(submission)
     engine.close()

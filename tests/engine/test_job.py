@@ -6,7 +6,7 @@ import pytest
 from tests.engine.submitting import requests
 
 from prefect_llm.engine.limits.rate_limits import Tokens
-from prefect_llm.engine.submission import Job, Submission
+from prefect_llm.engine.submission import Backlog, Job, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import BadResponse, Rejected, RequestError, Throttled, Unavailable
 from prefect_llm.values.outcome import Completion, DiscardedAnswer, ErrorKind, Usage
@@ -35,7 +35,13 @@ class Ends:
 def made(reservation: Ends | None = None) -> Job:
     """A job in its first attempt."""
     (request,) = requests(1)
-    job = Job(request, Submission(iter(()), lambda *_: None, StopFlag()), b"{}", Tokens(1, 1), queued_since=0.0)
+    job = Job(
+        request,
+        Submission(Backlog(iter(())), Receiver(lambda *_: None), StopFlag()),
+        b"{}",
+        Tokens(1, 1),
+        queued_since=0.0,
+    )
     job.reservation = reservation
     return job
 

@@ -21,7 +21,7 @@ from prefect_llm.engine.failures.provider_faults import ProviderFaults
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.failures.verdicts import Retry
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import Job, Submission
+from prefect_llm.engine.submission import Backlog, Job, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.outcome import ErrorKind
@@ -62,7 +62,7 @@ class Simulation:
             "https://llm.example/v1", limits=self.limits, timeouts=Timeouts(attempt_s=self.timeout_s), retries=retries
         )
         policy = ResponsePolicy(provider, retry_policy, breaker, ProviderFaults(provider, breaker))
-        scheduler.add(Submission(requests(10_000_000), lambda *_: None, StopFlag()))
+        scheduler.add(Submission(Backlog(requests(10_000_000)), Receiver(lambda *_: None), StopFlag()))
         chance, order, now = random.Random(1), itertools.count(), 0.0
         free_at = [0.0] * KNEE
         in_flight: list[tuple[float, int, Job, Unavailable | None]] = []

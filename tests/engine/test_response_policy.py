@@ -16,7 +16,7 @@ from prefect_llm.engine.failures.verdicts import Decision, Effects, Fail, Retry,
 from prefect_llm.engine.limits.opening import FIRST_SLOTS
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.scheduler import Scheduler
-from prefect_llm.engine.submission import FallbackReason, Job, Submission
+from prefect_llm.engine.submission import Backlog, FallbackReason, Job, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import (
     AccountExhausted,
@@ -56,7 +56,7 @@ class Provided:
         provider_faults = ProviderFaults(provider, self.breaker)
         self.policy = ResponsePolicy(provider, RetryPolicy(provider.retries), self.breaker, provider_faults)
         self.cool_down_until = 0.0
-        self.scheduler.add(Submission(requests(10_000), lambda *_: None, StopFlag()))
+        self.scheduler.add(Submission(Backlog(requests(10_000)), Receiver(lambda *_: None), StopFlag()))
         if succeeded:
             self.answer(0.0, self.leave(0.0))
 
@@ -421,7 +421,13 @@ def alone(limits: Limits) -> tuple[ResponsePolicy, Job]:
     breaker = Breaker(lambda openings: 5.0)
     policy = ResponsePolicy(provider, RetryPolicy(provider.retries), breaker, ProviderFaults(provider, breaker))
     (request,) = requests(1)
-    job = Job(request, Submission(iter(()), lambda *_: None, StopFlag()), b"{}", Tokens(1, 1), queued_since=0.0)
+    job = Job(
+        request,
+        Submission(Backlog(iter(())), Receiver(lambda *_: None), StopFlag()),
+        b"{}",
+        Tokens(1, 1),
+        queued_since=0.0,
+    )
     job.slot = Slot(left_at=1.0, is_retry=False, is_probe=False)
     return policy, job
 

@@ -6,13 +6,13 @@ from tests.engine.submitting import requests
 
 from prefect_llm.engine.limits.rate_limits import Tokens
 from prefect_llm.engine.retry_queue import RetryQueue
-from prefect_llm.engine.submission import Job, Submission
+from prefect_llm.engine.submission import Backlog, Job, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag
 
 
 def chunk() -> Submission:
     """An empty one."""
-    return Submission(iter(()), lambda *_: None, StopFlag())
+    return Submission(Backlog(iter(())), Receiver(lambda *_: None), StopFlag())
 
 
 def jobs_of(submission: Submission, count: int) -> list[Job]:

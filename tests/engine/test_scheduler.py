@@ -10,7 +10,7 @@ from tests.engine.submitting import requests, slot_of
 
 from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
 from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
-from prefect_llm.engine.submission import Job, Submission
+from prefect_llm.engine.submission import Backlog, Job, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Interrupted, Unavailable
 from prefect_llm.values.provider import Limits
@@ -26,7 +26,7 @@ def submission(count: int, first: int = 0, drawn: list[str] | None = None) -> Su
                 drawn.append(request.document_id)
             yield request
 
-    return Submission(watched(), lambda *_: None, StopFlag())
+    return Submission(Backlog(watched()), Receiver(lambda *_: None), StopFlag())
 
 
 def written(request: Request) -> bytes:
@@ -259,7 +259,7 @@ def test_a_broken_iterator_ends_its_chunk_with_its_fault_when_the_last_job_has_l
         yield from requests(2)
         raise LookupError("no more documents")
 
-    chunk = Submission(broken(), lambda *_: None, StopFlag())
+    chunk = Submission(Backlog(broken()), Receiver(lambda *_: None), StopFlag())
     made = scheduler(10, chunk, submission(1, first=10))
     jobs = departing(made)
     assert names(jobs) == ["doc-0", "doc-1", "doc-10"]

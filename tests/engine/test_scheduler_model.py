@@ -13,7 +13,7 @@ from tests.engine.submitting import requests, slot_of
 
 from prefect_llm.engine.failures.breaker import Breaker, BreakerState
 from prefect_llm.engine.scheduler import RETRY_SHARE, WAITING_ALWAYS_ALLOWED, Scheduler
-from prefect_llm.engine.submission import Job, Submission
+from prefect_llm.engine.submission import Backlog, Job, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.provider import Limits
@@ -67,8 +67,8 @@ class Scheduling(RuleBasedStateMachine):
         return self._added(count)
 
     def _added(self, count: int) -> Chunk:
-        chunk = Chunk(Submission(iter(()), lambda *_: None, StopFlag()))
-        chunk.submission.requests = self._drawing(chunk, self.first, count)
+        chunk = Chunk(Submission(Backlog(iter(())), Receiver(lambda *_: None), StopFlag()))
+        chunk.submission.backlog.requests = self._drawing(chunk, self.first, count)
         self.first += count
         self.known.append(chunk)
         self.scheduler.add(chunk.submission)

@@ -19,7 +19,7 @@ from tests.scripted_server import steps
 from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm.engine import Engine
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Backlog, Receiver, Submission
 from prefect_llm.system import telemetry, telemetry_conventions
 
 WITHOUT = """
@@ -148,7 +148,7 @@ def test_a_span_lasts_as_long_as_its_request_and_belongs_to_its_own_chunk(
     submissions = []
     for chunk in range(2):
         with tracer.start_as_current_span(f"chunk {chunk}"):
-            submissions.append(Submission(requests(2, first=2 * chunk), asked.deliver, asked.stop))
+            submissions.append(Submission(Backlog(requests(2, first=2 * chunk)), Receiver(asked.deliver), asked.stop))
             engine.start(submissions[-1])
     for submission in submissions:
         engine.finish(submission)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 
 from prefect_llm.engine import close_engines, engine_for
-from prefect_llm.engine.submission import Submission
+from prefect_llm.engine.submission import Backlog, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.tasks.shared_limit import give_all_back, limits_shared
 from prefect_llm.values.outcome import Outcome
@@ -42,7 +42,7 @@ def main() -> None:
         answered += outcome.ok
 
     with limits_shared(provider):
-        engine, submission = engine_for(provider), Submission(requests(), deliver, StopFlag())
+        engine, submission = engine_for(provider), Submission(Backlog(requests()), Receiver(deliver), StopFlag())
         engine.start(submission)
         engine.finish(submission)
     print(answered, flush=True)

@@ -75,7 +75,7 @@ class Asker:
         attempts = job.attempts
         attempts.sent += 1
         attempts.started_at_us = attempts.started_at_us or now_us()
-        job.submission.sent(attempts.sent)
+        job.submission.receiver.sent(attempts.sent)
 
         began = time.perf_counter()
         try:
@@ -89,7 +89,7 @@ class Asker:
 
     async def _probe(self, job: Job, probe: Request) -> None:
         """Ask what was answered before, in the job's place and for its money; then the job waits for another turn."""
-        job.submission.sent(job.attempts.sent + 1)
+        job.submission.receiver.sent(job.attempts.sent + 1)
         began = time.perf_counter()
         try:
             _, completion = await self._sender.ask(job, probe, self._sender.encoder(probe))

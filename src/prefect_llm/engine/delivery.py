@@ -72,7 +72,7 @@ class Delivery:
 
     def hand_over(self, job: Job, why: FallbackReason) -> bool:
         """Hand it to the fallback, if one accepts it: it is then done here."""
-        fallback = job.submission.fallback
+        fallback = job.submission.route.fallback
         if fallback is None or not job.submission.has_fallback(why):
             return False
         fallback.accept(job, why)
@@ -92,20 +92,21 @@ class Delivery:
             started_at_us=attempts.started_at_us,
             finished_at_us=now_us(),
             discarded=tuple(attempts.discarded),
-            route=job.submission.route,
+            route=job.submission.route.number,
             lost=attempts.lost,
             endpoint_s=attempts.endpoint_s,
         )
 
-        job.submission.deliver(job.request, outcome)
+        job.submission.receiver.deliver(job.request, outcome)
         job.submission.jobs_done()
 
     def end_held(self) -> None:
         """Held documents fail once their run has an answer, or nothing else to ask."""
         for run in self.held.runs:
             ours = [each for each in self._submissions if each.stop is run]
-            asks_more = any(not (each.exhausted or each.open) for each in ours)
-            left = asks_more or sum(each.unfinished for each in ours) > self.held.of(run)
+            backlogs = [each.backlog for each in ours]
+            asks_more = any(not (each.exhausted or each.open) for each in backlogs)
+            left = asks_more or sum(each.unfinished for each in backlogs) > self.held.of(run)
             if not left or any(map(self._policy.has_answer, ours)):
                 for held in self.held.take_run(run):
                     self.deliver(held.job, held.hold.fail, held.latency_s)

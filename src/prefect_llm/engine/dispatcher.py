@@ -63,13 +63,13 @@ class Dispatcher:
         submission.done.add_done_callback(lambda _: self._submissions.discard(submission))
         if submission.stop.error is not None:
             self.scheduler.remove(submission)
-        elif not submission.open:
+        elif not submission.backlog.open:
             self.scheduler.add(submission)
             self._pump()
 
     def accept_handover(self, submission: Submission, request: Request, attempts: Attempts) -> None:
         """Send a request that another provider's engine handed over, for the submission."""
-        if submission.exhausted:
+        if submission.backlog.exhausted:
             return  # given up in the meantime: its document stays pending
         try:
             self.scheduler.accept_handover(submission, request, attempts, self._loop.time())

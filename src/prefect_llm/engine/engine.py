@@ -43,8 +43,8 @@ class Engine:
     def start(self, submission: Submission) -> None:
         """Begin to send its requests. `finish` or `cancel` must follow.
 
-        `requests` is drawn, `sent` called with the number of every attempt (from 1) and `deliver` called on the
-        engine's thread, as slots and answers come: none of them may block.
+        Its requests are drawn and its receiver is called on the engine's thread, as slots and answers come: none of
+        them may block.
         """
 
         def stop() -> None:
@@ -57,10 +57,10 @@ class Engine:
     def finish(self, submission: Submission) -> None:
         """Accept no more handovers for it, and wait until all of it has ended.
 
-        Raises the `RunError` that stopped the run, or what one of the caller's three functions raised. Outcomes
+        Raises the `RunError` that stopped the run, or what one of the caller's functions raised. Outcomes
         delivered before that are good.
         """
-        if submission.open:
+        if submission.backlog.open:
             self._loop.call_soon_threadsafe(submission.finish)
         try:
             submission.done.result()

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from prefect_llm.engine.budget import BudgetGate
 from prefect_llm.engine.engine import Engine
 from prefect_llm.engine.registry import engine_for
-from prefect_llm.engine.submission import FallbackReason, Job, Submission, unheard, unnoticed
+from prefect_llm.engine.submission import (
+    Backlog,
+    FallbackReason,
+    Job,
+    Receiver,
+    Route,
+    Submission,
+    unheard,
+    unnoticed,
+)
 from prefect_llm.system.stop_flag import StopFlag
 from prefect_llm.values.outcome import Outcome
 from prefect_llm.values.provider import Provider
@@ -43,12 +52,11 @@ def ask(
     """
     routes = provider.routes
     links: list[_Link] = []
-    for route, each in enumerate(routes):
-        submission = Submission(requests if route == 0 else iter(()), deliver, stop, keep_raw, sent, budget)
-        submission.answered, submission.throttled = answered and route == 0, throttled
-        submission.lost = lost
-        submission.route, submission.open = route, route > 0
-        submission.fallback = FallbackChain(links, route, rewritten) if route + 1 < len(routes) else None
+    receiver = Receiver(deliver, sent, throttled, lost)
+    for number, each in enumerate(routes):
+        backlog = Backlog(requests) if number == 0 else Backlog(iter(()), open=True)
+        route = Route(number, FallbackChain(links, number, rewritten) if number + 1 < len(routes) else None)
+        submission = Submission(backlog, receiver, stop, keep_raw, budget, route, answered=answered and number == 0)
         links.append(_Link(engine_for(each), submission))
 
     for link in reversed(links):  # a fallback is there before anything is handed over to it
@@ -85,7 +93,7 @@ class FallbackChain:
         """Ask the next one, which goes on counting the job's attempts."""
         link = self._next(why)
         assert link is not None, "only if accepts()"
-        request = self._rewritten(job.request, link.submission.route)
+        request = self._rewritten(job.request, link.submission.route.number)
         link.engine.accept_handover(link.submission, request, job.attempts)
 
     def _next(self, why: FallbackReason) -> _Link | None:

@@ -173,10 +173,7 @@ class Scheduler:
 
     def remove(self, submission: Submission) -> None:
         """Give up all of a submission that is not in flight."""
-        removed = len(self._take_out(submission)) + len(submission.queued)
-        submission.queued.clear()
-        submission.exhausted = True
-        submission.jobs_done(removed)
+        submission.jobs_done(len(self._take_out(submission)) + submission.give_up())
 
     def take_for_fallback(self, now: float) -> list[Job]:
         """While the breaker holds everything back: take out all jobs that have a fallback, to the last document."""

@@ -49,76 +49,116 @@ def unnoticed(request: Request) -> None:
     """For callers that do not count what is lost or throttled."""
 
 
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """What the caller is told, on engines' threads: none of it may block.
+
+    Each outcome; the number of every attempt as it leaves, from 1; each request that is answered 429, and each that
+    ends without an answer and may have been billed.
+    """
+
+    deliver: Callable[[Request, Outcome], None]
+    sent: Callable[[int], None] = unheard
+    throttled: Callable[[Request], None] = unnoticed
+    lost: Callable[[Request], None] = unnoticed
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which of its run's providers a submission asks, from 0, and who answers what that one cannot."""
+
+    number: int = 0
+    fallback: Fallback | None = None
+
+
+FIRST_ROUTE = Route()
+
+
+@dataclass(eq=False, slots=True)
+class Backlog:
+    """A chunk's requests: those to draw, jobs to send before them (`queued`), and how many drawn are unfinished.
+
+    While `open`, other engines may hand jobs over. Once `exhausted`, none is left to draw and none will come.
+    """
+
+    requests: Iterator[Request]
+    open: bool = False
+    queued: deque[Job] = field(default_factory=deque)
+    unfinished: int = 0
+    exhausted: bool = False
+
+
 @dataclass(eq=False, slots=True)
 class Submission:
     """One chunk's requests and where their outcomes go. Its engine's thread alone changes it.
 
-    `done` resolves when no request is left to draw and none drawn is unfinished: with the fault that ended
-    it (the caller's iterator or receiver raised), else with the error that stopped the run, else well. While
-    `open`, other engines may hand jobs over, to whom it is the fallback of that `route`. `answered` says that
-    requests of the same run were answered before: what they all carry is then not at fault.
+    `done` resolves when no request is left to draw and none drawn is unfinished: with the `fault` that ended
+    it (the caller's iterator or receiver raised), else with the error that stopped the run, else well. `answered`
+    says that requests of the same run were answered before: what they all carry is then not at fault.
     """
 
-    requests: Iterator[Request]
-    deliver: Callable[[Request, Outcome], None]
+    backlog: Backlog
+    receiver: Receiver
     stop: StopFlag
     keep_raw: bool = False
-    sent: Callable[[int], None] = unheard
     budget: BudgetGate | None = None
-    fallback: Fallback | None = None
-    route: int = 0
-    open: bool = False
+    route: Route = FIRST_ROUTE
     answered: bool = False
-    throttled: Callable[[Request], None] = unnoticed
-    lost: Callable[[Request], None] = unnoticed
     trace: Context | None = field(default_factory=telemetry.here)
     done: Future[None] = field(default_factory=Future)
-    queued: deque[Job] = field(default_factory=deque)
-    unfinished: int = 0
-    exhausted: bool = False
     fault: Exception | None = None
 
     def draw(self, make_job: Callable[[Request, Submission, float], Job], now: float) -> Job | None:
         """The next job; `None` after the last, and after a fault of the iterator or of encoding."""
-        if self.queued:
-            return self.queued.popleft()
+        backlog = self.backlog
+        if backlog.queued:
+            return backlog.queued.popleft()
 
         job = None
         try:
-            if (request := next(self.requests, None)) is not None:
+            if (request := next(backlog.requests, None)) is not None:
                 job = make_job(request, self, now)
         except Exception as fault:  # the caller's code, or what it gave: its error goes back to the caller
             self.fault = fault
 
         if job is not None:
-            self.unfinished += 1
+            backlog.unfinished += 1
         else:
-            self.exhausted = not self.open
+            backlog.exhausted = not backlog.open
         return job
 
     def enqueue(self, job: Job) -> None:
         """Queue a job that another engine handed over."""
-        self.queued.append(job)
-        self.unfinished += 1
+        self.backlog.queued.append(job)
+        self.backlog.unfinished += 1
 
     def put_back(self, job: Job) -> None:
         """Queue a job that was drawn, before all others."""
-        self.queued.appendleft(job)
+        self.backlog.queued.appendleft(job)
 
     def finish(self) -> None:
         """No more jobs will be handed over."""
-        self.open = False
-        self.exhausted = True
+        self.backlog.open = False
+        self.backlog.exhausted = True
         self.jobs_done(0)
+
+    def give_up(self) -> int:
+        """Draw no more: drop what is queued, and return how much that was."""
+        dropped = len(self.backlog.queued)
+        self.backlog.queued.clear()
+        self.backlog.exhausted = True
+        return dropped
 
     def has_fallback(self, why: FallbackReason) -> bool:
         """Whether a fallback accepts its requests."""
-        return self.fallback is not None and self.fallback.accepts(why) and self.stop.error is None
+        fallback = self.route.fallback
+        return fallback is not None and fallback.accepts(why) and self.stop.error is None
 
     def jobs_done(self, count: int = 1) -> None:
         """Count drawn requests that are delivered, handed over or given up; the last one resolves `done`."""
-        self.unfinished -= count
-        if self.unfinished or not self.exhausted or self.done.done():
+        backlog = self.backlog
+        backlog.unfinished -= count
+        if backlog.unfinished or not backlog.exhausted or self.done.done():
             return
 
         if (error := self.fault or self.stop.error) is not None:
@@ -156,7 +196,7 @@ class Job:
         """The attempt is answered: charge what it cost."""
         reservation, self.reservation = self.reservation, None
         if reservation is not None:
-            reservation.settle(completion, self.request.parameters.model, self.submission.route)
+            reservation.settle(completion, self.request.parameters.model, self.submission.route.number)
 
     def release(self) -> None:
         """The attempt is not billed."""
@@ -173,14 +213,14 @@ class Job:
     def lose(self) -> None:
         """The attempt ended without an answer and may have been billed."""
         self.attempts.lost += 1
-        self.submission.lost(self.request)
+        self.submission.receiver.lost(self.request)
         self.forfeit()
 
     def fail(self, error: RequestError) -> None:
         """Count a failed attempt, and charge what it cost or may have cost."""
         if isinstance(error, Throttled):
             self.attempts.throttled += 1
-            self.submission.throttled(self.request)
+            self.submission.receiver.throttled(self.request)
 
         if error.completion is not None:
             self.settle(error.completion)
@@ -196,7 +236,7 @@ class Job:
         if completion.usage is None:
             self.attempts.lost += 1
         else:
-            model, route = self.request.parameters.model, self.submission.route
+            model, route = self.request.parameters.model, self.submission.route.number
             self.attempts.discarded.append(
                 DiscardedAnswer(completion.usage, model, route, completion.model, completion.service)
             )
