@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from prefect_llm.engine.failures.breaker import JUDGED_ATTEMPTS, OUTAGE_DOCUMENTS, Breaker, BreakerState
+from prefect_llm.engine.failures.breaker import Breaker, BreakerState
+from prefect_llm.engine.failures.recent_failures import JUDGED_ATTEMPTS, OUTAGE_DOCUMENTS
 from prefect_llm.values.errors import Unavailable
 from prefect_llm.values.outcome import ErrorKind
 

@@ -8,9 +8,10 @@ import pytest
 from tests.engine.submitting import requests
 
 from prefect_llm.engine.attempts import Slot
-from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
+from prefect_llm.engine.failures.breaker import Breaker, BreakerState
 from prefect_llm.engine.failures.policy import ResponsePolicy
 from prefect_llm.engine.failures.provider_faults import ProviderFaults
+from prefect_llm.engine.failures.recent_failures import OUTAGE_DOCUMENTS
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.failures.verdicts import Decision, Effects, Fail, Retry, StopRun, Verdict
 from prefect_llm.engine.limits.opening import FIRST_SLOTS

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.engine.submitting import requests, slot_of
 
-from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker, BreakerState
+from prefect_llm.engine.failures.breaker import Breaker, BreakerState
+from prefect_llm.engine.failures.recent_failures import OUTAGE_DOCUMENTS
 from prefect_llm.engine.scheduler import WAITING_ALWAYS_ALLOWED, Scheduler
 from prefect_llm.engine.submission import Backlog, Job, Receiver, Submission
 from prefect_llm.system.stop_flag import StopFlag

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from prefect_llm.engine.attempts import Attempts, Slot
-from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS, Breaker
+from prefect_llm.engine.failures.breaker import Breaker
+from prefect_llm.engine.failures.recent_failures import OUTAGE_DOCUMENTS
 from prefect_llm.engine.failures.verdicts import Effects
 from prefect_llm.engine.job_maker import JobMaker
 from prefect_llm.engine.limits.concurrency import Ramp

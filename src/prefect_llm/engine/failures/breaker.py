@@ -9,19 +9,13 @@ https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from prefect_llm.engine.failures.recent_failures import RecentFailures
 from prefect_llm.values.errors import Unavailable
 
-OUTAGE_DOCUMENTS = 10
-"""This many documents failing with no success between them are taken for an outage until a probe says otherwise
-(`probe.py`); fewer may be their own fault."""
-JUDGED_ATTEMPTS = 50
-OPENING_SHARE = 0.8
-"""Share of the last `JUDGED_ATTEMPTS` that failed, from which it opens although some succeed."""
 FIRST_SLOTS = 7
 """In flight beyond what already was, after the first success: eight with the probe, and 256 five rounds later."""
 
@@ -56,11 +50,31 @@ class ProviderStatus:
     pause_s: float = 0.0
 
 
-class Breaker:
-    """The circuit breaker of one provider.
+class Pauses:
+    """How long the breaker stays open; longer each time that it opens again.
 
-    `pause_s(n)` is how long the n-th opening in a row lasts, unless the endpoint asks for longer; no such wish
-    outlasts `outage_limit_s` without a success, for the probe that leaves then may end the run.
+    `pause_s(n)` is for the n-th opening in a row, unless the endpoint asks for longer; no such wish outlasts
+    `outage_limit_s` without a success, for the probe that leaves then may end the run.
+    """
+
+    def __init__(self, pause_s: Callable[[int], float], outage_limit_s: float) -> None:
+        self._pause_s = pause_s
+        self._outage_limit_s = outage_limit_s
+        self._openings = 0
+
+    def begin(self, now: float, failing_since: float, retry_after_s: float) -> float:
+        """It opens, as the endpoint asks for `retry_after_s`; the instant at which the pause ends."""
+        self._openings += 1
+        asked_until = min(now + retry_after_s, failing_since + self._outage_limit_s)
+        return max(now + self._pause_s(self._openings), asked_until)
+
+    def end(self) -> None:
+        """It closes: the next pause is short again."""
+        self._openings = 0
+
+
+class Breaker:
+    """The circuit breaker of one provider, with the pauses that `Pauses` makes of `pause_s` and `outage_limit_s`.
 
     `outages` counts how often it opened from closed, so that a watcher between two looks misses none. Attempts that
     left before the state last changed say nothing of the new one, and change nothing.
@@ -69,16 +83,10 @@ class Breaker:
     def __init__(self, pause_s: Callable[[int], float], outage_limit_s: float = math.inf) -> None:
         self.state = BreakerState.CLOSED
         self.opened_at: float | None = None
-        self.failing_since: float | None = None
-        self.unreachable = False
-
-        self._pause_s = pause_s
-        self._outage_limit_s = outage_limit_s
-        self._failing: set[str] = set()
-        self._recent: deque[bool] = deque(maxlen=JUDGED_ATTEMPTS)
         self.outages = 0
-        self._openings = 0
 
+        self._failures = RecentFailures()
+        self._pauses = Pauses(pause_s, outage_limit_s)
         self._probe_at = 0.0
         self._probing = False
         self._changed_at = -math.inf
@@ -88,12 +96,22 @@ class Breaker:
     @property
     def outage(self) -> bool:
         """Whether failures are the provider's and not the documents': nothing succeeds, or no connection comes."""
-        return self.unreachable or len(self._failing) >= OUTAGE_DOCUMENTS
+        return self._failures.outage
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether no connection comes."""
+        return self._failures.unreachable
+
+    @property
+    def failing_since(self) -> float | None:
+        """When the first failure came since the last success."""
+        return self._failures.since
 
     @property
     def doubtful(self) -> bool:
         """Whether something failed and nothing has succeeded since: another document's attempt tells more."""
-        return bool(self._failing)
+        return bool(self._failures)
 
     def admits(self, now: float, in_flight: int) -> bool:
         """Whether one more request may leave."""
@@ -137,8 +155,7 @@ class Breaker:
         """A good answer came to the attempt that left at `left_at`; it still counts in `in_flight`."""
         if self.is_stale(left_at):
             return
-        self.forget_failures()
-        self._recent.append(False)
+        self._failures.end()
         self._goes_on(now, in_flight)
 
     def answered(self, now: float, left_at: float, in_flight: int, *, throttled: bool) -> None:
@@ -148,7 +165,7 @@ class Breaker:
         """
         if self.is_stale(left_at):
             return
-        self.unreachable = False
+        self._failures.unreachable = False
         self._goes_on(now, in_flight, takes_more=not throttled)
 
     def failed(self, now: float, left_at: float, document_id: str, error: Unavailable) -> None:
@@ -156,30 +173,21 @@ class Breaker:
         if self.is_stale(left_at):
             self._slots = max(self._slots - 1, FIRST_SLOTS)  # it held a slot that no success has earned
             return
-        self.failing_since = now if self.failing_since is None else self.failing_since
-        if len(self._failing) < OUTAGE_DOCUMENTS:
-            self._failing.add(document_id)
         # where another was answered meanwhile, one lost connection is this attempt's bad luck
-        self.unreachable = error.unreachable and left_at >= self._answered_at
-        self._recent.append(True)
-        if self.state is BreakerState.HALF_OPEN or self._is_too_much():
+        unreachable = error.unreachable and left_at >= self._answered_at
+        self._failures.add(now, document_id, unreachable=unreachable)
+        if self.state is BreakerState.HALF_OPEN or self._failures.too_many:
             self._open(now, error.retry_after_s or 0.0)
 
     def forget_failures(self) -> None:
         """Forget failures in a row: an answer came, or nothing was asked for a while."""
-        self._failing.clear()
-        self.unreachable = False
-        self.failing_since = None
-
-    def _is_too_much(self) -> bool:
-        full = len(self._recent) == JUDGED_ATTEMPTS
-        return self.outage or (full and sum(self._recent) >= OPENING_SHARE * JUDGED_ATTEMPTS)
+        self._failures.forget()
 
     def _goes_on(self, now: float, in_flight: int, *, takes_more: bool = True) -> None:
         self._answered_at = now
         if self.state is BreakerState.HALF_OPEN:
-            self._openings = 0
-            self._recent.clear()
+            self._pauses.end()
+            self._failures.forget_attempts()
             self._slots = in_flight + FIRST_SLOTS
             self._change(BreakerState.CLOSED, now)
         elif takes_more:
@@ -187,11 +195,9 @@ class Breaker:
 
     def _open(self, now: float, retry_after_s: float) -> None:
         self.outages += self.state is BreakerState.CLOSED
-        self._openings += 1
         self.opened_at = now
         failing_since = now if self.failing_since is None else self.failing_since
-        asked_until = min(now + retry_after_s, failing_since + self._outage_limit_s)
-        self._probe_at = max(now + self._pause_s(self._openings), asked_until)
+        self._probe_at = self._pauses.begin(now, failing_since, retry_after_s)
         self._change(BreakerState.OPEN, now)
 
     def _change(self, state: BreakerState, now: float) -> None:

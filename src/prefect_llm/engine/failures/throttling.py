@@ -6,7 +6,7 @@ gets through, while others are answered. Pure in `now`, in seconds.
 
 from __future__ import annotations
 
-from prefect_llm.engine.failures.breaker import OUTAGE_DOCUMENTS
+from prefect_llm.engine.failures.recent_failures import OUTAGE_DOCUMENTS
 from prefect_llm.engine.failures.retry import RetryCounts, TurnedAway
 
 ACCOUNT_WINDOW_S = 60.0
