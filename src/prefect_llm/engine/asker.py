@@ -68,10 +68,8 @@ class Asker:
 
         if (probe := self._policy.probe_for(job)) is not None:
             await self._probe(job, probe)
-        else:
-            await self._send(job, time_left_s)
+            return
 
-    async def _send(self, job: Job, within_s: float | None) -> None:
         attempts = job.attempts
         attempts.sent += 1
         attempts.started_at_us = attempts.started_at_us or now_us()
@@ -80,7 +78,7 @@ class Asker:
         began = time.perf_counter()
         try:
             answer, completion = await self._sender.ask(
-                job, job.request, job.body, within_s=within_s, keep_raw=job.submission.keep_raw
+                job, job.request, job.body, within_s=time_left_s, keep_raw=job.submission.keep_raw
             )
         except RequestError as error:
             await self._failed(job, error, time.perf_counter() - began)

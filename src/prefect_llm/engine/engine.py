@@ -107,7 +107,7 @@ class Engine:
             outage_limit_s=provider_faults.outage_limit_s,
             throttled=policy.throttling.count,
             throttled_s=0.0 if since is None else now - since,
-            pause_s=max(policy.cool_until - now, 0.0),
+            pause_s=max(policy.backpressure.cool_until - now, 0.0),
         )
 
     @property

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
-from prefect_llm.engine.failures.breaker import Breaker, BreakerState
+from prefect_llm.engine.failures.backpressure import Backpressure
+from prefect_llm.engine.failures.breaker import Breaker
 from prefect_llm.engine.failures.first_answers import ALIKE, FirstAnswers, is_refusal
 from prefect_llm.engine.failures.probe import KnownRequests
 from prefect_llm.engine.failures.provider_faults import ProviderFaults, is_answer
 from prefect_llm.engine.failures.retry import RetryPolicy
 from prefect_llm.engine.failures.throttling import Throttling
 from prefect_llm.engine.failures.verdicts import (
-    NO_EFFECTS,
     Decision,
     Effects,
     Fail,
@@ -21,7 +19,6 @@ from prefect_llm.engine.failures.verdicts import (
     Verdict,
     fallback_reason,
 )
-from prefect_llm.engine.limits.concurrency import AdaptiveConcurrency
 from prefect_llm.engine.submission import Job, Submission
 from prefect_llm.values.errors import (
     RequestError,
@@ -47,24 +44,15 @@ class ResponsePolicy:
     def __init__(
         self, provider: Provider, retry_policy: RetryPolicy, breaker: Breaker, provider_faults: ProviderFaults
     ) -> None:
-        limits, wire_format = provider.limits, format_of(provider)
         self._retry_policy = retry_policy
         self._breaker = breaker
         self._provider_faults = provider_faults
         self._deadline_s = provider.timeouts.deadline_s
-        self._rate_headers = wire_format.rate_headers
-        longest_s = provider.timeouts.longest_silence_s
-        self._adaptive = AdaptiveConcurrency(limits.max_concurrency, longest_s) if limits.adaptive else None
 
         self.throttling = Throttling()
+        self.backpressure = Backpressure(provider, retry_policy, breaker, provider_faults, self.throttling)
         self._first_answers = FirstAnswers()
-        self._known = KnownRequests(wire_format.probe("").messages)
-        self._cool_until = 0.0
-
-    @property
-    def cool_until(self) -> float:
-        """Nothing leaves before this instant."""
-        return self._cool_until
+        self._known = KnownRequests(format_of(provider).probe("").messages)
 
     def forget_failures(self) -> None:
         """Forget failures in a row: nothing has been asked for a while."""
@@ -80,8 +68,7 @@ class ResponsePolicy:
         """An attempt leaves. The deadline's clock starts with the first one, and again after an outage."""
         if job.deadline_from is None or self._clock_restarts(job.deadline_from):
             job.deadline_from = now
-        if self._adaptive is not None:
-            self._adaptive.left(now, in_flight)
+        self.backpressure.attempt_left(now, in_flight)
 
     def time_left_s(self, now: float, job: Job) -> float | None:
         """Seconds until the document's deadline; `None` without one."""
@@ -98,17 +85,11 @@ class ResponsePolicy:
         """A good answer came."""
         stale = self._breaker.is_stale(job.left_at)
         self._record_success(now, job, in_flight)
-
-        if self._adaptive is None or stale:
-            return NO_EFFECTS
-        self._adaptive.answered(now, latency_s)
-        return Effects(self._adaptive.concurrency, self._adaptive.ramp)
+        return self.backpressure.succeeded(now, latency_s, stale=stale)
 
     def heed_rate_headers(self, now: float, job: Job, headers: Headers, wall_s: float) -> Effects:
         """Pause where the endpoint says that its bucket is empty, before it has to refuse a request."""
-        wait_s = self._rate_headers.wait_s(headers, job.tokens.input, job.tokens.output, wall_s)
-        wait_s = min(wait_s, self._provider_faults.outage_limit_s)  # then a 429 says how long it really is
-        return Effects(cool_down_until=self._cool_down(now + wait_s)) if wait_s > 0 else NO_EFFECTS
+        return self.backpressure.heed_rate_headers(now, job, headers, wall_s)
 
     def failed(
         self, now: float, job: Job, error: RequestError, in_flight: int, *, others_under_way: bool = False
@@ -126,7 +107,7 @@ class ResponsePolicy:
         verdict = self._verdict_on_run(now, job, error, alone=in_flight == 1, others_under_way=others_under_way)
         if isinstance(verdict, StopRun):
             return Decision(verdict)
-        effects = self._effects_of(now, job, error, stale=stale)
+        effects = self.backpressure.failed(now, job, error, stale=stale)
         return Decision(verdict or self._verdict_on(now, job, error, stale=stale), effects)
 
     def probe_for(self, job: Job) -> Request | None:
@@ -160,7 +141,7 @@ class ResponsePolicy:
             self._known.refused(job.request.parameters.model)  # it tells nothing of the provider
         if isinstance(verdict, StopRun):
             return Decision(verdict)
-        effects = self._effects_of(now, job, error, stale=False)
+        effects = self.backpressure.failed(now, job, error, stale=False)
         return Decision(Retry(self._retry_policy.first_pause_s), effects)
 
     def _verdict_on_run(
@@ -206,47 +187,6 @@ class ResponsePolicy:
         if self._is_too_late(now + delay_s, job):
             return self.overdue(error.message)
         return Retry(delay_s)
-
-    def _effects_of(self, now: float, job: Job, error: RequestError, *, stale: bool) -> Effects:
-        """Less concurrency where the provider pushes back, and a cooldown where it throttles."""
-        throttled = isinstance(error, Throttled)
-        if throttled and self.throttling.waits_alone(job.retry_counts):
-            return NO_EFFECTS
-        cool_down_until = self._cooldown_after(error, now) if isinstance(error, Throttled) else None
-        if self._adaptive is None or stale or not isinstance(error, Retryable):
-            return Effects(cool_down_until=cool_down_until)
-
-        self._push_back(self._adaptive, now, error)
-        return Effects(self._adaptive.concurrency, self._adaptive.ramp, cool_down_until)
-
-    def _push_back(self, adaptive: AdaptiveConcurrency, now: float, error: Retryable) -> None:
-        """Faults tell the controller of a limit; those of an outage say nothing of how much the provider takes."""
-        if self._breaker.state is not BreakerState.CLOSED:
-            adaptive.outage()
-        elif isinstance(error, Throttled):
-            adaptive.throttled(now)
-        else:
-            adaptive.faulted(now, timed_out=error.kind is ErrorKind.TIMEOUT)
-
-    def _cooldown_after(self, error: Throttled, now: float) -> float | None:
-        """One pause for all: answers to requests in flight when it began do not lengthen it."""
-        cooling = now < self._cool_until
-        if error.retry_after_s is None and cooling:
-            return None
-        if not cooling:
-            self.throttling.in_a_row += 1
-        wait_s = self._retry_policy.cooldown_s(error, self.throttling.in_a_row)
-        return self._cool_down(now + self._within_patience(wait_s, now))
-
-    def _within_patience(self, wait_s: float, now: float) -> float:
-        """No wait outlasts the patience: the attempt after it may end the run."""
-        since = self.throttling.since
-        left_s = math.inf if since is None else since + self._provider_faults.outage_limit_s - now
-        return min(wait_s, left_s) if left_s > 0 else wait_s
-
-    def _cool_down(self, until: float) -> float:
-        self._cool_until = max(self._cool_until, until)
-        return self._cool_until
 
     def _is_too_late(self, at: float, job: Job) -> bool:
         left_s = self.time_left_s(at, job)
