@@ -12,8 +12,8 @@ from concurrent.futures import wait
 
 from prefect_llm.engine.attempts import Attempts
 from prefect_llm.engine.dispatcher import GRACE_S, Dispatcher
-from prefect_llm.engine.failures.breaker import ProviderStatus
 from prefect_llm.engine.limits.shared_limit import Demand
+from prefect_llm.engine.provider_status import ProviderStatus
 from prefect_llm.engine.submission import Submission
 from prefect_llm.engine.transport import check_provider
 from prefect_llm.system import telemetry
