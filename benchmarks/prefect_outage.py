@@ -37,11 +37,15 @@ AWAY_S = 120.0
 SLOW_S = 2.0
 FLOWS = 8
 RUN_S = 1_800.0
-SCRIPT = """
+SAVE = """
+import sys
+from prefect_llm import LLMProvider
+LLMProvider(base_url=sys.argv[1]).save("block", overwrite=True)
+"""
+RUN = """
 import json, sys
-from prefect_llm import LLMProvider, batch_inference
-source, output, url, batch = sys.argv[1:]
-LLMProvider(base_url=url).save("block", overwrite=True)
+from prefect_llm import batch_inference
+source, output, batch = sys.argv[1:]
 batch_inference(
     input=source, output=output, provider="block", model="m", prompt="{{ text }} {{ id }} " + output,
     batch=json.loads(batch),
@@ -64,7 +68,13 @@ class Stage:
         """The command of a run."""
         output = f"{self.folder}/run-{number}"
         source = write_documents(Path(self.folder), documents)
-        return [sys.executable, "-c", SCRIPT, source, output, self.provider.url, json.dumps(batch)]
+        return [sys.executable, "-c", RUN, source, output, json.dumps(batch)]
+
+    def save_block(self, environ: Mapping[str, str]) -> None:
+        """The block that runs ask by."""
+        command = [sys.executable, "-c", SAVE, self.provider.url]
+        if self.begin(command, environ).wait():
+            raise RuntimeError("the block could not be saved")
 
     def begin(self, command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start it; what it says goes into a file."""
@@ -162,6 +172,7 @@ def _one(table: Table, name: str, stage: Stage) -> tuple[int, int]:
     home, began = f"{stage.folder}/prefect", time.monotonic()
     with stage.gateway():
         with started_prefect(home, stage.server_port) as server:
+            stage.save_block(server.environ)
             began = time.monotonic()
             process = stage.begin(command, server.environ)
             if not isinstance(trouble, float):
@@ -175,6 +186,7 @@ def _one(table: Table, name: str, stage: Stage) -> tuple[int, int]:
 
 def _many(table: Table, name: str, stage: Stage) -> tuple[int, int]:
     with stage.gateway(), started_prefect(f"{stage.folder}/prefect", stage.server_port) as server:
+        stage.save_block(server.environ)
         began = time.monotonic()
         commands = [stage.run(number, 2_000, MANY_TASKS) for number in range(FLOWS)]
         runs = [(command, stage.begin(command, server.environ)) for command in commands]

@@ -11,6 +11,7 @@ from prefect.exceptions import TerminationSignal
 from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
+from prefect_llm.blocks.prefect_calls import patient_client
 from prefect_llm.flows.approval import ApprovalChoice, ApprovalOptions, require_approval
 from prefect_llm.flows.execution import TASK_RUNNER, run_chunks, state_for
 from prefect_llm.flows.form import (
@@ -113,7 +114,8 @@ def infer_with(settings: RunSettings) -> Summary:
 
     flow_of_settings: Any = copy(batch_inference)
     flow_of_settings.fn = carry_out
-    return cast(Summary, flow_of_settings(**parameters_of(settings)))
+    with patient_client():  # what comes before the flow's own code, too
+        return cast(Summary, flow_of_settings(**parameters_of(settings)))
 
 
 def _infer_all(

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from prefect_llm.blocks import LLMProvider, resolve_provider
 from prefect_llm.estimating import Estimate, SampleOptions, sample_directory
-from prefect_llm.flows.execution import state_for
+from prefect_llm.flows.execution import TASK_RUNNER, state_for
 from prefect_llm.flows.form import (
     Api,
     Batch,
@@ -34,7 +34,11 @@ from prefect_llm.values.errors import InvalidInput, LLMBatchError
 Models = Annotated[list[str] | None, Choice("These", "None")]
 
 
-@flow(name="estimate-cost", description="What a run would cost and how long it would take, before it is begun.")
+@flow(
+    name="estimate-cost",
+    description="What a run would cost and how long it would take, before it is begun.",
+    task_runner=TASK_RUNNER,
+)
 def estimate_cost(
     input: Annotated[str, titled("Input")],
     output: Annotated[Text, titled("Output")] = "",
