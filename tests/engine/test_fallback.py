@@ -109,7 +109,8 @@ def test_a_host_that_cannot_be_reached_costs_no_document(second_scripted_server:
 def test_an_outage_in_mid_run_moves_what_is_left_and_the_first_is_asked_again_once_it_is_back(
     scripted_server: ScriptedServer, second_scripted_server: ScriptedServer
 ) -> None:
-    scripted_server.script({f"doc-{row}": steps.status(503) for row in range(50, 300)})
+    down = steps.status(503)  # for whatever is asked again to see whether the server answers, too
+    scripted_server.script({"*": down, **{f"doc-{row}": (steps.ok(), down) for row in range(50)}})
     provider = with_backup(scripted_server, second_scripted_server)
     moved = routes(asked_of(provider, 300))
     assert moved[:50] == [0] * 50
