@@ -85,8 +85,7 @@ class _Artifacts:
         self._provider = provider
         self._chunks = chunks
         self._remote = remote
-        self._progress_id: UUID | None = None
-        self._chunks_id: UUID | None = None
+        self._ids: dict[str | None, UUID] = {}
         self._chunks_updated_at = 0.0
         self._earlier = earlier_rows(run)
         self._logger = get_run_logger()
@@ -124,23 +123,22 @@ class _Artifacts:
             flow_run_id=ArtifactFilterFlowRunId(any_=[context.flow_run.id]),
             key=ArtifactFilterKey(any_=[PROGRESS_KEY, CHUNKS_KEY]),
         )
-        found = {each.key: each.id for each in client.read_artifacts(artifact_filter=ours)}
-        self._progress_id, self._chunks_id = found.get(PROGRESS_KEY), found.get(CHUNKS_KEY)
+        self._ids = {each.key: each.id for each in client.read_artifacts(artifact_filter=ours)}
 
     def _update_progress(self, client: SyncPrefectClient, share: float, line: str) -> None:
-        if self._progress_id is None:
-            self._progress_id = cast(UUID, create_progress_artifact(share, key=PROGRESS_KEY, description=line))
+        if (drawn := self._ids.get(PROGRESS_KEY)) is None:
+            self._ids[PROGRESS_KEY] = cast(UUID, create_progress_artifact(share, key=PROGRESS_KEY, description=line))
         else:
-            client.update_artifact(self._progress_id, ArtifactUpdate(data=share, description=line))
+            client.update_artifact(drawn, ArtifactUpdate(data=share, description=line))
 
     def _update_chunks(self, client: SyncPrefectClient, description: str) -> None:
         here = context_of(self._run).tracker.running_chunks
         table = self._chunks.rows({**self._remote.done_rows, **here})
-        if self._chunks_id is None:
+        if (drawn := self._ids.get(CHUNKS_KEY)) is None:
             rows: list[dict[str, Any]] = [*table]
-            self._chunks_id = cast(UUID, create_table_artifact(rows, key=CHUNKS_KEY, description=description))
+            self._ids[CHUNKS_KEY] = cast(UUID, create_table_artifact(rows, key=CHUNKS_KEY, description=description))
         else:
-            client.update_artifact(self._chunks_id, ArtifactUpdate(data=json.dumps(table), description=description))
+            client.update_artifact(drawn, ArtifactUpdate(data=json.dumps(table), description=description))
 
 
 def progress_line(progress: RunProgress, awaited: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from prefect_llm.progress.error_share import ErrorShare
@@ -22,6 +22,18 @@ from prefect_llm.values.request import Request
 from prefect_llm.values.tally import RequestTally, Tally
 
 
+@dataclass(slots=True)
+class _AskedHere:
+    """Requests as they leave and are throttled, before their documents end: counted without a new value for each."""
+
+    sent: int = 0
+    retries: int = 0
+    throttled: int = 0
+
+    def tally(self) -> RequestTally:
+        return RequestTally(self.sent, self.retries, self.throttled)
+
+
 class RunTracker:
     """Counts one run's rows, tokens and money in this process; too many failed rows stop the run. Thread-safe."""
 
@@ -31,9 +43,7 @@ class RunTracker:
         self._progress = RunProgress(rows)
         self._rate = RecentRate()
         self._lost = LostRequests()
-        self._requests = self._retries = self._throttled = (
-            0  # apart from `_progress`: counted per request, without a new value
-        )
+        self._asked_here = _AskedHere()
         self._running_chunks: dict[int, Callable[[], int]] = {}
         self._started = time.monotonic()
         self._lock = threading.Lock()
@@ -42,7 +52,7 @@ class RunTracker:
     def progress(self) -> RunProgress:
         """How far the run has come."""
         with self._lock:
-            progress, here = self._progress, RequestTally(self._requests, self._retries, self._throttled)
+            progress, here = self._progress, self._asked_here.tally()
         return replace(
             progress,
             requests=progress.requests + here,
@@ -83,13 +93,13 @@ class RunTracker:
     def sent(self, attempt: int) -> None:
         """Count one request; `attempt` is its document's, from 1."""
         with self._lock:
-            self._requests += 1
-            self._retries += attempt > 1
+            self._asked_here.sent += 1
+            self._asked_here.retries += attempt > 1
 
     def throttled(self, request: Request) -> None:
         """Count a 429 to a document that has not ended yet; its outcome counts them all."""
         with self._lock:
-            self._throttled += 1
+            self._asked_here.throttled += 1
 
     def lose(self, lost: LostRequests) -> None:
         """Count requests that were lost for documents that get no row now."""
@@ -115,7 +125,7 @@ class RunTracker:
         """
         with self._lock:
             self._progress = self._progress.plus(outcome, cost, price, discarded)
-            self._throttled = max(self._throttled - outcome.throttled, 0)
+            self._asked_here.throttled = max(self._asked_here.throttled - outcome.throttled, 0)
         # not under the lock: it may stop the run, and a stop calls listeners
         if outcome.failure is None:
             self.error_share.count(ended=1)

@@ -45,9 +45,8 @@ class ChunkRequests:
     ) -> None:
         asks_once = context.plan.spec.asks_once
         self._context = context
-        self._prompt = work.prompt
+        self._work = work
         self._earlier = tickets
-        self._keep_ticket = work.tickets.keep
         self._submitted = submitted
         self._rows = rows
         self._provider = provider
@@ -92,7 +91,7 @@ class ChunkRequests:
 
     def _note_prices(self) -> None:
         """Note what each route costs. This loads the price list here, not on the engine's thread."""
-        model = self._prompt.parameters.model
+        model = self._work.prompt.parameters.model
         for route in self._provider.routes:
             self._context.tracker.priced_at(price_for(route, route.model or model))
 
@@ -111,7 +110,7 @@ class ChunkRequests:
         return Delivery(
             deliver=self._end,
             sent=context.tracker.sent,
-            keep=self._keep_ticket,
+            keep=self._work.tickets.keep,
             rewrite=self._rewrite,
             stop=context.stop,
             keep_raw=context.plan.spec.keep_raw,
@@ -125,7 +124,7 @@ class ChunkRequests:
     def _was_answered(self) -> bool:
         """Whether the run had answers from this model: in an earlier attempt, or in rows restored here."""
         plan, tally = self._context.plan, self._context.tracker.progress.tally
-        own_model = self._prompt.parameters.model == plan.prompt.parameters.model
+        own_model = self._work.prompt.parameters.model == plan.prompt.parameters.model
         return own_model and (plan.answered or tally.ok > 0)
 
     def _note_lost(self, request: Request) -> None:
@@ -207,7 +206,7 @@ class ChunkRequests:
                 self._rows.keep(self._unasked(row_index, request))
 
     def _unasked(self, row_index: int, error: BadDocument) -> JournalEntry:
-        document_id, model = self._rows.id_of(row_index), self._prompt.parameters.model
+        document_id, model = self._rows.id_of(row_index), self._work.prompt.parameters.model
         return unasked_entry(row_index, document_id, error, model, self._provider, self._context.run.lane)
 
     def _held_by(self, tickets: Sequence[Ticket]) -> dict[int, Request]:
