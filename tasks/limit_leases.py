@@ -12,7 +12,7 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
 
 from prefect_llm.engine.limits.shared_limit import SharedState
 from prefect_llm.tasks.run_log import Log
@@ -85,8 +85,12 @@ def renew(client: SyncPrefectClient, lease: Lease) -> bool:
 
 
 def give_back(client: SyncPrefectClient, lease: Lease) -> None:
-    """Free its slots now."""
-    client.release_concurrency_slots_with_lease(lease.id)
+    """Free its slots now. One that the server no longer knows is free: an answer may have been lost."""
+    try:
+        client.release_concurrency_slots_with_lease(lease.id)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code not in (httpx.codes.GONE, httpx.codes.NOT_FOUND):
+            raise
 
 
 class HeldLeases:
@@ -155,17 +159,18 @@ class HeldLeases:
         """Give leases back once no request in flight needs their slots any more."""
         spare = sum(lease.slots for lease in (*self._kept, *self._leaving)) - in_flight
         while self._leaving and self._leaving[-1].slots <= spare:
-            lease = self._leaving.pop()
-            spare -= lease.slots
+            lease = self._leaving[-1]
             give_back(client, lease)
+            self._leaving.pop()  # only now: what could not be given back is given back at the next look
+            spare -= lease.slots
 
     def set_claim(self, client: SyncPrefectClient, wanted: bool) -> None:
         """Claim more slots, or no longer."""
         if wanted and self._claim is None:
             self._claim = take(client, self._claims_name, 1)
         elif not wanted and self._claim is not None:
-            claim, self._claim = self._claim, None
-            give_back(client, claim)
+            give_back(client, self._claim)
+            self._claim = None
 
     def renew(self, client: SyncPrefectClient) -> None:
         """Renew what is held; forget leases that ran out while the server could not be asked."""
@@ -176,11 +181,18 @@ class HeldLeases:
                 self._claim = None if self._claim is lease else self._claim
 
     def give_back_all(self, client: SyncPrefectClient) -> None:
-        """Give everything back, the claim too. What fails to go runs out by itself."""
+        """Give everything back, the claim too; raises the last fault. What fails to go runs out by itself."""
         held = self._all()
         self._kept, self._leaving, self._claim = [], [], None
+        fault: Exception | None = None
+
         for lease in held:
-            give_back(client, lease)
+            try:
+                give_back(client, lease)
+            except (httpx.HTTPError, PrefectException) as error:
+                fault = error
+        if fault is not None:
+            raise fault
 
     def _all(self) -> list[Lease]:
         return [*self._kept, *self._leaving, *([self._claim] if self._claim else [])]

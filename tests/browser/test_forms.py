@@ -177,15 +177,19 @@ def test_in_the_newer_ui_too_a_run_is_refused_for_wrong_values_and_carried_out_f
     given = {name: {key for key, value in flow_run.parameters[name].items() if value} for name in ("api", "batch")}
     assert given == {"api": {"temperature"}, "batch": {"token_accounting"}}, "a default of the form counts as given"
     with executing(flow_run, prefect_ui, tmp_path):
-        eventually(lambda: newest_flow_run().state_name, lambda name: name == "Paused", timeout_s=RUN_S)
-        assert scripted_server.stats().requests == 0
-        page.goto(f"{prefect_ui.url}/v2/runs/flow-run/{flow_run.id}")
-        page.locator("button[aria-haspopup=menu]").last.click()
-        page.get_by_role("menuitem", name="Resume").click()
-        page.get_by_text("20 requests for 20 documents").first.wait_for()
-        page.get_by_label("Select Decision").click()
-        page.get_by_role("option", name="approve").click()
-        page.get_by_role("button", name="Resume").click()
+        """It ends as soon as the run is suspended."""
+    assert newest_flow_run().state_name == "Suspended"
+    assert scripted_server.stats().requests == 0
+    page.goto(f"{prefect_ui.url}/v2/runs/flow-run/{flow_run.id}")
+    page.locator("button[aria-haspopup=menu]").last.click()
+    page.get_by_role("menuitem", name="Resume").click()
+    page.get_by_text("20 requests for 20 documents").first.wait_for()
+    page.get_by_label("Select Decision").click()
+    page.get_by_role("option", name="approve").click()
+    page.get_by_role("button", name="Resume").click()
+    eventually(lambda: newest_flow_run().state_name, lambda name: name != "Suspended", timeout_s=RUN_S)
+    with executing(flow_run, prefect_ui, tmp_path):
+        """As a worker does with a run that is scheduled again."""
     assert newest_flow_run().state_name == "Completed"
     assert scripted_server.stats().requests == 20
 

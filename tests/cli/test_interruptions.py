@@ -21,7 +21,7 @@ def test_a_signal_while_answers_hang_ends_the_run_within_ten_seconds_and_it_resu
     scripted_server: ScriptedServer, asking: list[str], tmp_path: Path, number: signal.Signals
 ) -> None:
     scripted_server.script({f"doc-{n}": steps.hang() for n in range(5, 10)})
-    with started(*asking, "--json", cwd=tmp_path) as process:
+    with started(*asking, "--concurrency", "10", "--json", cwd=tmp_path) as process:
         scripted_server.wait_for(in_flight=5, answered=5)
         sent_at = time.monotonic()
         process.send_signal(number)
@@ -48,7 +48,7 @@ def test_requests_in_flight_at_the_first_signal_may_still_end(
     scripted_server: ScriptedServer, asking: list[str], tmp_path: Path
 ) -> None:
     scripted_server.script_all(steps.hang())
-    with started(*asking, "--json", cwd=tmp_path) as process:
+    with started(*asking, "--concurrency", "10", "--json", cwd=tmp_path) as process:
         scripted_server.wait_for(in_flight=10)
         process.send_signal(signal.SIGTERM)
         _wait_for_no_signal_pending(process)
@@ -63,7 +63,7 @@ def test_a_second_signal_leaves_at_once(
     scripted_server: ScriptedServer, asking: list[str], tmp_path: Path, number: signal.Signals
 ) -> None:
     scripted_server.script_all(steps.hang())
-    with started(*asking, cwd=tmp_path) as process:
+    with started(*asking, "--concurrency", "10", cwd=tmp_path) as process:
         scripted_server.wait_for(in_flight=10)
         # another one than the second: the interpreter makes one call of two equal signals close together
         process.send_signal(signal.SIGINT if number == signal.SIGTERM else signal.SIGTERM)

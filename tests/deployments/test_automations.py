@@ -108,7 +108,7 @@ def test_a_run_with_many_errors_is_cancelled_and_the_same_output_finishes_it(
         "output": str(tmp_path / "run"),
         "batch": {"chunk_rows": 50, "concurrency": 30, "stop_error_share": 1, "max_error_share": 1},
     }
-    scripted_server.script({f"doc-{row}": steps.status(400) for row in range(150)})
+    scripted_server.script({f"doc-{row}": steps.error(400, "flagged", code="content_filter") for row in range(150)})
     scripted_server.script({f"doc-{row}": steps.hang() for row in range(190, 200)})
     flow_run_id = start(deployed, parameters)
     cancelled = ended(deployed, flow_run_id, worker, CANCEL_S + 60)

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 RUN = frozenset({"console", "python"})
-SHOWN = frozenset({"text", "yaml", "json", "mermaid"})
+SHOWN = frozenset({"text", "yaml", "json", "ini", "mermaid"})
 NOT_RUN = "Not run by the tests: "
 ASIDE = "In a terminal of its own"
 

@@ -15,8 +15,9 @@ from tests.simulation.simulating import started
 LEFT_OUT = {
     "README.md": 2,
     "docs/quickstart.md": 2,
-    "docs/prefect.md": 3,
+    "docs/prefect.md": 4,
     "docs/commands.md": 1,
+    "docs/containers.md": 2,
     "docs/input.md": 1,
     "docs/network.md": 1,
     "docs/own-endpoint.md": 2,

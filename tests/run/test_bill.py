@@ -59,7 +59,7 @@ def test_summary_and_reports_have_the_tokens_written_to_a_cache(scripted_server:
     assert list(told.items()) == list(summary.totals.tokens.by_name().items())
     report = (Path(output) / "_run" / "report.md").read_text()
     assert "| in the results | 10,090 | 5,030 | 2,570 | 310 | 70 |" in report
-    assert "| in the results |" in report.split("of it written to a cache")[1]
+    assert "| in the results |" in report.split("of which written to a cache")[1]
 
 
 def bill_of(line: dict[str, int]) -> Decimal:
