@@ -23,7 +23,8 @@ from tests.scripted_server.client import ScriptedServer
 
 from prefect_llm import LLMProvider, Summary
 
-RUN_S = 90.0
+RUN_S = 180.0
+"""A lost answer may leave slots held until their lease of 60 s runs out."""
 LOAD = "GET /api/block_types/slug/llm-provider"
 SHOWN = "PATCH /api/artifacts/"
 REPORT = "POST /api/artifacts/"
